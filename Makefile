@@ -1,0 +1,34 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+# PYTHON: an interpreter of version 3.11 or newer. PIP_EXTRA: more words for pip, such as an index of CPU builds of torch (see README).
+PYTHON ?= python3
+PIP_EXTRA ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+DEMO_STORE ?= runs/phase_transition
+
+.PHONY: demo test lint install clean
+
+demo: install
+	$(BIN)/denoscope run phase_transition --store $(DEMO_STORE)
+	@echo "The report is $(DEMO_STORE)/report.html: open it in a browser."
+
+test: install lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --level error
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("denoscope needs Python 3.11 or newer, PYTHON=%s is %s" % ("$(PYTHON)", sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_EXTRA) -c constraints.txt -e '.[data,dev]'
+	rm -f $(VENV)/.installed-*
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

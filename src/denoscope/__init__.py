@@ -1,0 +1,103 @@
+"""Denoscope looks at diffusion models through their denoiser D(x, sigma) = E[x0 | x0 + sigma n = x].
+
+Every name below is importable from here and loaded on first use, so that ``import denoscope`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "types": ("Denoiser", "Descriptor", "Levels", "Noise", "Step", "pad"),
+    "random": ("Seeds", "derive"),
+    "estimate": ("Estimate",),
+    "schedule": ("VE", "VP", "from_betas", "karras", "log_normal", "uniform"),
+    "nearest": ("Neighbors", "neighbors"),
+    "store": ("Row",),
+    "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
+    "networks": ("MLP", "UNet", "Averaged", "Fleet", "Preconditioned", "from_network", "load", "save"),
+    "data": ("Images", "read_images"),
+    "describe": ("PCA", "Pixels", "RandomProjection"),
+    "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
+    "fitting": ("Progress", "denoising_loss", "fit", "training"),
+    "metrics": ("authenticity", "excess", "frechet", "generalization", "mae_score", "measure", "memorized", "reproducibility"),
+    "study": ("Result", "Study", "grid", "run"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from denoscope.data import Images as Images
+    from denoscope.data import read_images as read_images
+    from denoscope.describe import PCA as PCA
+    from denoscope.describe import Pixels as Pixels
+    from denoscope.describe import RandomProjection as RandomProjection
+    from denoscope.distributions import Empirical as Empirical
+    from denoscope.distributions import Gaussian as Gaussian
+    from denoscope.distributions import GaussianMixture as GaussianMixture
+    from denoscope.distributions import MoLRG as MoLRG
+    from denoscope.estimate import Estimate as Estimate
+    from denoscope.fitting import Progress as Progress
+    from denoscope.fitting import denoising_loss as denoising_loss
+    from denoscope.fitting import fit as fit
+    from denoscope.fitting import training as training
+    from denoscope.metrics import authenticity as authenticity
+    from denoscope.metrics import excess as excess
+    from denoscope.metrics import frechet as frechet
+    from denoscope.metrics import generalization as generalization
+    from denoscope.metrics import mae_score as mae_score
+    from denoscope.metrics import measure as measure
+    from denoscope.metrics import memorized as memorized
+    from denoscope.metrics import reproducibility as reproducibility
+    from denoscope.nearest import Neighbors as Neighbors
+    from denoscope.nearest import neighbors as neighbors
+    from denoscope.networks import MLP as MLP
+    from denoscope.networks import Averaged as Averaged
+    from denoscope.networks import Fleet as Fleet
+    from denoscope.networks import Preconditioned as Preconditioned
+    from denoscope.networks import UNet as UNet
+    from denoscope.networks import from_network as from_network
+    from denoscope.networks import load as load
+    from denoscope.networks import save as save
+    from denoscope.random import Seeds as Seeds
+    from denoscope.random import derive as derive
+    from denoscope.sampling import ancestral as ancestral
+    from denoscope.sampling import dpmpp as dpmpp
+    from denoscope.sampling import euler as euler
+    from denoscope.sampling import heun as heun
+    from denoscope.sampling import invert as invert
+    from denoscope.sampling import sample as sample
+    from denoscope.sampling import trajectory as trajectory
+    from denoscope.schedule import VE as VE
+    from denoscope.schedule import VP as VP
+    from denoscope.schedule import from_betas as from_betas
+    from denoscope.schedule import karras as karras
+    from denoscope.schedule import log_normal as log_normal
+    from denoscope.schedule import uniform as uniform
+    from denoscope.store import Row as Row
+    from denoscope.study import Result as Result
+    from denoscope.study import Study as Study
+    from denoscope.study import grid as grid
+    from denoscope.study import run as run
+    from denoscope.types import Denoiser as Denoiser
+    from denoscope.types import Descriptor as Descriptor
+    from denoscope.types import Levels as Levels
+    from denoscope.types import Noise as Noise
+    from denoscope.types import Step as Step
+    from denoscope.types import pad as pad
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'denoscope' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"denoscope.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

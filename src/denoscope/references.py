@@ -1,0 +1,150 @@
+"""What to cite: one entry a work, gathered from what a run used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A work: who, what, where, when, and its arXiv number or DOI where there is one."""
+
+    key: str
+    authors: str
+    title: str
+    venue: str
+    year: int
+    arxiv: str = ""
+    doi: str = ""
+
+    def text(self) -> str:
+        """One line: authors (year). title. venue. identifier."""
+        identifier = f" arXiv:{self.arxiv}." if self.arxiv else f" doi:{self.doi}." if self.doi else ""
+        return f"{self.authors} ({self.year}). {self.title}. {self.venue}.{identifier}"
+
+    def url(self) -> str:
+        """The page of the work, or the empty string."""
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else f"https://doi.org/{self.doi}" if self.doi else ""
+
+    def bibtex(self) -> str:
+        """A BibTeX entry."""
+        fields = {"author": self.authors.replace(", ", " and "), "title": f"{{{self.title}}}", "year": str(self.year), "note": self.venue}
+        fields |= {"eprint": self.arxiv, "archiveprefix": "arXiv"} if self.arxiv else {"doi": self.doi} if self.doi else {}
+        body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+        return f"@misc{{{self.key},\n{body}\n}}"
+
+
+_WORKS = (
+    Reference("denoscope", "The Denoscope authors", "Denoscope: diffusion models seen through their denoiser", "Software", 2026),
+    Reference(
+        "zhang2024",
+        "Huijie Zhang, Jinfan Zhou, Yifu Lu, Minzhe Guo, Peng Wang, Liyue Shen, Qing Qu",
+        "The Emergence of Reproducibility and Consistency in Diffusion Models",
+        "ICML 2024, PMLR 235:60558-60590",
+        2024,
+        arxiv="2310.05264",
+    ),
+    Reference(
+        "kadkhodaie2024",
+        "Zahra Kadkhodaie, Florentin Guth, Eero P. Simoncelli, Stéphane Mallat",
+        "Generalization in Diffusion Models Arises from Geometry-Adaptive Harmonic Representations",
+        "ICLR 2024",
+        2024,
+        arxiv="2310.02557",
+    ),
+    Reference(
+        "wang2024",
+        "Peng Wang, Huijie Zhang, Zekai Zhang, Siyi Chen, Yi Ma, Qing Qu",
+        "Diffusion Models Learn Low-Dimensional Distributions via Subspace Clustering",
+        "Preprint",
+        2024,
+        arxiv="2409.02426",
+    ),
+    Reference(
+        "karras2022",
+        "Tero Karras, Miika Aittala, Timo Aila, Samuli Laine",
+        "Elucidating the Design Space of Diffusion-Based Generative Models",
+        "NeurIPS 2022",
+        2022,
+        arxiv="2206.00364",
+    ),
+    Reference(
+        "ho2020", "Jonathan Ho, Ajay Jain, Pieter Abbeel", "Denoising Diffusion Probabilistic Models", "NeurIPS 2020", 2020, arxiv="2006.11239"
+    ),
+    Reference("song2021ddim", "Jiaming Song, Chenlin Meng, Stefano Ermon", "Denoising Diffusion Implicit Models", "ICLR 2021", 2021, arxiv="2010.02502"),
+    Reference(
+        "lu2022",
+        "Cheng Lu, Yuhao Zhou, Fan Bao, Jianfei Chen, Chongxuan Li, Jun Zhu",
+        "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models",
+        "Preprint",
+        2022,
+        arxiv="2211.01095",
+    ),
+    Reference(
+        "alaa2022",
+        "Ahmed M. Alaa, Boris van Breugel, Evgeny Saveliev, Mihaela van der Schaar",
+        "How Faithful is your Synthetic Data? Sample-level Metrics for Evaluating and Auditing Generative Models",
+        "ICML 2022",
+        2022,
+        arxiv="2102.08921",
+    ),
+    Reference(
+        "yoon2023",
+        "TaeHo Yoon, Joo Young Choi, Sehyun Kwon, Ernest K. Ryu",
+        "Diffusion Probabilistic Models Generalize when They Fail to Memorize",
+        "ICML 2023 Workshop on Structured Probabilistic Inference and Generative Modeling",
+        2023,
+    ),
+    Reference(
+        "heusel2017",
+        "Martin Heusel, Hubert Ramsauer, Thomas Unterthiner, Bernhard Nessler, Sepp Hochreiter",
+        "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
+        "NeurIPS 2017",
+        2017,
+        arxiv="1706.08500",
+    ),
+    Reference(
+        "clopper1934",
+        "C. J. Clopper, E. S. Pearson",
+        "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial",
+        "Biometrika 26(4):404-413",
+        1934,
+        doi="10.1093/biomet/26.4.404",
+    ),
+    Reference(
+        "donner2012",
+        "Allan Donner, G. Y. Zou",
+        "Closed-form Confidence Intervals for Functions of the Normal Mean and Standard Deviation",
+        "Statistical Methods in Medical Research 21(4):347-359",
+        2012,
+        doi="10.1177/0962280210383082",
+    ),
+    Reference(
+        "alpaydin1998",
+        "E. Alpaydin, C. Kaynak",
+        "Optical Recognition of Handwritten Digits",
+        "UCI Machine Learning Repository",
+        1998,
+        doi="10.24432/C50P49",
+    ),
+    Reference(
+        "xiao2017",
+        "Han Xiao, Kashif Rasul, Roland Vollgraf",
+        "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
+        "Preprint",
+        2017,
+        arxiv="1708.07747",
+    ),
+)
+_BY_KEY = {work.key: work for work in _WORKS}
+
+
+def references(keys: Iterable[str]) -> list[Reference]:
+    """The works with these keys, each once, in order of first use; an unknown key is a KeyError."""
+    return [_BY_KEY[key] for key in dict.fromkeys(keys)]
+
+
+def everything() -> list[Reference]:
+    """Every work that some part of the library rests on."""
+    return list(_WORKS)

@@ -1,0 +1,180 @@
+"""Results on disk: one folder a cell, written whole or not at all, readable by people.
+
+``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made; ``arrays.safetensors`` lies beside it.
+``STORE/work/JOB`` is scratch of a job under way (checkpoints) and ``STORE/locks`` keeps two processes off the same job.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from denoscope import files
+from denoscope.estimate import Estimate
+
+SCHEMA = 1
+Value = float | int | str | bool | None | Estimate
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stored cell: its identity (``key``), the ``fields`` that made it, measured ``values``, and ``made`` (seconds, versions, threads)."""
+
+    key: str
+    study: str
+    version: int
+    fields: dict[str, object]
+    values: dict[str, Value]
+    made: dict[str, object] = field(default_factory=dict)
+    path: Path | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays stored beside the result, read anew at every call."""
+        if self.path is None:
+            return {}
+        from safetensors.numpy import load_file
+
+        file = self.path / "arrays.safetensors"
+        return load_file(file) if file.is_file() else {}
+
+
+def _plain(value: Value) -> object:
+    if isinstance(value, Estimate):
+        return {"estimate": value.json()}
+    if isinstance(value, float) and not np.isfinite(value):
+        return {"float": repr(value)}
+    return value
+
+
+def _revive(value: object) -> Value:
+    if isinstance(value, dict) and "estimate" in value:
+        plain: dict[str, object] = value["estimate"]
+        numbers = {name: (np.nan if plain[name] is None else plain[name]) for name in ("value", "low", "high")}
+        return Estimate(**{**plain, **numbers})  # pyright: ignore[reportArgumentType]  (the keys are Estimate's own fields)
+    if isinstance(value, dict):
+        return float(value["float"])
+    return value  # pyright: ignore[reportReturnType]  (JSON scalars)
+
+
+class Store:
+    """A folder of results. Reading never writes; writing is atomic; the same key is never written twice."""
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        self.cells = self.root / "cells"
+        if self.root.exists() and not self.root.is_dir():
+            raise ValueError(f"--store {self.root} is a file; name a folder")
+
+    def get(self, key: str) -> Row | None:
+        """The cell with this key, or None when it is absent; a damaged one is a ValueError that names its folder."""
+        path = self.cells / key
+        return self._read(path) if path.is_dir() else None
+
+    def _read(self, path: Path) -> Row:
+        try:
+            text = json.loads((path / "result.json").read_text())
+            if text["schema"] != SCHEMA:
+                raise ValueError(f"schema {text['schema']}, this version reads {SCHEMA}")
+            arrays = path / "arrays.safetensors"
+            if text["arrays_sha256"] and not arrays.is_file():
+                raise ValueError("arrays.safetensors is missing")
+            values = {name: _revive(value) for name, value in text["values"].items()}
+            return Row(text["key"], text["study"], text["version"], text["fields"], values, text["made"], path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove that folder and run the same command again") from error
+
+    def put(self, row: Row, arrays: Mapping[str, np.ndarray]) -> Row:
+        """Writes a cell as a whole and returns it as stored; if the key is there already, the one that is there stays."""
+        target = self.cells / row.key
+        if not target.is_dir():
+            from safetensors.numpy import save
+
+            content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}) if arrays else b""
+            with files.folder(target) as temporary:
+                if content:
+                    files.write(temporary / "arrays.safetensors", content)
+                described = {item.name: getattr(row, item.name) for item in fields(row) if item.name not in ("values", "path")}
+                digest = files.file_hash(temporary / "arrays.safetensors") if content else ""
+                values = {name: _plain(value) for name, value in row.values.items()}
+                files.write_json(temporary / "result.json", {"schema": SCHEMA, **described, "values": values, "arrays_sha256": digest})
+        return self._read(target)
+
+    def rows(self) -> list[Row]:
+        """Every stored cell in key order."""
+        return [self._read(path) for path in self.folders()]
+
+    def folders(self) -> list[Path]:
+        """The folders of the stored cells in key order."""
+        return sorted(path for path in self.cells.glob("*") if path.is_dir() and not path.name.startswith("."))
+
+    def check(self) -> list[str]:
+        """What is wrong with the store, a line each: unreadable cells, arrays that do not match their hash, names that do not match keys."""
+        problems = []
+        for path in self.folders():
+            try:
+                row = self._read(path)
+                digest = json.loads((path / "result.json").read_text())["arrays_sha256"]
+                if digest and files.file_hash(path / "arrays.safetensors") != digest:
+                    problems.append(f"{path}: arrays.safetensors does not match its recorded hash")
+                if row.key != path.name:
+                    problems.append(f"{path}: holds the cell {row.key}")
+            except ValueError as error:
+                problems.append(str(error))
+        return problems
+
+    def note(self, content: Mapping[str, object]) -> None:
+        """Writes ``store.json``: which study the store holds and the commands that filled it."""
+        files.write_json(self.root / "store.json", {"schema": SCHEMA, **content})
+
+    def noted(self) -> dict[str, object]:
+        """What :meth:`note` wrote last; an empty dictionary for a new store."""
+        path = self.root / "store.json"
+        if not path.is_file():
+            return {}
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} is not readable JSON ({error}); remove it, the cells stay valid") from error
+
+    def work(self, job: str) -> Path:
+        """The scratch folder of a job, made if needed; :meth:`finish` removes it."""
+        path = self.root / "work" / job
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def finish(self, job: str) -> None:
+        """Drops the scratch folder of a job whose cells are all stored."""
+        shutil.rmtree(self.root / "work" / job, ignore_errors=True)
+
+    @contextmanager
+    def claim(self, job: str) -> Iterator[bool]:
+        """Whether this process may do the job now: False while another process on the same machine does it.
+
+        The lock is the operating system's and goes with its process, however that ends. Where there are none (Windows) every claim
+        succeeds: then two processes may do the same work, and the first result stays.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield True
+            return
+        path = self.root / "locks" / f"{job}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
+
+    def free(self, job: str) -> bool:
+        """Whether no process holds the job at this moment."""
+        with self.claim(job) as mine:
+            return mine

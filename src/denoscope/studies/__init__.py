@@ -1,0 +1,34 @@
+"""The studies: one file a figure of the literature. A file's existence registers it; its docstring is its description."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denoscope.study import Study
+
+
+def names() -> list[str]:
+    """Every study's name, read from the files here without importing them."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+
+
+def summary(name: str) -> str:
+    """The first line of a study's docstring, read without importing it."""
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def load(name: str) -> type[Study]:
+    """The study class in the file of that name."""
+    from denoscope.study import Study
+
+    module = importlib.import_module(f"denoscope.studies.{name}")
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Study) and value.__module__ == module.__name__
+    )

@@ -1,0 +1,95 @@
+"""What all cells of a sweep share: images and their split, descriptors, thresholds, the noises and the solver's levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from denoscope.data import Images, read_images
+from denoscope.data.subsets import hold_out, subset
+from denoscope.describe import PCA, Pixels
+from denoscope.metrics.agreement import pair_threshold
+from denoscope.random import Seeds
+from denoscope.schedule import karras
+
+PAIR_QUANTILE = 0.99
+FIXED_THRESHOLD = 0.95
+MOST_PAIRED = 4000
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Images split into a pool (training subsets come from it) and a hold-out that no model sees; all tensors on the CPU.
+
+    ``noise``: (samples, c, h, w), row i from seed i alone; ``sigmas``: the solver's levels, last 0; ``same``: RP's threshold, the 0.99
+    quantile of mean-removed pixel cosine over pairs of distinct real images (at most 4 000 of them, the first of the pool's order).
+    """
+
+    images: Images
+    pool: Tensor
+    test_rows: Tensor
+    pixels: Pixels
+    whitened: PCA
+    same: float
+    noise: Tensor
+    sigmas: Tensor
+
+    @property
+    def test(self) -> Tensor:
+        """The held-out images, (held, c, h, w)."""
+        return self.images.data[self.test_rows]
+
+    @property
+    def reals(self) -> Tensor:
+        """The whole pool, (n, c, h, w)."""
+        return self.images.data[self.pool]
+
+    def train(self, size: int, which: int) -> Tensor:
+        """Training subset ``which`` of this size: nested in size, the two disjoint while they fit, (size, c, h, w)."""
+        return self.images.data[self.train_rows(size, which)]
+
+    def train_rows(self, size: int, which: int) -> Tensor:
+        """The rows of that subset in the image set."""
+        return subset(self.pool, size, which, seed=SPLIT_SEED)
+
+
+def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
+    """Pool and hold-out rows: the hold-out comes from the set's own test split where it has one, else at random, groups kept whole."""
+    if images.test_from is None:
+        return hold_out(len(images), held, seed=SPLIT_SEED, groups=images.groups)
+    own = torch.arange(images.test_from, len(images))
+    if held > len(own):
+        raise ValueError(f"--held {held}: the test split of {images.name} has {len(own)} images")
+    return torch.arange(images.test_from), subset(own, held, 0, seed=SPLIT_SEED)
+
+
+@lru_cache(maxsize=2)
+def load(data: str) -> Images:
+    """The image set, read once a process."""
+    return read_images(data)
+
+
+@lru_cache(maxsize=2)
+def prepare(data: str, held: int, samples: int, solver_steps: int) -> Setting:
+    """The setting of a sweep, made once a process."""
+    images = load(data)
+    pool, test = split(images, held)
+    reals = images.data[pool]
+    pixels = Pixels()
+    components = min(32, len(reals) - 1, reals[0].numel())
+    paired = images.data[torch.cat([subset(pool, min(len(pool), MOST_PAIRED), 0, seed=SPLIT_SEED)])]
+    noise = Seeds(range(samples)).randn(images.shape)
+    return Setting(
+        images=images,
+        pool=pool,
+        test_rows=test,
+        pixels=pixels,
+        whitened=PCA.fit(reals, components),
+        same=pair_threshold(pixels(paired), PAIR_QUANTILE),
+        noise=noise,
+        sigmas=karras(solver_steps),
+    )

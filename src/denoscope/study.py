@@ -1,0 +1,228 @@
+"""A study is a frozen dataclass whose fields make one cell of a sweep; its identity is a hash of what differs from the defaults.
+
+``grid`` makes cells, ``run`` brings a store to hold them all: what is there already is not done again, so the same command resumes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+from denoscope.execute import Executor, Tell, serial
+from denoscope.store import Row, Store, Value
+
+if TYPE_CHECKING:
+    from denoscope.report.page import Page
+
+S = TypeVar("S", bound="Study")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one cell measured: ``values`` (numbers, text, Estimates) for tables, ``arrays`` for what is computed across cells."""
+
+    values: Mapping[str, Value]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job may use while it works: a ``folder`` that survives kills (None: keep nothing), ``tell(fraction done)``, a torch device."""
+
+    folder: Path | None = None
+    tell: Tell = lambda fraction: None
+    device: str = "cpu"
+
+
+def axis(default: Any, help: str, sweep: Sequence[Any] = ()) -> Any:
+    """A study's field that may take many values; ``sweep`` are those that the command line takes when none are given."""
+    return field(default=default, metadata={"axis": True, "help": help, "sweep": tuple(sweep) or (default,)})
+
+
+def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
+    """A study's field that has one value in a sweep; ``choices`` lists the valid ones."""
+    return field(default=default, metadata={"axis": False, "help": help, "choices": tuple(choices)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Base of all studies: subclasses are frozen keyword-only dataclasses with ``run``, and ``version`` counts changes of meaning."""
+
+    version: ClassVar[int] = 1
+    references: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def title(cls) -> str:
+        """The study's name: that of its file."""
+        return cls.__module__.rpartition(".")[2]
+
+    def fields(self) -> dict[str, Any]:
+        """Every field with its value."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def key(self) -> str:
+        """The identity of the cell: a hash of study, version and the fields that differ from their defaults (16 hex digits)."""
+        changed = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) != item.default}
+        text = json.dumps([self.title(), self.version, changed], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def infeasible(self) -> str:
+        """Why this cell cannot be (its training set is larger than the data, say), or the empty string."""
+        return ""
+
+    def cost(self) -> float:
+        """Estimated seconds of one core."""
+        return 1.0
+
+    def run(self, work: Work = Work()) -> Result:  # noqa: B008  (frozen, holds no state)
+        """Measures this cell."""
+        raise NotImplementedError
+
+    @classmethod
+    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
+        """Measures several cells; a study that can do them at once overrides this, with results equal to ``run`` up to rounding."""
+        for index, cell in enumerate(cells):
+            part = Work(work.folder, lambda fraction, index=index: work.tell((index + fraction) / len(cells)), work.device)
+            yield cell, cell.run(part)
+
+    @classmethod
+    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
+        """Which cells go into one job together; by default each alone."""
+        return [[cell] for cell in cells]
+
+    @classmethod
+    def compare(cls, rows: Sequence[Row]) -> list[Row]:
+        """What needs several cells, computed anew from stored arrays at every report."""
+        return []
+
+    @classmethod
+    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
+        """The report on these cells; ``noted`` is what the store says of the commands that made them."""
+        raise NotImplementedError
+
+
+def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
+    """Every combination of the given values, feasible or not; a value that is not a list counts as a list of one."""
+    known = {item.name for item in fields(study)}
+    for name in axes:
+        if name not in known:
+            raise ValueError(f"{study.title()} has no field {name!r}; it has {', '.join(sorted(known))}")
+    lists = {name: list(value) if isinstance(value, list | tuple | range) else [value] for name, value in axes.items()}
+    return [study(**dict(zip(lists, values))) for values in itertools.product(*lists.values())]
+
+
+def grid(study: type[S], **axes: Any) -> list[S]:
+    """The feasible cells of the product of ``axes``, each once; none feasible is a ValueError with the reason."""
+    cells = combinations(study, axes)
+    reasons = [cell.infeasible() for cell in cells]
+    feasible = [cell for cell, reason in zip(cells, reasons) if not reason]
+    if not feasible:
+        raise ValueError(next((reason for reason in reasons if reason), "an axis without values leaves no cell to run"))
+    return list({cell.key(): cell for cell in feasible}.values())
+
+
+def swept(study: type[Study]) -> dict[str, tuple[Any, ...]]:
+    """The values of every axis that the command line takes when none are given."""
+    return {item.name: item.metadata["sweep"] for item in fields(study) if item.metadata["axis"]}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    import scipy
+    import torch
+
+    from denoscope import __version__
+
+    return {"denoscope": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "scipy": scipy.__version__}
+
+
+def _job_name(cells: Sequence[Study]) -> str:
+    return hashlib.sha256(" ".join(cell.key() for cell in cells).encode()).hexdigest()[:16]
+
+
+def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
+    """Runs one job into the store; False when another process has it."""
+    import torch
+
+    store, job = Store(root), _job_name(cells)
+    with store.claim(job) as mine:
+        if not mine:
+            return False
+        started = time.monotonic()
+        for cell, result in type(cells[0]).batch(cells, Work(store.work(job), tell, device)):
+            now = time.monotonic()
+            made = {"seconds": round(now - started, 3), "job": job, "threads": torch.get_num_threads(), "versions": versions()}
+            store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays)
+            started = now
+        store.finish(job)
+    return True
+
+
+def missing(cells: Sequence[S], store: Store) -> list[S]:
+    """The cells that the store does not hold yet; a damaged one is a ValueError naming it."""
+    return [cell for cell in cells if store.get(cell.key()) is None]
+
+
+def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
+    """The jobs, costliest first, that still have cells to deliver.
+
+    The plan is made from all cells, not from the missing ones: what a resumed job trains together is what an undisturbed one would have.
+    """
+    absent = {cell.key() for cell in missing(cells, store)}
+    jobs = type(cells[0]).plan(cells) if cells else []
+    for job in jobs:
+        if not any(cell.key() in absent for cell in job):
+            store.finish(_job_name(job))
+    waiting = [job for job in jobs if any(cell.key() in absent for cell in job)]
+    return sorted(waiting, key=lambda job: -sum(cell.cost() for cell in job))
+
+
+def run(
+    cells: Sequence[S],
+    store: Store | Path | str,
+    executor: Executor = serial,
+    *,
+    device: str = "cpu",
+    progress: Callable[[float, int], None] = lambda fraction, done: None,
+) -> list[Row]:
+    """Brings the store to hold every cell and returns their rows in order; ``progress(fraction of the cost, cells done)`` is called often.
+
+    Cells already stored are kept. When jobs fail, the others still finish and then the first error is raised. Jobs that another process
+    on the same store is doing are waited for.
+    """
+    store = store if isinstance(store, Store) else Store(store)
+    held = len(cells) - len(missing(cells, store))
+    while jobs := pending(cells, store):
+        jobs = [job for job in jobs if store.free(_job_name(job))]
+        if not jobs:  # another process on this store is doing all that is left
+            time.sleep(0.5)
+            continue
+        costs = np.array([sum(cell.cost() for cell in job) for job in jobs])
+        fractions = np.zeros(len(jobs))
+
+        def tell(index: int, fraction: float, costs: np.ndarray = costs, fractions: np.ndarray = fractions, jobs: list[list[S]] = jobs) -> None:
+            fractions[index] = fraction
+            done = held + sum(len(job) for job, part in zip(jobs, fractions) if part >= 1)
+            progress(float((costs * fractions).sum() / costs.sum()), done)
+
+        errors = []
+        for index, outcome in executor([partial(_do, job, store.root, device) for job in jobs], tell):
+            if isinstance(outcome, Exception):
+                errors.append(outcome)
+            elif outcome:
+                tell(index, 1.0)
+        if errors:
+            raise errors[0]
+        held = len(cells) - len(missing(cells, store))
+    rows = [store.get(cell.key()) for cell in cells]
+    return [row for row in rows if row is not None]

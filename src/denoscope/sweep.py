@@ -1,0 +1,169 @@
+"""The commands that fill a store and write its report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from denoscope import execute, studies
+from denoscope.estimate import Estimate
+from denoscope.report.page import write, write_table
+from denoscope.store import Row, Store
+from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 42 s, 3.5 min, 2.0 h."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]) -> int:
+    """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit code."""
+    everything = {**swept(study), **axes}
+    cells = grid(study, **everything)
+    left_out = sorted({cell.infeasible() for cell in combinations(study, everything)} - {""})
+    store = Store(options["store"])
+    noted = _noted(store, study)
+    workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(pending(cells, store))))
+    if workers < 1 or options["threads"] < 1:
+        raise ValueError("--workers and --threads must be at least 1")
+    todo = missing(cells, store)
+    say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
+    say(_plan_text(cells, todo, pending(cells, store), workers, left_out))
+    if options["dry_run"]:
+        return 0
+    if todo:
+        _check_device(options["device"])
+        _measure(cells, store, noted, options, workers, words)
+    rows = [row for cell in cells if (row := store.get(cell.key())) is not None]
+    path = _write(study, rows, store)
+    print(json.dumps(table(rows), indent=1, allow_nan=False) if options["json"] else path)
+    return 0
+
+
+def report(root: Path) -> Path:
+    """Writes the report of every cell of a store anew and returns the page's path."""
+    store = Store(root)
+    name = str(store.noted().get("study", ""))
+    if name not in studies.names():
+        raise ValueError(f"{root} is not a store of results (it has no store.json that names a study); name the folder given to --store")
+    rows = store.rows()
+    if not rows:
+        raise ValueError(f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first")
+    return _write(studies.load(name), rows, store)
+
+
+def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as flat dictionaries of fields, values and seconds; an Estimate becomes three columns; what has no number is None."""
+    return [{"cell": row.key, **row.fields, **_flat(row), "seconds": row.made.get("seconds")} for row in rows]
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.values.items():
+        if isinstance(value, Estimate):
+            plain = value.json()
+            flat |= {name: plain["value"], f"{name}_low": plain["low"], f"{name}_high": plain["high"]}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
+    noted = store.noted()
+    if noted and noted["study"] != study.title():
+        raise ValueError(f"{store.root} holds results of the study {noted['study']}; choose another folder with --store")
+    return noted
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
+
+
+def _plan_text(cells: Sequence[Study], todo: Sequence[Study], jobs: Sequence[Sequence[Study]], workers: int, left_out: Sequence[str]) -> str:
+    seconds = sum(cell.cost() for job in jobs for cell in job) / workers
+    text = f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
+    if todo:
+        text += f", about {duration(seconds)}"
+    return "\n".join([text, *(f"left out: {reason}" for reason in left_out)])
+
+
+def _measure(cells: Sequence[Study], store: Store, noted: Mapping[str, Any], options: Mapping[str, Any], workers: int, words: Sequence[str]) -> None:
+    import torch
+
+    started = time.monotonic()
+    runs = list(noted.get("runs", []))
+    entry = {"command": _shell(words), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "processes": workers, "threads": options["threads"]}
+
+    def note(finished: bool) -> None:
+        seconds = round(time.monotonic() - started, 1)
+        store.note({"study": cells[0].title(), "runs": [*runs, {**entry, "seconds": seconds, "finished": finished}], "versions": versions()})
+
+    note(False)
+    if options["on"] == "serial":
+        torch.set_num_threads(options["threads"])
+        executor = execute.serial
+    else:
+        executor = execute.processes(workers, threads=options["threads"])
+    try:
+        with _bar(len(cells), options["quiet"]) as progress:
+            run(cells, store, executor, device=options["device"], progress=progress)
+    except BaseException:
+        note(False)
+        raise
+    note(True)
+
+
+def _shell(words: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(["denoscope", *words[1:]])
+
+
+def _write(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
+    write_table(table(rows), store.root)
+    return write(study.page(rows, store.noted()), store.root)
+
+
+@contextmanager
+def _bar(total: int, quiet: bool) -> Iterator[Callable[[float, int], None]]:
+    """A progress bar on standard error with rate and time left; plain lines every 10 s where there is no terminal."""
+    if quiet:
+        yield lambda fraction, done: None
+        return
+    started = time.monotonic()
+
+    def words(fraction: float, done: int) -> str:
+        spent = time.monotonic() - started
+        left = duration(spent * (1 - fraction) / fraction) if fraction > 0.005 else "?"
+        return f"{done}/{total} cells, {60 * fraction * total / max(spent, 1e-9):.0f} cells/min, {duration(spent)} spent, {left} left"
+
+    if not sys.stderr.isatty():
+        last = 0.0
+
+        def line(fraction: float, done: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 10 or fraction >= 1:
+                last = time.monotonic()
+                print(f"{fraction:4.0%}  {words(fraction, done)}", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (BarColumn(bar_width=30), TaskProgressColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=False) as shown:
+        task = shown.add_task("starting", total=1.0)
+        yield lambda fraction, done: shown.update(task, completed=fraction, description=words(fraction, done))
