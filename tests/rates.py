@@ -7,6 +7,6 @@ from scipy.stats import norm
 FAILURE_RATE = 1e-6
 
 
-def sigmas() -> float:
-    """The two-sided normal quantile of the failure rate: a standard normal exceeds it in absolute value with that probability."""
-    return float(norm.isf(FAILURE_RATE / 2))
+def sigmas(comparisons: int = 1) -> float:
+    """The two-sided normal quantile: with this many standard normals one exceeds it in absolute value at most at the failure rate."""
+    return float(norm.isf(FAILURE_RATE / comparisons / 2))

@@ -62,6 +62,10 @@ def _values(kind: type, text: str) -> list[Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
 
 
+def _one(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
     """One flag for every field of the study; axes take several values."""
     group = parser.add_argument_group(f"fields of {study.title()}")
@@ -71,7 +75,11 @@ def _add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
         flag = f"--{item.name.replace('_', '-')}"
         text = f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
         common: dict[str, Any] = {"dest": item.name, "help": text.replace("%", "%%"), "default": argparse.SUPPRESS, "metavar": kind.__name__.upper()}
-        if many:
+        if kind is bool:
+            group.add_argument(flag, action="store_true", dest=item.name, help=common["help"], default=argparse.SUPPRESS)
+        elif kind is tuple:
+            group.add_argument(flag, nargs=2, type=lambda word: _values(float, word)[0], **{**common, "metavar": ("LOW", "HIGH")})
+        elif many:
             group.add_argument(flag, nargs="+", type=lambda word, kind=kind: _values(kind, word), **common)
         else:
             group.add_argument(flag, type=lambda word, kind=kind: _values(kind, word)[-1], choices=item.metadata["choices"] or None, **common)
@@ -105,7 +113,8 @@ def _run(words: Sequence[str]) -> int:
     study = studies.load(words[0])
     options = vars(_run_parser(study).parse(words[1:]))
     given = {item.name: options.pop(item.name) for item in fields(study) if item.name in options}
-    axes = {name: [v for part in value for v in part] if isinstance(value, list) else value for name, value in given.items()}
+    many = {item.name for item in fields(study) if item.metadata["axis"]}
+    axes = {name: [v for part in value for v in part] if name in many else _one(value) for name, value in given.items()}
     from denoscope import sweep
 
     return sweep.command(study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words))

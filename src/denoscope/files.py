@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,5 +100,5 @@ def archive_members(path: Path | str, *, largest: int = 1 << 28) -> Iterator[tup
                 if info.file_size > largest:
                     raise ValueError(f"{path}: {info.filename} would unpack to {info.file_size} bytes; the limit is {largest}")
                 yield info.filename, archive.read(info)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # RuntimeError: encrypted
         raise ValueError(f"{path} is not a readable zip archive: {error}") from error

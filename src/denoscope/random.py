@@ -28,7 +28,7 @@ def derive(seed: int, *path: int) -> int:
     """A 63-bit seed for the place ``path`` below ``seed``: ``derive(7, 3)`` is step 3 of run 7; order and depth matter."""
     state = _mix(seed & _MASK)
     for part in path:
-        state = _mix(state ^ _mix((part & _MASK) + 1))
+        state = _mix(_mix(state) ^ (part & _MASK))
     return state >> 1
 
 

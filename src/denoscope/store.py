@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Row:
     version: int
     fields: dict[str, object]
     values: dict[str, Value]
-    made: dict[str, object] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -80,6 +80,10 @@ class Study:
         """Why this cell cannot be (its training set is larger than the data, say), or the empty string."""
         return ""
 
+    def inputs(self) -> dict[str, str]:
+        """Content hashes of what the cell reads, by name; a stored cell counts only while they are the same."""
+        return {}
+
     def cost(self) -> float:
         """Estimated seconds of one core."""
         return 1.0
@@ -112,12 +116,12 @@ class Study:
 
 
 def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
-    """Every combination of the given values, feasible or not; a value that is not a list counts as a list of one."""
+    """Every combination of the given values, feasible or not; a value that is no list or range counts as a list of one."""
     known = {item.name for item in fields(study)}
     for name in axes:
         if name not in known:
             raise ValueError(f"{study.title()} has no field {name!r}; it has {', '.join(sorted(known))}")
-    lists = {name: list(value) if isinstance(value, list | tuple | range) else [value] for name, value in axes.items()}
+    lists = {name: list(value) if isinstance(value, list | range) else [value] for name, value in axes.items()}
     return [study(**dict(zip(lists, values))) for values in itertools.product(*lists.values())]
 
 
@@ -131,9 +135,9 @@ def grid(study: type[S], **axes: Any) -> list[S]:
     return list({cell.key(): cell for cell in feasible}.values())
 
 
-def swept(study: type[Study]) -> dict[str, tuple[Any, ...]]:
+def swept(study: type[Study]) -> dict[str, list[Any]]:
     """The values of every axis that the command line takes when none are given."""
-    return {item.name: item.metadata["sweep"] for item in fields(study) if item.metadata["axis"]}
+    return {item.name: list(item.metadata["sweep"]) for item in fields(study) if item.metadata["axis"]}
 
 
 def versions() -> dict[str, str]:
@@ -161,7 +165,7 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
         started = time.monotonic()
         for cell, result in type(cells[0]).batch(cells, Work(store.work(job), tell, device)):
             now = time.monotonic()
-            made = {"seconds": round(now - started, 3), "job": job, "threads": torch.get_num_threads(), "versions": versions()}
+            made = {"seconds": round(now - started, 3), "job": job, "inputs": cell.inputs(), "threads": torch.get_num_threads(), "versions": versions()}
             store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays)
             started = now
         store.finish(job)
@@ -169,8 +173,16 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
 
 
 def missing(cells: Sequence[S], store: Store) -> list[S]:
-    """The cells that the store does not hold yet; a damaged one is a ValueError naming it."""
-    return [cell for cell in cells if store.get(cell.key()) is None]
+    """The cells that the store does not hold yet; one that is damaged, or was measured on other data, is a ValueError naming it."""
+    absent = []
+    for cell in cells:
+        row = store.get(cell.key())
+        if row is None:
+            absent.append(cell)
+        elif row.made["inputs"] != cell.inputs():
+            changed = ", ".join(name for name in cell.inputs() if row.made["inputs"].get(name) != cell.inputs()[name])
+            raise ValueError(f"{row.path} was measured on other content of {changed}; choose another folder with --store")
+    return absent
 
 
 def pending(cells: Sequence[S], store: Store) -> list[list[S]]:

@@ -53,9 +53,16 @@ class PhaseTransition(Study):
     samples: int = option(1000, "samples drawn from each model, from the same noises")
     solver_steps: int = option(18, "steps of Heun's method")
     held: int = option(261, "images held out from every model")
+    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
+    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
+    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
+
+    def source(self) -> setting.Source:
+        """Which images, and how they are read."""
+        return setting.Source(self.data, self.skip_bad, self.resize, self.range)
 
     def infeasible(self) -> str:
-        pool = len(setting.split(setting.load(self.data), self.held)[0])
+        pool = len(setting.split(setting.load(self.source()), self.held)[0])
         if self.subset not in (0, 1):
             return f"--subset {self.subset}: there are two subsets, 0 and 1"
         if self.n < 2:
@@ -68,7 +75,7 @@ class PhaseTransition(Study):
 
     def denoiser(self) -> Preconditioned:
         """The untrained network of this cell."""
-        images = setting.load(self.data)
+        images = setting.load(self.source())
         kind = MLP if self.net == "mlp" else UNet
         return Preconditioned(kind(images.shape, self.width, seed=derive(self.run_seed(), 0)), "edm")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from denoscope.data import Images, read_images
 from denoscope.data.subsets import hold_out, subset
 from denoscope.describe import PCA, Pixels
-from denoscope.metrics.agreement import pair_threshold
+from denoscope.estimate import Estimate
+from denoscope.metrics import frechet_floor, pair_threshold
 from denoscope.random import Seeds
 from denoscope.schedule import karras
 
@@ -22,11 +23,22 @@ SPLIT_SEED = 0
 
 
 @dataclass(frozen=True)
+class Source:
+    """Which images, and how they are read: arguments of :func:`denoscope.read_images`; ``resize`` 0 and an empty ``range`` change nothing."""
+
+    data: str
+    skip_bad: bool
+    resize: int
+    range: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Setting:
     """Images split into a pool (training subsets come from it) and a hold-out that no model sees; all tensors on the CPU.
 
     ``noise``: (samples, c, h, w), row i from seed i alone; ``sigmas``: the solver's levels, last 0; ``same``: RP's threshold, the 0.99
-    quantile of mean-removed pixel cosine over pairs of distinct real images (at most 4 000 of them, the first of the pool's order).
+    quantile of mean-removed pixel cosine over pairs of distinct real images (at most 4 000 of the pool); ``spread``: the standard
+    deviation of the pool's pixels, which networks take as that of their data.
     """
 
     images: Images
@@ -37,6 +49,7 @@ class Setting:
     same: float
     noise: Tensor
     sigmas: Tensor
+    spread: float
 
     @property
     def test(self) -> Tensor:
@@ -48,13 +61,18 @@ class Setting:
         """The whole pool, (n, c, h, w)."""
         return self.images.data[self.pool]
 
+    def floor(self) -> Estimate:
+        """The Fréchet distance to the hold-out of as many real images as there are samples (or as the pool has)."""
+        size = min(len(self.noise), len(self.pool))
+        return frechet_floor(self.reals.flatten(1), self.test.flatten(1), size, draws=1 if size == len(self.pool) else 20)
+
     def train(self, size: int, which: int) -> Tensor:
         """Training subset ``which`` of this size: nested in size, the two disjoint while they fit, (size, c, h, w)."""
         return self.images.data[self.train_rows(size, which)]
 
     def train_rows(self, size: int, which: int) -> Tensor:
         """The rows of that subset in the image set."""
-        return subset(self.pool, size, which, seed=SPLIT_SEED)
+        return subset(self.pool, size, which, seed=SPLIT_SEED, groups=self.images.groups)
 
 
 def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
@@ -68,20 +86,21 @@ def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=2)
-def load(data: str) -> Images:
+def load(source: Source) -> Images:
     """The image set, read once a process."""
-    return read_images(data)
+    value_range = (source.range[0], source.range[1]) if source.range else None
+    return read_images(source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range)
 
 
 @lru_cache(maxsize=2)
-def prepare(data: str, held: int, samples: int, solver_steps: int) -> Setting:
+def prepare(source: Source, held: int, samples: int, solver_steps: int) -> Setting:
     """The setting of a sweep, made once a process."""
-    images = load(data)
+    images = load(source)
     pool, test = split(images, held)
     reals = images.data[pool]
     pixels = Pixels()
     components = min(32, len(reals) - 1, reals[0].numel())
-    paired = images.data[torch.cat([subset(pool, min(len(pool), MOST_PAIRED), 0, seed=SPLIT_SEED)])]
+    paired = images.data[subset(pool, min(len(pool), MOST_PAIRED), 0, seed=SPLIT_SEED)]
     noise = Seeds(range(samples)).randn(images.shape)
     return Setting(
         images=images,
@@ -91,5 +110,6 @@ def prepare(data: str, held: int, samples: int, solver_steps: int) -> Setting:
         whitened=PCA.fit(reals, components),
         same=pair_threshold(pixels(paired), PAIR_QUANTILE),
         noise=noise,
-        sigmas=karras(solver_steps),
+        sigmas=karras(solver_steps).to(images.data.dtype),
+        spread=round(float(reals.std()), 3),
     )

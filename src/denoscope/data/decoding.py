@@ -1,0 +1,60 @@
+"""One image file's bytes to 8-bit pixels, without trusting them."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # never those that start another program, such as EPS
+
+ALPHA = "transparency was laid on white"
+DEEP = "16-bit grey was scaled to 8 bits"
+FRAMES = "only the first frame or page was read"
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The picture on a white ground, RGB."""
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    values = np.asarray(image).astype(np.int64)
+    return np.rint(values.clip(0, 65535) / 257).astype(np.uint8)[..., None]
+
+
+def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
+    notes = [FRAMES] if getattr(image, "is_animated", False) else []
+    image.load()
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # those hold 16 bits in a wider mode
+        return _eight_bits(image), [*notes, DEEP]
+    if image.mode[0] in "IF":
+        raise ValueError("its numbers have no stated range: store them as .npz and give value_range (--range LOW HIGH)")
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        if np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+            notes.append(ALPHA)
+        pixels = np.array(on_white(image))
+    else:
+        pixels = np.array(image.convert("RGB"))
+    grey = image.mode in ("1", "L", "LA") or (image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all())
+    return pixels[..., :1] if grey else pixels, notes
+
+
+def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
+    """The pixels, uint8 (h, w, 1) for grey or (h, w, 3) for colour, and notes of what had to be changed.
+
+    Not an image, truncated, or a decompression bomb (Pillow's limit, about 90 million pixels): a one-line ValueError with the reason.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                return _pixels(image)
+        except UnidentifiedImageError:
+            raise ValueError("not an image" if content else "an empty file") from None
+        except Exception as error:  # a damaged file makes decoders fail with nearly any exception
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error

@@ -1,0 +1,103 @@
+"""Image sets that need no download: in a package's wheel, or one Debian package away."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import struct
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.data.images import Images, check_memory, from_uint8
+
+_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+def missing(name: str, looked: list[Path], command: str) -> ValueError:
+    """The error that a set is not on this machine: where was looked, and the command that installs it."""
+    return ValueError(f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); install it with: {command}")
+
+
+def digits() -> Images:
+    """1 797 handwritten digits, 8 x 8 grey, values 0..16 mapped exactly by x / 8 - 1 (Alpaydin and Kaynak 1998, from scikit-learn)."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    data = torch.from_numpy(pixels.reshape(-1, 1, 8, 8) / 8 - 1).to(torch.float32)
+    return Images(data, "digits", labels=torch.from_numpy(labels.astype(np.int64)))
+
+
+def fashion_mnist(root: Path | None = None) -> Images:
+    """60 000 training and then 10 000 test pictures of clothes, 28 x 28 grey (Xiao et al. 2017); ``test_from`` is 60 000."""
+    places = [*([root, root / "fashion-mnist", root / "fashion_mnist"] if root else []), _FASHION]
+    for place in places:
+        if has_idx(place):
+            return read_idx(place, "fashion_mnist")
+    raise missing("fashion_mnist", places, "apt-get install dataset-fashion-mnist")
+
+
+def faces(root: Path | None = None) -> Images:
+    """100 faces (label 1) and then 100 patches without one (label 0), 25 x 25 grey, from Labeled Faces in the Wild (in scikit-image)."""
+    package = importlib.util.find_spec("skimage")  # located, not imported: it takes a second
+    folders = [
+        *([root] if root else []),
+        *(Path(place) / "data" for place in (package and package.submodule_search_locations) or ["skimage"]),
+    ]
+    places = [folder / "lfw_subset.npy" for folder in folders]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise missing("faces", places, "pip install 'denoscope[data]'")
+    try:
+        pixels = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    data = torch.from_numpy(pixels)[:, None].to(torch.float32) * 2 - 1
+    return Images(data, "faces", labels=(torch.arange(len(data)) < 100).to(torch.int64))
+
+
+def has_idx(folder: Path) -> bool:
+    """Whether a folder has the IDX files of a training set, gzipped or not."""
+    return _idx_file(folder, "train-images-idx3-ubyte") is not None
+
+
+def read_idx(folder: Path, name: str) -> Images:
+    """The pictures of a folder with IDX files as MNIST has them: the training set and then, where present, the test set; labels likewise."""
+    splits = [_split(folder, split) for split in ("train", "t10k")]
+    (data, labels), (test, test_labels) = splits
+    if data is None:
+        raise ValueError(f"{folder} has no train-images-idx3-ubyte")
+    if test is None:
+        return Images(from_uint8(data), name, labels=labels)
+    both = None if labels is None or test_labels is None else torch.cat([labels, test_labels])
+    return Images(from_uint8(torch.cat([data, test])), name, labels=both, test_from=len(data))
+
+
+def _split(folder: Path, split: str) -> tuple[Tensor | None, Tensor | None]:
+    images, labels = _idx_file(folder, f"{split}-images-idx3-ubyte"), _idx_file(folder, f"{split}-labels-idx1-ubyte")
+    return images and _read_idx_file(images, 3)[:, None], labels and _read_idx_file(labels, 1).to(torch.int64)
+
+
+def _idx_file(folder: Path, stem: str) -> Path | None:
+    return next((file for file in (folder / stem, folder / f"{stem}.gz") if file.is_file()), None)
+
+
+def _read_idx_file(file: Path, axes: int) -> Tensor:
+    """One IDX file of unsigned bytes: two zero bytes, type 8, the number of axes, their lengths (big-endian), the values."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            zero, kind, found = struct.unpack(">HBB", stream.read(4))
+            if (zero, kind, found) != (0, 8, axes):
+                raise ValueError(f"not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
+            shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
+            check_memory(prod(shape), file)
+            content = stream.read(prod(shape) + 1)
+        if len(content) != prod(shape):
+            raise ValueError(f"{'more' if len(content) > prod(shape) else 'fewer'} than the {prod(shape)} values it announces: damaged")
+    except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    return torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape).copy())

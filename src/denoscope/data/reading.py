@@ -1,0 +1,137 @@
+"""Images from wherever they are: an embedded set, a folder, an ``.npz``, a ``.zip``."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.data.decoding import ALPHA
+from denoscope.data.embedded import digits, faces, fashion_mnist, has_idx, read_idx
+from denoscope.data.emoji import read_emoji
+from denoscope.data.folders import read_folder, read_zip
+from denoscope.data.images import Images, check_memory, from_uint8
+
+EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
+"""The sets that have a name."""
+
+
+def read_images(
+    source: str | Path,
+    *,
+    skip_bad: bool = False,
+    resize: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    data_root: str | Path | None = None,
+) -> Images:
+    """The images of ``source``: an embedded set's name, a folder, an ``.npz`` or a ``.zip``.
+
+    * ``digits``, ``fashion_mnist``, ``emoji``, ``faces``: see :mod:`denoscope.data.embedded`; ``data_root`` is searched first. A folder
+      of the same name is written ``./digits``.
+    * folder: all images below it in natural order (2 before 10); labels from ``dataset.json``, else from class sub-folders if every
+      image is in one. A folder with MNIST-like IDX files is read as such.
+    * ``.npz``: ``arr_0`` or ``images``, uint8 (n, h, w, c) or (n, h, w); other number types need ``value_range`` = (low, high), which
+      8-bit images ignore. Integer ``labels``, or ``arr_1`` as ADM writes, are taken along. Pickled objects are never loaded.
+    * ``.zip`` as EDM writes: images and an optional ``dataset.json``, read in memory.
+
+    ``skip_bad`` goes on without unreadable images and those of another size than most, and lists them in ``skipped``; ``resize`` makes
+    all images squares of that side. Whatever else is wrong is a one-line ValueError.
+    """
+    if resize is not None and resize < 1:
+        raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
+    if str(source) in EMBEDDED and not isinstance(source, Path):
+        return _embedded(str(source), None if data_root is None else Path(data_root).expanduser(), resize)
+    path = Path(source).expanduser()
+    if not str(source) or not path.exists():
+        raise ValueError(_unknown(str(source)))
+    if path.is_dir():
+        if not has_idx(path):
+            return read_folder(path, skip_bad=skip_bad, size=resize)
+        images = read_idx(path, path.name)
+    elif path.suffix.lower() == ".zip":
+        return read_zip(path, skip_bad=skip_bad, size=resize)
+    elif path.suffix.lower() == ".npz":
+        images = _read_npz(path, value_range)
+    else:
+        raise ValueError(f"{path} is neither a folder nor an .npz nor a .zip")
+    return images if resize is None else images.resized(resize)
+
+
+def _embedded(name: str, root: Path | None, size: int | None) -> Images:
+    if name == "emoji":
+        return read_emoji(root, 32 if size is None else size)
+    images = digits() if name == "digits" else fashion_mnist(root) if name == "fashion_mnist" else faces(root)
+    return images if size is None else images.resized(size)
+
+
+def _unknown(source: str) -> str:
+    near = difflib.get_close_matches(source.lower(), EMBEDDED, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{source!r} is neither an existing folder, .npz or .zip nor one of the sets {', '.join(EMBEDDED)}{hint}"
+
+
+def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_memory(sum(info.file_size for info in archive.infolist()) // 4, path)
+        with np.load(path, allow_pickle=False) as archive:
+            key = next((key for key in ("arr_0", "images") if key in archive), None)
+            if key is None:
+                raise ValueError(f"has neither arr_0 nor images, only {', '.join(archive.files) or 'nothing'}")
+            pixels = archive[key]
+            labels = next((archive[name] for name in ("labels", "arr_1") if name in archive), None)
+        pixels, notes = _channels_first(pixels)
+        check_memory(pixels.size, path)
+        data = _unit(pixels, value_range)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, RuntimeError, MemoryError, zlib.error) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    whole = labels is not None and labels.shape == (len(data),) and np.issubdtype(labels.dtype, np.integer)
+    if labels is not None and not whole:
+        notes.append(f"labels of type {labels.dtype} and shape {labels.shape} were left out")
+    numbers = torch.from_numpy(labels.astype(np.int64)) if labels is not None and whole else None
+    return Images(data, path.name, labels=numbers, warnings=tuple(notes))
+
+
+def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(n, h, w, c) or (n, h, w) to (n, c, h, w) with one or three channels; 8-bit alpha is laid on white."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or not pixels.size:
+        raise ValueError(f"images are an array (n, height, width, channels), got shape {pixels.shape}")
+    channels = pixels.shape[3]
+    if channels not in (1, 3, 4):
+        turned = "; (n, channels, height, width) must be transposed first" if pixels.shape[1] in (1, 3, 4) else ""
+        raise ValueError(f"images have 1, 3 or 4 channels on the last axis, got shape {pixels.shape}{turned}")
+    notes: list[str] = []
+    if channels == 4:
+        if pixels.dtype != np.uint8:
+            raise ValueError("transparency (a fourth channel) is understood in 8-bit images only")
+        alpha = pixels[..., 3:].astype(np.float32) / 255
+        if count := int((alpha < 1).any((1, 2, 3)).sum()):
+            notes.append(f"{count} images: {ALPHA}")
+        pixels = np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return pixels.transpose(0, 3, 1, 2), notes
+
+
+def _unit(pixels: np.ndarray, value_range: tuple[float, float] | None) -> Tensor:
+    """Pixels to [-1, 1]: 8-bit ones by x / 127.5 - 1, others by the range they are said to have."""
+    if pixels.dtype == np.uint8:
+        return from_uint8(torch.from_numpy(np.ascontiguousarray(pixels)))
+    if not (np.issubdtype(pixels.dtype, np.floating) or np.issubdtype(pixels.dtype, np.integer)):
+        raise ValueError(f"images are numbers, got type {pixels.dtype}")
+    least, most = float(pixels.min()), float(pixels.max())
+    if value_range is None:
+        raise ValueError(f"{pixels.dtype} values from {least:g} to {most:g} need their value_range (--range LOW HIGH)")
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"value_range is (low, high) with low < high, got ({low:g}, {high:g})")
+    slack = 1e-6 * (high - low)
+    if not (least >= low - slack and most <= high + slack):  # false for NaN too
+        raise ValueError(f"values from {least:g} to {most:g} lie outside the stated range {low:g} to {high:g}")
+    unit = (pixels.astype(np.float64) - low) * (2 / (high - low)) - 1
+    return torch.from_numpy(np.ascontiguousarray(unit.clip(-1, 1), dtype=np.float32))

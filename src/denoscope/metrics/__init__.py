@@ -1,0 +1,45 @@
+"""Metrics of copying, agreement and distance, each with its interval; :func:`measure` runs them by name."""
+
+from __future__ import annotations
+
+from denoscope.metrics.agreement import agreements, chance_level, corrected, mae_score, reproducibility
+from denoscope.metrics.calibrate import CopyRates, Fold, Quality, auc, copy_rates, detectable, pair_threshold, planted
+from denoscope.metrics.copying import authenticity, excess, generalization, memorized
+from denoscope.metrics.divergence import frechet, frechet_floor
+from denoscope.metrics.protocol import available, citations, measure, metric
+from denoscope.metrics.similarity import nearest_similarity, paired_similarity
+from denoscope.metrics.transition import TrainingRun, Transition, crossing, growth, transition_point, u_shape
+
+__all__ = [
+    "CopyRates",
+    "Fold",
+    "Quality",
+    "TrainingRun",
+    "Transition",
+    "agreements",
+    "auc",
+    "authenticity",
+    "available",
+    "chance_level",
+    "citations",
+    "copy_rates",
+    "corrected",
+    "crossing",
+    "detectable",
+    "excess",
+    "frechet",
+    "frechet_floor",
+    "generalization",
+    "growth",
+    "mae_score",
+    "measure",
+    "memorized",
+    "metric",
+    "nearest_similarity",
+    "pair_threshold",
+    "paired_similarity",
+    "planted",
+    "reproducibility",
+    "transition_point",
+    "u_shape",
+]

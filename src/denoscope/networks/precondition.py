@@ -1,0 +1,122 @@
+"""One affine table turns a network into a denoiser: D(x, s) = c_skip x + c_out F(c_in x, c_noise), in variance-exploding coordinates.
+
+A diffusion in other coordinates sees x_t = alpha x, alpha = 1 at no noise, with noise of standard deviation std = alpha s. What its
+network predicts fixes x0 = a x_t + b F (:func:`posterior`):
+
+=====  =====================================  ===================  ======================
+kind   what F predicts                        a                    b
+=====  =====================================  ===================  ======================
+eps    n                                      1/alpha              -std/alpha
+x0     x0                                     0                    1
+v      alpha n - std x0 (Salimans, Ho 2022)   alpha/(alpha^2+std^2)  -std/(alpha^2+std^2)
+flow   n - x0 (Lipman et al. 2023)            1/(alpha+std)        -std/(alpha+std)
+=====  =====================================  ===================  ======================
+
+so that c_in = alpha, c_skip = alpha a, c_out = b. "eps", "x0" and "v" use alpha = 1/sqrt(1 + s^2) (variance preserving), "flow" alpha = 1/(1 + s)
+(t = s/(1 + s)). "edm" (Karras et al. 2022, table 1) instead makes input and target of F have unit variance for data of standard deviation ``sigma_data``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from denoscope.types import Denoiser, pad
+
+PREDICTIONS = ("eps", "x0", "v", "flow")
+KINDS = ("edm", *PREDICTIONS)
+
+
+class Schedule(Protocol):
+    """What :func:`from_network` asks of a schedule: x_t = alpha(t) x0 + std(t) n, and the t at which std/alpha is sigma."""
+
+    def alpha(self, t: Tensor) -> Tensor: ...
+    def std(self, t: Tensor) -> Tensor: ...
+    def time(self, sigma: Tensor) -> Tensor: ...
+
+
+def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """(a, b) with x0 = a x_t + b F, for x_t = alpha x0 + std n and F as ``prediction`` says; the table of this module."""
+    match prediction:
+        case "eps":
+            return 1 / alpha, -std / alpha
+        case "x0":
+            return torch.zeros_like(alpha), torch.ones_like(alpha)
+        case "v":
+            square = alpha**2 + std**2
+            return alpha / square, -std / square
+        case "flow":
+            return 1 / (alpha + std), -std / (alpha + std)
+        case _:
+            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+
+
+class Preconditioned(nn.Module):
+    """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one number a level) to x's shape.
+
+    ``kind`` is "edm", "eps", "x0", "v" or "flow"; ``sigma_data`` is the standard deviation of the data (used by "edm" alone).
+    """
+
+    def __init__(self, net: nn.Module, kind: str = "edm", sigma_data: float = 0.5):
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        if not (0 < sigma_data < math.inf):
+            raise ValueError(f"sigma_data must be positive and finite, got {sigma_data}")
+        self.net, self.kind, self.sigma_data = net, kind, float(sigma_data)
+
+    @property
+    def config(self) -> dict[str, object]:
+        return {"class": "Preconditioned", "net": self.net.config, "kind": self.kind, "sigma_data": self.sigma_data}
+
+    @property
+    def stackable(self) -> bool:
+        return getattr(self.net, "stackable", False)
+
+    def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(c_skip, c_out, c_in) at ``sigma``, each of its shape."""
+        if self.kind == "edm":
+            total = sigma**2 + self.sigma_data**2
+            c_in = total.rsqrt()
+            return self.sigma_data**2 / total, sigma * self.sigma_data * c_in, c_in
+        alpha = 1 / (1 + sigma) if self.kind == "flow" else (1 + sigma**2).rsqrt()
+        a, b = posterior(self.kind, alpha, alpha * sigma)
+        return alpha * a, b, alpha
+
+    def weight(self, sigma: Tensor) -> Tensor:
+        """1/c_out^2: the loss weight under which the network's own regression is unweighted (Karras et al. 2022, eq. 8)."""
+        return self.coefficients(sigma)[1] ** -2
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        c_skip, c_out, c_in = (pad(c, x) for c in self.coefficients(sigma))
+        c_noise = sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
+        return torch.addcmul(c_skip * x, c_out, self.net(c_in * x, c_noise))
+
+
+class Foreign(nn.Module):
+    """See :func:`from_network`."""
+
+    def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: Schedule):
+        super().__init__()
+        if prediction not in PREDICTIONS:
+            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+        self.net, self.prediction, self.schedule = net, prediction, schedule
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        rows, levels = (x, sigma.expand(x.shape[:1])) if sigma.ndim == 0 else (x.flatten(0, sigma.ndim - 1), sigma.flatten())
+        t = self.schedule.time(levels)
+        alpha, std = self.schedule.alpha(t).to(x.dtype), self.schedule.std(t).to(x.dtype)
+        noisy = pad(alpha, rows) * rows
+        a, b = (pad(c, rows) for c in posterior(self.prediction, alpha, std))
+        return (a * noisy + b * self.net(noisy, t)).reshape(x.shape)
+
+
+def from_network(net: nn.Module | Denoiser, prediction: str, schedule: Schedule) -> Foreign:
+    """The denoiser of a foreign network ``net(x_t, t)`` that predicts "eps", "x0", "v" or "flow" on ``schedule``.
+
+    The network is called with one batch axis, x_t (b, *event) and t (b,), t = schedule.time(sigma); the table is :func:`posterior`.
+    """
+    return Foreign(net, prediction, schedule)

@@ -1,0 +1,32 @@
+"""Reports: one self-contained HTML page and the same figures as files for a paper, filled from measured numbers."""
+
+from __future__ import annotations
+
+from denoscope.report.blocks import Block as Block
+from denoscope.report.blocks import Column as Column
+from denoscope.report.blocks import Figure as Figure
+from denoscope.report.blocks import Finding as Finding
+from denoscope.report.blocks import Gallery as Gallery
+from denoscope.report.blocks import KeyValues as KeyValues
+from denoscope.report.blocks import Page as Page
+from denoscope.report.blocks import ReferenceList as ReferenceList
+from denoscope.report.blocks import Section as Section
+from denoscope.report.blocks import Strip as Strip
+from denoscope.report.blocks import Table as Table
+from denoscope.report.blocks import Text as Text
+from denoscope.report.figures import curves as curves
+from denoscope.report.figures import error_curves as error_curves
+from denoscope.report.grids import HeatMap as HeatMap
+from denoscope.report.grids import image_grid as image_grid
+from denoscope.report.grids import matrix as matrix
+from denoscope.report.page import write as write
+from denoscope.report.panels import Level as Level
+from denoscope.report.panels import Marker as Marker
+from denoscope.report.panels import Panel as Panel
+from denoscope.report.panels import Series as Series
+from denoscope.report.tables import write_table as write_table
+from denoscope.report.theme import INK as INK
+from denoscope.report.theme import MUTED as MUTED
+from denoscope.report.theme import NARROW as NARROW
+from denoscope.report.theme import WIDE as WIDE
+from denoscope.report.theme import ordered as ordered

@@ -1,0 +1,118 @@
+"""What a page is made of: small frozen blocks that hold plain data and know nothing of HTML.
+
+Every string is plain text and is escaped. In running text (texts, findings, captions, values of what was run) ``**strong**`` and
+```code``` between backticks are marked; nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure as Drawing
+
+    from denoscope.references import Reference
+
+
+@dataclass(frozen=True)
+class Text:
+    """Running text; an empty line begins a new paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not, ``neutral`` a measured fact."""
+
+    headline: str
+    status: Literal["good", "neutral", "absent"] = "neutral"
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its caption, saved as ``figures/NAME.svg`` and ``.png``; ``alt`` (default: the caption) is read aloud.
+
+    Give a function of the width in inches, such as ``lambda width: curves(panels, width=width)``, and phones get their own
+    layout; a finished drawing is scrolled there.
+    """
+
+    name: str
+    caption: str
+    figure: Drawing | Callable[[float], Drawing]
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of a gallery: uint8 images (h, w), (h, w, 1) or (h, w, 3), a short note under each, and a caption beneath them."""
+
+    images: Sequence[np.ndarray]
+    notes: Sequence[str] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Strips of images under common column names, shown enlarged with visible pixels."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Strip]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name, unit, explanation (shown on hover and read aloud), and the format of its numbers."""
+
+    label: str
+    unit: str = ""
+    tip: str = ""
+    form: str = ".3g"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table: cells are text, numbers, :class:`~denoscope.estimate.Estimate` (shown with its interval) or None."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """Names and values, such as what was run."""
+
+    pairs: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class ReferenceList:
+    """The works that the page rests on, with links and BibTeX."""
+
+    works: Sequence[Reference]
+
+
+Block: TypeAlias = Text | Finding | Figure | Gallery | Table | KeyValues | ReferenceList
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a page."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report; with more than three sections it begins with a table of contents."""
+
+    title: str
+    subtitle: str
+    sections: Sequence[Section]

@@ -1,0 +1,62 @@
+"""The measured rows as files that other programs read: ``table.csv`` and ``table.json``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from denoscope.estimate import Estimate
+from denoscope.files import write, write_json
+
+
+def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str) -> tuple[Path, Path]:
+    """Writes ``table.csv`` and ``table.json``, each whole or absent, and returns their paths.
+
+    Columns are the union of the rows' keys in order of first use. NaN, infinity and what a row lacks are null in JSON and empty
+    in CSV. An :class:`Estimate` is an object in JSON and three columns ``key``, ``key_low``, ``key_high`` in CSV.
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    measured = {key for row in rows for key, value in row.items() if isinstance(value, Estimate)}
+    header = [name for key in keys for name in ((key, f"{key}_low", f"{key}_high") if key in measured else (key,))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_flat(row) for row in rows)
+    target = Path(folder)
+    plain = [{key: _json(row.get(key)) for key in keys} for row in rows]
+    return write(target / "table.csv", text.getvalue()), write_json(target / "table.json", plain)
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for key, value in row.items():
+        parts = {"": value.value, "_low": value.low, "_high": value.high} if isinstance(value, Estimate) else {"": value}
+        out |= {key + suffix: _text(part) for suffix, part in parts.items()}
+    return out
+
+
+def _text(value: object) -> object:
+    plain = _json(value)
+    return "" if plain is None else str(plain).lower() if isinstance(plain, bool) else plain
+
+
+def _json(value: object) -> object:
+    """The value as JSON has it: plain numbers, null for what is not finite, text for everything that JSON does not know."""
+    if isinstance(value, Estimate):
+        return value.json()
+    if isinstance(value, np.ndarray | np.generic):
+        return _json(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return str(value)

@@ -1,0 +1,149 @@
+"""What one trained model of a sweep is asked: does it copy, does it agree with the memorizer, how well does it denoise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.data.duplicates import find_duplicates
+from denoscope.distributions import Empirical, Gaussian
+from denoscope.metrics import (
+    authenticity,
+    copy_rates,
+    excess,
+    frechet,
+    generalization,
+    memorized,
+    nearest_similarity,
+    reproducibility,
+)
+from denoscope.nearest import Neighbors, neighbors
+from denoscope.random import generator
+from denoscope.sampling import sample
+from denoscope.store import Value
+from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
+from denoscope.study import Result
+from denoscope.types import Denoiser
+
+FALSE_ALARM = 0.05
+LEVELS = np.geomspace(0.02, 20.0, 13)
+MOST_PROBED = 256
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell's training set comes from: the arguments of its setting, its size and which subset."""
+
+    source: Source
+    held: int
+    samples: int
+    solver_steps: int
+    size: int
+    which: int
+
+    def setting(self) -> Setting:
+        """The setting, made once a process."""
+        return prepare(self.source, self.held, self.samples, self.solver_steps)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What does not depend on the network: the memorizer's samples and the baselines' denoising errors on one training set."""
+
+    memorizer: Tensor
+    errors: dict[str, np.ndarray]
+
+
+@lru_cache(maxsize=64)
+def reference(place: Place) -> Reference:
+    """The closed-form memorizer under the same noises, levels and solver, and the errors of memorizer and Wiener denoiser."""
+    setting = place.setting()
+    train = setting.train(place.size, place.which)
+    empirical, gaussian = Empirical(train), Gaussian.from_data(train)
+    memorizer = sample(empirical, float(setting.sigmas[0]) * setting.noise, setting.sigmas)
+    errors = {}
+    for name, denoiser in (("memorizer", empirical), ("gaussian", gaussian)):
+        for kind, images in (("train", train), ("test", setting.test)):
+            errors[f"error_{kind}_{name}"] = denoising_errors(denoiser, images)[0]
+    return Reference(memorizer, errors)
+
+
+@lru_cache(maxsize=4)
+def linear_errors(source: Source, held: int, samples: int, solver_steps: int) -> np.ndarray:
+    """The hold-out error of the Wiener denoiser of the whole pool, (levels,): what a linear model reaches with all the data."""
+    setting = prepare(source, held, samples, solver_steps)
+    return denoising_errors(Gaussian.from_data(setting.reals), setting.test)[0]
+
+
+def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared denoising error a pixel at each of ``LEVELS``, and its standard error: two arrays (levels,).
+
+    Uses at least 256 noisy points a level (images repeated with fresh noise when there are fewer), the same noise for every denoiser.
+    """
+    repeats = -(-MOST_PROBED // len(images))
+    clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), MOST_PROBED)]
+    noise = torch.randn(clean.shape, generator=generator(0, len(clean)))
+    means, deviations = [], []
+    for level in LEVELS:
+        sigma = torch.full((len(clean),), float(level))
+        with torch.no_grad():
+            difference = denoiser(clean + level * noise, sigma) - clean
+        each = difference.flatten(1).square().mean(1).double().numpy()
+        means.append(each.mean())
+        deviations.append(each.std(ddof=1) / np.sqrt(len(each)))
+    return np.array(means, dtype=np.float32), np.array(deviations, dtype=np.float32)
+
+
+def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
+    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h, w), both on the CPU."""
+    setting, base = place.setting(), reference(place)
+    train, test = setting.train(place.size, place.which), setting.test
+    alike, values = _copying(setting, generated, train, test)
+    flat = generated.flatten(1), train.flatten(1), test.flatten(1)
+    groups = _groups(place)
+    values |= {
+        "memorized": memorized(flat[0], flat[1], groups=groups),
+        "memorized_test": memorized(flat[2], flat[1], groups=groups),
+        "authenticity": authenticity(flat[0], flat[1]),
+        "frechet": frechet(flat[0], flat[2]),
+        "rp_memorizer": reproducibility(setting.pixels(generated), setting.pixels(base.memorizer), threshold=setting.same),
+    }
+    trained, unseen = denoising_errors(denoiser, train), denoising_errors(denoiser, test)
+    values["error_test"] = float(np.exp(np.mean(np.log(unseen[0] / linear_errors(place.source, place.held, place.samples, place.solver_steps)))))
+    arrays = {
+        "samples": generated.numpy().astype(np.float32),
+        "nearest": alike.index[:, 0].numpy(),
+        "similarity": (1 - alike.distance[:, 0]).float().numpy(),
+        "levels": LEVELS.astype(np.float32),
+        **{"error_train": trained[0], "error_train_se": trained[1], "error_test": unseen[0], "error_test_se": unseen[1]},
+        **base.errors,
+    }
+    return Result(values, arrays)
+
+
+def _copying(setting: Setting, generated: Tensor, train: Tensor, test: Tensor) -> tuple[Neighbors, dict[str, Value]]:
+    """Nearest training images by pixels, and the copy rates: calibrated by two descriptors, and at a fixed threshold."""
+    values: dict[str, Value] = {}
+    features = [setting.pixels(images) for images in (generated, train, test)]
+    alike = neighbors(features[0], features[1], metric="cosine")
+    similarity = 1 - alike.distance[:, 0]
+    rates = copy_rates(similarity, nearest_similarity(features[2], features[1]), false_alarm=FALSE_ALARM)
+    values |= {"glc": rates.generalization, "p_gen": rates.p_gen, "p_test": rates.p_test, "threshold": rates.folds[0].threshold}
+    values |= {"false_alarm": rates.false_alarm, "copies_p_value": rates.p_value, "detectable": rates.detectable()}
+    second = [setting.whitened(images) for images in (generated, train, test)]
+    values["glc_pca"] = excess(*second, false_alarm=FALSE_ALARM).complement()
+    values["gl_fixed"] = generalization(features[0], features[1], threshold=FIXED_THRESHOLD)
+    values["gl_fixed_test"] = generalization(features[2], features[1], threshold=FIXED_THRESHOLD)
+    return alike, values
+
+
+def _groups(place: Place) -> Tensor:
+    """Near-duplicate groups of a training set: the known ones, else those found by distance."""
+    setting = place.setting()
+    if setting.images.groups is not None:
+        return setting.images.groups[setting.train_rows(place.size, place.which)]
+    return find_duplicates(setting.train(place.size, place.which)).groups

@@ -1,0 +1,139 @@
+"""What several cells say together: agreement of models from the same noises, and where each width turns from copying to generalizing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.estimate import Estimate
+from denoscope.metrics import TrainingRun, Transition, chance_level, growth, paired_similarity, transition_point, u_shape
+from denoscope.store import Row
+from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
+
+@dataclass(frozen=True)
+class Model:
+    """A cell with its samples' features, (samples, k)."""
+
+    row: Row
+    features: Tensor
+
+    @property
+    def n(self) -> int:
+        return int(str(self.row.fields["n"]))
+
+    @property
+    def width(self) -> int:
+        return int(str(self.row.fields["width"]))
+
+    @property
+    def subset(self) -> int:
+        return int(str(self.row.fields["subset"]))
+
+    @property
+    def seed(self) -> int:
+        return int(str(self.row.fields["seed"]))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often models of one kind of pair agree at one size.
+
+    kind: "seeds" (same width and training subset), "widths" (same subset, widths ``width`` < ``other``), "halves" (same width, disjoint
+    subsets). ``same``: (pairs, samples) bool, the two samples of one noise are alike; ``chance``: the rate over samples of unlike noises.
+    """
+
+    kind: str
+    width: int
+    other: int
+    n: int
+    same: np.ndarray
+    chance: float
+    fixed: float
+
+    @property
+    def rp(self) -> float:
+        """The RP score: share of agreeing samples over all pairs of models."""
+        return float(self.same.mean())
+
+    @property
+    def corrected(self) -> float:
+        """(RP - chance) / (1 - chance): 0 is chance, 1 is full agreement."""
+        return (self.rp - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
+
+
+def setting_of(row: Row) -> Setting:
+    """The setting in which a cell was measured."""
+    fields: dict[str, Any] = row.fields
+    source = Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"]))
+    return prepare(source, fields["held"], fields["samples"], fields["solver_steps"])
+
+
+def finished(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose training did not stop."""
+    return [row for row in rows if not row.values.get("stopped")]
+
+
+def models(rows: Sequence[Row]) -> list[Model]:
+    """Finished cells with their features."""
+    return [Model(row, setting_of(row).pixels(torch.from_numpy(row.arrays()["samples"]))) for row in finished(rows)]
+
+
+def agreements(all_models: Sequence[Model]) -> list[Agreement]:
+    """Every kind of agreement at every size and width for which there are models."""
+    pairs: dict[tuple[str, int, int, int], list[tuple[Model, Model]]] = defaultdict(list)
+    for a, b in combinations(sorted(all_models, key=lambda m: (m.width, m.n, m.subset, m.seed)), 2):
+        if a.n != b.n:
+            continue
+        if a.width == b.width:
+            pairs["seeds" if a.subset == b.subset else "halves", a.width, b.width, a.n].append((a, b))
+        elif a.subset == b.subset:
+            pairs["widths", a.width, b.width, a.n].append((a, b))
+    return [_agreement(key, members) for key, members in sorted(pairs.items())]
+
+
+def _agreement(key: tuple[str, int, int, int], members: Sequence[tuple[Model, Model]]) -> Agreement:
+    threshold = setting_of(members[0][0].row).same
+    cosines = [paired_similarity(a.features, b.features).numpy() for a, b in members]
+    chances = [chance_level(a.features, b.features, threshold=threshold) for a, b in members]
+    same = np.stack([cosine > threshold for cosine in cosines])
+    return Agreement(*key, same, float(np.mean(chances)), float(np.mean(np.stack(cosines) > FIXED_THRESHOLD)))
+
+
+def training_runs(rows: Sequence[Row], width: int) -> list[TrainingRun]:
+    """The finished runs of one width with their copy rates."""
+    fields: list[dict[str, Any]] = [{**row.fields, **row.values} for row in finished(rows)]
+    return [
+        TrainingRun(item["n"], item["subset"], item["seed"], item["p_gen"], item["p_test"], item["samples"])
+        for item in fields
+        if item["width"] == width
+    ]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a sweep says: N* with its curve for each width, log2 growth of N* between neighbouring widths, and the two U-shape tests."""
+
+    transitions: dict[int, Transition]
+    growths: dict[tuple[int, int], Estimate]
+    dips: dict[int, tuple[Estimate, Estimate]]
+
+
+def verdicts(rows: Sequence[Row], pairs: Sequence[Agreement]) -> Verdicts:
+    """Transitions, growth and dips of all widths in ascending order."""
+    widths = sorted({int(str(row.fields["width"])) for row in finished(rows)})
+    runs = {width: training_runs(rows, width) for width in widths}
+    transitions = {width: transition_point(runs[width]) for width in widths}
+    growths = {(small, large): growth(runs[small], runs[large]) for small, large in zip(widths, widths[1:])}
+    dips = {}
+    for width in widths:
+        tables = {item.n: item.same for item in pairs if item.kind == "seeds" and item.width == width}
+        if tables:
+            dips[width] = u_shape(tables, transitions[width].point.value)
+    return Verdicts(transitions, growths, dips)

@@ -1,0 +1,122 @@
+"""The house keeps its order: import ranks, lazy names, no heavy imports where none are needed, nothing that must stay out."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import pkgutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import denoscope
+
+SOURCE = Path(denoscope.__file__).parent
+RANKS = {
+    0: "types random files references estimate theory",
+    1: "schedule nearest store execute",
+    2: "distributions networks data",
+    3: "sampling geometry describe",
+    4: "fitting metrics",
+    5: "apply monitor laws",
+    6: "study report integrations",
+    7: "studies",
+    8: "sweep",
+    9: "cli",
+}
+RANK = {room: rank for rank, rooms in RANKS.items() for room in rooms.split()}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    """Rooms of ours that a file imports, not counting imports for type checking alone."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        node
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+        for statement in test.body
+        for node in ast.walk(statement)
+    }
+    rooms = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = (node.module or "").split(".")
+            if module[0] == "denoscope":
+                rooms |= {module[1]} if len(module) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("denoscope.")}
+    return rooms & set(RANK)
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name != "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_down_the_ranks(path: Path) -> None:
+    room = _room(path)
+    assert room in RANK, f"{room} has no rank"
+    inside = path.parent != SOURCE
+    allowed = {room} if inside else {"types"} - {room}
+    wrong = {other for other in _imports(path) - allowed if RANK[other] >= RANK[room]}
+    assert not wrong, f"{room} (rank {RANK[room]}) imports {sorted(wrong)}"
+
+
+def _modules() -> list[str]:
+    return [item.name for item in pkgutil.walk_packages([str(SOURCE)], "denoscope.")]
+
+
+def test_every_public_name_is_there_after_every_module_was_imported() -> None:
+    for name in _modules():
+        importlib.import_module(name)
+    assert len(denoscope.__all__) <= 80
+    for name in denoscope.__all__:
+        value = getattr(denoscope, name)
+        assert not isinstance(value, types.ModuleType), f"denoscope.{name} is shadowed by a module"
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    aliases = {"Denoiser", "Descriptor", "Levels", "Noise", "Step"}
+    for name in set(denoscope.__all__) - aliases:
+        assert getattr(denoscope, name).__doc__, name
+
+
+def test_type_checkers_see_the_names_that_load_lazily() -> None:
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    seen = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname}
+    assert seen == set(denoscope.__all__)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"]])
+def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
+    script = (
+        "import sys; from denoscope.cli import main; main(sys.argv[1:]);"
+        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["torchvision", "lpips", "torch-fidelity", "clean-fid", "timm"])
+def test_what_breaks_a_cpu_torch_is_not_installed(name: str) -> None:
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version(name)
+
+
+def test_nothing_unpickles_or_evaluates() -> None:
+    banned = ("pickle", "torch.load", "eval(", "exec(", "yaml.load", "allow_pickle=True")
+    for path in FILES:
+        text = path.read_text()
+        names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        assert not names & {"pickle", "eval", "exec"}, path
+        assert not any(word in text for word in banned if word not in ("pickle", "eval(", "exec(")), path

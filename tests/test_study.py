@@ -1,0 +1,155 @@
+"""Identity, resumption and executors: what is stored is never done again, and a killed sweep ends as an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_study import Toy
+
+from denoscope import Estimate, Row, grid, run
+from denoscope.execute import processes, serial
+from denoscope.store import Store
+from denoscope.study import Work, combinations, pending
+
+
+def _table(store: Store) -> list[tuple[str, str, bytes]]:
+    """Everything of a store but times."""
+    rows = []
+    for path in store.folders():
+        text = json.loads((path / "result.json").read_text())
+        text.pop("made")
+        rows.append((path.name, json.dumps(text, sort_keys=True), (path / "arrays.safetensors").read_bytes()))
+    return rows
+
+
+def test_keys_are_frozen() -> None:
+    """Provenance: sha256 of ["toy_study", 3, {changed fields}] in sorted JSON, first 16 hex digits, by hand with hashlib."""
+    import hashlib
+
+    text = json.dumps(["toy_study", 3, {"n": 2, "scale": 0.5}])
+    assert Toy(n=2, scale=0.5).key() == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert Toy(n=4) == Toy()
+    assert Toy(n=4).key() == Toy().key()
+    assert len({Toy(n=n, seed=s).key() for n in range(20) for s in range(20)}) == 400
+
+
+def test_a_grid_is_the_product_without_what_cannot_be() -> None:
+    assert len(combinations(Toy, {"n": [1, 2, 4], "seed": [0, 1]})) == 6
+    assert [(cell.n, cell.seed) for cell in grid(Toy, n=[1, 2, 4, 4], seed=range(2))] == [(2, 0), (2, 1), (4, 0), (4, 1)]
+    with pytest.raises(ValueError, match="at least 2"):
+        grid(Toy, n=1)
+    with pytest.raises(ValueError, match="no field 'widht'"):
+        grid(Toy, widht=3)
+    with pytest.raises(ValueError, match="without values"):
+        grid(Toy, n=[])
+
+
+@pytest.mark.parametrize("executor", [serial, processes(2)], ids=["serial", "processes"])
+def test_rows_come_back_in_order_with_values_and_arrays(tmp_path: Path, executor) -> None:
+    cells = grid(Toy, n=[2, 3], seed=[0, 1])
+    told: list[tuple[float, int]] = []
+    rows = run(cells, tmp_path, executor, progress=lambda fraction, done: told.append((fraction, done)))
+    assert [row.key for row in rows] == [cell.key() for cell in cells]
+    for cell, row in zip(cells, rows):
+        numbers = row.arrays()["numbers"]
+        assert np.array_equal(numbers, cell.run(Work()).arrays["numbers"])
+        assert row.fields == cell.fields()
+        assert isinstance(row.values["mean"], Estimate)
+        assert row.values["mean"] == cell.run().values["mean"]
+        assert np.isnan(float(row.values["none"]))  # pyright: ignore
+    assert told[-1] == (1.0, 4)
+    assert not (tmp_path / "work").exists() or not os.listdir(tmp_path / "work")
+
+
+def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(grid(Toy, n=[2, 3]), tmp_path)
+    before = _table(Store(tmp_path))
+    monkeypatch.setattr(Toy, "run", lambda self, work=None: pytest.fail("measured again"))
+    run(grid(Toy, n=[2, 3]), tmp_path)
+    assert _table(Store(tmp_path)) == before
+
+
+def test_a_failing_job_stops_no_other_and_its_error_arrives(tmp_path: Path) -> None:
+    cells = [Toy(scale=13.0, seed=1), Toy(n=2)]
+    for executor in (serial, processes(2)):
+        with pytest.raises(RuntimeError, match="unlucky"):
+            run(cells, tmp_path, executor)
+        assert Store(tmp_path).get(cells[1].key()) is not None
+        assert Store(tmp_path).get(cells[0].key()) is None
+
+
+def test_a_damaged_cell_is_named_not_believed(tmp_path: Path) -> None:
+    cell = Toy(n=2)
+    run([cell], tmp_path)
+    store = Store(tmp_path)
+    assert store.check() == []
+    arrays = tmp_path / "cells" / cell.key() / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"\x01")
+    assert any("does not match its recorded hash" in line for line in store.check())
+    (arrays.parent / "result.json").write_text("{")
+    with pytest.raises(ValueError, match=f"{cell.key()} is damaged"):
+        run([cell], tmp_path)
+    assert any("damaged" in line for line in store.check())
+
+
+def test_the_first_result_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(Row("k", "s", 1, {}, {"a": 1.0}), {})
+    assert store.put(Row("k", "s", 1, {}, {"a": 2.0}), {}).values["a"] == 1.0
+
+
+def test_only_one_process_claims_a_job(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    script = f"from denoscope.store import Store\nwith Store({str(tmp_path)!r}).claim('j') as mine: print(mine)"
+    with store.claim("j") as mine:
+        assert mine
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.stdout.strip() == "False", done.stderr
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "True"
+
+
+SWEEP = """
+import sys; sys.path.insert(0, {tests!r})
+from pathlib import Path
+from toy_study import Toy
+from denoscope import grid, run
+from denoscope.execute import processes
+if __name__ == "__main__":
+    run(grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.05), {store!r}, processes(2))
+"""
+
+
+@pytest.mark.slow
+def test_after_any_number_of_kills_the_table_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+    cells = grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.05)
+    run(cells, tmp_path / "quiet")
+    script = tmp_path / "sweep.py"
+    script.write_text(SWEEP.format(tests=str(Path(__file__).parent), store=str(tmp_path / "killed")))
+    for delay in (2.5, 3.2, 3.6, 4.0, 4.3):
+        with subprocess.Popen([sys.executable, str(script)], start_new_session=True) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+        assert Store(tmp_path / "killed").check() == []
+    twins = [subprocess.Popen([sys.executable, str(script)]) for _ in range(2)]  # and two at once on one store
+    assert [twin.wait(timeout=120) for twin in twins] == [0, 0]
+    assert _table(Store(tmp_path / "killed")) == _table(Store(tmp_path / "quiet"))
+    assert pending(cells, Store(tmp_path / "killed")) == []
+
+
+def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
+    outcomes = list(processes(1)([_die], lambda index, fraction: None))
+    assert isinstance(outcomes[0][1], RuntimeError)
+    assert "ended abruptly" in str(outcomes[0][1])
+
+
+def _die(tell) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
