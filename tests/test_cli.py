@@ -12,7 +12,26 @@ import pytest
 
 from denoscope.cli import main
 
-TINY = ["--n", "8", "32", "--width", "8", "--subset", "0", "--seed", "0", "1", "--steps", "40", "--samples", "24", "--solver-steps", "4", "--held", "60"]
+TINY = [
+    "--n",
+    "8",
+    "32",
+    "--width",
+    "8",
+    "--subset",
+    "0",
+    "--seed",
+    "0",
+    "1",
+    "--steps",
+    "40",
+    "--samples",
+    "24",
+    "--solver-steps",
+    "4",
+    "--held",
+    "60",
+]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +59,9 @@ TINY = ["--n", "8", "32", "--width", "8", "--subset", "0", "--seed", "0", "1", "
         (["cite", "phase"], "neither a study nor a store"),
     ],
 )
-def test_mistakes_cost_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_cost_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     output, error = capsys.readouterr()

@@ -30,9 +30,13 @@ def test_json_refuses_what_json_has_not(tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), files.folder(tmp_path / "r") as folder:
-        (folder / "part").write_text("half")
-        raise RuntimeError
+    def interrupted() -> None:
+        with files.folder(tmp_path / "r") as folder:
+            (folder / "part").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert os.listdir(tmp_path) == []
     for text in ("first", "second"):
         with files.folder(tmp_path / "r") as folder:

@@ -16,9 +16,10 @@ import pytest
 import denoscope
 
 SOURCE = Path(denoscope.__file__).parent
-RANKS = {
+RANKS: dict[float, str] = {
     0: "types random files references estimate theory",
     1: "schedule nearest store execute",
+    1.5: "levels",
     2: "distributions networks data",
     3: "sampling geometry describe",
     4: "fitting metrics",

@@ -60,7 +60,9 @@ def test_every_metric_gives_a_value_in_its_interval(score: Callable[..., Estimat
     laws.check_estimate(score, *sets)
 
 
-@pytest.mark.parametrize("score", [generalization, memorized, authenticity, lambda g, t: excess(g, t, TEST)], ids=["gl", "ratio", "authenticity", "excess"])
+@pytest.mark.parametrize(
+    "score", [generalization, memorized, authenticity, lambda g, t: excess(g, t, TEST)], ids=["gl", "ratio", "authenticity", "excess"]
+)
 def test_the_order_of_rows_is_of_no_matter(score: Callable[..., Estimate]) -> None:
     laws.check_permutation(score, GEN, TRAIN, move=(0, 1))
 
@@ -242,7 +244,10 @@ def test_frechet_of_shifted_points_is_the_squared_shift() -> None:
 def test_frechet_covers_a_known_distance() -> None:
     """Two normal laws with variances 1 and 1.5² in 4 dimensions are 4 · 0.25 apart, means 1 apart add 4: the bias is small at n = 1000."""
     laws.check_coverage(
-        lambda seed: frechet(1.5 * normal(1000, 4, seed=2 * seed) + 1, normal(1000, 4, seed=2 * seed + 1)), 4 * 0.25 + 4, draws=100, least=0.88
+        lambda seed: frechet(1.5 * normal(1000, 4, seed=2 * seed) + 1, normal(1000, 4, seed=2 * seed + 1)),
+        4 * 0.25 + 4,
+        draws=100,
+        least=0.88,
     )
 
 

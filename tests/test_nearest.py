@@ -31,7 +31,9 @@ def brute(query: Tensor, bank: Tensor, k: int, metric: str) -> tuple[np.ndarray,
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("q", "n", "d", "k"), [(120, 500, 16, 3), (40, 5000, 24, 2), (90, 300, 3, 40), (10, 7, 5, 7), (1, 1, 1, 1), (30, 90, 784, 1)])
+@pytest.mark.parametrize(
+    ("q", "n", "d", "k"), [(120, 500, 16, 3), (40, 5000, 24, 2), (90, 300, 3, 40), (10, 7, 5, 7), (1, 1, 1, 1), (30, 90, 784, 1)]
+)
 def test_equals_brute_force(q: int, n: int, d: int, k: int, dtype: torch.dtype, metric: str) -> None:
     query, bank = normal(q, d, seed=1, dtype=dtype) + 3, normal(n, d, seed=2, dtype=dtype) + 3
     found = neighbors(query, bank, k, metric=metric)
@@ -168,18 +170,18 @@ def test_numpy_integers_gradients_and_empty_queries_are_fine() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (dict(k=5), "k = 5"),
-        (dict(k=0), "k = 0"),
-        (dict(k=4, exclude_self=True), "offers 3"),
-        (dict(metric="manhattan"), "metric is"),
-        (dict(max_memory="a lot"), "memory size"),
-        (dict(max_memory=1000), "too small"),
-        (dict(bank=torch.full((4, 3), torch.nan)), "bank has a value that is not finite in row 0"),
-        (dict(query=torch.tensor([[0.0, 0, 0], [0, torch.inf, 0]])), "query has a value that is not finite in row 1"),
-        (dict(query=torch.zeros(2, 3), exclude_self=True), "same rows"),
-        (dict(query=torch.zeros(2, 5)), "one descriptor"),
-        (dict(query=torch.zeros(2, 3, 4, 4)), "describe first"),
-        (dict(query=torch.zeros(3)), r"shape \(n, k\)"),
+        ({"k": 5}, "k = 5"),
+        ({"k": 0}, "k = 0"),
+        ({"k": 4, "exclude_self": True}, "offers 3"),
+        ({"metric": "manhattan"}, "metric is"),
+        ({"max_memory": "a lot"}, "memory size"),
+        ({"max_memory": 1000}, "too small"),
+        ({"bank": torch.full((4, 3), torch.nan)}, "bank has a value that is not finite in row 0"),
+        ({"query": torch.tensor([[0.0, 0, 0], [0, torch.inf, 0]])}, "query has a value that is not finite in row 1"),
+        ({"query": torch.zeros(2, 3), "exclude_self": True}, "same rows"),
+        ({"query": torch.zeros(2, 5)}, "one descriptor"),
+        ({"query": torch.zeros(2, 3, 4, 4)}, "describe first"),
+        ({"query": torch.zeros(3)}, r"shape \(n, k\)"),
     ],
 )
 def test_mistakes_are_named(arguments: dict[str, object], words: str) -> None:
@@ -187,7 +189,9 @@ def test_mistakes_are_named(arguments: dict[str, object], words: str) -> None:
         neighbors(**{"query": torch.zeros(4, 3), "bank": torch.zeros(4, 3), **arguments})
 
 
-@pytest.mark.parametrize(("text", "size"), [("1GiB", 2**30), ("64 KiB", 2**16), ("1.5MB", 1_500_000), (123, 123), ("2g", 2 * 10**9), ("7b", 7)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("1GiB", 2**30), ("64 KiB", 2**16), ("1.5MB", 1_500_000), (123, 123), ("2g", 2 * 10**9), ("7b", 7)]
+)
 def test_memory_sizes(text: str | int, size: int) -> None:
     assert bytes_of(text) == size
 

@@ -9,9 +9,10 @@ from zoo import ZOO, covariances, normal
 
 from denoscope.distributions import Empirical, Gaussian
 from denoscope.laws import sampler as laws
+from denoscope.levels import karras, uniform
 from denoscope.random import Seeds, generator
 from denoscope.sampling import ancestral, dpmpp, euler, heun, invert, sample, trajectory
-from denoscope.schedule import VP, karras, uniform
+from denoscope.schedule import VP
 
 STEPS = {"euler": lambda: euler, "heun": lambda: heun, "dpmpp": dpmpp}
 steps = pytest.mark.parametrize("make_step", STEPS.values(), ids=STEPS.keys())

@@ -11,8 +11,9 @@ from rates import FAILURE_RATE
 from scipy import integrate, stats
 from torch.func import vmap
 
+from denoscope.levels import karras, log_normal, log_uniform, scheduled, uniform
 from denoscope.random import generator
-from denoscope.schedule import OU, VE, VP, VPSDE, Flow, SubVP, from_betas, karras, log_normal, log_uniform, scheduled, uniform
+from denoscope.schedule import OU, VE, VP, VPSDE, Flow, SubVP, from_betas
 
 DISCRETE = {"linear": VP.linear(), "cosine": VP.cosine(200), "scaled": VP.scaled_linear(), "betas": from_betas([0.1, 0.3, 0.2])}
 CONTINUOUS = {"vp": VPSDE(), "sub-vp": SubVP(), "ve": VE(), "flow": Flow(), "ou": OU(), "constant": VPSDE(2.0, 2.0)}

@@ -41,5 +41,5 @@ ZOO = {
     "molrg, general": MoLRG(bases(6, 1, 2, 3), WEIGHTS, **GENERAL, noise=0.1),
     "empirical": Empirical(normal(20, 5)),
     "empirical of images": Empirical(normal(9, 1, 2, 3)),
-    "empirical, streamed": Empirical(normal(50, 4), max_memory=1000),
+    "empirical, streamed": Empirical(normal(50, 4), max_memory=10_000),
 }

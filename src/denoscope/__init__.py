@@ -14,12 +14,13 @@ _HOMES = {
     "types": ("Denoiser", "Descriptor", "Levels", "Noise", "Step", "pad"),
     "random": ("Seeds", "derive"),
     "estimate": ("Estimate",),
-    "schedule": ("VE", "VP", "from_betas", "karras", "log_normal", "uniform"),
+    "schedule": ("OU", "VE", "VP", "VPSDE", "Flow", "SubVP", "from_betas"),
+    "levels": ("karras", "log_normal", "log_uniform", "uniform"),
     "nearest": ("Neighbors", "neighbors"),
     "store": ("Row",),
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
     "networks": ("MLP", "UNet", "Averaged", "Fleet", "Preconditioned", "from_network", "load", "save"),
-    "data": ("Images", "read_images"),
+    "data": ("Images", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
     "describe": ("PCA", "Pixels", "RandomProjection"),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
     "fitting": ("Progress", "denoising_loss", "fit", "training"),
@@ -31,7 +32,11 @@ __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from denoscope.data import Images as Images
+    from denoscope.data import find_duplicates as find_duplicates
+    from denoscope.data import hold_out as hold_out
     from denoscope.data import read_images as read_images
+    from denoscope.data import subset as subset
+    from denoscope.data import to_uint8 as to_uint8
     from denoscope.describe import PCA as PCA
     from denoscope.describe import Pixels as Pixels
     from denoscope.describe import RandomProjection as RandomProjection
@@ -44,6 +49,10 @@ if TYPE_CHECKING:
     from denoscope.fitting import denoising_loss as denoising_loss
     from denoscope.fitting import fit as fit
     from denoscope.fitting import training as training
+    from denoscope.levels import karras as karras
+    from denoscope.levels import log_normal as log_normal
+    from denoscope.levels import log_uniform as log_uniform
+    from denoscope.levels import uniform as uniform
     from denoscope.metrics import authenticity as authenticity
     from denoscope.metrics import excess as excess
     from denoscope.metrics import frechet as frechet
@@ -71,12 +80,13 @@ if TYPE_CHECKING:
     from denoscope.sampling import invert as invert
     from denoscope.sampling import sample as sample
     from denoscope.sampling import trajectory as trajectory
+    from denoscope.schedule import OU as OU
     from denoscope.schedule import VE as VE
     from denoscope.schedule import VP as VP
+    from denoscope.schedule import VPSDE as VPSDE
+    from denoscope.schedule import Flow as Flow
+    from denoscope.schedule import SubVP as SubVP
     from denoscope.schedule import from_betas as from_betas
-    from denoscope.schedule import karras as karras
-    from denoscope.schedule import log_normal as log_normal
-    from denoscope.schedule import uniform as uniform
     from denoscope.store import Row as Row
     from denoscope.study import Result as Result
     from denoscope.study import Study as Study

@@ -74,7 +74,12 @@ def _add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
         many = bool(item.metadata["axis"])
         flag = f"--{item.name.replace('_', '-')}"
         text = f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
-        common: dict[str, Any] = {"dest": item.name, "help": text.replace("%", "%%"), "default": argparse.SUPPRESS, "metavar": kind.__name__.upper()}
+        common: dict[str, Any] = {
+            "dest": item.name,
+            "help": text.replace("%", "%%"),
+            "default": argparse.SUPPRESS,
+            "metavar": kind.__name__.upper(),
+        }
         if kind is bool:
             group.add_argument(flag, action="store_true", dest=item.name, help=common["help"], default=argparse.SUPPRESS)
         elif kind is tuple:
@@ -82,14 +87,23 @@ def _add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
         elif many:
             group.add_argument(flag, nargs="+", type=lambda word, kind=kind: _values(kind, word), **common)
         else:
-            group.add_argument(flag, type=lambda word, kind=kind: _values(kind, word)[-1], choices=item.metadata["choices"] or None, **common)
+            group.add_argument(
+                flag, type=lambda word, kind=kind: _values(kind, word)[-1], choices=item.metadata["choices"] or None, **common
+            )
 
 
 def _run_parser(study: type[Study]) -> _Parser:
     parser = _Parser(prog=f"denoscope run {study.title()}", description=study.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     _add_fields(parser, study)
-    parser.add_argument("--store", type=Path, default=Path("runs") / study.title(), help="folder of the results; running again resumes (default: %(default)s)")
-    parser.add_argument("--on", choices=["processes", "serial"], default="processes", help="one single-threaded process a core, or this process alone")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path("runs") / study.title(),
+        help="folder of the results; running again resumes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--on", choices=["processes", "serial"], default="processes", help="one single-threaded process a core, or this process alone"
+    )
     parser.add_argument("--workers", type=int, default=None, help="number of processes (default: one a core)")
     parser.add_argument("--threads", type=int, default=1, help="threads a process (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="torch device to train and sample on (default: %(default)s)")
@@ -99,13 +113,12 @@ def _run_parser(study: type[Study]) -> _Parser:
     return parser
 
 
-
-
-
 def _run(words: Sequence[str]) -> int:
     if not words or words[0].startswith("-"):
         if words and words[0] in ("-h", "--help"):
-            print("usage: denoscope run STUDY [options]; denoscope run STUDY --help lists a study's fields; denoscope list names the studies")
+            print(
+                "usage: denoscope run STUDY [options]; denoscope run STUDY --help lists a study's fields; denoscope list names the studies"
+            )
             return 0
         raise _Mistake(f"run needs a study first: {', '.join(studies.names())}")
     if words[0] not in studies.names():
@@ -134,7 +147,9 @@ def _list(words: Sequence[str]) -> int:
 
 
 def _report(words: Sequence[str]) -> int:
-    parser = _Parser(prog="denoscope report", description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells.")
+    parser = _Parser(
+        prog="denoscope report", description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells."
+    )
     parser.add_argument("store", type=Path, metavar="STORE", help="folder that `denoscope run` filled")
     options = parser.parse(words)
     from denoscope import sweep

@@ -90,7 +90,9 @@ def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.
     return Estimate(x / y, max(0.0, low), high, n, level, "MOVER-R of Clopper-Pearson")
 
 
-def percentiles(value: float, draws: Sequence[float] | np.ndarray, n: int, level: float = 0.95, method: str = "percentile bootstrap") -> Estimate:
+def percentiles(
+    value: float, draws: Sequence[float] | np.ndarray, n: int, level: float = 0.95, method: str = "percentile bootstrap"
+) -> Estimate:
     """``value`` with the central ``level`` interval of bootstrap ``draws``; infinite draws are allowed and stay infinite."""
     finite = np.sort(np.asarray(draws, dtype=np.float64).ravel())
     if finite.size == 0:

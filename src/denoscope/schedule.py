@@ -16,8 +16,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from denoscope.types import Levels
-
 
 def _double(value: Tensor | float) -> Tensor:
     return torch.as_tensor(value).to(torch.float64)
@@ -27,7 +25,7 @@ def _like(result: Tensor, value: Tensor | float) -> Tensor:
     return result.to(value.dtype) if isinstance(value, Tensor) and value.is_floating_point() else result
 
 
-def _between(name: str, value: float, low: float, high: float = math.inf) -> None:
+def between(name: str, value: float, low: float, high: float = math.inf) -> None:
     if not low < value < high:
         raise ValueError(f"{name} must lie in ({low:g}, {high:g}), got {value:g}")
 
@@ -99,7 +97,7 @@ class VP(Schedule):
     def cosine(cls, steps: int = 1000, offset: float = 8e-3, beta_max: float = 0.999) -> VP:
         """``abar`` a squared cosine of time, betas cut at ``beta_max`` (Nichol and Dhariwal 2021, eq. 17)."""
         _check_betas(steps, beta_max=beta_max)
-        _between("offset", offset, 0)
+        between("offset", offset, 0)
         angle = (torch.arange(steps + 1, dtype=torch.float64) / steps + offset) / (1 + offset) * (math.pi / 2)
         abar = angle.cos().square()
         return cls((1 - abar[1:] / abar[:-1]).clamp(max=beta_max))
@@ -137,7 +135,7 @@ def _check_betas(steps: int, **betas: float) -> None:
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     for name, beta in betas.items():
-        _between(name, beta, 0, 1)
+        between(name, beta, 0, 1)
 
 
 def from_betas(betas: Tensor | Sequence[float]) -> VP:
@@ -162,15 +160,15 @@ class _Continuous(Schedule):
 class VPSDE(_Continuous):
     """The variance-preserving SDE: ``alpha = exp(-B/2)``, ``std^2 = 1 - exp(-B)``, ``B(t) = beta_min t + (beta_max - beta_min) t^2 / 2``.
 
-    Song et al. 2021 (score SDE), eq. 32-33.
+    Song et al. 2021 (score SDE), appendix B.
     """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
 
     def __post_init__(self) -> None:
-        _between("beta_min", self.beta_min, 0)
-        _between("beta_max", self.beta_max, 0)
+        between("beta_min", self.beta_min, 0)
+        between("beta_max", self.beta_max, 0)
 
     def _integral(self, t: Tensor) -> Tensor:
         """B(t), the integral of the rate beta from 0 to t."""
@@ -192,7 +190,7 @@ class VPSDE(_Continuous):
 
 @dataclass(frozen=True)
 class SubVP(VPSDE):
-    """The sub-VP SDE: alpha as in :class:`VPSDE`, ``std = 1 - exp(-B)``, so ``sigma = 2 sinh(B/2)``. Song et al. 2021, eq. 35."""
+    """The sub-VP SDE: alpha as in :class:`VPSDE`, ``std = 1 - exp(-B)``, so ``sigma = 2 sinh(B/2)``. Song et al. 2021, appendix B."""
 
     def _std(self, t: Tensor) -> Tensor:
         return -torch.expm1(-self._integral(t))
@@ -211,7 +209,7 @@ class OU(_Continuous):
     horizon: float = 1.0
 
     def __post_init__(self) -> None:
-        _between("horizon", self.horizon, 0)
+        between("horizon", self.horizon, 0)
 
     def _alpha(self, t: Tensor) -> Tensor:
         return torch.exp(-self.horizon * t)
@@ -225,13 +223,13 @@ class OU(_Continuous):
 
 @dataclass(frozen=True)
 class VE(_Continuous):
-    """The variance-exploding SDE: ``alpha = 1``, ``std = low (high/low)^t``. Song et al. 2021, eq. 31."""
+    """The variance-exploding SDE: ``alpha = 1``, ``std = low (high/low)^t``. Song et al. 2021, appendix B."""
 
     low: float = 0.002
     high: float = 80.0
 
     def __post_init__(self) -> None:
-        _between("low", self.low, 0, self.high)
+        between("low", self.low, 0, self.high)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -263,52 +261,3 @@ class Flow(_Continuous):
 
     def _time(self, sigma: Tensor) -> Tensor:
         return 1 / (1 + 1 / sigma)
-
-
-def _check_levels(n: int, low: float, high: float) -> None:
-    if n < 1:
-        raise ValueError(f"n must be at least 1 level, got {n}")
-    _between("low", low, 0, high)
-
-
-def karras(n: int, low: float = 0.002, high: float = 80.0, rho: float = 7.0) -> Tensor:
-    """The n levels from ``high`` down to ``low`` whose 1/rho-th powers are equally spaced, then 0: shape (n + 1,), float64.
-
-    Karras et al. 2022, eq. 5. With n = 1 the level is ``high``.
-    """
-    _check_levels(n, low, high)
-    _between("rho", rho, 0)
-    levels = torch.linspace(high ** (1 / rho), low ** (1 / rho), n, dtype=torch.float64) ** rho
-    levels[0] = high
-    if n > 1:
-        levels[-1] = low
-    return torch.cat([levels, levels.new_zeros(1)])
-
-
-def uniform(n: int, schedule: Schedule) -> Tensor:
-    """The n levels at equally spaced times of ``schedule``, noisiest first, then 0: shape (n + 1,), float64.
-
-    A discrete schedule is visited at whole times, so n may not exceed its length; a continuous one from end to start of its ``span``.
-    """
-    if n < 1 or (isinstance(schedule, VP) and n > len(schedule)):
-        limit = f" and at most {len(schedule)}, the times of the schedule" if isinstance(schedule, VP) else ""
-        raise ValueError(f"n must be at least 1{limit}, got {n}")
-    times = schedule.quantile(torch.linspace(1, 0, n, dtype=torch.float64))
-    return torch.cat([schedule.sigma(times), torch.zeros(1, dtype=torch.float64)])
-
-
-def log_normal(mean: float = -1.2, std: float = 1.2) -> Levels:
-    """Training levels with ``log sigma ~ N(mean, std^2)``, float32. Karras et al. 2022, table 1."""
-    _between("std", std, 0)
-    return lambda n, generator: torch.randn(n, generator=generator, dtype=torch.float32).mul(std).add(mean).exp()
-
-
-def log_uniform(low: float = 0.002, high: float = 80.0) -> Levels:
-    """Training levels with log sigma uniform between ``log low`` and ``log high``, float32."""
-    _check_levels(1, low, high)
-    return lambda n, generator: torch.rand(n, generator=generator, dtype=torch.float32).mul(math.log(high / low)).exp().mul(low)
-
-
-def scheduled(schedule: Schedule) -> Levels:
-    """Training levels ``schedule.sigma(t)`` at uniform times t (whole ones for a discrete schedule), float32. Ho et al. 2020, alg. 1."""
-    return lambda n, generator: schedule.sigma(schedule.quantile(torch.rand(n, generator=generator, dtype=torch.float64))).float()

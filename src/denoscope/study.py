@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -88,19 +88,19 @@ class Study:
         """Estimated seconds of one core."""
         return 1.0
 
-    def run(self, work: Work = Work()) -> Result:  # noqa: B008  (frozen, holds no state)
+    def run(self, work: Work = Work()) -> Result:
         """Measures this cell."""
         raise NotImplementedError
 
     @classmethod
-    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
+    def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Any, Result]]:
         """Measures several cells; a study that can do them at once overrides this, with results equal to ``run`` up to rounding."""
         for index, cell in enumerate(cells):
             part = Work(work.folder, lambda fraction, index=index: work.tell((index + fraction) / len(cells)), work.device)
             yield cell, cell.run(part)
 
     @classmethod
-    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
+    def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
         """Which cells go into one job together; by default each alone."""
         return [[cell] for cell in cells]
 
@@ -147,7 +147,13 @@ def versions() -> dict[str, str]:
 
     from denoscope import __version__
 
-    return {"denoscope": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "scipy": scipy.__version__}
+    return {
+        "denoscope": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
 
 
 def _job_name(cells: Sequence[Study]) -> str:
@@ -165,7 +171,13 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
         started = time.monotonic()
         for cell, result in type(cells[0]).batch(cells, Work(store.work(job), tell, device)):
             now = time.monotonic()
-            made = {"seconds": round(now - started, 3), "job": job, "inputs": cell.inputs(), "threads": torch.get_num_threads(), "versions": versions()}
+            made = {
+                "seconds": round(now - started, 3),
+                "job": job,
+                "inputs": cell.inputs(),
+                "threads": torch.get_num_threads(),
+                "versions": versions(),
+            }
             store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays)
             started = now
         store.finish(job)
@@ -199,6 +211,19 @@ def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     return sorted(waiting, key=lambda job: -sum(cell.cost() for cell in job))
 
 
+def _teller(jobs: Sequence[Sequence[Study]], held: int, progress: Callable[[float, int], None]) -> Callable[[int, float], None]:
+    """Turns (job, its fraction) into (fraction of the cost of all jobs, cells done)."""
+    costs = np.array([sum(cell.cost() for cell in job) for job in jobs])
+    fractions = np.zeros(len(jobs))
+
+    def tell(index: int, fraction: float) -> None:
+        fractions[index] = fraction
+        done = held + sum(len(job) for job, part in zip(jobs, fractions) if part >= 1)
+        progress(float((costs * fractions).sum() / costs.sum()), done)
+
+    return tell
+
+
 def run(
     cells: Sequence[S],
     store: Store | Path | str,
@@ -213,21 +238,13 @@ def run(
     on the same store is doing are waited for.
     """
     store = store if isinstance(store, Store) else Store(store)
-    held = len(cells) - len(missing(cells, store))
     while jobs := pending(cells, store):
         jobs = [job for job in jobs if store.free(_job_name(job))]
         if not jobs:  # another process on this store is doing all that is left
             time.sleep(0.5)
             continue
-        costs = np.array([sum(cell.cost() for cell in job) for job in jobs])
-        fractions = np.zeros(len(jobs))
-
-        def tell(index: int, fraction: float, costs: np.ndarray = costs, fractions: np.ndarray = fractions, jobs: list[list[S]] = jobs) -> None:
-            fractions[index] = fraction
-            done = held + sum(len(job) for job, part in zip(jobs, fractions) if part >= 1)
-            progress(float((costs * fractions).sum() / costs.sum()), done)
-
         errors = []
+        tell = _teller(jobs, len(cells) - len(missing(cells, store)), progress)
         for index, outcome in executor([partial(_do, job, store.root, device) for job in jobs], tell):
             if isinstance(outcome, Exception):
                 errors.append(outcome)
@@ -235,6 +252,5 @@ def run(
                 tell(index, 1.0)
         if errors:
             raise errors[0]
-        held = len(cells) - len(missing(cells, store))
     rows = [store.get(cell.key()) for cell in cells]
     return [row for row in rows if row is not None]

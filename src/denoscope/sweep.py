@@ -13,7 +13,7 @@ from typing import Any
 
 from denoscope import execute, studies
 from denoscope.estimate import Estimate
-from denoscope.report.page import write, write_table
+from denoscope.report import write, write_table
 from denoscope.store import Row, Store
 from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
 
@@ -91,15 +91,21 @@ def _check_device(device: str) -> None:
         raise ValueError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
-def _plan_text(cells: Sequence[Study], todo: Sequence[Study], jobs: Sequence[Sequence[Study]], workers: int, left_out: Sequence[str]) -> str:
+def _plan_text(
+    cells: Sequence[Study], todo: Sequence[Study], jobs: Sequence[Sequence[Study]], workers: int, left_out: Sequence[str]
+) -> str:
     seconds = sum(cell.cost() for job in jobs for cell in job) / workers
-    text = f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
+    text = (
+        f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
+    )
     if todo:
         text += f", about {duration(seconds)}"
     return "\n".join([text, *(f"left out: {reason}" for reason in left_out)])
 
 
-def _measure(cells: Sequence[Study], store: Store, noted: Mapping[str, Any], options: Mapping[str, Any], workers: int, words: Sequence[str]) -> None:
+def _measure(
+    cells: Sequence[Study], store: Store, noted: Mapping[str, Any], options: Mapping[str, Any], workers: int, words: Sequence[str]
+) -> None:
     import torch
 
     started = time.monotonic()
@@ -108,7 +114,9 @@ def _measure(cells: Sequence[Study], store: Store, noted: Mapping[str, Any], opt
 
     def note(finished: bool) -> None:
         seconds = round(time.monotonic() - started, 1)
-        store.note({"study": cells[0].title(), "runs": [*runs, {**entry, "seconds": seconds, "finished": finished}], "versions": versions()})
+        store.note(
+            {"study": cells[0].title(), "runs": [*runs, {**entry, "seconds": seconds, "finished": finished}], "versions": versions()}
+        )
 
     note(False)
     if options["on"] == "serial":

@@ -24,7 +24,7 @@ class Empirical:
 
     ``max_memory`` ("1GiB" or bytes) bounds the working memory of D and ``log_prob`` beside the data, the queries and the answer; data that
     fit one block are taken in one plain softmax. Differentiable by autograd and by torch.func (jvp, jacrev, vmap), where the bound counts
-    one point at a time. Non-finite or empty data are a ValueError. Source: Karras et al. 2022, eq. 57; Zhang et al. 2024, section 3.
+    one point at a time. Non-finite or empty data are a ValueError. Source: Karras et al. 2022, appendix B.3; Zhang et al. 2024.
     """
 
     def __init__(self, data: Tensor, *, max_memory: int | str = "1GiB"):
@@ -35,6 +35,11 @@ class Empirical:
         self._flat = data.flatten(1)
         self._mean = self._flat.mean(0).double()  # any point near the data serves; a float64 mean would copy all of them
         self._bound = bytes_of(max_memory)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the data, of the event shape."""
+        return self.data.mean(0)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 | x], the shape and type of x."""

@@ -96,7 +96,7 @@ class MoLRG(_Mixture):
 
     ``bases``: K tensors (n, d_k) with orthonormal columns, or one (K, n, d); ``means`` (K, n), 0 by default; ``variances`` K tensors (d_k,)
     or one (K, d), 1 by default; ``noise``: standard deviation of the ambient noise e. O(n sum d_k) a point. Columns that are not
-    orthonormal, or shapes that do not fit, are a ValueError. Source: Wang et al. 2024, arXiv 2409.02426, section 3 and lemma 1.
+    orthonormal, or shapes that do not fit, are a ValueError. Source: Wang et al. 2024, arXiv 2409.02426, lemma 1.
     """
 
     def __init__(

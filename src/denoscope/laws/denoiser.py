@@ -87,7 +87,7 @@ def check_jvp(
     sigma = torch.tensor(levels, dtype=torch.float64)
     x, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1)
     small = step * pad(sigma, x)
-    _, tangent = jvp(lambda z: D(z, sigma), (x,), (v,))
+    tangent = jvp(lambda z: D(z, sigma), (x,), (v,))[1]
     _close(tangent, (D(x + small * v, sigma) - D(x - small * v, sigma)) / (2 * small), tolerance, "jvp against finite differences")
 
 
@@ -95,9 +95,8 @@ def check_adjoint(D: Denoiser, shape: Sequence[int], *, levels: Sequence[float] 
     """Forward and reverse mode agree: ``<u, J v> = <J^T u, v>`` for every point (float64)."""
     sigma = torch.tensor(levels, dtype=torch.float64)
     x, u, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1), _points(0 * sigma, shape, seed + 2)
-    _, forward = jvp(lambda z: D(z, sigma), (x,), (v,))
-    _, pull = vjp(lambda z: D(z, sigma), x)
-    (backward,) = pull(u)
+    forward = jvp(lambda z: D(z, sigma), (x,), (v,))[1]
+    backward = vjp(lambda z: D(z, sigma), x)[1](u)[0]
     _close((u * forward).flatten(1).sum(1), (backward * v).flatten(1).sum(1), tolerance, "adjoint, <u, Jv> against <J^T u, v>")
 
 

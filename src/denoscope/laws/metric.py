@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,7 +38,9 @@ def check_extreme(score: Score, *sets: Tensor, value: float, tolerance: float = 
     _expect(score(*sets).value, value, tolerance, "extreme")
 
 
-def check_permutation(score: Score, *sets: Tensor, move: Sequence[int], together: bool = False, tolerance: float = 0.0, seed: int = 0) -> None:
+def check_permutation(
+    score: Score, *sets: Tensor, move: Sequence[int], together: bool = False, tolerance: float = 0.0, seed: int = 0
+) -> None:
     """The order of the rows of sets number ``move`` is of no matter; ``together``: rows are partners and move alike."""
     moved = list(sets)
     order = torch.randperm(len(sets[move[0]]), generator=generator(seed))
@@ -67,7 +70,7 @@ def check_scale(score: Score, *sets: Tensor, factor: float = 8.0, tolerance: flo
 def check_monotone(score: Callable[[Tensor], Estimate], gen: Tensor, copies: Tensor, counts: Iterable[int], *, rising: bool) -> None:
     """With nested planted copies, ``copies[:count]`` in place of the first rows of ``gen``, the metric never turns back, and moves in all."""
     values = [score(torch.cat([copies[:count], gen[count:]])).value for count in counts]
-    steps = [(after - before) * (1 if rising else -1) for before, after in zip(values, values[1:])]
+    steps = [(after - before) * (1 if rising else -1) for before, after in pairwise(values)]
     if not (min(steps) >= 0 and sum(steps) > 0):
         raise AssertionError(f"monotone in planted copies: expected {'rising' if rising else 'falling'} values, got {values}")
 

@@ -8,7 +8,7 @@ from denoscope.metrics.copying import authenticity, excess, generalization, memo
 from denoscope.metrics.divergence import frechet, frechet_floor
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity
-from denoscope.metrics.transition import TrainingRun, Transition, crossing, growth, transition_point, u_shape
+from denoscope.metrics.transition import TrainingRun, Transition, agreement_rate, crossing, growth, transition_point, u_shape
 
 __all__ = [
     "CopyRates",
@@ -16,6 +16,7 @@ __all__ = [
     "Quality",
     "TrainingRun",
     "Transition",
+    "agreement_rate",
     "agreements",
     "auc",
     "authenticity",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEATURES = 16
@@ -44,3 +45,41 @@ class Linear(nn.Module):
         if add is None:
             return x @ self.weight
         return torch.addmm(add, x, self.weight) if self.weight.ndim == 2 else torch.baddbmm(add, x, self.weight)
+
+
+class Conv(nn.Module):
+    """A convolution with a bias that keeps the size at stride 1 and halves it, rounding up, at stride 2; weights N(0, gain^2/fan-in), bias 0."""
+
+    def __init__(self, fan_in: int, fan_out: int, size: int, generator: torch.Generator, gain: float = 1.0, stride: int = 1):
+        super().__init__()
+        self.weight = normal((fan_out, fan_in, size, size), gain / math.sqrt(fan_in * size**2), generator)
+        self.bias = nn.Parameter(torch.zeros(fan_out))
+        self.stride, self.padding = stride, size // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+class Norm(nn.Module):
+    """Group normalisation with a scale and a shift for each channel (Wu and He 2018): 8 groups, or as many as divide the channels."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.groups = math.gcd(8, channels)
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.groups, self.weight, self.bias)
+
+
+class Attention(nn.Module):
+    """x + out(softmax(q k^T / sqrt(c)) v) over all places of an image, written out because the fused kernels lack forward-mode derivatives."""
+
+    def __init__(self, channels: int, generator: torch.Generator):
+        super().__init__()
+        self.norm, self.qkv, self.out = Norm(channels), Conv(channels, 3 * channels, 1, generator), Conv(channels, channels, 1, generator, gain=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).flatten(-2).chunk(3, dim=-2)  # each (b, channels, places)
+        share = torch.softmax(q.mT @ k / math.sqrt(q.shape[-2]), dim=-1)
+        return x + self.out((v @ share.mT).reshape(x.shape))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,7 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
         figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue] -- the constrained layout of the line above
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels):
-            _panel(axes, panel, base, dashes)
+            _panel(axes, replace(panel, title=theme.shortened(panel.title, 60 * width / columns, theme.FONT_SIZE)), base, dashes)
         for axes in grid.flat[len(panels) :]:
             axes.remove()
         _drop_repeated_labels([list(row) for row in grid], panels)
@@ -108,7 +109,7 @@ def _marker(axes: Axes, marker: Marker, shift: float) -> None:
     if math.isnan(marker.x):
         return
     left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
+    bottom, top = min(axes.get_ylim()[0], marker.y), max(axes.get_ylim()[1], marker.y)
     y = marker.y + shift * (top - bottom)
     x, low, high = (min(max(value, left), right) for value in (marker.x, marker.low, marker.high))
     shape = "<" if marker.x < left else ">" if marker.x > right else "o"
@@ -157,7 +158,7 @@ def _thin_ticks(axes: Axes, panel: Panel) -> None:
     points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] -- drawn just before
     left, right = (math.log2(limit) for limit in axes.get_xlim())
     values = _positions(panel)
-    order = sorted(values, key=lambda v: (v not in (values[0], values[-1]), not math.log2(v).is_integer(), v))
+    order = sorted(values, key=lambda v: (v not in (min(values), max(values)), not math.log2(v).is_integer(), v))
     kept: dict[float, tuple[float, float]] = {}
     for value in order:
         center = (math.log2(value) - left) / (right - left) * points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CELL = 0.46  # inches, the largest side of a cell
 _GAP = 0.25  # inches between neighbouring maps
-_DARK, _PALE = "#16181c", "#fafafa"  # numerals; deliberately not colours of the theme, since the cells keep theirs in the dark
+_DARK, _PALE = "#000000", "#fefefe"  # numerals; deliberately not colours of the theme, since the cells keep theirs in the dark
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def matrix(
         raise ValueError("a figure needs at least one heat map")
     for item in maps:
         _check(item)
+    maps = [_trimmed(item, width) for item in maps]
     margin = tuple(max(extent) for extent in zip(*(_margins(item) for item in maps)))
     left, top = margin
     most = max(len(item.columns) for item in maps)
@@ -70,7 +71,7 @@ def matrix(
                 _heat_map(axes, item, low, high, digits, cell)
             y -= height
         if label:
-            figure.text(0.02 / width, 0.05 / total, label, color=theme.MUTED, va="bottom")
+            figure.text(0.02 / width, 0.05 / total, theme.shortened(label, width * 72 - 4, theme.FONT_SIZE), color=theme.MUTED, va="bottom")
     return figure
 
 
@@ -81,6 +82,13 @@ def _check(item: HeatMap) -> None:
     for groups, names, word in ((item.row_groups, item.rows, "row"), (item.column_groups, item.columns, "column")):
         if groups and len(groups) != len(names):
             raise ValueError(f"{len(groups)} {word} groups for {len(names)} {word}s; give one for each, or none")
+
+
+def _trimmed(item: HeatMap, width: float) -> HeatMap:
+    """The same map with its names cut to what leaves room for the cells."""
+    rows = [theme.shortened(name, 0.3 * width * 72) for name in item.rows]
+    columns = [theme.shortened(name, 0.25 * width * 72) for name in item.columns]
+    return replace(item, rows=rows, columns=columns, title=theme.shortened(item.title, 0.5 * width * 72, theme.FONT_SIZE))
 
 
 def _inches(text: str) -> float:
@@ -135,6 +143,10 @@ def _runs(groups: Sequence[str]) -> Iterator[tuple[str, int, int]]:
         start = stop
 
 
+def _within(name: str, cells: int, cell: float) -> str:
+    return theme.shortened(name, cells * cell * 72, theme.FONT_SIZE)
+
+
 def _names(axes: Axes, item: HeatMap, cell: float) -> None:
     """Brackets and names of groups, and the title, in cell units beyond the axes."""
     n, m = np.shape(item.values)
@@ -142,14 +154,14 @@ def _names(axes: Axes, item: HeatMap, cell: float) -> None:
     beyond = -(left - 0.2) / cell
     for name, start, stop in _runs(item.row_groups):
         axes.plot([beyond, beyond], [start + 0.08, stop - 0.08], color=theme.MUTED, linewidth=0.8, clip_on=False)
-        axes.text(beyond - 0.05 / cell, (start + stop) / 2, name, rotation=90, ha="right", va="center")
+        axes.text(beyond - 0.05 / cell, (start + stop) / 2, _within(name, stop - start, cell), rotation=90, ha="right", va="center")
         if start:
             axes.plot([0, m], [start, start], color=theme.GROUND, linewidth=2.4)
     names = (max(map(_inches, item.columns)) if _turned(item) else 0.13) + 0.09
     above = -names / cell
     for name, start, stop in _runs(item.column_groups):
         axes.plot([start + 0.08, stop - 0.08], [above, above], color=theme.MUTED, linewidth=0.8, clip_on=False)
-        axes.text((start + stop) / 2, above - 0.05 / cell, name, ha="center", va="bottom")
+        axes.text((start + stop) / 2, above - 0.05 / cell, _within(name, stop - start, cell), ha="center", va="bottom")
         if start:
             axes.plot([start, start], [0, n], color=theme.GROUND, linewidth=2.4)
     if item.title:
@@ -169,6 +181,7 @@ def image_grid(
     for given, wanted, word in ((columns, m, "column"), (labels, n, "row")):
         if given and len(given) != wanted:
             raise ValueError(f"{len(given)} {word} names for {wanted} {word}s")
+    labels = [theme.shortened(name, 0.3 * width * 72) for name in labels]
     left = max(map(_inches, labels)) + 0.12 if labels else 0.02
     top = 0.24 if columns else 0.02
     side = min((width - left - 0.02) / m, 0.8)
@@ -183,7 +196,7 @@ def image_grid(
                 axes.imshow(tile, extent=(j + 0.03, j + 0.97, i + 0.97, i + 0.03), interpolation="none", aspect="auto")
         axes.set(xlim=(0, m), ylim=(n, 0))
         for j, name in enumerate(columns):
-            axes.text(j + 0.5, -0.06 / height, name, ha="center", va="bottom", fontsize=theme.FONT_SIZE - 1)
+            axes.text(j + 0.5, -0.06 / height, theme.shortened(name, side * 72), ha="center", va="bottom", fontsize=theme.FONT_SIZE - 1)
         for i, name in enumerate(labels):
             axes.text(-0.08 / side, i + 0.5, name, ha="right", va="center", fontsize=theme.FONT_SIZE - 1)
     return figure

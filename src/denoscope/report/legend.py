@@ -85,6 +85,7 @@ def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
         return
     blank = (Line2D([], [], linestyle="none"), "")
     cells = [column[i] if i < len(column) else blank for column in columns for i in range(rows(columns))]
-    handles, labels = zip(*cells)
+    handles = [handle for handle, _ in cells]
+    labels = [theme.shortened(label, figure.get_figwidth() * 72 - (_HANDLE + _PAD + _BETWEEN) * _SIZE, _SIZE) for _, label in cells]
     look = {"columnspacing": _BETWEEN, "handlelength": _HANDLE, "handletextpad": _PAD, "borderpad": 0.1}
     figure.legend(handles, labels, loc="outside upper left", ncols=len(columns), **look)

@@ -108,6 +108,14 @@ def text_width(text: str, size: float = FONT_SIZE - 1) -> float:
     return text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), ismath=False)[0]
 
 
+def shortened(text: str, room: float, size: float = FONT_SIZE - 1) -> str:
+    """``text``, or as much of it as fits into ``room`` points, ending in an ellipsis."""
+    if text_width(text, size) <= room:
+        return text
+    fitting = (text[:n].rstrip() + "…" for n in range(len(text) - 1, 0, -1))
+    return next((part for part in fitting if text_width(part, size) <= room), "…")
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Matplotlib in this look while the block lasts, whatever the user's settings; ``$`` in a label is a dollar sign."""

@@ -8,6 +8,7 @@ Kadkhodaie et al. 2024 for disjoint halves).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -16,17 +17,20 @@ import torch
 from torch import Tensor
 
 from denoscope.fitting import draws, training
-from denoscope.networks import MLP, Fleet, Preconditioned, UNet
+from denoscope.levels import log_normal
+from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size
 from denoscope.random import derive
-from denoscope.report.page import Page
+from denoscope.report import Page
 from denoscope.sampling import heun, sample
-from denoscope.schedule import log_normal
 from denoscope.store import Row
-from denoscope.studies._transition import cell, compare, page, setting
+from denoscope.studies._transition import cell, compare, costs, page, setting
 from denoscope.study import Result, Study, Work, axis, option
+from denoscope.types import Denoiser
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
+NETWORKS = {"mlp": MLP, "unet": UNet}
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
+SAMPLED_AT_ONCE = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +77,31 @@ class PhaseTransition(Study):
             return f"--n {self.n} on subset 1: two disjoint subsets of {self.n} do not fit into {pool} images"
         return ""
 
+    def inputs(self) -> dict[str, str]:
+        return {self.data: setting.load(self.source()).sha256}
+
+    def cost(self) -> float:
+        return costs.seconds(
+            NETWORKS[self.net],
+            self.net,
+            setting.load(self.source()).shape,
+            self.width,
+            trained=self.steps * self.batch_size,
+            sampled=self.samples * (2 * self.solver_steps - 1),
+        )
+
+    def place(self) -> cell.Place:
+        """Where the cell's training set comes from."""
+        return cell.Place(self.source(), self.held, self.samples, self.solver_steps, self.n, self.subset)
+
     def denoiser(self) -> Preconditioned:
-        """The untrained network of this cell."""
-        images = setting.load(self.source())
-        kind = MLP if self.net == "mlp" else UNet
-        return Preconditioned(kind(images.shape, self.width, seed=derive(self.run_seed(), 0)), "edm")
+        """The untrained network of this cell; no two cells of a sweep share their initialisation."""
+        shape = setting.load(self.source()).shape
+        net = NETWORKS[self.net](shape, self.width, seed=derive(self.run_seed(), 0))
+        return Preconditioned(net, "edm", self.place().setting().spread)
 
     def run_seed(self) -> int:
-        """The seed of this training run: no two cells of a sweep share their initialisation, batches or noise."""
+        """The seed of this training run, another for every cell of a sweep."""
         return derive(self.seed, self.n, self.width, self.subset)
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
@@ -88,8 +109,71 @@ class PhaseTransition(Study):
 
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        ...
+        """Fleets of cells of one capacity, as large as pays and evenly filled; what is bound by arithmetic alone runs one cell a job."""
+        alike: dict[tuple[Any, ...], list[Self]] = defaultdict(list)
+        for item in sorted(cells, key=lambda c: (c.n, c.subset, c.seed)):
+            alike[tuple(value for name, value in item.fields().items() if name not in ("n", "subset", "seed"))].append(item)
+        jobs = []
+        for members in alike.values():
+            count = -(-len(members) // best_size(members[0].denoiser()))
+            jobs += [members[len(members) * i // count : len(members) * (i + 1) // count] for i in range(count)]
+        return jobs
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        ...
+        """Trains the cells as one fleet, samples all from the same noises, measures each."""
+        fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
+        averaged = Averaged(fleet, cells[0].ema)
+        stopped = train(fleet, averaged, cells, work)
+        setting_ = cells[0].place().setting()
+        learned = averaged.net
+        assert isinstance(learned, Fleet)
+        generated = generate(learned, setting_, len(cells), work.device)
+        for index, (item, member) in enumerate(zip(cells, learned.cpu().members())):
+            work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
+            yield item, outcome(item, member, generated[index], stopped.get(index, ""))
+
+    @classmethod
+    def compare(cls, rows: Sequence[Row]) -> list[Row]:
+        return compare.rows_of(cls.title(), cls.version, rows)
+
+    @classmethod
+    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
+        return page.build(rows, noted, cls.references)
+
+
+def train(fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work) -> dict[int, str]:
+    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
+    first, setting_ = cells[0], cells[0].place().setting()
+    drawn = draws(
+        setting_.images.data,
+        [setting_.train_rows(item.n, item.subset) for item in cells],
+        [derive(item.run_seed(), 1) for item in cells],
+        batch=first.batch_size,
+        levels=log_normal(first.level_mean, first.level_std),
+    )
+    checkpoint = None if work.folder is None else work.folder / "training.safetensors"
+    stopped: dict[int, str] = {}
+    for progress in training(fleet, drawn, steps=first.steps, lr=first.lr, rate="one_cycle", ema=averaged, checkpoint=checkpoint):
+        work.tell(TRAINING_SHARE * progress.step / first.steps)
+        stopped = progress.stopped
+    return stopped
+
+
+def generate(fleet: Fleet, shared: setting.Setting, size: int, device: str) -> Tensor:
+    """Every member's samples from the same noises by Heun's method, (members, samples, c, h, w) on the CPU."""
+    sigmas = shared.sigmas.to(device)
+    parts = []
+    for noise in shared.noise.split(max(1, SAMPLED_AT_ONCE // size)):
+        start = (sigmas[0] * noise.to(device)).expand(size, *noise.shape)
+        parts.append(sample(fleet, start, sigmas, heun).cpu())
+    return torch.cat(parts, 1)
+
+
+def outcome(item: PhaseTransition, member: Denoiser, generated: Tensor, stopped: str) -> Result:
+    """What one cell measured; a training that stopped has nothing but the reason."""
+    if not stopped and not bool(generated.isfinite().all()):
+        stopped = "its samples are not finite"
+    if stopped:
+        return Result({"stopped": stopped})
+    return cell.measure(item.place(), member, generated)

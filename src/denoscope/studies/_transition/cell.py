@@ -113,13 +113,18 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
         "rp_memorizer": reproducibility(setting.pixels(generated), setting.pixels(base.memorizer), threshold=setting.same),
     }
     trained, unseen = denoising_errors(denoiser, train), denoising_errors(denoiser, test)
-    values["error_test"] = float(np.exp(np.mean(np.log(unseen[0] / linear_errors(place.source, place.held, place.samples, place.solver_steps)))))
+    values["error_test"] = float(
+        np.exp(np.mean(np.log(unseen[0] / linear_errors(place.source, place.held, place.samples, place.solver_steps))))
+    )
     arrays = {
         "samples": generated.numpy().astype(np.float32),
         "nearest": alike.index[:, 0].numpy(),
         "similarity": (1 - alike.distance[:, 0]).float().numpy(),
         "levels": LEVELS.astype(np.float32),
-        **{"error_train": trained[0], "error_train_se": trained[1], "error_test": unseen[0], "error_test_se": unseen[1]},
+        "error_train": trained[0],
+        "error_train_se": trained[1],
+        "error_test": unseen[0],
+        "error_test_se": unseen[1],
         **base.errors,
     }
     return Result(values, arrays)

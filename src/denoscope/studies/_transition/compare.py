@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from denoscope.estimate import Estimate
-from denoscope.metrics import TrainingRun, Transition, chance_level, growth, paired_similarity, transition_point, u_shape
+from denoscope.metrics import TrainingRun, Transition, agreement_rate, chance_level, growth, paired_similarity, transition_point, u_shape
 from denoscope.store import Row
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
+
 
 @dataclass(frozen=True)
 class Model:
@@ -57,15 +59,15 @@ class Agreement:
     chance: float
     fixed: float
 
-    @property
-    def rp(self) -> float:
+    @cached_property
+    def rp(self) -> Estimate:
         """The RP score: share of agreeing samples over all pairs of models."""
-        return float(self.same.mean())
+        return agreement_rate(self.same)
 
     @property
     def corrected(self) -> float:
         """(RP - chance) / (1 - chance): 0 is chance, 1 is full agreement."""
-        return (self.rp - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
+        return (self.rp.value - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
 
 
 def setting_of(row: Row) -> Setting:
@@ -130,10 +132,29 @@ def verdicts(rows: Sequence[Row], pairs: Sequence[Agreement]) -> Verdicts:
     widths = sorted({int(str(row.fields["width"])) for row in finished(rows)})
     runs = {width: training_runs(rows, width) for width in widths}
     transitions = {width: transition_point(runs[width]) for width in widths}
-    growths = {(small, large): growth(runs[small], runs[large]) for small, large in zip(widths, widths[1:])}
+    growths = {(small, large): growth(runs[small], runs[large]) for small, large in pairwise(widths)}
     dips = {}
     for width in widths:
         tables = {item.n: item.same for item in pairs if item.kind == "seeds" and item.width == width}
         if tables:
             dips[width] = u_shape(tables, transitions[width].point.value)
     return Verdicts(transitions, growths, dips)
+
+
+def rows_of(study: str, version: int, rows: Sequence[Row]) -> list[Row]:
+    """Agreements and transitions as rows, for tables: one a kind, pair of widths and size, and one a width."""
+    pairs = agreements(models(rows))
+    found = verdicts(rows, pairs)
+    results = [
+        Row(
+            f"rp-{item.kind}-{item.width}-{item.other}-{item.n}",
+            study,
+            version,
+            {"compared": item.kind, "width": item.width, "other": item.other, "n": item.n},
+            {"rp": item.rp, "chance": item.chance, "rp_corrected": item.corrected, "rp_fixed": item.fixed, "pairs": len(item.same)},
+        )
+        for item in pairs
+    ]
+    for width, item in found.transitions.items():
+        results.append(Row(f"transition-{width}", study, version, {"compared": "transition", "width": width}, {"n_star": item.point}))
+    return results

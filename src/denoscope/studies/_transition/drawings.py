@@ -71,7 +71,15 @@ def transition(found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int
         markers.append(Marker(item.point.value, item.point.low, item.point.high, 0.5, f"N* at width {width}", tone[width]))
         again += [_rp_series(pairs, "seeds", width, width, tone[width], f"width {width}")]
     panels = [
-        Panel(main, "Does it copy?", IMAGES, "GLc, calibrated generalization", markers, [Level(1.0, "as novel as held-out images")], (-0.08, 1.25)),
+        Panel(
+            main,
+            "Does it copy?",
+            IMAGES,
+            "GLc, calibrated generalization",
+            markers,
+            [Level(1.0, "as novel as held-out images")],
+            (-0.08, 1.25),
+        ),
         Panel([s for s in again if s], "Do two trainings agree?", IMAGES, "RP, same noise, two training seeds", limits=(-0.05, 1.05)),
     ]
     caption = (
@@ -87,12 +95,12 @@ def _curves(panels: Sequence[Panel], width: float):
     return curves(panels, width=width)
 
 
-def _rp_series(pairs: Sequence[Agreement], kind: str, width: int, other: int, tone: str, label: str, style="solid", name: str = "") -> Series | None:
+def _rp_series(pairs: Sequence[Agreement], kind: str, width: int, other: int, tone: str, label: str) -> Series | None:
     items = sorted((p for p in pairs if (p.kind, p.width, p.other) == (kind, width, other)), key=lambda p: p.n)
     if not items:
         return None
     rp = [item.rp for item in items]
-    return Series([p.n for p in items], [e.value for e in rp], label, [e.low for e in rp], [e.high for e in rp], tone, style, kind=name)
+    return Series([p.n for p in items], [e.value for e in rp], label, [e.low for e in rp], [e.high for e in rp], tone)
 
 
 def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> Figure:
@@ -109,7 +117,14 @@ def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> 
         raw.append(Series(*averaged(mine, "gl_fixed"), f"width {width}", tone=tone[width]))
         second.append(Series(*averaged(mine, "glc_pca"), f"width {width}", tone=tone[width]))
     panels = [
-        Panel(held, "Above the copy threshold", IMAGES, "share of images", levels=[Level(false_alarm, f"declared rate {false_alarm:g}")], limits=(-0.05, 1.05)),
+        Panel(
+            held,
+            "Above the copy threshold",
+            IMAGES,
+            "share of images",
+            levels=[Level(false_alarm, f"declared rate {false_alarm:g}")],
+            limits=(-0.05, 1.05),
+        ),
         Panel(raw, f"Raw GL at cosine {FIXED_THRESHOLD:g}", IMAGES, "GL, uncalibrated", limits=(-0.05, 1.05)),
         Panel(second, "GLc by a second descriptor", IMAGES, "GLc, whitened PCA", limits=(-0.08, 1.25)),
     ]
@@ -127,7 +142,13 @@ def quality(rows: Sequence[Row], widths: Sequence[int], floor: Estimate) -> Figu
     distance = [Series(*averaged(_of(rows, w), "frechet"), f"width {w}", tone=tone[w]) for w in widths]
     error = [Series(*averaged(_of(rows, w), "error_test"), f"width {w}", tone=tone[w]) for w in widths]
     panels = [
-        Panel(distance, "Samples against held-out images", IMAGES, "Fréchet distance, pixels", levels=[Level(floor.value, "real against real")]),
+        Panel(
+            distance,
+            "Samples against held-out images",
+            IMAGES,
+            "Fréchet distance, pixels",
+            levels=[Level(floor.value, "real against real")],
+        ),
         Panel(error, "Denoising held-out images", IMAGES, "error / linear model's", levels=[Level(1.0, "Wiener denoiser of all data")]),
     ]
     caption = (
@@ -159,11 +180,11 @@ def memorized(rows: Sequence[Row], widths: Sequence[int]) -> Figure:
 def agreement(pairs: Sequence[Agreement], widths: Sequence[int]) -> Figure:
     """RP between seeds, between widths and between disjoint halves, with the chance level."""
     tone = tones(widths)
-    between = [
-        _rp_series(pairs, "widths", a, b, tone[b], f"{a} and {b}") for i, a in enumerate(widths) for b in widths[i + 1 :]
-    ]
+    between = [_rp_series(pairs, "widths", a, b, tone[b], f"{a} and {b}") for i, a in enumerate(widths) for b in widths[i + 1 :]]
     halves = [_rp_series(pairs, "halves", w, w, tone[w], f"width {w}") for w in widths]
-    panels = [Panel(_chances(pairs, "seeds", widths, tone), "Seeds, less chance", IMAGES, "(RP − chance)/(1 − chance)", limits=(-0.05, 1.05))]
+    panels = [
+        Panel(_chances(pairs, "seeds", widths, tone), "Seeds, less chance", IMAGES, "(RP − chance)/(1 − chance)", limits=(-0.05, 1.05))
+    ]
     if any(between):
         panels.append(Panel([s for s in between if s], "Between widths", IMAGES, "RP", limits=(-0.05, 1.05)))
     if any(halves):
@@ -181,8 +202,12 @@ def _chances(pairs: Sequence[Agreement], kind: str, widths: Sequence[int], tone:
     for width in widths:
         items = sorted((p for p in pairs if p.kind == kind and p.width == width), key=lambda p: p.n)
         if items:
-            series.append(Series([p.n for p in items], [p.corrected for p in items], f"width {width}", tone=tone[width], kind="RP less chance"))
-            series.append(Series([p.n for p in items], [p.chance for p in items], f"width {width}", tone=tone[width], style="dotted", kind="chance"))
+            series.append(
+                Series([p.n for p in items], [p.corrected for p in items], f"width {width}", tone=tone[width], kind="RP less chance")
+            )
+            series.append(
+                Series([p.n for p in items], [p.chance for p in items], f"width {width}", tone=tone[width], style="dotted", kind="chance")
+            )
     return series
 
 
@@ -202,7 +227,9 @@ def heat_maps(models: Sequence[Model], sizes: Sequence[int]) -> Figure:
     )
 
     def draw(width: float):
-        return matrix(maps, digits=1 if max(len(item.rows) for item in maps) > 8 else 2, label="RP, width and seed of each model", width=width)
+        return matrix(
+            maps, digits=1 if max(len(item.rows) for item in maps) > 8 else 2, label="RP, width and seed of each model", width=width
+        )
 
     return Figure("matrix", caption, draw)
 
@@ -282,5 +309,3 @@ def _gallery(first: Model, other: Model | None, size: int, noises: int) -> Galle
 def _pixels(image: np.ndarray) -> np.ndarray:
     """(c, h, w) in [-1, 1] to uint8 (h, w, c)."""
     return to_uint8(torch.from_numpy(image).nan_to_num().clamp(-1, 1)).permute(1, 2, 0).numpy()
-
-

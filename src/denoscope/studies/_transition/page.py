@@ -35,7 +35,11 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("What was found", [*stopped(rows), *findings(good, found, pairs, widths, sizes, floor)]),
         Section(
             "The transition",
-            [drawings.transition(found, pairs, widths), drawings.controls(good, widths, FALSE_ALARM), drawings.quality(good, widths, floor)],
+            [
+                drawings.transition(found, pairs, widths),
+                drawings.controls(good, widths, FALSE_ALARM),
+                drawings.quality(good, widths, floor),
+            ],
         ),
         Section("Samples", [Text(GALLERY), *drawings.galleries(models, widths[len(widths) // 2], shown)]),
         Section("Reproducibility", [drawings.agreement(pairs, widths), drawings.heat_maps(models, shown)]),
@@ -46,7 +50,9 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("References", [ReferenceList(references(("denoscope", *cited)))]),
     ]
     fields = good[0].fields
-    subtitle = f"{len(rows)} models ({fields['net']}) on {setting.images.name}: {len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
+    subtitle = (
+        f"{len(rows)} models ({fields['net']}) on {setting.images.name}: {len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
+    )
     return Page("From memorization to generalization", subtitle, sections)
 
 
@@ -68,7 +74,10 @@ def telling_sizes(found: Verdicts, width: int, sizes: Sequence[int]) -> list[int
 def stopped(rows: Sequence[Row]) -> list[Finding]:
     """A line for every training that stopped."""
     return [
-        Finding(f"Width {row.fields['width']}, N = {row.fields['n']}, subset {row.fields['subset']}, seed {row.fields['seed']}: {row.values['stopped']}.", "absent")
+        Finding(
+            f"Width {row.fields['width']}, N = {row.fields['n']}, subset {row.fields['subset']}, seed {row.fields['seed']}: {row.values['stopped']}.",
+            "absent",
+        )
         for row in rows
         if row.values.get("stopped")
     ]
@@ -184,7 +193,10 @@ def cells(rows: Sequence[Row]) -> Table:
     ]
     names = ("glc", "glc_pca", "gl_fixed", "memorized", "rp_memorizer", "authenticity", "frechet", "error_test")
     order = sorted(rows, key=lambda row: (at(row, "width"), at(row, "n"), at(row, "subset"), at(row, "seed")))
-    table = [[*(row.fields[name] for name in ("n", "width", "subset", "seed")), *(row.values.get(name) for name in names), row.made["seconds"]] for row in order]
+    table = [
+        [*(row.fields[name] for name in ("n", "width", "subset", "seed")), *(row.values.get(name) for name in names), row.made["seconds"]]
+        for row in order
+    ]
     return Table(f"All {len(rows)} cells", columns, table)
 
 
@@ -196,7 +208,15 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
     seconds = sum(float(run["seconds"]) for run in runs)
     axes = {name: ", ".join(str(v) for v in sorted({at(row, name) for row in rows})) for name in ("n", "width", "subset", "seed")}
     return {
-        **({"command": f"`{runs[-1]['command']}`", "wall time": f"{seconds:.0f} s in {len(runs)} run(s)", "processes": runs[-1]["processes"]} if runs else {}),
+        **(
+            {
+                "command": f"`{runs[-1]['command']}`",
+                "wall time": f"{seconds:.0f} s in {len(runs)} run(s)",
+                "processes": runs[-1]["processes"],
+            }
+            if runs
+            else {}
+        ),
         "core time": f"{sum(float(row.made['seconds']) for row in rows):.0f} s over {len(rows)} cells, {first.made['threads']} thread(s) a process",
         "image set": f"{setting.images.name}: {len(setting.images)} images of {' × '.join(map(str, setting.images.shape))}, {len(setting.test)} held out",
         "content hash": f"`{next(iter(first.made['inputs'].values()))}`",

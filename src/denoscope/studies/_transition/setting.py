@@ -12,9 +12,9 @@ from denoscope.data import Images, read_images
 from denoscope.data.subsets import hold_out, subset
 from denoscope.describe import PCA, Pixels
 from denoscope.estimate import Estimate
+from denoscope.levels import karras
 from denoscope.metrics import frechet_floor, pair_threshold
 from denoscope.random import Seeds
-from denoscope.schedule import karras
 
 PAIR_QUANTILE = 0.99
 FIXED_THRESHOLD = 0.95

@@ -1,0 +1,7 @@
+"""Training denoisers, one or a fleet: the loss, the draws, the loop that yields its progress, and checkpoints that resume bit for bit."""
+
+from denoscope.fitting.batches import Draws, draws
+from denoscope.fitting.loop import Progress, fit, rate_factor, training
+from denoscope.fitting.loss import denoising_loss, flat, min_snr, snr
+
+__all__ = ["Draws", "Progress", "denoising_loss", "draws", "fit", "flat", "min_snr", "rate_factor", "snr", "training"]

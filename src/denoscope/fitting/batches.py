@@ -1,0 +1,71 @@
+"""What is drawn at every step of a training: images, noise levels and noise, a function of the member's seed and the step alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from denoscope.files import content_hash
+from denoscope.random import generator
+from denoscope.types import Levels
+
+Draw = tuple[Tensor, Tensor, Tensor]
+"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), or with a leading member axis for a fleet."""
+
+CHUNK = 1 << 15
+"""How many numbers of noise a member draws at once, about: it spreads the cost of seeding a generator over several steps."""
+
+
+class Draws:
+    """An endless iterator of :data:`Draw` for m members, see :func:`draws`."""
+
+    def __init__(self, data: Tensor, subsets: Sequence[Tensor], seeds: Sequence[int], batch: int, levels: Levels, step: int):
+        if len(subsets) != len(seeds) or not len(seeds):
+            raise ValueError(f"draws need one seed for each training subset, got {len(subsets)} subsets and {len(seeds)} seeds")
+        if batch < 1 or step < 0 or min(len(subset) for subset in subsets) < 1:
+            raise ValueError(f"draws need a batch of at least 1, a start of at least 0 and no empty subset, got batch {batch}, start {step}")
+        self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = data, list(subsets), list(seeds), batch, levels, step
+        self.together = max(1, CHUNK // (batch * data[0].numel()))
+        self._chunk, self._drawn = -1, (torch.empty(0),) * 3
+
+    def at(self, step: int) -> Draws:
+        """The same draws from ``step`` on."""
+        return Draws(self.data, self.subsets, self.seeds, self.batch, self.levels, step)
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides the draws; the levels enter by 16 values that they give."""
+        images = content_hash(self.data.numpy(), *(subset.numpy() for subset in self.subsets))
+        rest = [images, self.seeds, self.batch, self.step, self.levels(16, generator(0)).tolist()]
+        return hashlib.sha256(json.dumps(rest).encode()).hexdigest()
+
+    def __iter__(self) -> Draws:
+        return self
+
+    def __next__(self) -> Draw:
+        chunk, place = divmod(self.step, self.together)
+        if chunk != self._chunk:
+            rows, sigma, noise = zip(*(self._member(i, chunk) for i in range(len(self.seeds))))
+            self._chunk, self._drawn = chunk, (torch.stack(rows, 1), torch.stack(sigma, 1), torch.stack(noise, 1))
+        self.step += 1
+        rows, sigma, noise = (drawn[place] for drawn in self._drawn)
+        return self.data[rows], sigma, noise
+
+    def _member(self, i: int, chunk: int) -> Draw:
+        """Rows of the data, levels and noise of member i in all steps of a chunk, (steps, b, ...)."""
+        draw, subset, steps = generator(self.seeds[i], chunk), self.subsets[i], self.together
+        rows = subset[torch.randint(len(subset), (steps, self.batch), generator=draw)]
+        sigma = self.levels(steps * self.batch, draw).to(self.data.dtype).reshape(steps, self.batch)
+        return rows, sigma, torch.randn((steps, self.batch, *self.data.shape[1:]), generator=draw, dtype=self.data.dtype)
+
+
+def draws(data: Tensor, subsets: Sequence[Tensor], seeds: Sequence[int], *, batch: int, levels: Levels, start: int = 0) -> Draws:
+    """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement, sigma (m, b) from ``levels``, and noise.
+
+    What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step. ``data`` (N, *shape) and the index
+    tensors ``subsets`` live on the CPU.
+    """
+    return Draws(data, subsets, seeds, batch, levels, start)

@@ -1,0 +1,38 @@
+"""The denoising loss and its weights over noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from denoscope.types import Denoiser, pad
+
+Weight = Callable[[Tensor], Tensor]
+"""A loss weight as a function of sigma, of sigma's shape."""
+
+
+def flat(sigma: Tensor) -> Tensor:
+    """The weight 1 at every level."""
+    return torch.ones_like(sigma)
+
+
+def snr(sigma: Tensor) -> Tensor:
+    """The weight 1/sigma^2, which makes the loss that of predicting the noise (Ho et al. 2020, eq. 14)."""
+    return sigma**-2
+
+
+def min_snr(sigma: Tensor, cap: float = 5.0) -> Tensor:
+    """The weight min(1/sigma^2, cap) (Hang et al. 2023, section 3.4)."""
+    return snr(sigma).clamp(max=cap)
+
+
+def denoising_loss(D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None) -> Tensor:
+    """The mean of weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 over pixels and the last axis of sigma, shape sigma.shape[:-1].
+
+    A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b). ``weight`` is D's own where it has one, else 1.
+    """
+    weight = weight or getattr(D, "weight", flat)
+    error = (D(torch.addcmul(x0, pad(sigma, x0), noise), sigma) - x0).square().flatten(sigma.ndim).mean(-1)
+    return (weight(sigma) * error).mean(-1)

@@ -1,0 +1,70 @@
+"""Networks as files: safetensors whose metadata hold a JSON configuration, rebuilt from an explicit table of classes, never pickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from denoscope import files
+from denoscope.networks.mlp import MLP
+from denoscope.networks.precondition import Preconditioned
+from denoscope.networks.unet import UNet
+
+NETWORKS = {"MLP": MLP, "UNet": UNet}
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
+    """Writes named tensors and a JSON description into one safetensors file, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return files.write(path, safetensors.torch.save(plain, {"denoscope": json.dumps(about)}))
+
+
+def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :func:`write_tensors` wrote; a file that is truncated or of another kind is a ValueError naming it."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["denoscope"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file (truncated, or of another kind): {error}") from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is a safetensors file, but denoscope did not write it: it has no configuration") from error
+
+
+def save(denoiser: nn.Module, path: Path | str) -> Path:
+    """Writes a denoiser made of this library's networks: its weights, class names and constructor arguments."""
+    config = getattr(denoiser, "config", None)
+    if config is None:
+        raise ValueError(f"only denoisers of this library's networks can be saved, not {type(denoiser).__name__}; save a fleet's members one by one")
+    return write_tensors(path, denoiser.state_dict(), {"kind": "denoiser", "config": config})
+
+
+def load(path: Path | str) -> nn.Module:
+    """The denoiser that :func:`save` wrote; a damaged or foreign file is a ValueError naming it."""
+    tensors, about = read_tensors(path)
+    if about.get("kind") != "denoiser":
+        raise ValueError(f"{path} holds a {about.get('kind')}, not a denoiser")
+    try:
+        denoiser = _build(about["config"])
+        denoiser.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not fit its own configuration: {str(error).splitlines()[0]}") from error
+    return denoiser
+
+
+def _build(config: Mapping[str, Any]) -> nn.Module:
+    arguments = dict(config)
+    name = arguments.pop("class")
+    if name == "Preconditioned":
+        return Preconditioned(_build(arguments.pop("net")), **arguments)
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network class {name!r}, known: Preconditioned, {', '.join(NETWORKS)}")
+    return NETWORKS[name](**arguments)
