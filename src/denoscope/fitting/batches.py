@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 
 import torch
@@ -16,7 +17,7 @@ from denoscope.types import Levels
 Draw = tuple[Tensor, Tensor, Tensor]
 """(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), or with a leading member axis for a fleet."""
 
-CHUNK = 1 << 15
+CHUNK = 1 << 16
 """How many numbers of noise a member draws at once, about: it spreads the cost of seeding a generator over several steps."""
 
 
@@ -27,7 +28,9 @@ class Draws:
         if len(subsets) != len(seeds) or not len(seeds):
             raise ValueError(f"draws need one seed for each training subset, got {len(subsets)} subsets and {len(seeds)} seeds")
         if batch < 1 or step < 0 or min(len(subset) for subset in subsets) < 1:
-            raise ValueError(f"draws need a batch of at least 1, a start of at least 0 and no empty subset, got batch {batch}, start {step}")
+            raise ValueError(
+                f"draws need a batch of at least 1, a start of at least 0 and no empty subset, got batch {batch}, start {step}"
+            )
         self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = data, list(subsets), list(seeds), batch, levels, step
         self.together = max(1, CHUNK // (batch * data[0].numel()))
         self._chunk, self._drawn = -1, (torch.empty(0),) * 3
@@ -48,18 +51,22 @@ class Draws:
     def __next__(self) -> Draw:
         chunk, place = divmod(self.step, self.together)
         if chunk != self._chunk:
-            rows, sigma, noise = zip(*(self._member(i, chunk) for i in range(len(self.seeds))))
-            self._chunk, self._drawn = chunk, (torch.stack(rows, 1), torch.stack(sigma, 1), torch.stack(noise, 1))
+            self._chunk, self._drawn = chunk, self._draw(chunk)
         self.step += 1
-        rows, sigma, noise = (drawn[place] for drawn in self._drawn)
+        rows, sigma, noise = (drawn[:, place] for drawn in self._drawn)
         return self.data[rows], sigma, noise
 
-    def _member(self, i: int, chunk: int) -> Draw:
-        """Rows of the data, levels and noise of member i in all steps of a chunk, (steps, b, ...)."""
-        draw, subset, steps = generator(self.seeds[i], chunk), self.subsets[i], self.together
-        rows = subset[torch.randint(len(subset), (steps, self.batch), generator=draw)]
-        sigma = self.levels(steps * self.batch, draw).to(self.data.dtype).reshape(steps, self.batch)
-        return rows, sigma, torch.randn((steps, self.batch, *self.data.shape[1:]), generator=draw, dtype=self.data.dtype)
+    def _draw(self, chunk: int) -> Draw:
+        """Rows of the data, levels and noise of all members in all steps of a chunk, (m, steps, b, ...)."""
+        size = (self.together, self.batch)
+        rows, sigma = torch.empty((len(self.seeds), *size), dtype=torch.int64), self.data.new_empty((len(self.seeds), *size))
+        noise = self.data.new_empty((len(self.seeds), *size, *self.data.shape[1:]))
+        for i, (seed, subset) in enumerate(zip(self.seeds, self.subsets)):
+            draw = generator(seed, chunk)
+            rows[i] = subset[torch.randint(len(subset), size, generator=draw)]
+            sigma[i] = self.levels(math.prod(size), draw).reshape(size)
+            noise[i].normal_(generator=draw)
+        return rows, sigma, noise
 
 
 def draws(data: Tensor, subsets: Sequence[Tensor], seeds: Sequence[int], *, batch: int, levels: Levels, start: int = 0) -> Draws:

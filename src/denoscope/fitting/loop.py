@@ -148,12 +148,10 @@ def fit(
     Batches are (b, *shape), or (m, b, *shape) for a fleet. Levels, and noise where no source is given, come from ``seed``, the step and
     the member. A training that stopped at a loss that is not finite is a ValueError saying where; :func:`training` goes on without it.
     """
-    averaged = Averaged(net, ema) if isinstance(ema, float) else ema
+    averaged = ema if isinstance(ema, Averaged) or ema is None else Averaged(net, ema)
     draws = (_draw(x0, isinstance(net, Fleet), levels, noise, (seed, step)) for step, x0 in enumerate(batches))
-    last = None
-    for last in training(net, draws, lr=lr, ema=averaged):
-        pass
-    if last is not None and last.stopped:
+    *_, last = training(net, draws, lr=lr, ema=averaged)
+    if last.stopped:
         raise ValueError("; ".join(f"member {i} {reason}" for i, reason in last.stopped.items()) + "; lower lr")
     return averaged.net if averaged is not None else net
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from denoscope.types import Denoiser, pad
@@ -33,6 +34,7 @@ def denoising_loss(D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight
 
     A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b). ``weight`` is D's own where it has one, else 1.
     """
-    weight = weight or getattr(D, "weight", flat)
-    error = (D(torch.addcmul(x0, pad(sigma, x0), noise), sigma) - x0).square().flatten(sigma.ndim).mean(-1)
-    return (weight(sigma) * error).mean(-1)
+    own: Weight = getattr(D, "weight", flat)
+    answer = D(torch.addcmul(x0, pad(sigma, x0), noise), sigma)
+    error = F.mse_loss(answer, x0, reduction="none").flatten(sigma.ndim)
+    return ((weight or own)(sigma) * error.sum(-1)).mean(-1) / error.shape[-1]

@@ -120,7 +120,9 @@ class State:
             warnings.warn(f"the training starts anew: {error}", stacklevel=3)
             return
         if about.get("fingerprint") != self.fingerprint:
-            raise ValueError(f"{path} is the checkpoint of another training (data, seeds, network or settings differ); delete it or name another")
+            raise ValueError(
+                f"{path} is the checkpoint of another training (data, seeds, network or settings differ); delete it or name another"
+            )
         for name, group in (("parameter", self.parameters), ("average", self.averages)):
             for k, tensor in enumerate(group):
                 tensor.copy_(tensors[f"{name}.{k}"])

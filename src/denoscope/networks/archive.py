@@ -43,7 +43,9 @@ def save(denoiser: nn.Module, path: Path | str) -> Path:
     """Writes a denoiser made of this library's networks: its weights, class names and constructor arguments."""
     config = getattr(denoiser, "config", None)
     if config is None:
-        raise ValueError(f"only denoisers of this library's networks can be saved, not {type(denoiser).__name__}; save a fleet's members one by one")
+        raise ValueError(
+            f"only denoisers of this library's networks can be saved, not {type(denoiser).__name__}; save a fleet's members one by one"
+        )
     return write_tensors(path, denoiser.state_dict(), {"kind": "denoiser", "config": config})
 
 

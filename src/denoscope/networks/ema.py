@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +28,12 @@ class Averaged(nn.Module):
             raise ValueError(f"half_life must be positive, got {half_life}")
         self.decay, self.half_life, self.updates = decay, half_life, 0
         self.net = copy.deepcopy(trained).requires_grad_(False)
-        self._pairs = [(mine, theirs.detach()) for mine, theirs in zip(self.net.parameters(), trained.parameters())]
+        self._trained = (trained,)  # in a tuple, so that its parameters are not this module's
 
     @property
     def weight(self) -> Callable[[Tensor], Tensor]:
         """The network's own loss weight, a function of sigma; an AttributeError if it has none."""
-        return self.net.weight
+        return cast(Callable[[Tensor], Tensor], self.net.weight)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self.net(x, sigma)
@@ -48,6 +49,7 @@ class Averaged(nn.Module):
     @torch.no_grad()
     def update(self) -> None:
         """Takes the trained network's present weights into the average."""
-        mine, theirs = zip(*self._pairs)
-        torch._foreach_lerp_(mine, theirs, 1 - self.next_decay())
+        mine: list[Tensor] = list(self.net.parameters())
+        theirs: list[Tensor] = list(self._trained[0].parameters())
+        torch._foreach_lerp_(mine, theirs, 1 - self.next_decay())  # pyright: ignore[reportPrivateImportUsage]: the one fused lerp there is
         self.updates += 1

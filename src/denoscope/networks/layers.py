@@ -15,6 +15,9 @@ from torch import Tensor, nn
 FEATURES = 16
 """How many numbers :func:`noise_features` makes of a noise level."""
 
+_ORDER = torch.arange(FEATURES, dtype=torch.float64)  # place 2j holds cos(j pi c/4), place 2j - 1 holds sin(j pi c/4)
+_RATE, _PHASE = ((_ORDER + 1) / 2).floor() * (math.pi / 4), -(_ORDER % 2) * (math.pi / 2)
+
 
 def normal(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> nn.Parameter:
     """A parameter with independent N(0, scale^2) entries; always draws, so that a zero scale leaves later layers as they are."""
@@ -26,9 +29,7 @@ def noise_features(c: Tensor) -> Tensor:
 
     Period 8 in c is 32 in ln(sigma): no two levels between 1e-6 and 1e6 share their features.
     """
-    order = torch.arange(FEATURES, device=c.device, dtype=c.dtype)  # cos(j pi c/4) for even places 2j, sin for odd ones
-    rate, phase = (order + 1).div(2, rounding_mode="floor") * (math.pi / 4), order % 2 * (math.pi / 2)
-    return torch.cos(torch.addcmul(-phase, c.unsqueeze(-1), rate))
+    return torch.cos(torch.addcmul(_PHASE.to(c), c.unsqueeze(-1), _RATE.to(c)))
 
 
 class Linear(nn.Module):
@@ -77,7 +78,11 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator):
         super().__init__()
-        self.norm, self.qkv, self.out = Norm(channels), Conv(channels, 3 * channels, 1, generator), Conv(channels, channels, 1, generator, gain=0.0)
+        self.norm, self.qkv, self.out = (
+            Norm(channels),
+            Conv(channels, 3 * channels, 1, generator),
+            Conv(channels, channels, 1, generator, gain=0.0),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(-2).chunk(3, dim=-2)  # each (b, channels, places)

@@ -28,7 +28,9 @@ class MLP(nn.Module):
         super().__init__()
         self.shape, self.width = tuple(shape), width
         if not self.shape or min(*self.shape, width, blocks) < 1:
-            raise ValueError(f"an MLP needs a shape, a width and blocks of at least 1, got shape {self.shape}, width {width}, blocks {blocks}")
+            raise ValueError(
+                f"an MLP needs a shape, a width and blocks of at least 1, got shape {self.shape}, width {width}, blocks {blocks}"
+            )
         size, draw = math.prod(self.shape), generator(seed)
         self.enter = Linear(size, width, draw)
         self.noise = Linear(FEATURES, width, draw)

@@ -91,6 +91,7 @@ class Preconditioned(nn.Module):
         return self.coefficients(sigma)[1] ** -2
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        sigma = sigma.to(x.dtype)
         c_skip, c_out, c_in = (pad(c, x) for c in self.coefficients(sigma))
         c_noise = sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
         return torch.addcmul(c_skip * x, c_out, self.net(c_in * x, c_noise))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ SMALLEST_SIDE = 4  # no level is smaller, if the image is not
 
 
 def level_count(height: int, width: int) -> int:
-    """Resolutions of a U-Net: the shorter side is halved, rounding up, while it stays at least 4, at most three times; 8 -> 2, 16 -> 3, 32 and 64 -> 4."""
+    """Resolutions of a U-Net: the shorter side is halved, rounding up, while it stays at least 4, at most three times; 8 -> 2, 16 -> 3, from 25 on 4."""
     side, count = min(height, width), 1
     while count < MOST_LEVELS and (side + 1) // 2 >= SMALLEST_SIDE:
         side, count = (side + 1) // 2, count + 1
@@ -51,15 +52,19 @@ class UNet(nn.Module):
         super().__init__()
         self.shape, self.width = tuple(shape), width
         if len(self.shape) != 3 or min(*self.shape, width) < 1:
-            raise ValueError(f"a U-Net needs a shape (channels, height, width) and a width of at least 1, got shape {self.shape}, width {width}")
+            raise ValueError(
+                f"a U-Net needs a shape (channels, height, width) and a width of at least 1, got shape {self.shape}, width {width}"
+            )
         draw, embedding = generator(seed), 4 * width
         channels = [width, *[2 * width] * (level_count(*self.shape[1:]) - 1)]
-        pairs = list(zip(channels, channels[1:]))
+        pairs = list(pairwise(channels))
         self.embed = nn.ModuleList([Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)])
         self.enter = Conv(self.shape[0], width, 3, draw)
         self.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
         self.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairs)
-        self.middle = nn.ModuleList([Block(channels[-1], channels[-1], embedding, draw), Block(channels[-1], channels[-1], embedding, draw)])
+        self.middle = nn.ModuleList(
+            [Block(channels[-1], channels[-1], embedding, draw), Block(channels[-1], channels[-1], embedding, draw)]
+        )
         self.attention = Attention(channels[-1], draw)
         self.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
         self.up = nn.ModuleList(Block(2 * c, c, embedding, draw) for c in reversed(channels))

@@ -53,10 +53,11 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
             axes.remove()
         _drop_repeated_labels([list(row) for row in grid], panels)
         legend.draw(figure, names)
+        figure.draw_without_rendering()
         if base == 2:
-            figure.draw_without_rendering()
             for axes, panel in zip(grid.flat, panels):
                 _thin_ticks(axes, panel)
+        figure.set_layout_engine("none")  # laid out once; each export would do it again
     return figure
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from denoscope.estimate import Estimate
 from denoscope.metrics import TrainingRun, Transition, agreement_rate, chance_level, growth, paired_similarity, transition_point, u_shape
 from denoscope.store import Row
+from denoscope.studies._transition.cell import Place, reference
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
 
 
@@ -70,11 +71,23 @@ class Agreement:
         return (self.rp.value - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
 
 
+def source_of(row: Row) -> Source:
+    """Which images a cell was measured on."""
+    fields: dict[str, Any] = row.fields
+    return Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"]))
+
+
 def setting_of(row: Row) -> Setting:
     """The setting in which a cell was measured."""
     fields: dict[str, Any] = row.fields
-    source = Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"]))
-    return prepare(source, fields["held"], fields["samples"], fields["solver_steps"])
+    return prepare(source_of(row), fields["held"], fields["samples"], fields["solver_steps"])
+
+
+def memorizer_features(model: Model) -> Tensor:
+    """The features of what the closed-form memorizer of this model's training set makes from the same noises."""
+    fields: dict[str, Any] = model.row.fields
+    place = Place(source_of(model.row), fields["held"], fields["samples"], fields["solver_steps"], model.n, model.subset)
+    return setting_of(model.row).pixels(reference(place).memorizer)
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from denoscope.data.images import to_uint8
 from denoscope.estimate import Estimate
@@ -27,8 +28,9 @@ from denoscope.report import (
     ordered,
 )
 from denoscope.report.blocks import Figure
+from denoscope.report.panels import Style
 from denoscope.store import Row
-from denoscope.studies._transition.compare import Agreement, Model, Verdicts, setting_of
+from denoscope.studies._transition.compare import Agreement, Model, Verdicts, memorizer_features, setting_of
 from denoscope.studies._transition.setting import FIXED_THRESHOLD
 
 IMAGES = "training images N"
@@ -68,7 +70,7 @@ def transition(found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int
         item = found.transitions[width]
         low, high = [e.low for e in item.curve], [e.high for e in item.curve]
         main.append(Series(item.sizes, [e.value for e in item.curve], f"width {width}", low, high, tone[width]))
-        markers.append(Marker(item.point.value, item.point.low, item.point.high, 0.5, f"N* at width {width}", tone[width]))
+        markers.append(Marker(item.point.value, item.point.low, item.point.high, 0.5, _named(item.point, item.sizes), tone[width]))
         again += [_rp_series(pairs, "seeds", width, width, tone[width], f"width {width}")]
     panels = [
         Panel(
@@ -89,6 +91,15 @@ def transition(found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int
         "differ only in their training seed make the same image; bands over pairs of runs and noises."
     )
     return Figure("transition", caption, partial(_curves, panels))
+
+
+def _named(point: Estimate, sizes: Sequence[int]) -> str:
+    """N* in the legend: the number, or the side on which it lies."""
+    return (
+        f"N* = {point.value:.0f}"
+        if np.isfinite(point.value)
+        else f"N* {'<' if point.value < 0 else '>'} {sizes[0] if point.value < 0 else sizes[-1]}"
+    )
 
 
 def _curves(panels: Sequence[Panel], width: float):
@@ -126,7 +137,7 @@ def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> 
             limits=(-0.05, 1.05),
         ),
         Panel(raw, f"Raw GL at cosine {FIXED_THRESHOLD:g}", IMAGES, "GL, uncalibrated", limits=(-0.05, 1.05)),
-        Panel(second, "GLc by a second descriptor", IMAGES, "GLc, whitened PCA", limits=(-0.08, 1.25)),
+        Panel(second, "GLc, second descriptor", IMAGES, "GLc, whitened PCA", limits=(-0.08, 1.25)),
     ]
     caption = (
         "**Controls.** The share above each training set's copy threshold, for samples and for held-out images that did not choose the threshold; "
@@ -182,26 +193,31 @@ def agreement(pairs: Sequence[Agreement], widths: Sequence[int]) -> Figure:
     tone = tones(widths)
     between = [_rp_series(pairs, "widths", a, b, tone[b], f"{a} and {b}") for i, a in enumerate(widths) for b in widths[i + 1 :]]
     halves = [_rp_series(pairs, "halves", w, w, tone[w], f"width {w}") for w in widths]
-    panels = [
-        Panel(_chances(pairs, "seeds", widths, tone), "Seeds, less chance", IMAGES, "(RP − chance)/(1 − chance)", limits=(-0.05, 1.05))
+    panels = [Panel(_chances(pairs, widths, tone), "Seeds, less chance", IMAGES, "(RP − chance)/(1 − chance)", limits=(-0.05, 1.05))]
+    fixed = [
+        Series([p.n for p in items], [p.fixed for p in items], f"width {w}", tone=tone[w]) for w in widths if (items := _seeds(pairs, w))
     ]
+    panels.append(Panel(fixed, f"Seeds, at cosine {FIXED_THRESHOLD:g}", IMAGES, "RP at a fixed threshold", limits=(-0.05, 1.05)))
     if any(between):
         panels.append(Panel([s for s in between if s], "Between widths", IMAGES, "RP", limits=(-0.05, 1.05)))
     if any(halves):
         panels.append(Panel([s for s in halves if s], "Disjoint training sets", IMAGES, "RP", limits=(-0.05, 1.05)))
     caption = (
         "**Who agrees with whom.** RP between two training seeds with the chance level (the rate over samples of unlike noises) taken out, dotted: "
-        "the chance level itself; between two widths trained on the same images; and between models trained on disjoint halves of "
+        "the chance level itself; at a fixed threshold, for comparison; between two widths trained on the same images; and between models trained on disjoint halves of "
         "the data, which can agree only if both learned the distribution and not their images."
     )
     return Figure("agreement", caption, partial(_curves, panels))
 
 
-def _chances(pairs: Sequence[Agreement], kind: str, widths: Sequence[int], tone: dict[int, str]) -> list[Series]:
+def _seeds(pairs: Sequence[Agreement], width: int) -> list[Agreement]:
+    return sorted((p for p in pairs if p.kind == "seeds" and p.width == width), key=lambda p: p.n)
+
+
+def _chances(pairs: Sequence[Agreement], widths: Sequence[int], tone: dict[int, str]) -> list[Series]:
     series = []
     for width in widths:
-        items = sorted((p for p in pairs if p.kind == kind and p.width == width), key=lambda p: p.n)
-        if items:
+        if items := _seeds(pairs, width):
             series.append(
                 Series([p.n for p in items], [p.corrected for p in items], f"width {width}", tone=tone[width], kind="RP less chance")
             )
@@ -212,30 +228,37 @@ def _chances(pairs: Sequence[Agreement], kind: str, widths: Sequence[int], tone:
 
 
 def heat_maps(models: Sequence[Model], sizes: Sequence[int]) -> Figure:
-    """RP of every pair of models of subset 0 and the memorizer's column, at a few sizes."""
-    maps = []
-    for size in sizes:
-        chosen = sorted((m for m in models if m.n == size), key=lambda m: (m.subset, m.width, m.seed))
-        threshold = setting_of(chosen[0].row).same
-        values = np.array([[_rp(a, b, threshold) if a is not b else np.nan for b in chosen] for a in chosen])
-        names = [f"{m.width}, {m.seed}" for m in chosen]
-        groups = [f"subset {m.subset}" for m in chosen]
-        maps.append(HeatMap(values, names, names, f"N = {size}", groups, groups))
+    """RP between all widths and subsets, and with the closed-form memorizer of each subset, at a few sizes."""
+    maps = [_heat_map([m for m in models if m.n == size], f"N = {size}") for size in sizes]
     caption = (
-        "**RP of every pair of models** at a memorizing, a middle and a generalizing training size. Rows and columns are width, seed; the off-diagonal "
-        "blocks compare models that saw disjoint images."
+        "**RP between all kinds of models** at a memorizing, a middle and a generalizing training size, means over training seeds (on the diagonal: "
+        'between two seeds of one width). The off-diagonal blocks compare models that saw disjoint images; "memorizer" is the optimal denoiser of '
+        "the training subset, sampled from the same noises with the same solver."
     )
 
     def draw(width: float):
-        return matrix(
-            maps, digits=1 if max(len(item.rows) for item in maps) > 8 else 2, label="RP, width and seed of each model", width=width
-        )
+        return matrix(maps, label="RP, width of each model and the memorizer of its training subset", width=width)
 
     return Figure("matrix", caption, draw)
 
 
-def _rp(a: Model, b: Model, threshold: float) -> float:
-    return reproducibility(a.features, b.features, threshold=threshold).value
+def _heat_map(models: Sequence[Model], title: str) -> HeatMap:
+    kinds: dict[tuple[int, str], list[Tensor]] = {}
+    for model in sorted(models, key=lambda m: (m.subset, m.width, m.seed)):
+        kinds.setdefault((model.subset, str(model.width)), []).append(model.features)
+    for subset in sorted({m.subset for m in models}):
+        kinds[subset, "memorizer"] = [memorizer_features(next(m for m in models if m.subset == subset))]
+    names = sorted(kinds, key=lambda kind: kind[0])
+    threshold = setting_of(models[0].row).same
+    values = np.array([[_mean_rp(kinds[a], kinds[b], threshold) for b in names] for a in names])
+    labels, groups = [name for _, name in names], [f"subset {subset}" for subset, _ in names]
+    return HeatMap(values, labels, labels, title, groups, groups)
+
+
+def _mean_rp(first: Sequence[Tensor], second: Sequence[Tensor], threshold: float) -> float:
+    """The mean RP over pairs of different models; NaN where there are none."""
+    scores = [reproducibility(a, b, threshold=threshold).value for a in first for b in second if a is not b]
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> Figure:
@@ -250,14 +273,14 @@ def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> 
         levels = arrays["levels"]
         series = []
         for name, label, ink in (("memorizer", "memorizer", INK), ("gaussian", "Wiener denoiser", MUTED)):
-            for kind, style in (("train", "dashed"), ("test", "thin")):
+            for kind, style in STYLES:
                 series.append(Series(levels, _positive(arrays[f"error_{kind}_{name}"]), label, tone=ink, style=style, kind=_KIND[kind]))
         for width in widths:
             runs = [row.arrays() for row in _of(mine, width)]
-            for kind, style in (("train", "dashed"), ("test", "solid")):
+            for kind, style in STYLES:
                 mean = np.mean([run[f"error_{kind}"] for run in runs], axis=0)
                 series.append(Series(levels, _positive(mean), f"width {width}", tone=tone[width], style=style, kind=_KIND[kind]))
-        panels.append(Panel(series, f"N = {size}", "noise level σ", "squared error a pixel"))
+        panels.append(Panel(series, f"N = {size}", "noise level σ", "squared error a pixel", limits=(LEAST_ERROR, 2.0)))
     caption = (
         "**Denoising error** on training images (dashed) and held-out ones (solid). A memorizer's gap is wide; where a model generalizes the two meet. "
         "For reference the closed-form memorizer and the Wiener denoiser (the best linear one) of the same training set."
@@ -270,11 +293,13 @@ def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> 
 
 
 _KIND = {"train": "training images", "test": "held-out images"}
+STYLES: tuple[tuple[str, Style], ...] = (("train", "dashed"), ("test", "solid"))
+LEAST_ERROR = 1e-4
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """Values for a logarithmic axis; the memorizer's exact zeros become gaps."""
-    return np.where(values > 1e-12, values, np.nan)
+    """Values for a logarithmic axis that ends at ``LEAST_ERROR``: what lies far below, as the memorizer's errors do, becomes a gap."""
+    return np.where(values > LEAST_ERROR / 10, values, np.nan)
 
 
 def galleries(models: Sequence[Model], width: int, sizes: Sequence[int], noises: int = 8) -> list[Gallery]:

@@ -86,92 +86,117 @@ def stopped(rows: Sequence[Row]) -> list[Finding]:
 def findings(
     rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int], sizes: Sequence[int], floor: Estimate
 ) -> list[Finding]:
-    """Every claim of the papers that the sweep can test, with its numbers, whether it appeared or not."""
-    results = [_crossing(found, width) for width in widths]
-    results += [_growth(found, small, large) for small, large in found.growths]
-    results += [_dip(found, pairs, width) for width in widths if width in found.dips]
-    results += [item for width in widths for item in _ends(rows, pairs, width, sizes)]
-    last = [row for row in rows if at(row, "n") == sizes[-1]]
-    ratios = [f"{np.mean([number(r, 'frechet') for r in last if at(r, 'width') == w]) / floor.value:.1f} at width {w}" for w in widths]
-    results.append(
-        Finding(
-            f"At N = {sizes[-1]} the samples' Fréchet distance to held-out images is {', '.join(ratios)} times that of as many real images.",
-            "neutral",
-            "Novelty counts only where samples are images: see the quality figure.",
-        )
-    )
-    return results
+    """Every claim of the papers that the sweep can test, over all widths, with its numbers, whether it appeared or not."""
+    results = [_crossings(found, widths, sizes)]
+    if found.growths:
+        results.append(_growth(found))
+    if found.dips:
+        results.append(_dips(found, pairs))
+    results.append(_memorizer(rows, widths, sizes))
+    halves = [_of_kind(pairs, "halves", width) for width in widths]
+    if all(len(items) > 1 for items in halves):
+        results.append(_halves(widths, halves))
+    return [*results, _quality(rows, widths, sizes, floor)]
+
+
+def _each(words: Mapping[int, str]) -> str:
+    """What holds at each width, in one phrase."""
+    return ", ".join(f"{text} at width {width}" for width, text in words.items())
 
 
 def _words(size: float, sizes: Sequence[int]) -> str:
     return f"below {sizes[0]}" if size == -math.inf else f"above {sizes[-1]}" if size == math.inf else f"{size:.0f}"
 
 
-def _crossing(found: Verdicts, width: int) -> Finding:
-    item = found.transitions[width]
-    first, last = item.curve[0], item.curve[-1]
-    low, high = _words(item.point.low, item.sizes), _words(item.point.high, item.sizes)
-    happened = math.isfinite(item.point.value)
-    said = f"goes from copying to generalizing at N* = {item.point.value:.0f} images [{low} to {high}]" if happened else (
-        f"shows no crossing: N* is {_words(item.point.value, item.sizes)}"
-    )  # fmt: skip
+def _crossings(found: Verdicts, widths: Sequence[int], sizes: Sequence[int]) -> Finding:
+    points = {w: found.transitions[w].point for w in widths}
+    said = _each({w: f"{_words(p.value, sizes)} [{_words(p.low, sizes)}, {_words(p.high, sizes)}]" for w, p in points.items()})
+    every = all(math.isfinite(p.value) for p in points.values())
+    ends = _each({w: f"{found.transitions[w].curve[0].value:.2f} to {found.transitions[w].curve[-1].value:.2f}" for w in widths})
     return Finding(
-        f"Width {width} {said}.",
-        "good" if happened else "absent",
-        f"GLc rises from {first} at N = {item.sizes[0]} to {last} at N = {item.sizes[-1]}. {item.point.method.capitalize()}.",
+        f"{'Every' if every else 'Not every'} width goes from copying to generalizing as N grows. N* is {said}.",
+        "good" if every else "absent",
+        f"From N = {sizes[0]} to N = {sizes[-1]}, GLc goes from {ends}. Intervals: {points[widths[0]].method}; with so few runs a size such an "
+        "interval covers less often than 95 %, so read it as the spread of these runs.",
     )
 
 
-def _growth(found: Verdicts, small: int, large: int) -> Finding:
-    change = found.growths[small, large]
-    if math.isnan(change.value):
-        return Finding(f"Whether N* grows from width {small} to {large} cannot be said: {change.method}.", "absent")
-    grows = change.low > 0
-    factor = f"a factor of {2**change.value:.1f} [{2**change.low:.1f}, {2**change.high:.1f}]"
+def _growth(found: Verdicts) -> Finding:
+    grows = all(change.low > 0 for change in found.growths.values())
+    factors = [
+        f"{change.method} from width {small} to {large}"
+        if math.isnan(change.value)
+        else f"by a factor of {2**change.value:.1f} [{2**change.low:.1f}, {2**change.high:.1f}] from width {small} to {large}"
+        for (small, large), change in found.growths.items()
+    ]
     return Finding(
-        f"N* {'grows' if grows else 'does not clearly grow'} from width {small} to width {large}: {factor}.",
+        f"N* {'grows' if grows else 'does not clearly grow'} with capacity: {', '.join(factors)}.",
         "good" if grows else "absent",
-        f"log2 N* changes by {change}, {change.method}.",
+        f"{next(iter(found.growths.values())).method.capitalize()}.",
     )
 
 
-def _dip(found: Verdicts, pairs: Sequence[Agreement], width: int) -> Finding:
-    start, end = found.dips[width]
-    if math.isnan(start.value):
-        return Finding(f"At width {width} the U-shape of RP cannot be tested: {start.method}.", "absent")
-    both = start.high < 0 and end.high < 0
-    curve = {p.n: p.rp.value for p in pairs if p.kind == "seeds" and p.width == width}
-    least = min(curve, key=lambda n: curve[n])
+def _dips(found: Verdicts, pairs: Sequence[Agreement]) -> Finding:
+    u = {w: start.high < 0 and end.high < 0 for w, (start, end) in found.dips.items()}
+    least = {w: min(_of_kind(pairs, "seeds", w), key=lambda p: p.rp.value) for w in u}
+    seen = [str(w) for w, yes in u.items() if yes]
+    headline = f"Reproducibility is U-shaped in N at {'every width' if all(u.values()) else 'width ' + ', '.join(seen)}" if seen else (
+        "Reproducibility shows no significant U in N"
+    )  # fmt: skip
+    tests = "; ".join(
+        f"width {w}: {start.method}" if math.isnan(start.value) else f"width {w}: {start} and {end}"
+        for w, (start, end) in found.dips.items()
+    )
     return Finding(
-        f"At width {width} reproducibility {'is U-shaped in N' if both else 'shows no significant U in N'}: its least is {curve[least]:.2f} at N = {least}.",
-        "good" if both else "absent",
-        f"RP nearest to N* less RP at the smallest N: {start}; less RP at the largest N: {end}. {start.method.capitalize()}.",
+        f"{headline}: its least is {_each({w: f'{p.rp.value:.2f} (N = {p.n})' for w, p in least.items()})}.",
+        "good" if all(u.values()) else "absent",
+        f"RP at the size nearest to N*, less RP at the smallest and less RP at the largest size, with intervals by bootstrap over pairs of "
+        f"runs and shared noises; both must lie below 0. {tests}.",
     )
 
 
-def _ends(rows: Sequence[Row], pairs: Sequence[Agreement], width: int, sizes: Sequence[int]) -> list[Finding]:
-    """What the two ends of the sizes say about one width: copies of the memorizer, and agreement across disjoint data."""
-    mine = [row for row in rows if at(row, "width") == width]
-    results = []
-    same, copied = (drawings.averaged(mine, name)[1] for name in ("rp_memorizer", "memorized"))
-    results.append(
-        Finding(
-            f"Width {width} makes the memorizer's image from {same[0]:.0%} of noises at N = {sizes[0]} and from {same[-1]:.0%} at N = {sizes[-1]}; "
-            f"{copied[0]:.0%} and {copied[-1]:.0%} of samples are copies by the 1/3 rule.",
-            "neutral",
-        )
+def _of_kind(pairs: Sequence[Agreement], kind: str, width: int) -> list[Agreement]:
+    """The agreements of one kind within one width, by size."""
+    return sorted((p for p in pairs if (p.kind, p.width, p.other) == (kind, width, width)), key=lambda p: p.n)
+
+
+def _memorizer(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int]) -> Finding:
+    ends = {}
+    for name in ("rp_memorizer", "memorized"):
+        means = {w: drawings.averaged([row for row in rows if at(row, "width") == w], name)[1] for w in widths}
+        ends[name] = _each({w: f"{mean[0]:.0%} and {mean[-1]:.0%}" for w, mean in means.items()})
+    return Finding(
+        f"At N = {sizes[0]} and N = {sizes[-1]}, a model makes the closed-form memorizer's image from {ends['rp_memorizer']} of the noises.",
+        "neutral",
+        f"Copies by the 1/3 rule at these sizes: {ends['memorized']}.",
     )
-    halves = sorted((p for p in pairs if p.kind == "halves" and p.width == width), key=lambda p: p.n)
-    if len(halves) > 1:
-        first, last = halves[0], halves[-1]
-        results.append(
-            Finding(
-                f"Models of width {width} trained on disjoint images agree on {first.rp.value:.0%} of noises at N = {first.n} and {last.rp.value:.0%} at N = {last.n}.",
-                "good" if last.rp.low > first.rp.high else "absent",
-                f"RP {first.rp} (chance {first.chance:.2f}) and {last.rp} (chance {last.chance:.2f}).",
-            )
-        )
-    return results
+
+
+def _halves(widths: Sequence[int], halves: Sequence[Sequence[Agreement]]) -> Finding:
+    grown = all(items[-1].rp.low > items[0].rp.high for items in halves)
+    first, last = halves[0][0], halves[0][-1]
+    said = _each({w: f"{items[0].rp.value:.0%} and {items[-1].rp.value:.0%}" for w, items in zip(widths, halves)})
+    detail = "; ".join(
+        f"width {w}: {items[0].rp} (chance {items[0].chance:.2f}) and {items[-1].rp} (chance {items[-1].chance:.3f})"
+        for w, items in zip(widths, halves)
+    )
+    return Finding(
+        f"Models trained on disjoint images {'come to agree' if grown else 'do not clearly come to agree'}: on {said} of the noises, "
+        f"at N = {first.n} and N = {last.n}.",
+        "good" if grown else "absent",
+        f"RP, {detail}.",
+    )
+
+
+def _quality(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int], floor: Estimate) -> Finding:
+    last = {w: [row for row in rows if at(row, "n") == sizes[-1] and at(row, "width") == w] for w in widths}
+    ratios = _each({w: f"{np.mean([number(r, 'frechet') for r in found]) / floor.value:.1f}" for w, found in last.items() if found})
+    errors = _each({w: f"{np.mean([number(r, 'error_test') for r in found]):.2f}" for w, found in last.items() if found})
+    return Finding(
+        f"Quality at N = {sizes[-1]}: the samples' Fréchet distance to held-out images is {ratios} times that of as many real images.",
+        "neutral",
+        f"Held-out denoising error relative to the best linear denoiser of the whole pool: {errors}. Novelty counts only where quality holds.",
+    )
 
 
 def cells(rows: Sequence[Row]) -> Table:

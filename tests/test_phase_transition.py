@@ -1,0 +1,231 @@
+"""The main job in small: known models get the scores they must, cells do not depend on their fleet, kills change nothing."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from denoscope import Empirical, Estimate, grid, run, sample
+from denoscope.cli import main
+from denoscope.execute import processes
+from denoscope.store import Row, Store
+from denoscope.studies._transition import cell, compare, page
+from denoscope.studies._transition.setting import Source, prepare
+from denoscope.studies.phase_transition import PhaseTransition
+from denoscope.study import pending, swept
+
+SOURCE = Source("digits", False, 0, ())
+SMALL = {"steps": 60, "samples": 40, "solver_steps": 5, "held": 80}
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, Estimate | float | int)
+    return float(value)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A tiny sweep, measured once."""
+    found = Store(tmp_path_factory.mktemp("sweep"))
+    run(grid(PhaseTransition, n=[8, 64, 256], width=[8, 16], subset=[0, 1], seed=[0, 1], **SMALL), found)
+    return found
+
+
+def test_keys_are_frozen() -> None:
+    """Golden keys: a change of a default, a name or the version must be meant, and raises `version` or is noted in the changelog."""
+    keys = json.loads((Path(__file__).parent / "golden_keys.json").read_text())
+    assert keys == {
+        "default": PhaseTransition().key(),
+        "n=8": PhaseTransition(n=8).key(),
+        "fashion": PhaseTransition(data="fashion_mnist", net="unet").key(),
+    }
+
+
+def test_the_sweep_has_36_models_a_width() -> None:
+    cells = grid(PhaseTransition, **swept(PhaseTransition))
+    assert [sum(c.width == width for c in cells) for width in (32, 64, 128)] == [36, 36, 36]
+    assert len({c.run_seed() for c in cells}) == 108
+
+
+def test_subsets_are_nested_disjoint_and_never_held_out() -> None:
+    setting = prepare(SOURCE, 261, 10, 4)
+    held = set(setting.test_rows.tolist())
+    assert len(held) == 261
+    for which in (0, 1):
+        rows = [setting.train_rows(n, which).tolist() for n in (8, 64, 768)]
+        assert rows[1][:8] == rows[0]
+        assert rows[2][:64] == rows[1]
+        assert not held & set(rows[2])
+    assert not set(setting.train_rows(768, 0).tolist()) & set(setting.train_rows(768, 1).tolist())
+
+
+def test_the_memorizer_is_a_memorizer() -> None:
+    place = cell.Place(SOURCE, 261, 200, 18, 32, 0)
+    setting = place.setting()
+    memorizer = Empirical(setting.train(32, 0))
+    generated = sample(memorizer, setting.sigmas[0] * setting.noise, setting.sigmas)
+    values = cell.measure(place, memorizer, generated).values
+    assert _number(values["glc"]) < 0.02
+    assert _number(values["gl_fixed"]) < 0.02
+    assert _number(values["memorized"]) > 0.98
+    assert _number(values["rp_memorizer"]) == 1.0
+    assert _number(values["copies_p_value"]) < 1e-6
+
+
+def test_fresh_real_images_score_as_novel_as_real_images() -> None:
+    """Real images that no one trained on are the perfect generalizer: GLc is 1 within its interval, at every N."""
+    for size in (8, 64, 512):
+        place = cell.Place(SOURCE, 261, 200, 18, size, 0)
+        setting = place.setting()
+        fresh = setting.train(768, 1)[:700]
+        result = cell.measure(place, Empirical(setting.train(size, 0)), fresh).values
+        for name in ("glc", "glc_pca"):
+            estimate = result[name]
+            assert isinstance(estimate, Estimate)
+            assert estimate.low <= 1 <= estimate.high, (size, name, estimate)
+        assert _number(result["memorized"]) < 0.1
+
+
+def test_a_cell_does_not_depend_on_its_fleet(store: Store) -> None:
+    item = grid(PhaseTransition, n=64, width=16, subset=1, seed=1, **SMALL)[0]
+    row = store.get(item.key())
+    assert row is not None
+    alone = item.run()
+    assert np.abs(alone.arrays["samples"] - row.arrays()["samples"]).max() < 1e-3
+    assert _number(alone.values["error_test"]) == pytest.approx(_number(row.values["error_test"]), rel=1e-4)
+
+
+def test_a_plan_covers_every_cell_once_and_does_not_depend_on_order() -> None:
+    cells = grid(PhaseTransition, **swept(PhaseTransition))
+    jobs = PhaseTransition.plan(cells)
+    assert sorted(c.key() for job in jobs for c in job) == sorted(c.key() for c in cells)
+    assert all(len({c.width for c in job}) == 1 for job in jobs)
+    assert {tuple(c.key() for c in job) for job in PhaseTransition.plan(cells[::-1])} == {tuple(c.key() for c in job) for job in jobs}
+
+
+def test_rows_hold_finite_numbers_in_order(store: Store) -> None:
+    rows = store.rows()
+    assert len(rows) == 24
+    for row in rows:
+        for name in ("p_gen", "p_test", "frechet", "error_test"):
+            assert np.isfinite(_number(row.values[name])), (row.fields, name)
+        arrays = row.arrays()
+        assert arrays["samples"].shape == (40, 1, 8, 8)
+        errors = [arrays[name] for name in arrays if name.startswith("error_")]
+        assert all(np.isfinite(error).all() for error in errors)
+        assert (arrays["error_train_memorizer"] <= arrays["error_train"] + 4 * arrays["error_train_se"]).all()  # it is the optimum there
+
+
+def test_comparisons_name_every_kind(store: Store) -> None:
+    rows = PhaseTransition.compare(store.rows())
+    kinds = {str(row.fields["compared"]) for row in rows}
+    assert kinds == {"seeds", "widths", "halves", "transition"}
+    pairs = compare.agreements(compare.models(store.rows()))
+    seeds = next(p for p in pairs if (p.kind, p.width, p.n) == ("seeds", 8, 64))
+    assert seeds.same.shape == (2, 40)
+    a, b = (m.features for m in compare.models(store.rows()) if (m.width, m.n, m.subset) == (8, 64, 0))
+    threshold = prepare(SOURCE, 80, 40, 5).same
+    assert np.array_equal(seeds.same[0], (torch.cosine_similarity(a, b) > threshold).numpy())
+
+
+def test_a_model_agrees_with_itself_and_chance_is_exact(store: Store) -> None:
+    row = store.rows()[0]
+    twin = dataclasses.replace(row, fields={**row.fields, "seed": 99})
+    pair = compare.agreements(compare.models([row, twin]))[0]
+    assert pair.rp.value == 1.0
+    unit = compare.models([row])[0].features.double()
+    unit = unit / unit.norm(dim=1, keepdim=True)
+    above = (unit @ unit.T > prepare(SOURCE, 80, 40, 5).same).fill_diagonal_(False)
+    assert pair.chance == pytest.approx(float(above.sum()) / (40 * 39))
+
+
+def test_stopped_cells_are_listed_and_left_out(store: Store, tmp_path: Path) -> None:
+    rows = store.rows()
+    broken = dataclasses.replace(rows[0], values={"stopped": "stopped at step 3: loss is nan"})
+    built = page.build([broken, *rows[1:]], {}, ())
+    first = built.sections[0].blocks[0]
+    assert "loss is nan" in getattr(first, "headline", "")
+    with pytest.raises(ValueError, match="training of every cell stopped"):
+        page.build([broken], {}, ())
+
+
+def test_a_diverging_training_is_recorded_not_raised(tmp_path: Path) -> None:
+    rows = run(grid(PhaseTransition, n=8, width=8, lr=1e30, **SMALL), tmp_path)
+    assert "step" in str(rows[0].values["stopped"])
+
+
+def _table(store: Path) -> list[dict[str, str]]:
+    with open(store / "table.csv", newline="") as stream:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+
+
+@pytest.mark.slow
+def test_killed_sweeps_end_with_the_table_of_an_undisturbed_one(tmp_path: Path) -> None:
+    words = ["run", "phase_transition", "--n", "8", "64", "--width", "8", "16", "--steps", "1500", "--samples", "30", "--solver-steps", "4", "--held", "60"]
+    assert main([*words, "--store", str(tmp_path / "quiet"), "--quiet"]) == 0
+    command = [sys.executable, "-m", "denoscope.cli", *words, "--store", str(tmp_path / "killed"), "--quiet"]
+    for delay in (4.0, 6.0, 8.0):
+        with subprocess.Popen(command, start_new_session=True) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+        assert Store(tmp_path / "killed").check() == []
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert _table(tmp_path / "killed") == _table(tmp_path / "quiet")
+
+
+@pytest.mark.slow
+def test_interrupting_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "denoscope.cli", "run", "phase_transition", "--n", "8", "--width", "8", "--steps", "200000", "--store", str(tmp_path / "s")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(8)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in error
+    assert "Traceback" not in error
+
+
+def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    folder, rng = tmp_path / "images.npz", np.random.default_rng(0)
+    np.savez(folder, arr_0=rng.integers(0, 255, (60, 6, 6, 1), dtype=np.uint8))
+    words = ["run", "phase_transition", "--data", str(folder), "--n", "8", "--width", "8", "--subset", "0", "--steps", "5", "--samples", "8",
+             "--solver-steps", "2", "--held", "20", "--store", str(tmp_path / "s"), "--on", "serial", "--quiet"]  # fmt: skip
+    assert main(words) == 0
+    np.savez(folder, arr_0=rng.integers(0, 255, (60, 6, 6, 1), dtype=np.uint8))
+    from denoscope.studies._transition import setting
+
+    setting.load.cache_clear()
+    assert main(words) == 2
+
+
+def test_unets_train_on_colour_images_of_odd_size(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "colour.npz", arr_0=rng.integers(0, 255, (40, 9, 9, 3), dtype=np.uint8))
+    cells = grid(PhaseTransition, data=str(tmp_path / "colour.npz"), net="unet", n=[8, 12], width=8, steps=3, samples=6, solver_steps=2, held=16)
+    assert [len(job) for job in pending(cells, Store(tmp_path / "s"))] == [1, 1]
+    rows = run(cells, tmp_path / "s", processes(2))
+    assert rows[0].arrays()["samples"].shape == (6, 3, 9, 9)
+
+
+def test_the_report_is_written_from_stored_cells_alone(store: Store, tmp_path: Path) -> None:
+    rows: list[Row] = store.rows()
+    built = PhaseTransition.page(rows, {"runs": [{"command": "denoscope run <script>", "seconds": 1.0, "processes": 2}]})
+    from denoscope.report import write
+
+    text = write(built, tmp_path).read_text()
+    for title in ("What was found", "The transition", "Samples", "Reproducibility", "Memorization", "Denoising", "All cells", "What was run"):
+        assert title in text
+    assert "denoscope run &lt;script&gt;" in text
+    for name in ("transition", "controls", "quality", "agreement", "matrix", "memorized", "errors"):
+        assert (tmp_path / "figures" / f"{name}.svg").stat().st_size > 1000
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
