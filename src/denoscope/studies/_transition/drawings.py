@@ -106,12 +106,14 @@ def _curves(panels: Sequence[Panel], width: float):
     return curves(panels, width=width)
 
 
-def _rp_series(pairs: Sequence[Agreement], kind: str, width: int, other: int, tone: str, label: str) -> Series | None:
+def _rp_series(
+    pairs: Sequence[Agreement], kind: str, width: int, other: int, tone: str, label: str, style: Style = "solid"
+) -> Series | None:
     items = sorted((p for p in pairs if (p.kind, p.width, p.other) == (kind, width, other)), key=lambda p: p.n)
     if not items:
         return None
     rp = [item.rp for item in items]
-    return Series([p.n for p in items], [e.value for e in rp], label, [e.low for e in rp], [e.high for e in rp], tone)
+    return Series([p.n for p in items], [e.value for e in rp], label, [e.low for e in rp], [e.high for e in rp], tone, style)
 
 
 def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> Figure:
@@ -191,7 +193,11 @@ def memorized(rows: Sequence[Row], widths: Sequence[int]) -> Figure:
 def agreement(pairs: Sequence[Agreement], widths: Sequence[int]) -> Figure:
     """RP between seeds, between widths and between disjoint halves, with the chance level."""
     tone = tones(widths)
-    between = [_rp_series(pairs, "widths", a, b, tone[b], f"{a} and {b}") for i, a in enumerate(widths) for b in widths[i + 1 :]]
+    between = [
+        _rp_series(pairs, "widths", a, b, tone[b], f"{a} and {b}", "solid" if place == 0 else "dashed")
+        for i, a in enumerate(widths)
+        for place, b in enumerate(widths[i + 1 :])
+    ]
     halves = [_rp_series(pairs, "halves", w, w, tone[w], f"width {w}") for w in widths]
     panels = [Panel(_chances(pairs, widths, tone), "Seeds, less chance", IMAGES, "(RP − chance)/(1 − chance)", limits=(-0.05, 1.05))]
     fixed = [
@@ -215,16 +221,11 @@ def _seeds(pairs: Sequence[Agreement], width: int) -> list[Agreement]:
 
 
 def _chances(pairs: Sequence[Agreement], widths: Sequence[int], tone: dict[int, str]) -> list[Series]:
-    series = []
-    for width in widths:
-        if items := _seeds(pairs, width):
-            series.append(
-                Series([p.n for p in items], [p.corrected for p in items], f"width {width}", tone=tone[width], kind="RP less chance")
-            )
-            series.append(
-                Series([p.n for p in items], [p.chance for p in items], f"width {width}", tone=tone[width], style="dotted", kind="chance")
-            )
-    return series
+    found = {width: items for width in widths if (items := _seeds(pairs, width))}
+    series = [Series([p.n for p in items], [p.corrected for p in items], f"width {w}", tone=tone[w]) for w, items in found.items()]
+    sizes = sorted({p.n for items in found.values() for p in items})
+    chance = [np.mean([p.chance for items in found.values() for p in items if p.n == n]) for n in sizes]
+    return [*series, Series(sizes, chance, "chance level", tone=INK, style="dotted")]
 
 
 def heat_maps(models: Sequence[Model], sizes: Sequence[int]) -> Figure:

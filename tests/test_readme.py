@@ -1,0 +1,45 @@
+"""What the README shows works as it is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from denoscope.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_eight_lines_print_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    code = _blocks("python")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 8
+    said = re.search(r"# (0 \[0, [0-9.]+\])", code)
+    assert said
+    exec(compile(code, "README", "exec"), {})
+    assert capsys.readouterr().out.strip() == said[1]
+
+
+@pytest.mark.slow
+def test_every_command_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line.split("#")[0] for line in _blocks("sh")[1].splitlines() if line.startswith("denoscope")]
+    assert len(lines) >= 6
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, line
+    assert (tmp_path / "runs" / "small" / "report.html").is_file()
+
+
+def test_make_targets_and_linked_files_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", "\n".join(_blocks("sh")), flags=re.MULTILINE):
+        assert f"\n{target}:" in makefile
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
