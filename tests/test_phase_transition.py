@@ -18,6 +18,7 @@ import torch
 from denoscope import Empirical, Estimate, grid, run, sample
 from denoscope.cli import main
 from denoscope.execute import processes
+from denoscope.metrics import copy_rates, nearest_similarity
 from denoscope.store import Row, Store
 from denoscope.studies._transition import cell, compare, page
 from denoscope.studies._transition.setting import Source, prepare
@@ -41,14 +42,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return found
 
 
-def test_keys_are_frozen() -> None:
-    """Golden keys: a change of a default, a name or the version must be meant, and raises `version` or is noted in the changelog."""
-    keys = json.loads((Path(__file__).parent / "golden_keys.json").read_text())
-    assert keys == {
-        "default": PhaseTransition().key(),
-        "n=8": PhaseTransition(n=8).key(),
-        "fashion": PhaseTransition(data="fashion_mnist", net="unet").key(),
-    }
+def test_keys_and_defaults_are_frozen() -> None:
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())
+    cells = {"default": PhaseTransition(), "n=8": PhaseTransition(n=8), "fashion": PhaseTransition(data="fashion_mnist", net="unet")}
+    assert golden["version"] == PhaseTransition.version
+    assert golden["keys"] == {name: item.key() for name, item in cells.items()}
+    assert golden["defaults"] == json.loads(json.dumps(PhaseTransition().fields()))
 
 
 def test_the_sweep_has_36_models_a_width() -> None:
@@ -82,18 +82,18 @@ def test_the_memorizer_is_a_memorizer() -> None:
     assert _number(values["copies_p_value"]) < 1e-6
 
 
-def test_fresh_real_images_score_as_novel_as_real_images() -> None:
-    """Real images that no one trained on are the perfect generalizer: GLc is 1 within its interval, at every N."""
-    for size in (8, 64, 512):
-        place = cell.Place(SOURCE, 261, 200, 18, size, 0)
-        setting = place.setting()
-        fresh = setting.train(768, 1)[:700]
-        result = cell.measure(place, Empirical(setting.train(size, 0)), fresh).values
-        for name in ("glc", "glc_pca"):
-            estimate = result[name]
-            assert isinstance(estimate, Estimate)
-            assert estimate.low <= 1 <= estimate.high, (size, name, estimate)
-        assert _number(result["memorized"]) < 0.1
+@pytest.mark.parametrize("size", [8, 64, 512])
+def test_real_images_score_as_novel_as_real_images(size: int) -> None:
+    """Real images that no one trained on are the perfect generalizer: over 100 splits, GLc's interval holds 1 at least 88 times."""
+    setting = prepare(SOURCE, 261, 10, 4)
+    features = setting.pixels(setting.images.data)
+    covered = 0
+    for seed in range(100):
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        train, test, fresh = features[order].split([size, 261, len(order) - size - 261])
+        estimate = copy_rates(nearest_similarity(fresh[:700], train), nearest_similarity(test, train), false_alarm=0.05).generalization
+        covered += estimate.low <= 1 <= estimate.high
+    assert covered >= 88
 
 
 def test_a_cell_does_not_depend_on_its_fleet(store: Store) -> None:
@@ -171,7 +171,24 @@ def _table(store: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_killed_sweeps_end_with_the_table_of_an_undisturbed_one(tmp_path: Path) -> None:
-    words = ["run", "phase_transition", "--n", "8", "64", "--width", "8", "16", "--steps", "1500", "--samples", "30", "--solver-steps", "4", "--held", "60"]
+    words = [
+        "run",
+        "phase_transition",
+        "--n",
+        "8",
+        "64",
+        "--width",
+        "8",
+        "16",
+        "--steps",
+        "1500",
+        "--samples",
+        "30",
+        "--solver-steps",
+        "4",
+        "--held",
+        "60",
+    ]
     assert main([*words, "--store", str(tmp_path / "quiet"), "--quiet"]) == 0
     command = [sys.executable, "-m", "denoscope.cli", *words, "--store", str(tmp_path / "killed"), "--quiet"]
     for delay in (4.0, 6.0, 8.0):
@@ -185,7 +202,21 @@ def test_killed_sweeps_end_with_the_table_of_an_undisturbed_one(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_interrupting_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "denoscope.cli", "run", "phase_transition", "--n", "8", "--width", "8", "--steps", "200000", "--store", str(tmp_path / "s")]
+    command = [
+        sys.executable,
+        "-m",
+        "denoscope.cli",
+        "run",
+        "phase_transition",
+        "--n",
+        "8",
+        "--width",
+        "8",
+        "--steps",
+        "200000",
+        "--store",
+        str(tmp_path / "s"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         time.sleep(8)
         process.send_signal(signal.SIGINT)
@@ -211,7 +242,9 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
 def test_unets_train_on_colour_images_of_odd_size(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     np.savez(tmp_path / "colour.npz", arr_0=rng.integers(0, 255, (40, 9, 9, 3), dtype=np.uint8))
-    cells = grid(PhaseTransition, data=str(tmp_path / "colour.npz"), net="unet", n=[8, 12], width=8, steps=3, samples=6, solver_steps=2, held=16)
+    cells = grid(
+        PhaseTransition, data=str(tmp_path / "colour.npz"), net="unet", n=[8, 12], width=8, steps=3, samples=6, solver_steps=2, held=16
+    )
     assert [len(job) for job in pending(cells, Store(tmp_path / "s"))] == [1, 1]
     rows = run(cells, tmp_path / "s", processes(2))
     assert rows[0].arrays()["samples"].shape == (6, 3, 9, 9)
@@ -223,7 +256,16 @@ def test_the_report_is_written_from_stored_cells_alone(store: Store, tmp_path: P
     from denoscope.report import write
 
     text = write(built, tmp_path).read_text()
-    for title in ("What was found", "The transition", "Samples", "Reproducibility", "Memorization", "Denoising", "All cells", "What was run"):
+    for title in (
+        "What was found",
+        "The transition",
+        "Samples",
+        "Reproducibility",
+        "Memorization",
+        "Denoising",
+        "All cells",
+        "What was run",
+    ):
         assert title in text
     assert "denoscope run &lt;script&gt;" in text
     for name in ("transition", "controls", "quality", "agreement", "matrix", "memorized", "errors"):

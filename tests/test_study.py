@@ -86,6 +86,23 @@ def test_a_failing_job_stops_no_other_and_its_error_arrives(tmp_path: Path) -> N
         assert Store(tmp_path).get(cells[0].key()) is None
 
 
+def test_a_job_that_stores_nothing_is_an_error_not_an_endless_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "batch", classmethod(lambda cls, cells, work: iter(())))
+    with pytest.raises(RuntimeError, match="without storing its cell"):
+        run([Toy()], tmp_path)
+
+
+def test_studies_in_a_script_have_the_same_identity_in_worker_processes(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    text = (Path(__file__).parent / "toy_study.py").read_text()
+    script.write_text(
+        text + "\n\nif __name__ == '__main__':\n    from denoscope import run\n    from denoscope.execute import processes\n"
+        f"    print(run([Toy()], {str(tmp_path / 's')!r}, processes(1))[0].study)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "Toy", done.stderr
+
+
 def test_a_damaged_cell_is_named_not_believed(tmp_path: Path) -> None:
     cell = Toy(n=2)
     run([cell], tmp_path)

@@ -63,8 +63,9 @@ class Study:
 
     @classmethod
     def title(cls) -> str:
-        """The study's name: that of its file."""
-        return cls.__module__.rpartition(".")[2]
+        """The study's name: that of its file, or of the class where the file is a script."""
+        module = cls.__module__.rpartition(".")[2]
+        return cls.__name__ if module in ("__main__", "__mp_main__") else module  # worker processes rename the script's module
 
     def fields(self) -> dict[str, Any]:
         """Every field with its value."""
@@ -250,6 +251,8 @@ def run(
                 errors.append(outcome)
             elif outcome:
                 tell(index, 1.0)
+                if absent := missing(jobs[index], store):
+                    errors.append(RuntimeError(f"a job ended without storing its cell {absent[0].key()} ({absent[0].fields()})"))
         if errors:
             raise errors[0]
     rows = [store.get(cell.key()) for cell in cells]

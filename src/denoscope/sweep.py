@@ -25,21 +25,19 @@ def duration(seconds: float) -> str:
 
 def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]) -> int:
     """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit code."""
+    _check_options(options)
     everything = {**swept(study), **axes}
     cells = grid(study, **everything)
     left_out = sorted({cell.infeasible() for cell in combinations(study, everything)} - {""})
     store = Store(options["store"])
     noted = _noted(store, study)
     workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(pending(cells, store))))
-    if workers < 1 or options["threads"] < 1:
-        raise ValueError("--workers and --threads must be at least 1")
     todo = missing(cells, store)
     say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
     say(_plan_text(cells, todo, pending(cells, store), workers, left_out))
     if options["dry_run"]:
         return 0
     if todo:
-        _check_device(options["device"])
         _measure(cells, store, noted, options, workers, words)
     rows = [row for cell in cells if (row := store.get(cell.key())) is not None]
     path = _write(study, rows, store)
@@ -82,9 +80,13 @@ def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
     return noted
 
 
-def _check_device(device: str) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
     import torch
 
+    for name in ("workers", "threads"):
+        if options[name] is not None and options[name] < 1:
+            raise ValueError(f"--{name} {options[name]}: must be at least 1")
+    device = options["device"]
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

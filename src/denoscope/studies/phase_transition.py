@@ -8,6 +8,7 @@ Kadkhodaie et al. 2024 for disjoint halves).
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from denoscope.types import Denoiser
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
 NETWORKS = {"mlp": MLP, "unet": UNet}
+LEAST = {"width": 1, "seed": 0, "steps": 1, "batch_size": 1, "samples": 3, "solver_steps": 1, "held": 4, "resize": 0}
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
 SAMPLED_AT_ONCE = 16_000
 
@@ -48,12 +50,12 @@ class PhaseTransition(Study):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     data: str = option("digits", "image set: digits, fashion_mnist, emoji, faces, or a folder, .npz or .zip of images")
     net: str = option("mlp", "network", ("mlp", "unet"))
-    steps: int = option(5000, "training steps")
+    steps: int = option(8000, "training steps")
     batch_size: int = option(64, "images a training step")
-    lr: float = option(2e-3, "peak learning rate of the one-cycle schedule")
+    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.999, "decay of the averaged weights that are sampled")
-    level_mean: float = option(-0.8, "mean of log sigma in training")
-    level_std: float = option(1.2, "standard deviation of log sigma in training")
+    level_mean: float = option(-0.6, "mean of log sigma in training")
+    level_std: float = option(1.4, "standard deviation of log sigma in training")
     samples: int = option(1000, "samples drawn from each model, from the same noises")
     solver_steps: int = option(18, "steps of Heun's method")
     held: int = option(261, "images held out from every model")
@@ -64,6 +66,18 @@ class PhaseTransition(Study):
     def source(self) -> setting.Source:
         """Which images, and how they are read."""
         return setting.Source(self.data, self.skip_bad, self.resize, self.range)
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+        for name in ("lr", "level_std"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
+        if self.net not in NETWORKS:
+            raise ValueError(f"--net {self.net}: there are {' and '.join(NETWORKS)}")
 
     def infeasible(self) -> str:
         pool = len(setting.split(setting.load(self.source()), self.held)[0])

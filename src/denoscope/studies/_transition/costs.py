@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-RATES = {"mlp": 14e9, "unet": 40e9}
+RATES = {"mlp": 33e9, "unet": 55e9}
 """Floating-point operations a second of one core, all overheads counted; measured with `denoscope run phase_transition` on a 2-core machine."""
 
 MEASURING = 0.5
