@@ -57,11 +57,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    axes = {"n": [8, 32, 128, 512], "width": options.width, "subset": [0, 1], "seed": [0, 1], "net": options.net, "steps": options.steps, "samples": 50}
+    axes = {
+        "n": [8, 32, 128, 512],
+        "width": options.width,
+        "subset": [0, 1],
+        "seed": [0, 1],
+        "net": options.net,
+        "steps": options.steps,
+        "samples": 50,
+    }
     rivals = {"planned": PhaseTransition, "fleets": Fleets, "alone": Alone}
     turns = [{name: seconds(study, axes) for name, study in rivals.items()} for _ in range(options.turns)]
     for name in rivals:
-        print(f"{name:<8} {statistics.median(turn[name] for turn in turns):7.1f} s   turns " + " ".join(f"{turn[name]:.1f}" for turn in turns))
+        print(
+            f"{name:<8} {statistics.median(turn[name] for turn in turns):7.1f} s   turns " + " ".join(f"{turn[name]:.1f}" for turn in turns)
+        )
     print(f"planned / better rival: {statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}")
 
 

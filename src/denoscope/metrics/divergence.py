@@ -18,20 +18,17 @@ _BLOCKS = 20
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1])
-
-
-def _root(cov: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(cov)
-    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    """The mean (d,) and a factor F (min(n, d), d) of the covariance, C = F^T F."""
+    mean = x.mean(0)
+    centred = (x - mean) / math.sqrt(len(x) - 1)
+    return mean, torch.linalg.qr(centred, mode="r").R if len(x) > x.shape[1] else centred
 
 
 def _between(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> float:
-    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½), the root's trace as that of (C1^½ C2 C1^½)^½."""
-    (mean, cov), (mean0, cov0) = first, second
-    root = _root(cov)
-    cross = torch.linalg.eigvalsh(root @ cov0 @ root).clamp_min(0).sqrt().sum()
-    return max(0.0, float((mean - mean0).square().sum() + cov.trace() + cov0.trace() - 2 * cross))
+    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½); with C = FᵀF the root's trace is the sum of the singular values of F1 F2ᵀ."""
+    (mean, factor), (mean0, factor0) = first, second
+    cross = torch.linalg.svdvals(factor @ factor0.T).sum()
+    return max(0.0, float((mean - mean0).square().sum() + factor.square().sum() + factor0.square().sum() - 2 * cross))
 
 
 def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[str, str]) -> tuple[Tensor, Tensor]:

@@ -108,11 +108,13 @@ class PhaseTransition(Study):
         """Where the cell's training set comes from."""
         return cell.Place(self.source(), self.held, self.samples, self.solver_steps, self.n, self.subset)
 
-    def denoiser(self) -> Preconditioned:
+    def network(self) -> MLP | UNet:
         """The untrained network of this cell; no two cells of a sweep share their initialisation."""
-        shape = setting.load(self.source()).shape
-        net = NETWORKS[self.net](shape, self.width, seed=derive(self.run_seed(), 0))
-        return Preconditioned(net, "edm", self.place().setting().spread)
+        return NETWORKS[self.net](setting.load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0))
+
+    def denoiser(self) -> Preconditioned:
+        """The network as a denoiser by EDM's preconditioning, at the spread of the data."""
+        return Preconditioned(self.network(), "edm", self.place().setting().spread)
 
     def run_seed(self) -> int:
         """The seed of this training run, another for every cell of a sweep."""
@@ -129,7 +131,7 @@ class PhaseTransition(Study):
             alike[tuple(value for name, value in item.fields().items() if name not in ("n", "subset", "seed"))].append(item)
         jobs = []
         for members in alike.values():
-            count = -(-len(members) // best_size(members[0].denoiser()))
+            count = -(-len(members) // best_size(members[0].network()))
             jobs += [members[len(members) * i // count : len(members) * (i + 1) // count] for i in range(count)]
         return jobs
 

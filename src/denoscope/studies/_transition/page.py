@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from denoscope.data import find_duplicates
 from denoscope.estimate import Estimate
 from denoscope.references import references
 from denoscope.report import Column, Finding, KeyValues, Page, ReferenceList, Section, Table, Text
@@ -16,7 +17,9 @@ from denoscope.studies._transition import compare, drawings
 from denoscope.studies._transition.cell import FALSE_ALARM
 from denoscope.studies._transition.compare import Agreement, Verdicts
 from denoscope.studies._transition.drawings import at, number
-from denoscope.studies._transition.setting import FIXED_THRESHOLD, PAIR_QUANTILE
+from denoscope.studies._transition.setting import FIXED_THRESHOLD, PAIR_QUANTILE, Setting
+
+MOST_SEARCHED = 10_000
 
 
 def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -> Page:
@@ -226,6 +229,14 @@ def cells(rows: Sequence[Row]) -> Table:
     return Table(f"All {len(rows)} cells", columns, table)
 
 
+def duplicates(setting: Setting) -> str:
+    """Exact and near duplicates among the images that models may train on (at most 10 000 of them), in words."""
+    reals = setting.reals[:MOST_SEARCHED]
+    found = find_duplicates(reals)
+    words = f"{found.exact} exact, {len(found.links)} near pairs in {len(reals)} training images, largest cluster {found.largest}"
+    return "; ".join([f"{words} (near: below the {found.quantile:g} quantile of nearest-neighbour distances)", *found.warnings])
+
+
 def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, object]:
     """What a reader needs to run the sweep again."""
     first, setting = rows[0], compare.setting_of(rows[0])
@@ -245,6 +256,12 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
         ),
         "core time": f"{sum(float(row.made['seconds']) for row in rows):.0f} s over {len(rows)} cells, {first.made['threads']} thread(s) a process",
         "image set": f"{setting.images.name}: {len(setting.images)} images of {' × '.join(map(str, setting.images.shape))}, {len(setting.test)} held out",
+        **(
+            {"skipped": f"{len(setting.images.skipped)} unreadable images, such as {setting.images.skipped[0][0]}"}
+            if setting.images.skipped
+            else {}
+        ),
+        "duplicates": duplicates(setting),
         "content hash": f"`{next(iter(first.made['inputs'].values()))}`",
         "training sizes": axes["n"],
         "widths": axes["width"],
