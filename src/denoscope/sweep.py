@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from denoscope import execute, studies
-from denoscope.estimate import Estimate
 from denoscope.report import write, write_table
 from denoscope.store import Row, Store
 from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
@@ -41,7 +39,7 @@ def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, A
         _measure(cells, store, noted, options, workers, words)
     rows = [row for cell in cells if (row := store.get(cell.key())) is not None]
     path = _write(study, rows, store)
-    print(json.dumps(table(rows), indent=1, allow_nan=False) if options["json"] else path)
+    print((store.root / "table.json").read_text().rstrip() if options["json"] else path)
     return 0
 
 
@@ -58,19 +56,8 @@ def report(root: Path) -> Path:
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as flat dictionaries of fields, values and seconds; an Estimate becomes three columns; what has no number is None."""
-    return [{"cell": row.key, **row.fields, **_flat(row), "seconds": row.made.get("seconds")} for row in rows]
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.values.items():
-        if isinstance(value, Estimate):
-            plain = value.json()
-            flat |= {name: plain["value"], f"{name}_low": plain["low"], f"{name}_high": plain["high"]}
-        else:
-            flat[name] = value
-    return flat
+    """Rows as flat dictionaries of key, fields, values and, where they were measured, seconds."""
+    return [{"cell": row.key, **row.fields, **row.values, **({"seconds": row.made["seconds"]} if row.made else {})} for row in rows]
 
 
 def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
@@ -143,6 +130,8 @@ def _shell(words: Sequence[str]) -> str:
 
 def _write(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
     write_table(table(rows), store.root)
+    if compared := study.compare(rows):
+        write_table(table(compared), store.root, "comparisons")
     return write(study.page(rows, store.noted()), store.root)
 
 

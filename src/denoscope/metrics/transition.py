@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -179,6 +180,12 @@ def _shares(n: int, draws: int, source: np.random.Generator) -> np.ndarray:
     return source.multinomial(n, np.full(n, 1 / n), size=draws) / n
 
 
+@lru_cache(maxsize=4)
+def _noise_shares(noises: int, draws: int, seed: int) -> np.ndarray:
+    """How often each shared noise is drawn: the same draws for every table of these noises, so that comparisons are paired."""
+    return _shares(noises, draws, np.random.default_rng(derive(seed, 1)))
+
+
 def _resampled(table: np.ndarray, columns: np.ndarray, source: np.random.Generator) -> np.ndarray:
     """The mean of a table (pairs, noises) in each draw, pairs drawn here and noises by the given shares (draws, noises)."""
     return ((_shares(len(table), len(columns), source) @ table) * columns).sum(1)
@@ -188,7 +195,7 @@ def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Est
     """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises), with a bootstrap over pairs, then noises."""
     table = np.atleast_2d(np.asarray(same, dtype=np.float64))
     source = np.random.default_rng(derive(seed))
-    resampled = _resampled(table, _shares(table.shape[1], draws, source), source)
+    resampled = _resampled(table, _noise_shares(table.shape[1], draws, seed), source)
     return percentiles(float(table.mean()), resampled, table.size, method=f"bootstrap over {len(table)} pairs of runs, then shared noises")
 
 
@@ -213,7 +220,7 @@ def u_shape(agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 
         at_end = unavailable(f"N* = {point:.3g} is nearest to an end of the sizes", noises)
         return at_end, at_end
     source = np.random.default_rng(derive(seed))
-    columns = _shares(noises, draws, source)
+    columns = _noise_shares(noises, draws, seed)
     resampled = {size: _resampled(tables[size], columns, source) for size in (middle, sizes[0], sizes[-1])}
     method = f"bootstrap over pairs of runs and shared noises, at {middle} against {{}}"
 

@@ -14,8 +14,8 @@ from denoscope.estimate import Estimate
 from denoscope.files import write, write_json
 
 
-def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str) -> tuple[Path, Path]:
-    """Writes ``table.csv`` and ``table.json``, each whole or absent, and returns their paths.
+def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str, name: str = "table") -> tuple[Path, Path]:
+    """Writes ``NAME.csv`` and ``NAME.json``, each whole or absent, and returns their paths.
 
     Columns are the union of the rows' keys in order of first use. NaN, infinity and what a row lacks are null in JSON and empty
     in CSV. An :class:`Estimate` is an object in JSON and three columns ``key``, ``key_low``, ``key_high`` in CSV.
@@ -29,7 +29,7 @@ def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str) -> tup
     writer.writerows(_flat(row) for row in rows)
     target = Path(folder)
     plain = [{key: _json(row.get(key)) for key in keys} for row in rows]
-    return write(target / "table.csv", text.getvalue()), write_json(target / "table.json", plain)
+    return write(target / f"{name}.csv", text.getvalue()), write_json(target / f"{name}.json", plain)
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:

@@ -36,7 +36,7 @@ MOST_PROBED = 256
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell's training set comes from: the arguments of its setting, its size and which subset."""
+    """Where a cell's training set comes from: the arguments of its setting, its size and which subset; all that the network does not change."""
 
     source: Source
     held: int
@@ -50,26 +50,21 @@ class Place:
         return prepare(self.source, self.held, self.samples, self.solver_steps)
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What does not depend on the network: the memorizer's samples and the baselines' denoising errors on one training set."""
-
-    memorizer: Tensor
-    errors: dict[str, np.ndarray]
+@lru_cache(maxsize=64)
+def memorizer(place: Place) -> Tensor:
+    """What the closed-form memorizer of the training set makes from the same noises with the same levels and solver."""
+    setting = place.setting()
+    return sample(Empirical(setting.train(place.size, place.which)), float(setting.sigmas[0]) * setting.noise, setting.sigmas)
 
 
 @lru_cache(maxsize=64)
-def reference(place: Place) -> Reference:
-    """The closed-form memorizer under the same noises, levels and solver, and the errors of memorizer and Wiener denoiser."""
+def baseline_errors(place: Place) -> dict[str, np.ndarray]:
+    """The denoising errors of the memorizer and the Wiener denoiser of the training set, on it and on held-out images."""
     setting = place.setting()
     train = setting.train(place.size, place.which)
-    empirical, gaussian = Empirical(train), Gaussian.from_data(train)
-    memorizer = sample(empirical, float(setting.sigmas[0]) * setting.noise, setting.sigmas)
-    errors = {}
-    for name, denoiser in (("memorizer", empirical), ("gaussian", gaussian)):
-        for kind, images in (("train", train), ("test", setting.test)):
-            errors[f"error_{kind}_{name}"] = denoising_errors(denoiser, images)[0]
-    return Reference(memorizer, errors)
+    denoisers = {"memorizer": Empirical(train), "gaussian": Gaussian.from_data(train)}
+    images = {"train": train, "test": setting.test}
+    return {f"error_{kind}_{name}": denoising_errors(D, images[kind])[0] for name, D in denoisers.items() for kind in images}
 
 
 @lru_cache(maxsize=4)
@@ -100,7 +95,7 @@ def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np
 
 def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
     """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h, w), both on the CPU."""
-    setting, base = place.setting(), reference(place)
+    setting = place.setting()
     train, test = setting.train(place.size, place.which), setting.test
     alike, values = _copying(setting, generated, train, test)
     flat = generated.flatten(1), train.flatten(1), test.flatten(1)
@@ -110,7 +105,7 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
         "memorized_test": memorized(flat[2], flat[1], groups=groups),
         "authenticity": authenticity(flat[0], flat[1]),
         "frechet": frechet(flat[0], flat[2]),
-        "rp_memorizer": reproducibility(setting.pixels(generated), setting.pixels(base.memorizer), threshold=setting.same),
+        "rp_memorizer": reproducibility(setting.pixels(generated), setting.pixels(memorizer(place)), threshold=setting.same),
     }
     trained, unseen = denoising_errors(denoiser, train), denoising_errors(denoiser, test)
     values["error_test"] = float(
@@ -125,7 +120,7 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
         "error_train_se": trained[1],
         "error_test": unseen[0],
         "error_test_se": unseen[1],
-        **base.errors,
+        **baseline_errors(place),
     }
     return Result(values, arrays)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from denoscope.estimate import Estimate
 from denoscope.metrics import TrainingRun, Transition, agreement_rate, chance_level, growth, paired_similarity, transition_point, u_shape
 from denoscope.store import Row
-from denoscope.studies._transition.cell import Place, reference
+from denoscope.studies._transition.cell import Place, memorizer
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
 
 
@@ -87,7 +87,7 @@ def memorizer_features(model: Model) -> Tensor:
     """The features of what the closed-form memorizer of this model's training set makes from the same noises."""
     fields: dict[str, Any] = model.row.fields
     place = Place(source_of(model.row), fields["held"], fields["samples"], fields["solver_steps"], model.n, model.subset)
-    return setting_of(model.row).pixels(reference(place).memorizer)
+    return setting_of(model.row).pixels(memorizer(place))
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:
