@@ -121,3 +121,21 @@ def test_nothing_unpickles_or_evaluates() -> None:
         names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         assert not names & {"pickle", "eval", "exec"}, path
         assert not any(word in text for word in banned if word not in ("pickle", "eval(", "exec(")), path
+
+
+def test_what_is_cited_exists_and_reads_as_one_line_and_as_bibtex() -> None:
+    from denoscope import studies
+    from denoscope.metrics import available, citations
+    from denoscope.references import DATA, everything, references
+
+    keys = [work.key for work in everything()]
+    assert len(keys) == len(set(keys))
+    cited = [*DATA.values(), *(key for name in studies.names() for key in studies.load(name).references)]
+    assert len(references(cited)) == len(set(cited))
+    assert citations(available())
+    for work in everything():
+        assert "\n" not in work.text()
+        assert work.bibtex().startswith(f"@misc{{{work.key},")
+        assert work.bibtex().count("{") == work.bibtex().count("}")
+    with pytest.raises(KeyError):
+        references(["nobody1900"])

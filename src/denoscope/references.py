@@ -180,6 +180,9 @@ _WORKS = (
         arxiv="1708.07747",
     ),
 )
+DATA = {"digits": "alpaydin1998", "fashion_mnist": "xiao2017", "faces": "huang2007"}
+"""The work behind each image set that has one."""
+
 _BY_KEY = {work.key: work for work in _WORKS}
 
 

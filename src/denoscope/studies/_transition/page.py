@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from denoscope.data import find_duplicates
-from denoscope.references import references
+from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
 from denoscope.studies._transition import compare, drawings, findings, gallery, rp_drawings
@@ -34,6 +34,7 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     shown = telling_sizes(found, widths[len(widths) // 2], fullest(models))
     setting = compare.setting_of(good[0])
     floor = setting.floor()
+    of_data = [DATA[setting.images.name]] if setting.images.name in DATA else []
     sections = [
         Section("What was found", [*findings.stopped(rows), *findings.claims(good, found, pairs, widths, sizes, floor)]),
         Section(
@@ -50,7 +51,7 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("Denoising", [drawings.errors(good, shown, widths)]),
         Section("All cells", [cells(rows)]),
         Section("What was run", [KeyValues(conditions(rows, noted))]),
-        Section("References", [ReferenceList(references(("denoscope", *cited)))]),
+        Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
     fields = good[0].fields
     subtitle = (
