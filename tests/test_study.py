@@ -77,6 +77,32 @@ def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytes
     assert _table(Store(tmp_path)) == before
 
 
+def test_more_cells_are_planned_among_themselves_and_a_begun_job_keeps_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: list[list[tuple[int, int]]] = []
+    honest = Toy.batch.__func__  # pyright: ignore[reportFunctionMemberAccess]  (a classmethod)
+
+    def stumbling(cls: type[Toy], cells: list[Toy], work: Work):
+        worked.append([(cell.n, cell.seed) for cell in cells])
+        for cell, result in honest(cls, cells, work):
+            yield cell, result
+            if stumble:
+                raise RuntimeError("killed")
+
+    monkeypatch.setattr(Toy, "batch", classmethod(stumbling))
+    stumble = True
+    with pytest.raises(RuntimeError, match="killed"):
+        run(grid(Toy, n=[2, 3, 4], seed=0), tmp_path)
+    stumble = False
+    run(grid(Toy, n=[2, 3, 4, 5], seed=[0, 1]), tmp_path)
+    assert worked[0] == [(2, 0), (3, 0), (4, 0)]
+    assert sorted(map(sorted, worked[1:])) == [[(2, 0), (3, 0), (4, 0)], [(2, 1), (3, 1), (4, 1), (5, 1)], [(5, 0)]]
+    worked.clear()
+    run(grid(Toy, n=[2, 3, 4, 5, 6], seed=[0, 1]), tmp_path)
+    assert sorted(worked) == [[(6, 0)], [(6, 1)]]
+    assert not (tmp_path / "plan.json").exists()
+    assert not (tmp_path / "work").exists() or not os.listdir(tmp_path / "work")
+
+
 def test_a_failing_job_stops_no_other_and_its_error_arrives(tmp_path: Path) -> None:
     cells = [Toy(scale=13.0, seed=1), Toy(n=2)]
     for executor in (serial, processes(2)):

@@ -133,13 +133,28 @@ class Store:
         """Writes ``store.json``: which study the store holds and the commands that filled it."""
         files.write_json(self.root / "store.json", {"schema": SCHEMA, **content})
 
-    def noted(self) -> dict[str, object]:
+    def noted(self) -> dict[str, Any]:
         """What :meth:`note` wrote last; an empty dictionary for a new store."""
-        path = self.root / "store.json"
-        if not path.is_file():
-            return {}
+        return self._json("store.json")
+
+    def keep_plan(self, content: Mapping[str, object]) -> None:
+        """Writes ``plan.json``: which unfinished cells belong to one job."""
+        files.write_json(self.root / "plan.json", {"schema": SCHEMA, **content})
+
+    def drop_plan(self) -> None:
+        """Removes the plan: everything is done."""
+        (self.root / "plan.json").unlink(missing_ok=True)
+
+    def plan(self) -> dict[str, Any]:
+        """What :meth:`keep_plan` wrote last; an empty dictionary where nothing is under way."""
+        return self._json("plan.json")
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.root / name
         try:
             return json.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
         except ValueError as error:
             raise ValueError(f"{path} is not readable JSON ({error}); remove it, the cells stay valid") from error
 
@@ -154,8 +169,8 @@ class Store:
         shutil.rmtree(self.root / "work" / job, ignore_errors=True)
 
     @contextmanager
-    def claim(self, job: str) -> Iterator[bool]:
-        """Whether this process may do the job now: False while another process on the same machine does it.
+    def claim(self, job: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether this process may do the job now: False while another process on the same machine does it, unless told to wait for it.
 
         The lock is the operating system's and goes with its process, however that ends. Where there are none (Windows) every claim
         succeeds: then two processes may do the same work, and the first result stays.
@@ -169,7 +184,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
                 yield False
                 return

@@ -169,6 +169,8 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
     with store.claim(job) as mine:
         if not mine:
             return False
+        if not missing(cells, store):  # another process finished it since this one looked
+            return True
         started = time.monotonic()
         for cell, result in type(cells[0]).batch(cells, Work(store.work(job), tell, device)):
             now = time.monotonic()
@@ -198,18 +200,56 @@ def missing(cells: Sequence[S], store: Store) -> list[S]:
     return absent
 
 
+def _kept(study: type[S], store: Store) -> list[list[S]]:
+    """The jobs of this study and version that an earlier command began or planned, with all their cells."""
+    defaults = {item.name: item.default for item in fields(study)}
+
+    def cell(kept: Mapping[str, Any]) -> S:
+        return study(**{name: tuple(value) if isinstance(defaults[name], tuple) else value for name, value in kept.items()})
+
+    plan = store.plan()
+    known = plan.get("study") == study.title() and plan.get("version") == study.version
+    if not known or any(set(kept) != set(defaults) for job in plan["jobs"] for kept in job):
+        return []
+    return [[cell(kept) for kept in job] for job in plan["jobs"]]
+
+
 def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     """The jobs, costliest first, that still have cells to deliver.
 
-    The plan is made from all cells, not from the missing ones: what a resumed job trains together is what an undisturbed one would have.
+    Jobs that were planned before keep all their cells, stored ones too: what a resumed job trains together is what it began with. Cells
+    that no kept job has are planned anew, among themselves.
     """
-    absent = {cell.key() for cell in missing(cells, store)}
-    jobs = type(cells[0]).plan(cells) if cells else []
-    for job in jobs:
-        if not any(cell.key() in absent for cell in job):
-            store.finish(_job_name(job))
-    waiting = [job for job in jobs if any(cell.key() in absent for cell in job)]
-    return sorted(waiting, key=lambda job: -sum(cell.cost() for cell in job))
+    absent = {cell.key(): cell for cell in missing(cells, store)}
+    if not absent:
+        return []
+    kept = [job for job in _kept(type(cells[0]), store) if any(cell.key() in absent for cell in job)]
+    covered = {cell.key() for job in kept for cell in job}
+    fresh = [cell for key, cell in absent.items() if key not in covered]
+    jobs = kept + (type(cells[0]).plan(fresh) if fresh else [])
+    return sorted(jobs, key=lambda job: -sum(cell.cost() for cell in job))
+
+
+def _planned(cells: Sequence[S], store: Store) -> list[list[S]]:
+    """:func:`pending`, with the plan written down beside what other commands on the store still have to do; done jobs lose their scratch."""
+    with store.claim("plan", wait=True):
+        jobs = pending(cells, store)
+        names = {_job_name(job) for job in jobs}
+        others = []
+        for job in _kept(type(cells[0]), store) if cells else []:
+            if _job_name(job) in names:
+                continue
+            if any(store.get(cell.key()) is None for cell in job):
+                others.append(job)
+            else:
+                store.finish(_job_name(job))
+        if jobs or others:
+            study = type(cells[0])
+            content = [[cell.fields() for cell in job] for job in [*jobs, *others]]
+            store.keep_plan({"study": study.title(), "version": study.version, "jobs": content})
+        elif cells:
+            store.drop_plan()
+    return jobs
 
 
 def _teller(jobs: Sequence[Sequence[Study]], held: int, progress: Callable[[float, int], None]) -> Callable[[int, float], None]:
@@ -239,7 +279,7 @@ def run(
     on the same store is doing are waited for.
     """
     store = store if isinstance(store, Store) else Store(store)
-    while jobs := pending(cells, store):
+    while jobs := _planned(cells, store):
         jobs = [job for job in jobs if store.free(_job_name(job))]
         if not jobs:  # another process on this store is doing all that is left
             time.sleep(0.5)
