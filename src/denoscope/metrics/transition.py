@@ -124,7 +124,7 @@ def transition_point(runs: Sequence[TrainingRun], *, draws: int = 2000, seed: in
     """N* of one capacity with its percentile bootstrap over training runs within each size, samples drawn again inside as binomials.
 
     -inf and +inf, as value or as an end of the interval, mean below the smallest and above the largest size. Runs with p_test = 1 are left out.
-    Few runs a size make the interval too short when runs differ much: simulated coverage was .57, .79 and .93 with 2, 4 and 10 runs a size.
+    Few runs a size make the interval too short when runs differ much: `benchmarks/coverage.py` prints .58, .82 and .91 with 2, 4 and 10 runs a size.
     """
     cells = _by_size(runs)
     sizes = tuple(cells)

@@ -20,6 +20,11 @@ from denoscope.studies._transition.cell import Place, memorizer
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
 
 
+def at(row: Row, name: str) -> int:
+    """A whole-number field of a row."""
+    return int(str(row.fields[name]))
+
+
 @dataclass(frozen=True)
 class Model:
     """A cell with its samples' features, (samples, k)."""
@@ -29,19 +34,19 @@ class Model:
 
     @property
     def n(self) -> int:
-        return int(str(self.row.fields["n"]))
+        return at(self.row, "n")
 
     @property
     def width(self) -> int:
-        return int(str(self.row.fields["width"]))
+        return at(self.row, "width")
 
     @property
     def subset(self) -> int:
-        return int(str(self.row.fields["subset"]))
+        return at(self.row, "subset")
 
     @property
     def seed(self) -> int:
-        return int(str(self.row.fields["seed"]))
+        return at(self.row, "seed")
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Verdicts:
 
 def verdicts(rows: Sequence[Row], pairs: Sequence[Agreement]) -> Verdicts:
     """Transitions, growth and dips of all widths in ascending order."""
-    widths = sorted({int(str(row.fields["width"])) for row in finished(rows)})
+    widths = sorted({at(row, "width") for row in finished(rows)})
     runs = {width: training_runs(rows, width) for width in widths}
     transitions = {width: transition_point(runs[width]) for width in widths}
     growths = {(small, large): growth(runs[small], runs[large]) for small, large in pairwise(widths)}

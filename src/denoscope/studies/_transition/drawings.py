@@ -23,7 +23,7 @@ from denoscope.report import (
 from denoscope.report.blocks import Figure
 from denoscope.report.panels import Style
 from denoscope.store import Row
-from denoscope.studies._transition.compare import Agreement, Verdicts
+from denoscope.studies._transition.compare import Agreement, Verdicts, at
 from denoscope.studies._transition.setting import FIXED_THRESHOLD
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ def number(row: Row, name: str) -> float:
     """A value of a row as a number; an Estimate gives its value."""
     value = row.values.get(name)
     return float(value) if isinstance(value, Estimate | int | float) else float("nan")
-
-
-def at(row: Row, name: str) -> int:
-    """A whole-number field of a row."""
-    return int(str(row.fields[name]))
 
 
 def tones(widths: Sequence[int]) -> dict[int, str]:

@@ -10,8 +10,8 @@ import numpy as np
 from denoscope.estimate import Estimate
 from denoscope.report import Finding
 from denoscope.store import Row
-from denoscope.studies._transition.compare import Agreement, Verdicts
-from denoscope.studies._transition.drawings import at, averaged, number
+from denoscope.studies._transition.compare import Agreement, Verdicts, at
+from denoscope.studies._transition.drawings import averaged, number
 
 
 def stopped(rows: Sequence[Row]) -> list[Finding]:

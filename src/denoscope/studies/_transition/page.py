@@ -15,8 +15,7 @@ from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Ta
 from denoscope.store import Row
 from denoscope.studies._transition import compare, drawings, findings, gallery, rp_drawings
 from denoscope.studies._transition.cell import FALSE_ALARM
-from denoscope.studies._transition.compare import Model, Verdicts
-from denoscope.studies._transition.drawings import at
+from denoscope.studies._transition.compare import Model, Verdicts, at
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, PAIR_QUANTILE, Setting
 
 MOST_SEARCHED = 10_000
