@@ -29,10 +29,10 @@ def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, A
     left_out = sorted({cell.infeasible() for cell in combinations(study, everything)} - {""})
     store = Store(options["store"])
     noted = _noted(store, study)
-    workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(pending(cells, store))))
-    todo = missing(cells, store)
+    todo, jobs = missing(cells, store), pending(cells, store)
+    workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(jobs)))
     say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
-    say(_plan_text(cells, todo, pending(cells, store), workers, left_out))
+    say(_plan_text(cells, todo, jobs, workers, left_out))
     if options["dry_run"]:
         return 0
     if todo:
