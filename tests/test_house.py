@@ -26,7 +26,7 @@ RANKS: dict[float, str] = {
     5: "apply monitor laws",
     6: "study report integrations",
     7: "studies",
-    8: "sweep",
+    8: "sweep needed",
     9: "cli",
 }
 RANK = {room: rank for rank, rooms in RANKS.items() for room in rooms.split()}

@@ -20,8 +20,9 @@ from denoscope.cli import main
 from denoscope.execute import processes
 from denoscope.metrics import copy_rates, nearest_similarity
 from denoscope.store import Row, Store
+from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell, compare, page
-from denoscope.studies._transition.setting import Source, prepare
+from denoscope.studies._transition.setting import prepare
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.study import pending, swept
 
@@ -233,9 +234,8 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
              "--solver-steps", "2", "--held", "20", "--store", str(tmp_path / "s"), "--on", "serial", "--quiet"]  # fmt: skip
     assert main(words) == 0
     np.savez(folder, arr_0=rng.integers(0, 255, (60, 6, 6, 1), dtype=np.uint8))
-    from denoscope.studies._transition import setting
 
-    setting.load.cache_clear()
+    load.cache_clear()
     assert main(words) == 2
 
 

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from denoscope.estimate import Estimate, proportion, unavailable
@@ -34,6 +35,7 @@ from denoscope.report import (
     Marker,
     Page,
     Panel,
+    Position,
     ReferenceList,
     Section,
     Series,
@@ -215,6 +217,13 @@ def test_control_characters_do_not_break_the_page(tmp_path: Path) -> None:
     assert "a\ufffdb" in html
 
 
+def test_a_page_has_the_name_it_is_given(tmp_path: Path) -> None:
+    page = Page("t", "", [Section("s", [Text("x")])])
+    assert write(page, tmp_path, "needed") == tmp_path / "needed.html"
+    with pytest.raises(ValueError, match="file name"):
+        write(page, tmp_path, "../needed")
+
+
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = write(page(), tmp_path / "a"), write(page(), tmp_path / "b")
     for path in ("report.html", "figures/curves.svg", "figures/curves.png", "figures/heat.svg"):
@@ -292,6 +301,24 @@ def test_panels_wrap_to_the_width() -> None:
         figure = error_curves(panels, width=width)
         figure.draw_without_rendering()
         assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == rows
+
+
+def test_theory_is_a_line_simulation_dots_and_references_upright() -> None:
+    fine = np.geomspace(8, 1024, 50)
+    theory = Series(fine, 100 / fine, "k = 1", style="line", kind="theory")
+    simulation = Series(SIZES[:3], 100 / np.array(SIZES[:3]), "k = 1", style="dots", kind="simulation")
+    figure = curves([Panel([theory, simulation], positions=(Position(64, "N = d"),), scale="log")])
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    assert np.allclose(axes.get_xticks(), SIZES[:3])  # those of the dots, not of the line
+    looks = {(line.get_linestyle(), line.get_marker()) for line in axes.lines if len(np.atleast_1d(line.get_xdata())) > 2}
+    assert looks == {("-", ""), ("None", looks_of_dots(axes))}
+    assert any(np.allclose(line.get_xdata(), 64) for line in axes.lines)
+    assert {text.get_text() for text in figure.legends[0].texts} >= {"theory", "simulation", "N = d"}
+
+
+def looks_of_dots(axes: Axes) -> object:
+    return next(line.get_marker() for line in axes.lines if line.get_linestyle() == "None")
 
 
 def test_legend_fits_and_names_each_thing_once() -> None:

@@ -24,7 +24,7 @@ _DODGE = 0.035
 
 
 def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.9) -> Figure:
-    """Lines over a logarithmic (base 2) axis whose ticks are the x values themselves, such as training set sizes.
+    """Lines over a logarithmic (base 2) axis whose ticks are the marked x values themselves, such as training set sizes.
 
     ``width`` is in inches and ``height`` that of one row of panels; labels of ticks that would touch are left out, ends first kept.
     """
@@ -32,7 +32,7 @@ def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float 
 
 
 def error_curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7) -> Figure:
-    """Lines over log-log axes, such as denoising error against noise level sigma; values must be positive."""
+    """Lines over log-log axes, such as denoising error against noise level sigma; values on a logarithmic axis must be positive."""
     return _draw(panels, width, height, base=10)
 
 
@@ -42,7 +42,7 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
     columns = _columns(len(panels), width)
     rows = math.ceil(len(panels) / columns)
     with theme.style():
-        dashes = legend.level_dashes(panels)
+        dashes = legend.reference_dashes(panels)
         names = legend.arrange(legend.entries(panels), width)
         figure = Figure(figsize=(width, rows * height + 0.2 * legend.rows(names)), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue] -- the constrained layout of the line above
@@ -68,12 +68,13 @@ def _columns(count: int, width: float) -> int:
 
 def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> None:
     axes.set_xscale("log", base=base)
-    if base == 10:
-        axes.set_yscale("log")
+    axes.set_yscale(panel.scale or ("log" if base == 10 else "linear"))
     axes.grid(axis="x", visible=base == 10)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
     for level in panel.levels:
         axes.axhline(level.y, color=level.tone, linewidth=1.0, linestyle=dashes[level.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
+    for position in panel.positions:
+        axes.axvline(position.x, color=position.tone, linewidth=1.0, linestyle=dashes[position.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
     for series in panel.series:
         _series(axes, series)
     if panel.limits:
@@ -85,7 +86,7 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
 
 def _series(axes: Axes, series: Series) -> None:
     x, y = np.asarray(series.x, float), np.asarray(series.y, float)
-    mark = theme.MARKS.get(series.tone, "o") if series.style == "solid" else ""
+    mark = theme.MARKS.get(series.tone, "o") if series.style in legend.MARKED else ""
     if series.low is not None and series.high is not None:
         low, high = np.asarray(series.low, float), np.asarray(series.high, float)
         if series.spread == "band":
@@ -132,9 +133,10 @@ def _marker(axes: Axes, marker: Marker, shift: float) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _positions(panel: Panel) -> list[float]:
-    values = {float(v) for series in panel.series for v in np.ravel(np.asarray(series.x, float)) if math.isfinite(v) and v > 0}
-    return sorted(values)
+def _ticked(panel: Panel) -> list[float]:
+    """The x values of the series with markers, or of all where none has markers."""
+    marked = [series for series in panel.series if series.style in legend.MARKED] or panel.series
+    return sorted({float(v) for series in marked for v in np.ravel(np.asarray(series.x, float)) if math.isfinite(v) and v > 0})
 
 
 def _plain(value: float, _: object = None) -> str:
@@ -142,12 +144,13 @@ def _plain(value: float, _: object = None) -> str:
 
 
 def _ticks(axes: Axes, panel: Panel, base: int) -> None:
-    axes.xaxis.set_minor_locator(NullLocator())
     if base == 2:
-        axes.xaxis.set_major_locator(FixedLocator(_positions(panel)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(FixedLocator(_ticked(panel)))
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-        return
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        if axis.get_scale() != "log" or (base == 2 and axis is axes.xaxis):
+            continue
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 1.6 else (1,)))
         axis.set_major_formatter(FuncFormatter(_plain))
         axis.set_minor_locator(NullLocator())
@@ -158,7 +161,7 @@ def _thin_ticks(axes: Axes, panel: Panel) -> None:
     size = theme.FONT_SIZE - 1
     points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] -- drawn just before
     left, right = (math.log2(limit) for limit in axes.get_xlim())
-    values = _positions(panel)
+    values = _ticked(panel)
     order = sorted(values, key=lambda v: (v not in (min(values), max(values)), not math.log2(v).is_integer(), v))
     kept: dict[float, tuple[float, float]] = {}
     for value in order:

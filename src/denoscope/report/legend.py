@@ -17,42 +17,45 @@ if TYPE_CHECKING:
 
 LINES: dict[Style, dict[str, object]] = {
     "solid": {"linestyle": "-", "linewidth": 1.8},
+    "line": {"linestyle": "-", "linewidth": 1.6},
+    "dots": {"linestyle": "none"},
     "dashed": {"linestyle": (0, (4, 2)), "linewidth": 1.4},
     "dotted": {"linestyle": (0, (1, 1.6)), "linewidth": 1.6},
     "thin": {"linestyle": "-", "linewidth": 0.8},
 }
-_LEVELS = ((0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3)), (0, (4, 1, 1, 1, 1, 1)))
+MARKED: tuple[Style, ...] = ("solid", "dots")
+_REFERENCES = ((0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3)), (0, (4, 1, 1, 1, 1, 1)))
 _SIZE = theme.FONT_SIZE - 0.5
 _HANDLE, _PAD, _BETWEEN = 2.2, 0.8, 1.4  # in units of the font size
 
 Entry = tuple[Line2D, str]
 
 
-def level_dashes(panels: Iterable[Panel]) -> dict[str, object]:
-    """The dash pattern of every reference level, by its label: one label is one pattern in all panels."""
-    labels = dict.fromkeys(level.label for panel in panels for level in panel.levels)
-    return {label: _LEVELS[i % len(_LEVELS)] for i, label in enumerate(labels)}
+def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
+    """The dash pattern of every reference line, by its label: one label is one pattern in all panels."""
+    labels = dict.fromkeys(line.label for panel in panels for line in (*panel.levels, *panel.positions))
+    return {label: _REFERENCES[i % len(_REFERENCES)] for i, label in enumerate(labels)}
 
 
 def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
     """Groups of entries: colours, line styles, markers, and last the lines of their own and the reference levels; each name once."""
     lines = [series for panel in panels for series in panel.series]
     markers = [marker for panel in panels for marker in panel.markers]
-    levels = [level for panel in panels for level in panel.levels]
-    dashes = level_dashes(panels)
+    straight = [line for panel in panels for line in (*panel.levels, *panel.positions)]
+    dashes = reference_dashes(panels)
     groups: list[dict[str, Line2D]] = [
         {s.label: _handle(s.tone, "solid") for s in lines if s.kind},
-        {s.kind: _handle(theme.INK if s.label else s.tone, s.style, mark="") for s in lines},
+        {s.kind: _handle(theme.INK if s.label else s.tone, s.style, mark=None if s.style == "dots" else "") for s in lines},
         {m.label: _handle(m.tone, "solid", mark="o", markerfacecolor=theme.GROUND, markeredgewidth=1.4, markersize=6) for m in markers},
         {s.label: _handle(s.tone, s.style) for s in lines if not s.kind}
-        | {level.label: Line2D([], [], color=level.tone, linewidth=1.0, linestyle=dashes[level.label]) for level in levels},  # pyright: ignore[reportArgumentType] -- a dash pattern
+        | {line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label]) for line in straight},  # pyright: ignore[reportArgumentType] -- a dash pattern
     ]
     named = [[(handle, label) for label, handle in group.items() if label] for group in groups]
     return [group for group in named if group]
 
 
 def _handle(tone: str, style: Style, mark: str | None = None, **look: object) -> Line2D:
-    shape = (theme.MARKS.get(tone, "o") if style == "solid" else "") if mark is None else mark
+    shape = (theme.MARKS.get(tone, "o") if style in MARKED else "") if mark is None else mark
     return Line2D([], [], **{"color": tone, "marker": shape, "markersize": 4.5, **LINES[style], **look})  # pyright: ignore[reportArgumentType] -- one table of line styles
 
 

@@ -38,11 +38,12 @@ _STRONG = re.compile(r"\*\*(?=\S)(.+?)\*\*(?!\*)")
 _CODE = re.compile(r"`([^`]+)`")
 
 
-def write(page: Page, folder: Path | str) -> Path:
-    """Writes ``report.html`` and ``figures/NAME.svg`` and ``.png`` into ``folder``, each whole or absent; returns the page's path.
+def write(page: Page, folder: Path | str, name: str = "report") -> Path:
+    """Writes ``NAME.html`` and ``figures/NAME.svg`` and ``.png`` into ``folder``, each whole or absent; returns the page's path.
 
-    Figure names must be unique and made of letters, digits, ``-`` and ``_``; anything else is a ValueError.
+    Names of figures must be unique; all names are made of letters, digits, ``-`` and ``_``. Anything else is a ValueError.
     """
+    _check_name("page", name)
     target = Path(folder)
     found = [block for section in page.sections for block in section.blocks if isinstance(block, Figure)]
     _check_names(found)
@@ -52,15 +53,19 @@ def write(page: Page, folder: Path | str) -> Path:
         drawings[block.name] = _embedded(block, wide, narrow)
         files.write(target / "figures" / f"{block.name}.svg", svg.export(wide, "svg", block.name))
         files.write(target / "figures" / f"{block.name}.png", svg.export(wide, "png"))
-    return files.write(target / "report.html", _html(page, drawings).encode("utf-8", "replace"))
+    return files.write(target / f"{name}.html", _html(page, drawings).encode("utf-8", "replace"))
 
 
 def _check_names(figures: list[Figure]) -> None:
     for name, count in Counter(block.name for block in figures).items():
         if count > 1:
             raise ValueError(f"{count} figures are named {name!r}; names are file names and must be unique")
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise ValueError(f"figure name {name!r} is used as a file name; use letters, digits, '-' and '_'")
+        _check_name("figure", name)
+
+
+def _check_name(what: str, name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(f"{what} name {name!r} is used as a file name; use letters, digits, '-' and '_'")
 
 
 def _drawn(block: Figure) -> tuple[Drawing, Drawing | None]:

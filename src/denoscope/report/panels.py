@@ -11,7 +11,8 @@ from denoscope.report import theme
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Style = Literal["solid", "dashed", "dotted", "thin"]
+Style = Literal["solid", "line", "dots", "dashed", "dotted", "thin"]
+"""``solid`` carries a marker at every point, ``line`` none (theory), ``dots`` are markers alone (simulation)."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Series:
     """One line: ``y`` over ``x``, with ``low`` and ``high`` as a band or as bars; all of one length, NaN leaves a gap.
 
     ``label`` names the colour and ``kind`` the line style: where kinds are given the legend explains the two separately
-    (three widths and two quantities take five entries, not six). A solid line carries a marker at every point.
+    (three widths and two quantities take five entries, not six).
     """
 
     x: ArrayLike
@@ -58,8 +59,20 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Position:
+    """A vertical reference line at ``x``, named in the legend."""
+
+    x: float
+    label: str = ""
+    tone: str = theme.MUTED
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One pair of axes: lines, markers, reference levels, and the words on it; ``limits`` are those of y."""
+    """One pair of axes: lines, markers, reference lines, and the words on it.
+
+    ``limits`` are those of y, and ``scale`` its kind where that is not the figure's own.
+    """
 
     series: Sequence[Series]
     title: str = ""
@@ -68,3 +81,5 @@ class Panel:
     markers: Sequence[Marker] = ()
     levels: Sequence[Level] = ()
     limits: tuple[float, float] | None = None
+    positions: Sequence[Position] = ()
+    scale: Literal["", "linear", "log"] = ""

@@ -24,6 +24,7 @@ from denoscope.random import derive
 from denoscope.report import Page
 from denoscope.sampling import heun, sample
 from denoscope.store import Row
+from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell, compare, costs, page, setting
 from denoscope.study import Result, Study, Work, axis, option
 from denoscope.types import Denoiser
@@ -63,9 +64,9 @@ class PhaseTransition(Study):
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
-    def source(self) -> setting.Source:
+    def source(self) -> Source:
         """Which images, and how they are read."""
-        return setting.Source(self.data, self.skip_bad, self.resize, self.range)
+        return Source(self.data, self.skip_bad, self.resize, self.range)
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -80,7 +81,7 @@ class PhaseTransition(Study):
             raise ValueError(f"--net {self.net}: there are {' and '.join(NETWORKS)}")
 
     def infeasible(self) -> str:
-        pool = len(setting.split(setting.load(self.source()), self.held)[0])
+        pool = len(setting.split(load(self.source()), self.held)[0])
         if self.subset not in (0, 1):
             return f"--subset {self.subset}: there are two subsets, 0 and 1"
         if self.n < 2:
@@ -92,13 +93,13 @@ class PhaseTransition(Study):
         return ""
 
     def inputs(self) -> dict[str, str]:
-        return {self.data: setting.load(self.source()).sha256}
+        return {self.data: load(self.source()).sha256}
 
     def cost(self) -> float:
         return costs.seconds(
             NETWORKS[self.net],
             self.net,
-            setting.load(self.source()).shape,
+            load(self.source()).shape,
             self.width,
             trained=self.steps * self.batch_size,
             sampled=self.samples * (2 * self.solver_steps - 1),
@@ -110,7 +111,7 @@ class PhaseTransition(Study):
 
     def network(self) -> MLP | UNet:
         """The untrained network of this cell; no two cells of a sweep share their initialisation."""
-        return NETWORKS[self.net](setting.load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0))
+        return NETWORKS[self.net](load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0))
 
     def denoiser(self) -> Preconditioned:
         """The network as a denoiser by EDM's preconditioning, at the spread of the data."""

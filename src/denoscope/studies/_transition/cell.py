@@ -25,7 +25,8 @@ from denoscope.nearest import Neighbors, neighbors
 from denoscope.random import generator
 from denoscope.sampling import sample
 from denoscope.store import Value
-from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
+from denoscope.studies._source import Source
+from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, prepare
 from denoscope.study import Result
 from denoscope.types import Denoiser
 

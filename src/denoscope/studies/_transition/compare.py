@@ -16,8 +16,9 @@ from torch import Tensor
 from denoscope.estimate import Estimate
 from denoscope.metrics import TrainingRun, Transition, agreement_rate, chance_level, growth, paired_similarity, transition_point, u_shape
 from denoscope.store import Row
+from denoscope.studies._source import Source
 from denoscope.studies._transition.cell import Place, memorizer
-from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, Source, prepare
+from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, prepare
 
 
 def at(row: Row, name: str) -> int:

@@ -8,28 +8,19 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from denoscope.data import Images, read_images
+from denoscope.data import Images
 from denoscope.data.subsets import hold_out, subset
 from denoscope.describe import PCA, Pixels
 from denoscope.estimate import Estimate
 from denoscope.levels import karras
 from denoscope.metrics import frechet_floor, pair_threshold
 from denoscope.random import Seeds
+from denoscope.studies._source import Source, load
 
 PAIR_QUANTILE = 0.99
 FIXED_THRESHOLD = 0.95
 MOST_PAIRED = 4000
 SPLIT_SEED = 0
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which images, and how they are read: arguments of :func:`denoscope.read_images`; ``resize`` 0 and an empty ``range`` change nothing."""
-
-    data: str
-    skip_bad: bool
-    resize: int
-    range: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -83,13 +74,6 @@ def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
     if held > len(own):
         raise ValueError(f"--held {held}: the test split of {images.name} has {len(own)} images")
     return torch.arange(images.test_from), subset(own, held, 0, seed=SPLIT_SEED)
-
-
-@lru_cache(maxsize=2)
-def load(source: Source) -> Images:
-    """The image set, read once a process."""
-    value_range = (source.range[0], source.range[1]) if source.range else None
-    return read_images(source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range)
 
 
 @lru_cache(maxsize=2)

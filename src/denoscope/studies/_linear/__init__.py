@@ -1,0 +1,1 @@
+"""What the studies of linear diffusion models share: where their data come from, in the coordinates in which theory is written."""
