@@ -19,7 +19,7 @@ _HOMES = {
     "nearest": ("Neighbors", "neighbors"),
     "store": ("Row",),
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
-    "networks": ("MLP", "UNet", "Averaged", "Fleet", "Preconditioned", "from_network", "load", "save"),
+    "networks": ("MLP", "UNet", "Averaged", "Fleet", "LinearMaps", "Preconditioned", "from_network", "load", "save"),
     "data": ("Images", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
     "describe": ("PCA", "Pixels", "RandomProjection"),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from denoscope.networks import MLP as MLP
     from denoscope.networks import Averaged as Averaged
     from denoscope.networks import Fleet as Fleet
+    from denoscope.networks import LinearMaps as LinearMaps
     from denoscope.networks import Preconditioned as Preconditioned
     from denoscope.networks import UNet as UNet
     from denoscope.networks import from_network as from_network

@@ -72,7 +72,7 @@ class VP(Schedule):
     """
 
     def __init__(self, betas: Tensor | Sequence[float]):
-        self.betas = torch.as_tensor(betas).to(torch.float64)
+        self.betas = torch.as_tensor(betas, dtype=torch.float64)
         if self.betas.ndim != 1 or not len(self.betas):
             raise ValueError(f"betas must be a list of numbers, got shape {tuple(self.betas.shape)}")
         outside = ~((self.betas > 0) & (self.betas < 1))

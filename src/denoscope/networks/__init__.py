@@ -3,8 +3,23 @@
 from denoscope.networks.archive import load, save
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet, best_size
+from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
 from denoscope.networks.mlp import MLP
 from denoscope.networks.precondition import Preconditioned, from_network
 from denoscope.networks.unet import UNet
 
-__all__ = ["MLP", "Averaged", "Fleet", "Preconditioned", "UNet", "best_size", "from_network", "load", "save"]
+__all__ = [
+    "MLP",
+    "Averaged",
+    "Descent",
+    "Fleet",
+    "LinearMaps",
+    "Preconditioned",
+    "UNet",
+    "best_size",
+    "descend",
+    "from_network",
+    "largest_rate",
+    "load",
+    "save",
+]

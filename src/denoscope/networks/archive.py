@@ -12,11 +12,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from denoscope import files
+from denoscope.networks.linear_maps import LinearMaps
 from denoscope.networks.mlp import MLP
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.unet import UNet
 
-NETWORKS = {"MLP": MLP, "UNet": UNet}
+NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps}
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:

@@ -1,0 +1,167 @@
+"""How the maps of all noise levels are kept: a matrix each, or gains on one common basis; and what they are between levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from denoscope.schedule import VP
+
+_MET = 1e-6  # of a level: a sigma so close is that level, so that a sigma rounded to float32 meets the level it came from
+
+
+@dataclass(frozen=True)
+class Level:
+    """Whole times of a schedule, of any shape S: ``index``, ``alpha`` = sqrt(abar), ``std`` = sqrt(1 - abar), and ``ratio`` = (sigma / its sigma)^2."""
+
+    index: Tensor
+    alpha: Tensor
+    std: Tensor
+    ratio: Tensor
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where sigma lies: between two neighbouring levels, at ``share`` in [0, 1) of the way up in log sigma; at an end beyond it."""
+
+    below: Level
+    above: Level
+    share: Tensor
+
+
+def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> Place:
+    """The place of ``sigma`` (shape S) among the ``levels`` (T,) of the schedule, in ``dtype``."""
+    sigma, levels = sigma.double(), levels.to(sigma.device)
+    time = schedule.time(sigma)
+    nearest = time.round()
+    time = torch.where((sigma / levels[nearest.long()] - 1).abs() < _MET, nearest, time)
+    below = time.floor().long()
+    above = (below + 1).clamp(max=len(levels) - 1)
+    return Place(_level(below, levels[below], sigma, dtype), _level(above, levels[above], sigma, dtype), (time - below).to(dtype))
+
+
+def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> Level:
+    alpha = (1 + level.square()).rsqrt()
+    ratio = (sigma / level).square().clamp_min(torch.finfo(torch.float32).tiny)
+    return Level(index, alpha.to(dtype), (level * alpha).to(dtype), ratio.to(dtype))
+
+
+class Dense(nn.Module):
+    """``weight`` (T, d, d) and ``bias`` (T, d), all trainable; a call gathers one matrix a number in sigma. Between levels Q and m are linear in log sigma.
+
+    The eigenvalues of the optimum's Q, for any covariance, are then off by at most h^2 / (12 sqrt 3) = 0.048 h^2 between levels h apart in log
+    sigma. Below the least level its Q is kept; above the largest one I - Q falls as 1/sigma^2, as it does for every law of finite variance.
+    """
+
+    def __init__(self, levels: int, size: int, dtype: torch.dtype):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(levels, size, size, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(levels, size, dtype=dtype))
+
+    def noise(self, x: Tensor, at: Place) -> Tensor:
+        """``Q (x - m)``, what D takes away from x of shape (*S, n, d)."""
+        share, mean = self._blended(at, x.dtype)
+        centred = x - mean.unsqueeze(-2)
+        beyond = at.above.ratio.clamp_min(1)[..., None, None]
+        return centred + (centred @ share.mT - centred) / beyond
+
+    def _blended(self, at: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Q (*S, d, d) and m (*S, d)."""
+        (low, mean_low), (high, mean_high) = (self._at(level, dtype) for level in (at.below, at.above))
+        return torch.lerp(low, high, at.share[..., None, None]), torch.lerp(mean_low, mean_high, at.share[..., None])
+
+    def _at(self, level: Level, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        weight, bias = self.weight[level.index].to(dtype), self.bias[level.index].to(dtype)
+        return level.std[..., None, None] * weight, -bias / level.alpha[..., None]
+
+    def affine(self, t: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """W_t (d, d) and b_t (d,)."""
+        return self.weight[t].clone(), self.bias[t].clone()
+
+    def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
+        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance; alpha and std of shape (T,)."""
+        weight, bias = self.weight.double(), self.bias.double()
+        offset = (weight @ (alpha[:, None] * mean + bias)[..., None])[..., 0]
+        return noise_losses(weight, noisy(weight, cov, alpha, std), std) + offset.square().sum(-1)
+
+
+def noisy(weight: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
+    """``W (abar cov + (1 - abar) I)`` of every level, (T, d, d)."""
+    return alpha.square()[:, None, None] * (weight @ cov) + std.square()[:, None, None] * weight
+
+
+def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
+    """``d - 2 std Tr W + Tr W C W^T`` of every level, for weight (T, d, d) and product = W C with C the covariance of x_t."""
+    return weight.shape[-1] - 2 * std * weight.diagonal(dim1=1, dim2=2).sum(-1) + (weight * product).sum((-2, -1))
+
+
+class Shared(nn.Module):
+    """``W_t = V diag(gains_t) V^T + rest_t (I - V V^T)`` and ``b_t = -sqrt(abar_t) mean``: V (d, r) orthonormal, gains (T, r), rest (T,).
+
+    All that closed forms, ridges, early stopping and descent from zero give is of this kind, in O(d r + T r) numbers; nothing is trained
+    here. Between levels and beyond the ends every mode keeps the variance ``lam = sigma^2 (1 - q) / q`` of the Gaussian that its share of
+    noise q is that of (blended in log sigma from the level below and the one above): exact at every sigma where lam is the same at all
+    levels, as without a ridge and with one of ``gamma abar_t``. A q outside [0, 1] belongs to no variance, and its excess is kept as it is.
+    """
+
+    mean: nn.Parameter
+    basis: nn.Parameter
+    gains: nn.Parameter
+    rest: nn.Parameter
+
+    def __init__(self, levels: int, size: int, rank: int, dtype: torch.dtype):
+        super().__init__()
+        shapes = {"mean": (size,), "basis": (size, rank), "gains": (levels, rank), "rest": (levels,)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
+
+    @property
+    def _full(self) -> bool:
+        return self.basis.shape[-1] == self.basis.shape[-2]
+
+    def noise(self, x: Tensor, at: Place) -> Tensor:
+        """``Q (x - m)``, what D takes away from x of shape (*S, n, d)."""
+        basis, centred = self.basis.to(x.dtype), x - self.mean.to(x.dtype)
+        shares = self._shares(self.gains, at, x.dtype)
+        if self._full:
+            return ((centred @ basis) * shares[..., None, :]) @ basis.T
+        rest = self._shares(self.rest[:, None], at, x.dtype)
+        return ((centred @ basis) * (shares - rest)[..., None, :]) @ basis.T + rest[..., None] * centred
+
+    def _shares(self, gains: Tensor, at: Place, dtype: torch.dtype) -> Tensor:
+        """q of each column of gains (T, r) at sigma, (*S, r)."""
+        low, high = (
+            _carried(level.std[..., None] * gains[level.index].to(dtype), level.ratio[..., None]) for level in (at.below, at.above)
+        )
+        return torch.lerp(low, high, at.share[..., None])
+
+    def affine(self, t: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """W_t (d, d) and b_t (d,)."""
+        weight = (self.basis * (self.gains[t] - self.rest[t])) @ self.basis.T
+        weight.diagonal().add_(self.rest[t])
+        return weight, -alpha.to(self.mean) * self.mean
+
+    def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
+        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance; alpha and std of shape (T,)."""
+        basis, offset = self.basis.double(), mean - self.mean.double()
+        spread = ((cov @ basis) * basis).sum(0) + (offset @ basis).square()  # of the data about the model's mean, along each mode
+        inside = _mode_losses(self.gains.double(), spread, 1.0, alpha, std).sum(-1)
+        if self._full:
+            return inside
+        beside = (cov.trace() + offset.square().sum() - spread.sum()).clamp_min(0)
+        count = float(basis.shape[0] - basis.shape[1])
+        return inside + _mode_losses(self.rest.double()[:, None], beside[None], count, alpha, std)[:, 0]
+
+
+def _mode_losses(gains: Tensor, spread: Tensor, count: float, alpha: Tensor, std: Tensor) -> Tensor:
+    """The loss of ``count`` modes of one gain, of variance ``spread`` together: gains (T, r), spread (r,) -> (T, r)."""
+    alpha, std = alpha[:, None], std[:, None]
+    return count * (1 - 2 * std * gains + (std * gains).square()) + (alpha * gains).square() * spread
+
+
+def _carried(share: Tensor, ratio: Tensor) -> Tensor:
+    """The share of noise q of a mode at a level ``ratio`` times higher in sigma^2, for the same variance of the mode."""
+    proper = share.clamp(0, 1)
+    return ratio * proper / (1 - proper + ratio * proper) + (share - proper)
