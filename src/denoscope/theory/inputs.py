@@ -20,19 +20,25 @@ def numeric(function: Callable[P, R]) -> Callable[P, R]:
     """``function`` on float64 arrays, for callers with numbers, lists, numpy arrays or torch tensors.
 
     With a tensor among the arguments every array of the answer is a float64 tensor; otherwise it is a numpy array, and a Python float where
-    it has no axes. Named tuples are answered as such, whole numbers and text as they are.
+    it has no axes. Named tuples are taken and answered as such, whole numbers and text as they are.
     """
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        tensors = any(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
+        tensors = any(_is_tensor(value) for value in (*args, *kwargs.values()))
         result = function(*map(_inward, args), **{name: _inward(value) for name, value in kwargs.items()})  # pyright: ignore[reportCallIssue] -- the same arguments, as arrays
         return _outward(result, tensors)
 
     return wrapped
 
 
+def _is_tensor(value: Any) -> bool:
+    return any(map(_is_tensor, value)) if hasattr(value, "_fields") else isinstance(value, Tensor)
+
+
 def _inward(value: Any) -> Any:
+    if hasattr(value, "_fields"):
+        return type(value)(*map(_inward, value))
     if isinstance(value, Tensor):
         return value.detach().cpu().double().numpy()
     if isinstance(value, np.ndarray):
