@@ -71,12 +71,12 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
     axes.set_yscale(panel.scale or ("log" if base == 10 else "linear"))
     axes.grid(axis="x", visible=base == 10)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    for series in panel.series:
+        _series(axes, series)
     for level in panel.levels:
         axes.axhline(level.y, color=level.tone, linewidth=1.0, linestyle=dashes[level.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
     for position in panel.positions:
         axes.axvline(position.x, color=position.tone, linewidth=1.0, linestyle=dashes[position.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
-    for series in panel.series:
-        _series(axes, series)
     if panel.limits:
         axes.set_ylim(*panel.limits)
     _ticks(axes, panel, base)

@@ -1,0 +1,109 @@
+"""Stored cells of a linear study read back: all sizes of one kind of data, in order, with the law they were drawn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from denoscope.estimate import Estimate
+from denoscope.store import Row
+from denoscope.studies._linear.population import Population, population
+from denoscope.studies._source import Source
+
+TWIN = "twin_"
+"""What the names of the Gaussian twin's numbers begin with."""
+
+_ALONE = 1.5  # how far lines of theory reach to both sides of a size that is alone
+
+
+@dataclass(frozen=True, eq=False)
+class BySize:
+    """The cells that differ in nothing but n, ascending, the law of their data, and a name that tells them from other cells."""
+
+    name: str
+    law: Population
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def collected(cls, rows: Sequence[Row]) -> list[Self]:
+        """All cells, by what they do not differ in: synthetic laws first, then images, by name.
+
+        Data that appear with several settings are named after what differs.
+        """
+        groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+        for row in rows:
+            groups.setdefault(tuple((name, str(value)) for name, value in row.fields.items() if name != "n"), []).append(row)
+        said = [dict(key) for key in groups]
+        counts = Counter(each["data"] for each in said)
+        varied = [name for name in said[0] if name != "data" and len({each[name] for each in said}) > 1]
+        names = [", ".join([each["data"], *(f"{name} {each[name]}" for name in varied if counts[each["data"]] > 1)]) for each in said]
+        found = [
+            cls(name, _law(members[0]), tuple(sorted(members, key=lambda row: int(str(row.fields["n"])))))
+            for name, members in zip(names, groups.values())
+        ]
+        return sorted(found, key=lambda item: (item.has_twin, item.name))
+
+    @property
+    def d(self) -> int:
+        return self.law.d
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What all cells have in common, and the first one's n."""
+        return self.rows[0].fields
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Training set sizes, ascending, float64."""
+        return np.array([float(str(row.fields["n"])) for row in self.rows])
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Where lines of theory begin and end: at the first and last size, around a size that is alone."""
+        first, last = float(self.sizes[0]), float(self.sizes[-1])
+        return (first, last) if first < last else (max(2.0, first / _ALONE), last * _ALONE)
+
+    @property
+    def has_twin(self) -> bool:
+        return self.law.rows is not None
+
+    def estimates(self, name: str) -> list[Estimate]:
+        """A measured number at every size."""
+        return [found for row in self.rows if isinstance(found := row.values[name], Estimate)]
+
+    def means(self, name: str) -> np.ndarray:
+        """The averages over training sets at every size."""
+        return np.array([item.value for item in self.estimates(name)])
+
+    def nearest(self, share: float) -> int:
+        """The index of the size nearest, by ratio, to that share of d."""
+        return int(np.abs(np.log(self.sizes / self.d / share)).argmin())
+
+    def described(self) -> str:
+        """The data in words."""
+        if self.law.rows is None:
+            return f"{self.name}: Gaussian, d = {self.d}"
+        shape = " × ".join(map(str, self.law.shape))
+        return f"{self.name}: {len(self.law.rows)} images of {shape}, d = {self.d} directions that vary"
+
+
+def _law(row: Row) -> Population:
+    fields: dict[str, Any] = row.fields
+    return population(Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"])), fields["d"])
+
+
+def falls_below(sizes: np.ndarray, values: np.ndarray, level: float) -> float:
+    """The size from which values stay below ``level``, between two sizes on the log-log line; -inf: always, +inf: not in this range."""
+    above = np.flatnonzero(values >= level)
+    if not len(above):
+        return -np.inf
+    last = int(above[-1])
+    if last == len(values) - 1:
+        return np.inf
+    x, y = np.log(sizes[last : last + 2]), np.log(np.maximum(values[last : last + 2], np.finfo(np.float64).tiny))
+    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(level)) / (y[0] - y[1])))

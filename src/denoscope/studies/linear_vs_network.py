@@ -1,0 +1,98 @@
+"""A trained network beside the linear model of the same images: variance of samples mode by mode, and losses between the two solutions.
+
+Networks of one width are trained on growing sets of images and sampled from the same noises, with the same solver, as the exact linear model
+and the closed-form memorizer of each set. The study measures along which directions they agree, and where the network's denoising loss lies
+between the empirical denoiser and the best linear one (Merger and Goldt 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from denoscope.networks import Averaged, Fleet, best_size
+from denoscope.report import Page
+from denoscope.store import Row
+from denoscope.studies._linear.networks import measuring, page
+from denoscope.studies._source import Source, load
+from denoscope.studies.phase_transition import PhaseTransition, generate, train
+from denoscope.study import Result, Study, Work, axis, option
+
+SIZES = (16, 64, 256, 1000)
+TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearVsNetwork(Study):
+    """One network, trained on one set of images with one seed, and the linear model of that set."""
+
+    version: ClassVar[int] = 1
+    references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "wang2025", "karras2022", "yoon2023")
+
+    n: int = axis(64, "number of training images", SIZES)
+    seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
+    data: str = option("digits", "image set: digits, fashion_mnist, emoji, faces, or a folder, .npz or .zip of images")
+    width: int = option(64, "width of the network, a multilayer perceptron")
+    steps: int = option(8000, "training steps")
+    batch_size: int = option(64, "images a training step")
+    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
+    ema: float = option(0.999, "decay of the averaged weights that are sampled")
+    level_mean: float = option(-0.6, "mean of log sigma in training")
+    level_std: float = option(1.4, "standard deviation of log sigma in training")
+    samples: int = option(1000, "samples drawn from each model, from the same noises")
+    solver_steps: int = option(18, "steps of Heun's method")
+    held: int = option(261, "images held out from every model")
+    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
+    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
+    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
+
+    def __post_init__(self) -> None:
+        self.trained()
+
+    def trained(self) -> PhaseTransition:
+        """The same network as a cell of the transition's study, whose recipe trains and samples it."""
+        return PhaseTransition(**self.fields())
+
+    def infeasible(self) -> str:
+        return self.trained().infeasible()
+
+    def inputs(self) -> dict[str, str]:
+        return {self.data: load(Source(self.data, self.skip_bad, self.resize, self.range)).sha256}
+
+    def cost(self) -> float:
+        return self.trained().cost()
+
+    def run(self, work: Work = Work()) -> Result:  # noqa: B008
+        return next(self.batch([self], work))[1]
+
+    @classmethod
+    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
+        """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""
+        alike: dict[tuple[Any, ...], list[Self]] = {}
+        for item in sorted(cells, key=lambda cell: (cell.n, cell.seed)):
+            alike.setdefault(tuple(v for name, v in item.fields().items() if name not in ("n", "seed")), []).append(item)
+        jobs = []
+        for members in alike.values():
+            count = max(min(2, len(members)), -(-len(members) // best_size(members[0].trained().network())))
+            jobs += [members[i::count] for i in range(count)]
+        return jobs
+
+    @classmethod
+    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
+        """Trains the cells as one fleet, samples all from the same noises, measures each beside its linear model."""
+        twins = [item.trained() for item in cells]
+        fleet = Fleet([twin.denoiser() for twin in twins]).to(work.device)
+        averaged = Averaged(fleet, cells[0].ema)
+        stopped = train(fleet, averaged, twins, work)
+        learned = averaged.net
+        assert isinstance(learned, Fleet)
+        generated = generate(learned, twins[0].place().setting(), len(cells), work.device)
+        for index, (item, member) in enumerate(zip(cells, learned.cpu().members())):
+            work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
+            reason = stopped.get(index, "") or ("" if bool(generated[index].isfinite().all()) else "its samples are not finite")
+            yield item, Result({"stopped": reason}) if reason else measuring.measure(twins[index].place(), member, generated[index])
+
+    @classmethod
+    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
+        return page.build(rows, noted, cls.references)
