@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from denoscope.distributions.empirical import Empirical
 from denoscope.distributions.gaussian import Gaussian
-from denoscope.distributions.mixture import GaussianMixture, MoLRG
+from denoscope.distributions.mixture import GaussianMixture
+from denoscope.distributions.molrg import MoLRG
 
 __all__ = ["Empirical", "Gaussian", "GaussianMixture", "MoLRG"]

@@ -1,11 +1,10 @@
 """Mixtures of Gaussians: posterior means weighted by the components' responsibilities, a softmax of their log densities at x.
 
 ``E[x0 | x] = sum_k w_k(x) m_k(x)`` with ``m_k`` the Wiener filter of component k and ``w_k(x) ~ weight_k N(x; mean_k, cov_k + sigma^2 I)``.
+Its derivative is ``J = Cov(x0 | x)/sigma^2 = sum_k w_k [J_k + (m_k - m)(m_k - m)^T/sigma^2]`` with ``J_k`` that of component k and m the posterior mean.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,9 +12,10 @@ from torch import Tensor
 from denoscope.distributions.gaussian import refuse_singular
 from denoscope.distributions.modes import Modes, from_covariance
 from denoscope.distributions.points import batch_shape, log_weights, rows
+from denoscope.types import pad
 
 
-class _Mixture:
+class Mixture:
     """A weighted list of Gaussians in their modes, as a denoiser."""
 
     def __init__(self, components: list[Modes], weights: Tensor | None, event_shape: torch.Size):
@@ -41,13 +41,25 @@ class _Mixture:
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 | x], the shape and type of x."""
         parts, level = self._parts(x, sigma)
+        means = [component.posterior_mean(part, level) for component, part in zip(self.components, parts)]
+        return _average(self._joint(parts, level).softmax(1), means).reshape(x.shape).to(x.dtype)
+
+    def score(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The gradient of the log density of x0 + sigma n at x, ``(E[x0 | x] - x)/sigma^2``, the shape and type of x."""
+        parts, level = self._parts(x, sigma)
+        scores = [component.score(part, level) for component, part in zip(self.components, parts)]
+        return _average(self._joint(parts, level).softmax(1), scores).reshape(x.shape).to(x.dtype)
+
+    def jacobian(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over the flattened event, shape (*batch, n, n), in x's type."""
+        parts, level = self._parts(x, sigma)
         shares = self._joint(parts, level).softmax(1)
         means = [component.posterior_mean(part, level) for component, part in zip(self.components, parts)]
-        return (
-            sum((share[:, None] * mean for share, mean in zip(shares.unbind(1), means)), torch.zeros_like(means[0]))
-            .reshape(x.shape)
-            .to(x.dtype)
-        )
+        spread = torch.stack(means, 1) - _average(shares, means)[:, None]
+        spread = spread * (shares.sqrt() / level)[..., None]
+        within = _average(shares, [component.jacobian(level) for component in self.components])
+        n = self.event_shape.numel()
+        return (within + spread.mT @ spread).reshape(*batch_shape(x, self.event_shape), n, n).to(x.dtype)
 
     def responsibilities(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The posterior probability of each component, shape (*batch, K)."""
@@ -62,12 +74,19 @@ class _Mixture:
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws, shape (n, *event)."""
-        draws = torch.multinomial(self.log_weights.exp().cpu(), n, replacement=True, generator=generator).to(self.log_weights.device)
-        x = self.components[0].mean.new_empty(n, self.event_shape.numel())
+        return self.sample_of(self.labels(n, generator), generator)
+
+    def labels(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """The components of n draws, by their weights: int64 of shape (n,)."""
+        return torch.multinomial(self.log_weights.exp().cpu(), n, replacement=True, generator=generator).to(self.log_weights.device)
+
+    def sample_of(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One draw from the component that each of ``labels`` (n,) names, shape (n, *event)."""
+        x = self.components[0].mean.new_empty(len(labels), self.event_shape.numel())
         for index, component in enumerate(self.components):
-            chosen = draws == index
+            chosen = labels == index
             x[chosen] = component.sample(int(chosen.sum()), generator)
-        return x.reshape(n, *self.event_shape)
+        return x.reshape(len(labels), *self.event_shape)
 
     def _parts(self, x: Tensor, sigma: Tensor | float) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
         flat, level = rows(x, sigma, self.event_shape, self.log_weights.dtype)
@@ -79,7 +98,12 @@ class _Mixture:
         return torch.stack(densities, 1) + self.log_weights.to(level)
 
 
-class GaussianMixture(_Mixture):
+def _average(shares: Tensor, values: list[Tensor]) -> Tensor:
+    """The sum over components of shares (b, K) times values (b, ...)."""
+    return sum((pad(share, value) * value for share, value in zip(shares.unbind(1), values)), torch.zeros_like(values[0]))
+
+
+class GaussianMixture(Mixture):
     """The mixture of N(means[k], covs[k]): ``means`` (K, *event) with n numbers an event, ``covs`` (K, n, n), ``weights`` (K,) normalised.
 
     Misshapen, asymmetric or indefinite covariances and negative weights are a ValueError.
@@ -89,50 +113,3 @@ class GaussianMixture(_Mixture):
         if means.ndim < 2 or not len(means) or len(covs) != len(means):
             raise ValueError(f"means (K, *event) and covs (K, n, n) need the same K >= 1, got {tuple(means.shape)} and {tuple(covs.shape)}")
         super().__init__([from_covariance(mean, cov) for mean, cov in zip(means, covs)], weights, means.shape[1:])
-
-
-class MoLRG(_Mixture):
-    """The mixture of low-rank Gaussians ``x = means[k] + bases[k] diag(variances[k])^(1/2) a + noise e``, a and e standard normal.
-
-    ``bases``: K tensors (n, d_k) with orthonormal columns, or one (K, n, d); ``means`` (K, n), 0 by default; ``variances`` K tensors (d_k,)
-    or one (K, d), 1 by default; ``noise``: standard deviation of the ambient noise e. O(n sum d_k) a point. Columns that are not
-    orthonormal, or shapes that do not fit, are a ValueError. Source: Wang et al. 2024, arXiv 2409.02426, lemma 1.
-    """
-
-    def __init__(
-        self,
-        bases: Tensor | Sequence[Tensor],
-        weights: Tensor | None = None,
-        *,
-        means: Tensor | None = None,
-        variances: Tensor | Sequence[Tensor] | None = None,
-        noise: float = 0.0,
-    ):
-        bases = list(bases)
-        _check_bases(bases)
-        if not noise >= 0:
-            raise ValueError(f"noise must be at least 0, got {noise}")
-        n, count = bases[0].shape[0], len(bases)
-        centres = bases[0].new_zeros(count, n) if means is None else means.to(bases[0])
-        spreads = (
-            [basis.new_ones(basis.shape[1]) for basis in bases] if variances is None else [spread.to(bases[0]) for spread in variances]
-        )
-        if centres.shape != (count, n):
-            raise ValueError(f"means must have shape ({count}, {n}), got {tuple(centres.shape)}")
-        if [tuple(spread.shape) for spread in spreads] != [(basis.shape[1],) for basis in bases]:
-            raise ValueError("variances must hold one number for each column of each basis")
-        if not all(bool((spread >= 0).all()) for spread in spreads):
-            raise ValueError("variances must be at least 0")
-        self.bases, self.noise = bases, float(noise)
-        components = [Modes(mean, basis, spread + noise**2, noise**2) for mean, basis, spread in zip(centres, bases, spreads)]
-        super().__init__(components, weights, torch.Size([n]))
-
-
-def _check_bases(bases: list[Tensor]) -> None:
-    if not bases or any(basis.ndim != 2 or basis.shape[0] != bases[0].shape[0] for basis in bases):
-        raise ValueError("bases must be K >= 1 matrices (n, d_k) with the same n")
-    for index, basis in enumerate(bases):
-        identity = torch.eye(basis.shape[1], dtype=basis.dtype, device=basis.device)
-        error = float((basis.T @ basis - identity).abs().max()) if basis.numel() else 0.0
-        if not error <= 100 * torch.finfo(basis.dtype).eps * max(basis.shape):
-            raise ValueError(f"the columns of bases[{index}] must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q")

@@ -6,6 +6,7 @@ from denoscope.networks.fleet import Fleet, best_size
 from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
 from denoscope.networks.mlp import MLP
 from denoscope.networks.precondition import Preconditioned, from_network
+from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Fleet",
     "LinearMaps",
     "Preconditioned",
+    "Subspaces",
     "UNet",
     "best_size",
     "descend",

@@ -15,9 +15,10 @@ from denoscope import files
 from denoscope.networks.linear_maps import LinearMaps
 from denoscope.networks.mlp import MLP
 from denoscope.networks.precondition import Preconditioned
+from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
 
-NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps}
+NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps, "Subspaces": Subspaces}
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
