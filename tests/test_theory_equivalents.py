@@ -9,9 +9,9 @@ import pytest
 import torch
 from rates import sigmas
 
+from denoscope.theory.linear.cross_validation import observed, observed_best_c, observed_best_ridge
 from denoscope.theory.linear.divergences import DIRECTIONS, expected_kl
 from denoscope.theory.linear.equivalents import deterministic, kappa, traces, unseen_variance
-from denoscope.theory.linear.observed import observed, observed_best_c, observed_best_ridge
 from denoscope.theory.linear.optimum import bayes_loss_of
 from denoscope.theory.linear.oracle import oracle_variances
 from denoscope.theory.linear.sizes import best_c, expected_best_ridge, samples_for_gap, samples_needed

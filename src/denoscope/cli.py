@@ -3,98 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from denoscope import __version__, studies
+from denoscope.arguments import Mistake, Parser, add_fields, nearest
 
 if TYPE_CHECKING:
     from denoscope.study import Study
-
-
-class _Mistake(Exception):
-    """The user's mistake: one line, exit code 2."""
-
-
-def _nearest(word: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; valid are {', '.join(sorted(valid))}"
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that name the nearest valid flag or word."""
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-            choices = [choice.strip(" '") for choice in match[2].split(",")]
-            message = f"{message[: match.start()]}{match[1]!r} is not valid{_nearest(match[1], choices)}"
-        raise _Mistake(message)
-
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """All words, or a mistake that names the unknown flag and the nearest one that exists."""
-        namespace, unknown = self.parse_known_args(words)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise _Mistake(f"unknown argument {unknown[0]}{_nearest(unknown[0].partition('=')[0], flags)}")
-        return namespace
-
-
-def _values(kind: type, text: str) -> list[Any]:
-    """``8`` or, for whole numbers, ``0-9``."""
-    if kind is int and (match := re.fullmatch(r"(\d+)-(\d+)", text)):
-        first, last = int(match[1]), int(match[2])
-        if last < first:
-            raise argparse.ArgumentTypeError(f"the range {text} ends before it begins")
-        return list(range(first, last + 1))
-    try:
-        return [kind(text)]
-    except ValueError:
-        names = {int: "a whole number or a range such as 0-9", float: "a number"}
-        raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
 
 
 def _one(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
-    """One flag for every field of the study; axes take several values."""
-    group = parser.add_argument_group(f"fields of {study.title()}")
-    for item in fields(study):
-        kind = type(item.default)
-        many = bool(item.metadata["axis"])
-        flag = f"--{item.name.replace('_', '-')}"
-        text = f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
-        common: dict[str, Any] = {
-            "dest": item.name,
-            "help": text.replace("%", "%%"),
-            "default": argparse.SUPPRESS,
-            "metavar": kind.__name__.upper(),
-        }
-        if kind is bool:
-            group.add_argument(flag, action="store_true", dest=item.name, help=common["help"], default=argparse.SUPPRESS)
-        elif kind is tuple:
-            group.add_argument(flag, nargs=2, type=lambda word: _values(float, word)[0], **{**common, "metavar": ("LOW", "HIGH")})
-        elif many:
-            group.add_argument(flag, nargs="+", type=lambda word, kind=kind: _values(kind, word), **common)
-        else:
-            group.add_argument(
-                flag, type=lambda word, kind=kind: _values(kind, word)[-1], choices=item.metadata["choices"] or None, **common
-            )
-
-
-def _run_parser(study: type[Study]) -> _Parser:
-    parser = _Parser(prog=f"denoscope run {study.title()}", description=study.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    _add_fields(parser, study)
+def _run_parser(study: type[Study]) -> Parser:
+    parser = Parser(prog=f"denoscope run {study.title()}", description=study.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_fields(parser, study)
     parser.add_argument(
         "--store",
         type=Path,
@@ -120,9 +49,9 @@ def _run(words: Sequence[str]) -> int:
                 "usage: denoscope run STUDY [options]; denoscope run STUDY --help lists a study's fields; denoscope list names the studies"
             )
             return 0
-        raise _Mistake(f"run needs a study first: {', '.join(studies.names())}")
+        raise Mistake(f"run needs a study first: {', '.join(studies.names())}")
     if words[0] not in studies.names():
-        raise _Mistake(f"there is no study {words[0]!r}{_nearest(words[0], studies.names())}")
+        raise Mistake(f"there is no study {words[0]!r}{nearest(words[0], studies.names())}")
     study = studies.load(words[0])
     options = vars(_run_parser(study).parse(words[1:]))
     given = {item.name: options.pop(item.name) for item in fields(study) if item.name in options}
@@ -133,8 +62,41 @@ def _run(words: Sequence[str]) -> int:
     return sweep.command(study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words))
 
 
+def _needed_parser() -> Parser:
+    parser = Parser(
+        prog="denoscope needed",
+        description="How many images a linear diffusion model needs: of these images' spectrum, exactly, with what to do until there are enough.",
+    )
+    parser.add_argument("--data", required=True, help="a folder, an .npz, a .zip, or a set's name such as digits")
+    parser.add_argument(
+        "--kl", type=float, default=0.1, help="divergence from the true law to reach, nats a dimension (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--gap", type=float, default=0.1, help="test less train loss to reach, share of the least loss (default: %(default)s)"
+    )
+    parser.add_argument("--abar", type=float, default=0.99, help="noise level of the losses, between 0 and 1 (default: %(default)s)")
+    parser.add_argument("--n", type=int, default=0, help="take only so many images at random; the others check the answers (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)")
+    parser.add_argument("--resize", type=int, default=0, help="make all images squares of that side")
+    parser.add_argument("--range", type=float, nargs=2, default=(), metavar=("LOW", "HIGH"), help="of values that are not 8-bit")
+    parser.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/needed"), help="folder of needed.html, .json and .csv (default: %(default)s)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON on standard output, nothing else")
+    return parser
+
+
+def _needed(words: Sequence[str]) -> int:
+    options = vars(_needed_parser().parse(words))
+    from denoscope import needed
+
+    return needed.command(options, ["needed", *words])
+
+
 def _list(words: Sequence[str]) -> int:
-    parser = _Parser(prog="denoscope list", description="The studies, a line each.")
+    parser = Parser(prog="denoscope list", description="The studies, a line each.")
     parser.add_argument("--json", action="store_true", help="print JSON")
     described = {name: studies.summary(name) for name in studies.names()}
     if parser.parse(words).json:
@@ -147,7 +109,7 @@ def _list(words: Sequence[str]) -> int:
 
 
 def _report(words: Sequence[str]) -> int:
-    parser = _Parser(
+    parser = Parser(
         prog="denoscope report", description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells."
     )
     parser.add_argument("store", type=Path, metavar="STORE", help="folder that `denoscope run` filled")
@@ -159,12 +121,12 @@ def _report(words: Sequence[str]) -> int:
 
 
 def _store(words: Sequence[str]) -> int:
-    parser = _Parser(prog="denoscope store", description="Looks after a store of results.")
+    parser = Parser(prog="denoscope store", description="Looks after a store of results.")
     parser.add_argument("action", choices=["check", "ls"], help="check: read everything and compare hashes; ls: one line a cell")
     parser.add_argument("store", type=Path, metavar="STORE")
     options = parser.parse(words)
     if not options.store.is_dir():
-        raise _Mistake(f"there is no folder {options.store}")
+        raise Mistake(f"there is no folder {options.store}")
     from denoscope.store import Store
 
     store = Store(options.store)
@@ -180,34 +142,35 @@ def _store(words: Sequence[str]) -> int:
 
 
 def _cite(words: Sequence[str]) -> int:
-    parser = _Parser(prog="denoscope cite", description="What to cite: for a study or a store of results, or everything.")
-    parser.add_argument("what", nargs="?", default="", help="a study's name or a store's folder (default: every work)")
+    parser = Parser(prog="denoscope cite", description="What to cite: for a study, a store of results or `needed`, or everything.")
+    parser.add_argument("what", nargs="?", default="", help="a study's name, a store's folder, or needed (default: every work)")
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries")
     options = parser.parse(words)
-    from denoscope.references import everything, references
+    from denoscope.references import NEEDED, everything, references
 
     name = options.what
-    if name and name not in studies.names():
+    if name and name != "needed" and name not in studies.names():
         from denoscope.store import Store
 
         name = str(Store(name).noted().get("study", "")) if Path(name).is_dir() else ""
         if not name:
-            raise _Mistake(f"{options.what!r} is neither a study nor a store{_nearest(options.what, studies.names())}")
-    works = references(("denoscope", *studies.load(name).references)) if name else everything()
+            raise Mistake(f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), 'needed'])}")
+    works = references(("denoscope", *(NEEDED if name == "needed" else studies.load(name).references))) if name else everything()
     print("\n\n".join(work.bibtex() for work in works) if options.bibtex else "\n".join(work.text() for work in works))
     return 0
 
 
-_COMMANDS = {"list": _list, "run": _run, "report": _report, "store": _store, "cite": _cite}
+_COMMANDS = {"list": _list, "run": _run, "needed": _needed, "report": _report, "store": _store, "cite": _cite}
 _USAGE = """usage: denoscope COMMAND [options]
 
 Looks at diffusion models through their denoiser: copies or generalizes, with how much data, and why.
 
   list                 the studies, a line each
   run STUDY            measure a study's cells and write its report; running again resumes
+  needed --data SET    how many images a linear model needs, and what to do until there are enough
   report STORE         write the report anew from stored cells
   store check|ls STORE look after stored cells
-  cite [STUDY|STORE]   what to cite
+  cite [STUDY|STORE|needed]  what to cite
 
   --help, --version    also after every command"""
 
@@ -223,15 +186,16 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"denoscope {__version__}")
             return 0
         if words[0] not in _COMMANDS:
-            raise _Mistake(f"there is no command {words[0]!r}{_nearest(words[0], list(_COMMANDS))}")
+            raise Mistake(f"there is no command {words[0]!r}{nearest(words[0], list(_COMMANDS))}")
         return _COMMANDS[words[0]](words[1:])
     except SystemExit as ended:
         return int(ended.code or 0)
-    except (_Mistake, ValueError) as error:
+    except (Mistake, ValueError) as error:
         print(f"denoscope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("denoscope: interrupted; what was measured is stored, the same command goes on from there", file=sys.stderr)
+        kept = "what was measured is stored, the same command goes on from there" if words[0] == "run" else "nothing was written"
+        print(f"denoscope: interrupted; {kept}", file=sys.stderr)
         return 130
     except (RuntimeError, OSError) as error:
         print(f"denoscope: {error}", file=sys.stderr)

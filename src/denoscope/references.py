@@ -179,7 +179,58 @@ _WORKS = (
         2017,
         arxiv="1708.07747",
     ),
+    Reference(
+        "mergergoldt2025",
+        "Claudia Merger, Sebastian Goldt",
+        "Generalization dynamics of linear diffusion models",
+        "Preprint",
+        2025,
+        arxiv="2505.24769",
+    ),
+    Reference(
+        "maillardgoldt2026",
+        "Antoine Maillard, Sebastian Goldt",
+        "Memorisation, convergence and generalisation in generative models",
+        "Preprint",
+        2026,
+        arxiv="2605.21402",
+    ),
+    Reference(
+        "wang2025",
+        "Binxu Wang, Cengiz Pehlevan",
+        "An analytical theory of spectral bias in the learning dynamics of diffusion models",
+        "Preprint",
+        2025,
+        arxiv="2503.03206",
+    ),
+    Reference(
+        "ledoitpeche2011",
+        "Olivier Ledoit, Sandrine Péché",
+        "Eigenvectors of some large sample covariance matrix ensembles",
+        "Probability Theory and Related Fields 151:233-264",
+        2011,
+        doi="10.1007/s00440-010-0298-3",
+    ),
+    Reference(
+        "biroli2024",
+        "Giulio Biroli, Tony Bonnaire, Valentin de Bortoli, Marc Mézard",
+        "Dynamical regimes of diffusion models",
+        "Nature Communications 15:9957",
+        2024,
+        arxiv="2402.18491",
+    ),
+    Reference(
+        "bonnaire2025",
+        "Tony Bonnaire, Raphaël Urfin, Giulio Biroli, Marc Mézard",
+        "Why Diffusion Models Don't Memorize: The Role of Implicit Dynamical Regularization in Training",
+        "NeurIPS",
+        2025,
+        arxiv="2505.17638",
+    ),
 )
+NEEDED = ("mergergoldt2025", "wang2025", "maillardgoldt2026", "ledoitpeche2011")
+"""What the answer to "how many images are enough" rests on."""
+
 DATA = {"digits": "alpaydin1998", "fashion_mnist": "xiao2017", "faces": "huang2007"}
 """The work behind each image set that has one."""
 

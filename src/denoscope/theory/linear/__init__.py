@@ -6,6 +6,10 @@ here: losses are summed over the d dimensions, covariances are 1/N, the true law
 Merger and Goldt 2025.
 """
 
+from denoscope.theory.linear.cross_validation import Observed as Observed
+from denoscope.theory.linear.cross_validation import observed as observed
+from denoscope.theory.linear.cross_validation import observed_best_c as observed_best_c
+from denoscope.theory.linear.cross_validation import observed_best_ridge as observed_best_ridge
 from denoscope.theory.linear.divergences import expected_kl as expected_kl
 from denoscope.theory.linear.divergences import expected_kl_limit as expected_kl_limit
 from denoscope.theory.linear.divergences import kl as kl
@@ -42,10 +46,6 @@ from denoscope.theory.linear.learning import fourier_variances as fourier_varian
 from denoscope.theory.linear.learning import two_layer_variance as two_layer_variance
 from denoscope.theory.linear.learning import two_layer_weights as two_layer_weights
 from denoscope.theory.linear.learning import weight_times as weight_times
-from denoscope.theory.linear.observed import Observed as Observed
-from denoscope.theory.linear.observed import observed as observed_equivalents
-from denoscope.theory.linear.observed import observed_best_c as observed_best_c
-from denoscope.theory.linear.observed import observed_best_ridge as observed_best_ridge
 from denoscope.theory.linear.optimum import Modes as Modes
 from denoscope.theory.linear.optimum import bayes_loss as bayes_loss
 from denoscope.theory.linear.optimum import bayes_loss_of as bayes_loss_of

@@ -1,0 +1,83 @@
+"""What every command shares: arguments that are refused in one line naming the nearest valid one, and flags made of a study's fields."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from denoscope.study import Study
+
+
+class Mistake(Exception):
+    """The user's mistake: one line, exit code 2."""
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; valid are {', '.join(sorted(valid))}"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that name the nearest valid flag or word."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            choices = [choice.strip(" '") for choice in match[2].split(",")]
+            message = f"{message[: match.start()]}{match[1]!r} is not valid{nearest(match[1], choices)}"
+        raise Mistake(message)
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """All words, or a mistake that names the unknown flag and the nearest one that exists."""
+        namespace, unknown = self.parse_known_args(words)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            raise Mistake(f"unknown argument {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
+        return namespace
+
+
+def values(kind: type, text: str) -> list[Any]:
+    """``8`` or, for whole numbers, ``0-9``."""
+    if kind is int and (match := re.fullmatch(r"(\d+)-(\d+)", text)):
+        first, last = int(match[1]), int(match[2])
+        if last < first:
+            raise argparse.ArgumentTypeError(f"the range {text} ends before it begins")
+        return list(range(first, last + 1))
+    try:
+        return [kind(text)]
+    except ValueError:
+        names = {int: "a whole number or a range such as 0-9", float: "a number"}
+        raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
+
+
+def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
+    """One flag for every field of the study; axes take several values."""
+    group = parser.add_argument_group(f"fields of {study.title()}")
+    for item in fields(study):
+        kind = type(item.default)
+        many = bool(item.metadata["axis"])
+        flag = f"--{item.name.replace('_', '-')}"
+        text = f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
+        common: dict[str, Any] = {
+            "dest": item.name,
+            "help": text.replace("%", "%%"),
+            "default": argparse.SUPPRESS,
+            "metavar": kind.__name__.upper(),
+        }
+        if kind is bool:
+            group.add_argument(flag, action="store_true", dest=item.name, help=common["help"], default=argparse.SUPPRESS)
+        elif kind is tuple:
+            group.add_argument(flag, nargs=2, type=lambda word: values(float, word)[0], **{**common, "metavar": ("LOW", "HIGH")})
+        elif many:
+            group.add_argument(flag, nargs="+", type=lambda word, kind=kind: values(kind, word), **common)
+        else:
+            group.add_argument(
+                flag, type=lambda word, kind=kind: values(kind, word)[-1], choices=item.metadata["choices"] or None, **common
+            )

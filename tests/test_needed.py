@@ -1,0 +1,311 @@
+"""How many images are needed: what is estimated is close to the truth, what is measured is what a direct computation gives, mistakes cost a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from torch import Tensor
+
+from denoscope import Moments, read_images
+from denoscope.cli import main
+from denoscope.data.images import to_uint8
+from denoscope.data.moments import whole
+from denoscope.needed.answer import Answers, answer
+from denoscope.needed.remedies import best_ridge, best_time, held_out, surprise
+from denoscope.needed.sample import Question, Sample, arranged, identical, read
+from denoscope.needed.spectrum import by_sum, by_unseen, crossed, fold, population
+from denoscope.theory.linear.equivalents import unseen_variance
+from denoscope.theory.linear.optimum import test_loss as loss_on_test
+from denoscope.theory.linear.sizes import samples_needed
+from denoscope.theory.spectra import power_law
+
+
+def _quiet(text: str) -> None:
+    """Says nothing."""
+
+
+def _gaussian(n: int, spectrum: np.ndarray, seed: int = 0) -> Tensor:
+    """n images of the given variances along random axes, with a mean that is not 0."""
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(rng.standard_normal((len(spectrum), len(spectrum))))[0]
+    return torch.from_numpy(0.3 + (rng.standard_normal((n, len(spectrum))) * np.sqrt(spectrum)) @ axes.T)
+
+
+def _folds(x: Tensor, count: int = 5) -> list[Moments]:
+    return [Moments.of(x[i::count], origin=x[0]) for i in range(count)]
+
+
+def _saved(tmp_path: Path, images: Tensor, name: str = "set.npz") -> str:
+    """An ``.npz`` of images (n, c, h, w) in [-1, 1]."""
+    np.savez(tmp_path / name, images=to_uint8(images).permute(0, 2, 3, 1).numpy())
+    return str(tmp_path / name)
+
+
+def _asked(data: str, **changes: Any) -> tuple[Answers, Sample]:
+    question = Question(data=data, **changes)
+    sample = read(question, _quiet)
+    return answer(question, sample, _quiet), sample
+
+
+@pytest.fixture(scope="module")
+def forty() -> tuple[Answers, Sample]:
+    return _asked("digits", n=40)
+
+
+@pytest.mark.parametrize("k", [0.0, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("n", [60, 150])
+def test_few_images_tell_what_they_do_not_see(k: float, n: int) -> None:
+    truth = power_law(200, k)
+    x = _gaussian(n, truth, seed=round(10 * k) + n)
+    own = Moments.of(x)
+    spectrum = population(crossed(_folds(x)), float(own.cov.trace()) * n / (n - 1))
+    np.testing.assert_allclose(unseen_variance(spectrum, n - 1), unseen_variance(truth, n - 1), rtol=0.2)
+    assert (np.diff(spectrum) <= 0).all()
+    needed = [samples_needed(s, 0.1, c="best") for s in (spectrum, truth)]
+    assert abs(needed[0] / needed[1] - 1) < 0.15
+
+
+@pytest.mark.parametrize("k", [0.0, 1.0, 2.0])
+def test_many_images_show_the_spectrum_and_better_than_their_own_covariance(k: float) -> None:
+    truth = power_law(80, k)
+    x = _gaussian(800, truth, seed=3)
+    own = Moments.of(x)
+    spectrum = population(crossed(_folds(x)), float(own.cov.trace()) * 800 / 799)
+    off, naive = (np.abs(np.log(s / truth)).mean() for s in (spectrum, np.linalg.eigvalsh(own.cov.numpy())[::-1] * 800 / 799))
+    assert off < 0.2
+    assert off < 0.75 * naive
+
+
+def test_continuations_recover_a_power_law() -> None:
+    truth = power_law(300, 1.3)
+    np.testing.assert_allclose(by_sum(truth[:40], 300, float(truth.sum())), truth, rtol=1e-6)
+    np.testing.assert_allclose(by_unseen(truth[:40], 300, float(unseen_variance(truth, 90)), 90), truth, rtol=1e-6)
+
+
+def test_continuations_are_defined_where_no_power_law_fits() -> None:
+    head = np.array([4.0, 1.0])
+    assert by_sum(head, 6, 13.0).tolist() == [4, 1, 2, 2, 2, 2]
+    assert by_sum(head[:0], 4, 2.0).tolist() == [0.5] * 4
+    assert by_unseen(head, 6, 100.0, 3).tolist() == [4, 1, 1, 1, 1, 1]
+    steep = by_unseen(head, 6, 1e-30, 3)
+    assert np.isfinite(steep).all()
+    assert steep[2:].sum() < 1e-9
+
+
+def test_folds_hold_what_a_direct_computation_gives() -> None:
+    x = _gaussian(30, power_law(12, 1.0))
+    train, test = x[5:], x[:5]
+    found = fold(Moments.of(train), Moments.of(test))
+    mean, mean0 = test.mean(0).numpy(), train.mean(0).numpy()
+    cov, cov0 = (np.cov(part.numpy().T, bias=True) for part in (test, train))
+    for ridge in (0.0, 0.2):
+        direct = loss_on_test(cov, cov0, mean, mean0, 0.9, 0.9 * ridge) / 12
+        assert held_out([found], 0.9, ridge=ridge) == pytest.approx(direct, rel=1e-12)
+    log_density = multivariate_normal.logpdf(test.numpy(), mean0, cov0 + 0.2 * np.eye(12))  # pyright: ignore[reportArgumentType] -- scipy infers int from the default
+    direct = -log_density.mean() / 12 - 0.5 * np.log(2 * np.pi)
+    assert surprise([found], np.array(0.2)) == pytest.approx(direct, rel=1e-12)
+
+
+def test_the_unseen_share_is_that_of_a_projection() -> None:
+    x = _gaussian(50, power_law(30, 1.0))
+    train, test = x[:10], x[10:]
+    basis = torch.linalg.svd(train - train.mean(0), full_matrices=False)[2][:9]
+    away = test - train.mean(0)
+    direct = 1 - float((away @ basis.T).square().sum() / away.square().sum())
+    assert fold(Moments.of(train), Moments.of(test)).unseen == pytest.approx(direct, rel=1e-10)
+
+
+def test_recommendations_are_the_least_of_what_they_minimise() -> None:
+    folds = crossed(_folds(_gaussian(40, power_law(60, 1.0))))
+    c, k = best_ridge(folds), best_time(folds, 0.99)
+    around = np.array([0.5, 0.9, 0.99, 1.0, 1.01, 1.1, 2.0])
+    assert surprise(folds, c * around).argmin() == 3
+    assert held_out(folds, 0.99, k=k * around).argmin() == 3
+    assert held_out(folds, 0.99, k=k) < 0.1 * held_out(folds, 0.99)
+
+
+def test_no_ridge_where_none_helps() -> None:
+    x = _gaussian(50, power_law(4, 0.5))
+    apart = fold(Moments.of(2 * x), Moments.of(x))  # the training set varies more than the truth
+    assert best_ridge([apart]) == 0.0
+    assert best_time([apart], 0.9) > best_time([fold(Moments.of(x), Moments.of(2 * x))], 0.9)
+
+
+def test_forty_digits_against_all_others(forty: tuple[Answers, Sample]) -> None:
+    found, sample = forty
+    assert (found.n, found.d, found.spanned, sample.pixels, sample.varying) == (40, 61, 39, 64, 61)
+    assert sample.others is not None
+    assert sample.others.count == 1757
+    images = read_images("digits").data.flatten(1)
+    every = Moments.of(images)
+    varies = every.cov.diagonal() > 0
+    assert torch.allclose(sample.every.cov, every.cov[varies][:, varies], atol=1e-12)
+    assert found.level.trained > 2 * found.level.ridged > 2 * found.level.least
+    assert found.level.stopped == pytest.approx(found.level.ridged, rel=0.05)
+    assert found.unseen.others is not None
+    assert 0 < found.unseen.others < found.unseen.crossed.value < 0.2
+    assert all(tried.n <= 20 for tried in found.tried)
+
+
+def test_what_all_digits_say_agrees_with_what_the_literature_says() -> None:
+    found, _ = _asked("digits")
+    assert found.ratio == pytest.approx(13.17, abs=0.005)
+    assert found.sizes.plain["model||true"] == samples_needed(np.ones(61), 0.1)
+    assert found.enough
+    assert found.unseen.predicted == 0
+    assert max(tried.off for tried in found.tried if tried.n > 100) < 0.1
+    row = next(row for row in found.table if row["n"] == found.n)
+    assert row["kl"] == pytest.approx(61 / (4 * 1797), rel=0.1)
+
+
+def test_the_table_falls_and_is_infinite_up_to_the_wall(forty: tuple[Answers, Sample]) -> None:
+    found = forty[0]
+    for row in found.table:
+        assert (row["kl"] is None) == (row["n"] is not None and row["n"] <= found.d)
+    for name in ("kl_ridge", "kl_reverse_ridge", "unseen", "test"):
+        values = [value for row in found.table if (value := row[name]) is not None]
+        assert values == sorted(values, reverse=True), name
+
+
+def test_the_seed_draws_the_images_and_their_folds() -> None:
+    first, again, other = (read(Question(data="digits", n=30, seed=seed), _quiet) for seed in (1, 1, 2))
+    assert all(torch.equal(a.second, b.second) for a, b in zip(first.folds, again.folds))
+    assert not torch.equal(first.own.second, other.own.second)
+    assert torch.allclose(first.every.second, other.every.second)
+
+
+def test_repeats_stay_in_one_fold_and_are_counted(tmp_path: Path) -> None:
+    x = read_images("digits").data[:12]
+    data = _saved(tmp_path, torch.cat([x, x, x[:3]]))
+    sample = read(Question(data=data), _quiet)
+    assert sample.repeats == 15
+    assert any("15 images are exact repeats" in note for note in sample.notes)
+    labels = identical(torch.cat([x, x, x[:3]]).flatten(1))
+    assert labels.tolist() == [*range(12), *range(12), *range(3)]
+    order, place = arranged(labels, seed=4)
+    assert sorted(order.tolist()) == list(range(27))
+    assert (place[order].diff() >= 0).all()
+    assert all(len(set(place[labels == label].tolist())) == 1 for label in range(12))
+    answers = answer(Question(data=data), sample, _quiet)
+    assert answers.spanned == 11
+
+
+def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
+    x = read_images("digits").data[:30]
+    grey, colour = (_asked(_saved(tmp_path, images, name))[0] for images, name in ((x, "a.npz"), (x.expand(-1, 3, -1, -1), "b.npz")))
+    assert (grey.d, grey.spanned) == (colour.d, colour.spanned)
+    assert grey.ridge == colour.ridge
+
+
+def test_pixels_that_depend_on_each_other_count_once(tmp_path: Path) -> None:
+    x = read_images("digits").data[:200]
+    doubled = torch.cat([x, x], dim=-1)
+    single, double = (_asked(_saved(tmp_path, images, name)) for images, name in ((x, "a.npz"), (doubled, "b.npz")))
+    assert double[0].d == single[0].d
+    assert double[1].varying == 2 * single[1].varying
+    np.testing.assert_allclose(double[0].lam, 2 * single[0].lam, rtol=1e-9)
+    assert any("depend on each other" in note for note in double[1].notes)
+    assert double[0].unseen.predicted == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_handful_of_images_is_answered(n: int, tmp_path: Path) -> None:
+    found, _ = _asked(_saved(tmp_path, read_images("digits").data[:n]))
+    assert found.spanned == n - 1
+    assert found.sizes.ridge["model||true"] > n
+    assert np.isfinite([found.unseen.predicted, found.ridge, found.level.ridged, found.level.least]).all()
+
+
+def test_folds_are_even_and_subsets_grow_to_half() -> None:
+    sample = read(Question(data="digits", n=100), _quiet)
+    assert whole(sample.folds).count == 100
+    assert len(sample.folds) == 5
+    assert {part.count for part in sample.folds} == {20}
+    assert [part.count for part in sample.subsets] == sorted({part.count for part in sample.subsets})
+    assert sample.subsets[-1].count == 50
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--data"),
+        (["--data", "digit"], "did you mean 'digits'"),
+        (["--data", "nowhere"], "neither an existing folder"),
+        (["--data", "digits", "--kl", "0"], "--kl 0: must be above 0"),
+        (["--data", "digits", "--kl", "nan"], "--kl nan"),
+        (["--data", "digits", "--gap", "-1"], "--gap -1"),
+        (["--data", "digits", "--abar", "1"], "--abar 1: must lie between"),
+        (["--data", "digits", "--n", "1"], "--n 1: at least 2 images"),
+        (["--data", "digits", "--n", "5000"], "--n 5000: digits has 1797 images"),
+        (["--data", "digits", "--resize", "-3"], "--resize -3"),
+        (["--data", "digits", "--lk", "0.1"], "did you mean --kl"),
+        (["--data", "digits", "--n", "some"], "invalid int value: 'some'"),
+        (["--data", "one.npz"], "1 image; at least 2"),
+        (["--data", "same.npz"], "all 6 images are the same"),
+        (["--data", "nan.npz", "--range", "0", "1"], "nan"),
+        (["--data", "digits", "--out", "one.npz"], "--out one.npz is a file"),
+    ],
+)
+def test_mistakes_cost_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digit = read_images("digits").data[:1]
+    _saved(tmp_path, digit, "one.npz")
+    _saved(tmp_path, digit.expand(6, -1, -1, -1), "same.npz")
+    np.savez(tmp_path / "nan.npz", images=np.full((4, 5, 5), np.nan))
+    before = sorted(tmp_path.iterdir())
+    assert main(["needed", *words, "--quiet"]) == 2
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error.startswith("denoscope: ")
+    assert error.count("\n") == 1
+    assert re.search(re.escape(said), error), error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "answer"
+    assert main(["needed", "--data", "digits", "--n", "40", "--out", str(out)]) == 0
+    output, error = capsys.readouterr()
+    assert output.splitlines()[-1] == str(out / "needed.html")
+    assert "read 1797 images" in error
+    assert "Your 40 images span 39 of 61 directions (61 of 64 pixels vary)" in output
+    numbers = json.loads((out / "needed.json").read_text(), parse_constant=pytest.fail)
+    assert numbers["images"]["others"] == 1757
+    assert numbers["images"]["sha256"] == read_images("digits").sha256
+    assert numbers["verdict"][0] in output
+    assert f"about {numbers['needed']['kl']['no_ridge']['model||true']} images" in output
+    assert numbers["versions"]["denoscope"]
+    rows = list(csv.DictReader((out / "needed.csv").open()))
+    assert [int(row["n"]) for row in rows] == [row["n"] for row in numbers["sizes"]]
+    assert rows[0]["kl"] == ""
+    page = (out / "needed.html").read_text()
+    for word in ("How many images are enough?", "Merger", "39 directions spanned", "1\u00a0757 others check"):
+        assert word in page
+    assert "nan" not in page.lower().split("<body")[1].replace("nano", "")
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".svg", ".png"}
+
+
+def test_what_it_rests_on_can_be_cited(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cite", "needed"]) == 0
+    assert "Merger" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_json_stands_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["needed", "--data", "digits", "--out", str(tmp_path), "--quiet", "--json"]) == 0
+    output, error = capsys.readouterr()
+    assert error == ""
+    numbers = json.loads(output, parse_constant=pytest.fail)
+    assert numbers == json.loads((tmp_path / "needed.json").read_text())
+    assert numbers["unseen_share"]["others"] is None
+    assert numbers["null"]["others"]
