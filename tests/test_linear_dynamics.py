@@ -13,9 +13,9 @@ from denoscope import Estimate, grid, run
 from denoscope.cli import main
 from denoscope.store import Row, Store
 from denoscope.studies._linear.dynamics import descending, emergence, findings, page, stopping
-from denoscope.studies._linear.dynamics.followed import Followed
 from denoscope.studies._linear.dynamics.measured import collected
 from denoscope.studies._linear.population import population
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.studies._source import Source
 from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.study import swept
@@ -31,8 +31,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     return run(cells, Store(tmp_path_factory.mktemp("sweep")))
 
 
-def _set(d: int, n: int, seed: int = 0, k: str = "power1") -> Followed:
-    return Followed.draw(population(Source(k), d), n, seed)
+def _set(d: int, n: int, seed: int = 0, k: str = "power1") -> TrainingSet:
+    return TrainingSet.draw(population(Source(k), d), n, seed)
 
 
 def test_keys_and_defaults_are_frozen() -> None:
@@ -116,7 +116,7 @@ def test_stopping_beats_every_other_time_and_one_time_costs_little() -> None:
 
 def test_expectations_are_those_of_many_draws() -> None:
     law = population(Source("power1"), 60)
-    sets = [Followed.draw(law, 24, seed) for seed in range(24)]
+    sets = [TrainingSet.draw(law, 24, seed) for seed in range(24)]
     found = [stopping.stopping(item) for item in sets]
     theory = stopping.expected(law.spectrum, 24, sets)
     for name in ("loss_k", "loss_ridge", "loss_trained", "k", "ridge"):
@@ -128,10 +128,10 @@ def test_expectations_are_those_of_many_draws() -> None:
 def test_the_published_setting_is_reproduced() -> None:
     """Merger and Goldt 2025: with lambda ~ 1/nu, d = 100 and N = 40, best k and 1/ridge are near one over the unseen variance at every level."""
     law = population(Source("power1"), 100)
-    found = [stopping.stopping(Followed.draw(law, 40, seed)) for seed in range(8)]
+    found = [stopping.stopping(TrainingSet.draw(law, 40, seed)) for seed in range(8)]
     k, low = np.array([item.k for item in found]), stopping.NOISES < 0.05
     assert (k.max(1) / k.min(1)).max() < 1.25
-    unseen = np.mean([Followed.draw(law, 40, seed).unseen_variance for seed in range(8)])
+    unseen = np.mean([TrainingSet.draw(law, 40, seed).unseen_variance for seed in range(8)])
     assert np.allclose(k.mean(0)[low] * unseen, 1, atol=0.1)
     assert np.allclose(np.mean([item.ridge for item in found], 0)[low] / unseen, 1, atol=0.1)
     assert all((item.loss_k <= item.loss_ridge).all() for item in found)

@@ -13,7 +13,7 @@ import torch
 
 from denoscope.networks.linear_maps import LinearMaps, descend, largest_rate
 from denoscope.schedule import VP
-from denoscope.studies._linear.dynamics.followed import Followed
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.theory.linear.dynamics import descent_weights, early_stopped
 from denoscope.theory.linear.modewise import loss
 
@@ -32,13 +32,13 @@ def recorded(steps: int) -> np.ndarray:
     return np.unique(np.geomspace(1, steps, count).round().astype(int))
 
 
-def rate_of(sets: Sequence[Followed], abars: Sequence[float], share: float) -> float:
+def rate_of(sets: Sequence[TrainingSet], abars: Sequence[float], share: float) -> float:
     """The step size: ``share`` of the largest with which every set's descent is stable at every level."""
     levels = schedule(abars)
     return share * min(float(largest_rate(item.train.cov, levels).min()) for item in sets)
 
 
-def descent(item: Followed, abars: Sequence[float], rate: float, steps: int) -> dict[str, np.ndarray]:
+def descent(item: TrainingSet, abars: Sequence[float], rate: float, steps: int) -> dict[str, np.ndarray]:
     """What the descent of one training set measures at its recorded steps (R,).
 
     ``train`` and ``test`` (R, levels): exact losses of the maps as they are; ``weight`` (R, levels, groups): single modes' weights
@@ -61,7 +61,7 @@ def descent(item: Followed, abars: Sequence[float], rate: float, steps: int) -> 
     return {"train": np.array(train), "test": np.array(test), "weight": np.array(weight)}
 
 
-def predicted(item: Followed, abars: Sequence[float], rate: float, steps: np.ndarray) -> dict[str, np.ndarray]:
+def predicted(item: TrainingSet, abars: Sequence[float], rate: float, steps: np.ndarray) -> dict[str, np.ndarray]:
     """What theory says of the same quantities after any numbers of ``steps`` (R,) of descent."""
     y = np.asarray(abars)
     share = descent_weights(item.modes.lam, y, rate, steps[:, None]) / _optimum(item, abars)
@@ -72,13 +72,13 @@ def predicted(item: Followed, abars: Sequence[float], rate: float, steps: np.nda
     }
 
 
-def flowing(item: Followed, abars: Sequence[float], k: np.ndarray) -> dict[str, np.ndarray]:
+def flowing(item: TrainingSet, abars: Sequence[float], k: np.ndarray) -> dict[str, np.ndarray]:
     """Train and test loss (R, levels) of gradient flow, the limit of small steps, at the training times k (R,)."""
     lam, y = item.modes.lam, np.asarray(abars)
     return {"train": early_stopped(lam, y, k[:, None]), "test": early_stopped(lam, y, k[:, None], item.other)}
 
 
-def _optimum(item: Followed, abars: Sequence[float]) -> np.ndarray:
+def _optimum(item: TrainingSet, abars: Sequence[float]) -> np.ndarray:
     """Each mode's optimal weight, (levels, d)."""
     y = np.asarray(abars)[:, None]
     return np.sqrt(1 - y) / (y * item.modes.lam + 1 - y)

@@ -12,9 +12,9 @@ import numpy as np
 from denoscope.report import INK, Level, Panel, Position, Series, error_curves, ordered
 from denoscope.report.blocks import Figure
 from denoscope.studies._linear.dynamics.emergence import SAMPLED, TIMES, UNSEEN_C
-from denoscope.studies._linear.dynamics.followed import GROUPS
 from denoscope.studies._linear.dynamics.measured import Cell, Data, averages
 from denoscope.studies._linear.dynamics.stopping import NOISES
+from denoscope.studies._linear.training_set import GROUPS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -18,7 +18,7 @@ from denoscope.networks.linear_maps import LinearMaps
 from denoscope.random import Seeds, generator
 from denoscope.sampling import ancestral, heun, sample
 from denoscope.schedule import VP
-from denoscope.studies._linear.dynamics.followed import Followed
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.theory.linear.laws import abars, ddpm_law, ode_law, slide_betas
 from denoscope.theory.linear.learning import emergence_times
 
@@ -45,7 +45,7 @@ def law(name: str, lam: np.ndarray, k: float) -> np.ndarray:
     return ddpm_law(lam, BETAS, k=k, posterior_variance=True)
 
 
-def curves(item: Followed) -> dict[str, np.ndarray]:
+def curves(item: TrainingSet) -> dict[str, np.ndarray]:
     """The laws over ``TIMES``: one array (times, groups) a sampler."""
     lam = item.grouped(item.modes.lam)
     known = np.where(np.isnan(lam), 0.0, lam)
@@ -71,7 +71,7 @@ def exponent(lam: np.ndarray, times: np.ndarray) -> float:
     return float(np.polyfit(np.log(lam[known]), np.log(times[known]), 1)[0]) if known.sum() > 1 else np.nan
 
 
-def samples(item: Followed, noises: int) -> dict[str, np.ndarray]:
+def samples(item: TrainingSet, noises: int) -> dict[str, np.ndarray]:
     """Variances of real samples at the ``SAMPLED`` times: arrays (times, groups, 3) of the value and its 95 % interval, one a sampler.
 
     Each model is stopped at its time at all levels of the schedule, its training set centred; every sample starts from a noise of its own.
@@ -95,7 +95,7 @@ def _drawn(name: str, net: LinearMaps, start: torch.Tensor) -> np.ndarray:
     return sample(net, start, uniform(len(BETAS), net.schedule), ancestral, lambda x: noise()).numpy()
 
 
-def _variances(item: Followed, drawn: np.ndarray) -> np.ndarray:
+def _variances(item: TrainingSet, drawn: np.ndarray) -> np.ndarray:
     squares = item.grouped((drawn @ item.modes.vectors) ** 2)
     found = [_interval(mean(column)) if np.isfinite(column).all() else [np.nan] * 3 for column in squares.T]
     return np.array(found)

@@ -10,9 +10,9 @@ from denoscope.estimate import Estimate
 from denoscope.report import Finding
 from denoscope.studies._linear.dynamics.drawings import SAMPLER_NAMES
 from denoscope.studies._linear.dynamics.emergence import SAMPLED, TIMES, UNSEEN_C
-from denoscope.studies._linear.dynamics.followed import GROUPS
 from denoscope.studies._linear.dynamics.measured import Cell, Data
 from denoscope.studies._linear.dynamics.stopping import NOISES
+from denoscope.studies._linear.training_set import GROUPS
 
 EXACT = 1e-9
 """Relative difference up to which descent and its closed form count as equal."""

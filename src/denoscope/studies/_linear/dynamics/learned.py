@@ -9,8 +9,8 @@ import numpy as np
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Value
 from denoscope.studies._linear.dynamics import descending, emergence, stopping
-from denoscope.studies._linear.dynamics.followed import Followed
 from denoscope.studies._linear.population import Population
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.study import Result
 from denoscope.theory.linear.dynamics import best_stopping
 from denoscope.theory.linear.optimum import bayes_loss_of
@@ -34,7 +34,7 @@ def cell(
     tell: Callable[[float], None],
 ) -> Result:
     """Measures ``draws`` training sets of ``n`` items; ``abars`` fall."""
-    sets = [Followed.draw(population, n, seed) for seed in range(draws)]
+    sets = [TrainingSet.draw(population, n, seed) for seed in range(draws)]
     rate = descending.rate_of(sets, abars, share)
     arrays, values = _descents(sets, abars, rate, steps, tell)
     more, found = _stoppings(sets, population, n)
@@ -43,7 +43,7 @@ def cell(
 
 
 def _descents(
-    sets: Sequence[Followed], abars: Sequence[float], rate: float, steps: int, tell: Callable[[float], None]
+    sets: Sequence[TrainingSet], abars: Sequence[float], rate: float, steps: int, tell: Callable[[float], None]
 ) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
     """Measured curves, theory's curves, the stopping times of both, and how far apart they are."""
     at, longer = descending.recorded(steps), np.unique(np.geomspace(1, BEYOND * steps, STEPS_SHOWN).round())
@@ -65,7 +65,7 @@ def _descents(
     return arrays, {"rate": rate, "difference": max(far), "difference_flow": max(flow), "longest": float(k[-1])}
 
 
-def _stoppings(sets: Sequence[Followed], population: Population, n: int) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
+def _stoppings(sets: Sequence[TrainingSet], population: Population, n: int) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
     """The best stopping times and ridges at many levels, their expectations, and what one stopping time for all levels costs."""
     found = [stopping.stopping(item) for item in sets]
     arrays = {f"best_{name}": np.array([getattr(item, name) for item in found]) for name in stopping.Stopping._fields}
@@ -91,7 +91,7 @@ def _mean(values: np.ndarray) -> Estimate | None:
     return mean(values) if len(values) else None
 
 
-def _emergence(sets: Sequence[Followed]) -> dict[str, Value]:
+def _emergence(sets: Sequence[TrainingSet]) -> dict[str, Value]:
     """The exponents of emergence times against variances, over all training sets."""
     found: dict[str, Value] = {}
     times = [(item.modes.lam[: item.seen], emergence.emergence(item.modes.lam[: item.seen])) for item in sets]
@@ -100,7 +100,7 @@ def _emergence(sets: Sequence[Followed]) -> dict[str, Value]:
     return found
 
 
-def _sampled(sets: Sequence[Followed], samples: int) -> dict[str, np.ndarray]:
+def _sampled(sets: Sequence[TrainingSet], samples: int) -> dict[str, np.ndarray]:
     """Laws and real samples of half-trained models on the first training set, and its modes' emergence times."""
     first = sets[0]
     lam = first.modes.lam[: first.seen]

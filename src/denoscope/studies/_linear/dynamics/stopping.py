@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from denoscope.studies._linear.dynamics.followed import Followed
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.theory.linear.dynamics import best_stopping, early_stopped
 from denoscope.theory.linear.equivalents import deterministic, unseen_variance
 from denoscope.theory.linear.optimum import best_ridge, losses
@@ -41,7 +41,7 @@ class Stopping(NamedTuple):
     shared: float
 
 
-def stopping(item: Followed) -> Stopping:
+def stopping(item: TrainingSet) -> Stopping:
     """The best stopping times and ridges of one training set."""
     lam, other = item.modes.lam, item.other
     k, ridge = best_stopping(lam, other, LEVELS), best_ridge(item.modes, LEVELS)
@@ -77,7 +77,7 @@ class Expected(NamedTuple):
     unseen: float
 
 
-def expected(spectrum: np.ndarray, n: int, sets: Sequence[Followed]) -> Expected:
+def expected(spectrum: np.ndarray, n: int, sets: Sequence[TrainingSet]) -> Expected:
     """Of ``n`` items with their mean subtracted; early stopping by the oracle variances at the eigenvalues of ``sets``."""
     d = len(spectrum)
     stopped = [_oracle_stopped(spectrum, n, item.modes.lam) for item in sets]

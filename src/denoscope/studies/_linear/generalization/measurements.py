@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from denoscope.studies._linear.population import Moments, Population, moments
+from denoscope.studies._linear.population import Moments, Population
+from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.theory.linear.divergences import DIRECTIONS, kl
 from denoscope.theory.linear.dynamics import best_stopping, early_stopped
 from denoscope.theory.linear.laws import abars, ddpm_law, ddpm_mean, slide_betas
-from denoscope.theory.linear.optimum import Modes, best_ridge, losses, modes
+from denoscope.theory.linear.optimum import Modes, best_ridge, losses
 from denoscope.theory.linear.sizes import best_c
 
 DIVERGENCES = dict(zip(("kl", "kl_reverse"), DIRECTIONS))
@@ -40,29 +41,10 @@ class Levels:
         return abars(self.betas)
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """Moments of a training set, and its covariance's eigenvectors with the variance that test data have along them."""
-
-    own: Moments
-    found: Modes
-
-
-def draws(population: Population, n: int, count: int) -> list[TrainingSet]:
-    """``count`` training sets of n rows."""
-    return [_drawn(population, n, seed) for seed in range(count)]
-
-
-def _drawn(population: Population, n: int, seed: int) -> TrainingSet:
-    rows, test = population.draw(n, seed)
-    own = moments(rows)
-    return TrainingSet(own, modes(test.cov, own.cov, test.mean, own.mean))
-
-
 def measured(population: Population, n: int, count: int, levels: Levels) -> dict[str, np.ndarray]:
     """Every number of ``count`` training sets of n rows, by name, each (count,)."""
-    sets = draws(population, n, count)
-    rows = [{**_losses(item.found, levels), **_covariance(item, population)} for item in sets]
+    sets = [TrainingSet.draw(population, n, seed) for seed in range(count)]
+    rows = [{**_losses(item.modes, levels), **_covariance(item, population)} for item in sets]
     alone = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {**alone, **_divergences(sets, population, n, levels)}
 
@@ -89,12 +71,11 @@ def _losses(found: Modes, levels: Levels) -> dict[str, float]:
 
 def _covariance(item: TrainingSet, population: Population) -> dict[str, float]:
     """The relative squared Frobenius error of the covariance, and the test data's variance in directions that the set does not span."""
-    spectrum, lam = population.spectrum, item.found.lam
-    error = item.own.cov - np.diag(spectrum)
-    unseen = lam <= len(lam) * np.finfo(np.float64).eps * lam.max()
+    spectrum = population.spectrum
+    error = item.train.cov - np.diag(spectrum)
     return {
         "frobenius": float((error**2).sum() / (spectrum**2).sum()),
-        "unseen": float(item.found.variance[unseen].sum()) / population.d,
+        "unseen": float(item.modes.variance[item.seen :].sum()) / population.d,
     }
 
 
@@ -113,7 +94,7 @@ def _divergences(sets: Sequence[TrainingSet], population: Population, n: int, le
 
 def _sampled(sets: Sequence[TrainingSet], levels: Levels, c: float) -> list[Moments]:
     """The exact law of ancestral samples, noise in the last step, for the ridge ``abar c`` at each level: one recursion for all sets."""
-    lam = np.stack([item.found.lam for item in sets])
+    lam = np.stack([item.modes.lam for item in sets])
     ridge = c * levels.abars
     variances = ddpm_law(lam, levels.betas, ridge=ridge, last_noise=True)
     shares = ddpm_mean(lam, levels.betas, ridge=ridge)
@@ -122,5 +103,5 @@ def _sampled(sets: Sequence[TrainingSet], levels: Levels, c: float) -> list[Mome
 
 def _law(item: TrainingSet, variance: np.ndarray, share: np.ndarray) -> Moments:
     """Variances and shares of the training mean along each mode, as a mean and a covariance."""
-    vectors = item.found.vectors
-    return Moments(vectors @ (share * (vectors.T @ item.own.mean)), (vectors * variance) @ vectors.T)
+    vectors = item.modes.vectors
+    return Moments(vectors @ (share * (vectors.T @ item.train.mean)), (vectors * variance) @ vectors.T)

@@ -1,4 +1,4 @@
-"""Training sets whose modes are followed through training: moments, modes by falling variance, and which of them one looks at."""
+"""A training set as theory knows it: moments, modes by falling variance, and which of them one looks at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEEN = 1e-10  # of the largest eigenvalue
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class TrainingSet:
     """Moments of the training and the test data, and the modes of the training covariance, largest variance first."""
 
     train: Moments
@@ -24,7 +24,7 @@ class Followed:
     modes: Modes
 
     @classmethod
-    def draw(cls, population: Population, n: int, seed: int) -> Followed:
+    def draw(cls, population: Population, n: int, seed: int) -> TrainingSet:
         """``n`` items of the population."""
         rows, test = population.draw(n, seed)
         train = moments(rows)
