@@ -26,7 +26,7 @@ RANKS: dict[float, str] = {
     5: "apply monitor laws",
     6: "study report integrations",
     7: "studies",
-    8: "sweep needed",
+    8: "sweep needed arguments",
     9: "cli",
 }
 RANK = {room: rank for rank, rooms in RANKS.items() for room in rooms.split()}
@@ -98,7 +98,7 @@ def test_type_checkers_see_the_names_that_load_lazily() -> None:
     assert seen == set(denoscope.__all__)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"]])
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed", "--help"]])
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     script = (
         "import sys; from denoscope.cli import main; main(sys.argv[1:]);"

@@ -39,6 +39,7 @@ ZOO = {
     "molrg": MoLRG(torch.stack(bases(6, 2, 2))),
     "molrg, unequal": MoLRG(bases(6, 1, 2, 3), WEIGHTS),
     "molrg, general": MoLRG(bases(6, 1, 2, 3), WEIGHTS, **GENERAL, noise=0.1),
+    "molrg, random": MoLRG.random(7, [2, 3], noise=0.05, seed=1),
     "empirical": Empirical(normal(20, 5)),
     "empirical of images": Empirical(normal(9, 1, 2, 3)),
     "empirical, streamed": Empirical(normal(50, 4), max_memory=10_000),

@@ -19,8 +19,9 @@ _HOMES = {
     "nearest": ("Neighbors", "neighbors"),
     "store": ("Row",),
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
-    "networks": ("MLP", "UNet", "Averaged", "Fleet", "LinearMaps", "Preconditioned", "from_network", "load", "save"),
-    "data": ("Images", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
+    "networks": ("MLP", "UNet", "Averaged", "Fleet", "LinearMaps", "Preconditioned", "Subspaces", "from_network", "load", "save"),
+    "data": ("Images", "Moments", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
+    "geometry": ("k_subspaces", "principal_angles"),
     "describe": ("PCA", "Pixels", "RandomProjection"),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
     "fitting": ("Progress", "denoising_loss", "fit", "training"),
@@ -32,6 +33,7 @@ __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from denoscope.data import Images as Images
+    from denoscope.data import Moments as Moments
     from denoscope.data import find_duplicates as find_duplicates
     from denoscope.data import hold_out as hold_out
     from denoscope.data import read_images as read_images
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from denoscope.fitting import denoising_loss as denoising_loss
     from denoscope.fitting import fit as fit
     from denoscope.fitting import training as training
+    from denoscope.geometry import k_subspaces as k_subspaces
+    from denoscope.geometry import principal_angles as principal_angles
     from denoscope.levels import karras as karras
     from denoscope.levels import log_normal as log_normal
     from denoscope.levels import log_uniform as log_uniform
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from denoscope.networks import Fleet as Fleet
     from denoscope.networks import LinearMaps as LinearMaps
     from denoscope.networks import Preconditioned as Preconditioned
+    from denoscope.networks import Subspaces as Subspaces
     from denoscope.networks import UNet as UNet
     from denoscope.networks import from_network as from_network
     from denoscope.networks import load as load

@@ -1,0 +1,65 @@
+"""Distances between subspaces, and which recovered subspace is which true one.
+
+A d-dimensional subspace of R^n is given by any U (n, d) with orthonormal columns. The singular values of U^T V are the cosines of the
+principal angles theta_i between two of them, and ``||U U^T - V V^T||_F^2 = 2 sum_i sin^2 theta_i`` for equal dimensions: at most
+``2 min(d, n - d)``. Small angles are taken from their sines, never from cosines that round to 1 (Bjorck and Golub 1973).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+def principal_angles(u: Tensor, v: Tensor) -> Tensor:
+    """The angles in radians between subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), ascending, shape (*b, min(d, e)).
+
+    Exact to rounding for small and for right angles. Bases must have orthonormal columns; else a ValueError.
+    """
+    check_bases("u", u)
+    check_bases("v", v)
+    if u.shape[-1] < v.shape[-1]:
+        u, v = v, u
+    inner = u.mT @ v
+    cosines = torch.linalg.svdvals(inner).clamp(max=1)
+    sines = torch.linalg.svdvals(v - u @ inner).clamp(max=1).flip(-1)
+    return torch.where(cosines**2 > 0.5, sines.asin(), cosines.acos())
+
+
+def projector_distance(u: Tensor, v: Tensor) -> Tensor:
+    """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact to rounding also where it is tiny."""
+    inner = u.mT @ v
+    return ((v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))).sqrt()
+
+
+def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """The one-to-one assignment of K found to K true subspaces with the least sum of squared projector distances.
+
+    ``found`` (*b, K, n, d), ``true`` (*b, K, n, e). Returns which found one belongs to each true one, int64 (*b, K), and the projector
+    distances of those pairs, (*b, K). Different K are a ValueError.
+    """
+    if found.shape[:-2] != true.shape[:-2] or found.shape[-2] != true.shape[-2]:
+        raise ValueError(f"found and true subspaces must agree in number and dimension n, got {tuple(found.shape)} and {tuple(true.shape)}")
+    *batch, count, n, _ = found.shape
+    flat, truth = found.reshape(-1, count, n, found.shape[-1]), true.reshape(-1, count, n, true.shape[-1])
+    shared = (flat[:, None].mT @ truth[:, :, None]).square().sum((-2, -1)).cpu().double().numpy()
+    order = torch.from_numpy(np.stack([linear_sum_assignment(-item)[1] for item in shared])).to(found.device)
+    chosen = flat.gather(1, order[:, :, None, None].expand(-1, -1, *flat.shape[2:]))
+    return order.reshape(*batch, count), projector_distance(chosen, truth).reshape(*batch, count)
+
+
+def recovered(found: Tensor, true: Tensor, threshold: float = 0.5) -> Tensor:
+    """Whether every true subspace was found: the largest distance after :func:`match` is at most ``threshold``; bool of shape *b."""
+    return match(found, true)[1].amax(-1) <= threshold
+
+
+def check_bases(name: str, bases: Tensor) -> None:
+    """A ValueError unless the columns of ``bases`` (*b, n, d) are orthonormal."""
+    if bases.ndim < 2 or bases.shape[-1] > bases.shape[-2]:
+        raise ValueError(f"{name} must hold bases (n, d) with d <= n, got shape {tuple(bases.shape)}")
+    identity = torch.eye(bases.shape[-1], dtype=bases.dtype, device=bases.device)
+    error = float((bases.mT @ bases - identity).abs().max()) if bases.numel() else 0.0
+    if not error <= 1000 * torch.finfo(bases.dtype).eps * bases.shape[-2]:
+        raise ValueError(f"the columns of {name} must be orthonormal (off by {error:.2g}); take torch.linalg.qr({name}).Q")
