@@ -1,0 +1,1 @@
+"""The parts of the study ``dimension_scaling``."""

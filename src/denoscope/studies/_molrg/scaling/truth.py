@@ -1,0 +1,66 @@
+"""The truth that every method is measured against: a random mixture of low-rank Gaussians, and noisy probes with their true posterior means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from denoscope.distributions import MoLRG
+from denoscope.random import derive, generator
+
+_LAW, _PROBES, _NOISE, _TRAIN, _FRESH = range(5)
+_FIRST_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Setting:
+    """K = ``clusters`` orthogonal subspaces of dimension d in R^n, ambient ``noise`` an entry, and the level ``sigma`` at which is measured."""
+
+    d: int
+    n: int
+    clusters: int
+    sigma: float
+    noise: float
+    probes: int
+    seed: int
+
+
+class Draw:
+    """One random mixture with a training set that grows by need and ``probes`` fresh noisy points; a function of (setting.seed, index)."""
+
+    def __init__(self, setting: Setting, index: int):
+        self.setting, self.index = setting, index
+        self.seed = derive(setting.seed, setting.d, setting.n, setting.clusters, index)
+        self.law = MoLRG.random(setting.n, [setting.d] * setting.clusters, noise=setting.noise, seed=derive(self.seed, _LAW))
+        self.clean = self.law.sample(setting.probes, generator(self.seed, _PROBES))
+        self._points = self.clean.new_empty(0, setting.n)
+
+    def train(self, count: int) -> Tensor:
+        """The first ``count`` training points (count, n), float64; a larger set begins with every smaller one."""
+        while len(self._points) < count:
+            size = max(_FIRST_BLOCK, len(self._points))
+            block = self.law.sample(size, generator(self.seed, _TRAIN, len(self._points)))
+            self._points = torch.cat([self._points, block])
+        return self._points[:count]
+
+    def fresh(self, count: int) -> Tensor:
+        """Points of the law that no method trains on, (count, n)."""
+        return self.law.sample(count, generator(self.seed, _FRESH))
+
+    @cached_property
+    def noisy(self) -> Tensor:
+        """The probes with noise of level sigma, (probes, n)."""
+        noise = torch.randn(self.clean.shape, generator=generator(self.seed, _NOISE), dtype=self.clean.dtype)
+        return self.clean + self.setting.sigma * noise
+
+    @cached_property
+    def wanted(self) -> Tensor:
+        """The true posterior mean at every noisy probe, (probes, n)."""
+        return self.law(self.noisy, torch.tensor(self.setting.sigma))
+
+    def excess(self, answers: Tensor) -> Tensor:
+        """``E|D - D_true|^2 / E|D_true|^2`` over the probes for ``answers`` (*, probes, n), shape (*)."""
+        return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(-1).mean()
