@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from denoscope import studies
 from denoscope.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+STUDIES = (ROOT / "docs" / "studies.md").read_text()
+
+
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def test_the_eight_lines_print_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +39,17 @@ def test_every_command_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for line in lines:
         assert main(shlex.split(line)[1:]) == 0, line
     assert (tmp_path / "runs" / "small" / "report.html").is_file()
+
+
+def test_the_page_of_studies_has_every_study_and_its_commands_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in _blocks("sh", STUDIES) for line in block.splitlines()]
+    assert sorted(line.split()[2] for line in lines) == studies.names()
+    for line in lines:
+        assert main([*shlex.split(line)[1:], "--dry-run"]) == 0, line
+    assert not list(tmp_path.rglob("*.html"))
 
 
 def test_make_targets_and_linked_files_exist() -> None:

@@ -29,7 +29,7 @@ _HOMES = {
     "study": ("Result", "Study", "grid", "run"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = sorted(_HOME)
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] -- one table names them all
 
 if TYPE_CHECKING:
     from denoscope.data import Images as Images

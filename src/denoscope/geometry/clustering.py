@@ -128,7 +128,9 @@ def k_subspaces(x: Tensor, starts: Tensor, *, joint: bool = True, keep: int = 8,
     found = climb(flat, found.bases, joint=True, steps=steps, tolerance=tolerance) if joint else _settled(flat, found, steps)
     found, place = _best(found, 1)
     won = index.gather(1, place)[:, 0].reshape(batch)
-    bases = found.bases[:, 0]
+    bases = (
+        joint_polar(found.bases[:, 0]) if joint else found.bases[:, 0]
+    )  # once more: orthonormal to rounding, however steep the climb was
     assigned = energies(flat, bases).argmax(-1)
     return Clustering(
         bases.reshape(*batch, *bases.shape[1:]),

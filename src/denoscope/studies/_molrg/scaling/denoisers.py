@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, MoLRG
-from denoscope.geometry import joint_polar, k_subspaces, neighbour_starts, principal_subspace
+from denoscope.geometry import k_subspaces, neighbour_starts, principal_subspace
 from denoscope.random import generator
 from denoscope.studies._molrg.scaling.truth import Draw
 
@@ -66,6 +66,4 @@ def fitted_molrg(draw: Draw, count: int) -> MoLRG:
     if clusters == 1:
         return MoLRG([principal_subspace(points, d)])
     starts = neighbour_starts(points, STARTS, clusters, d, generator(draw.seed, _STARTS, count))
-    return MoLRG(
-        joint_polar(k_subspaces(points, starts).bases)
-    )  # from fewer than K d points the columns come out less than exactly orthonormal
+    return MoLRG(k_subspaces(points, starts).bases)
