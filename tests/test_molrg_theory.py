@@ -87,7 +87,7 @@ def test_the_constants_of_continuous_time_are_the_integrals(schedule: Schedule, 
 
     for value, part in zip(got, (lambda s: 1.0, lambda s: (1 + 2 * s**2) / (1 + s**2) ** 2, lambda s: s**2 / (1 + s**2) ** 2)):
         low = math.log(max(start, 1e-12))
-        want = quad(integrand, low, math.log(end), args=(part,), limit=500, epsabs=0, epsrel=1e-9)[0] / (end - start)
+        want = quad(integrand, low, math.log(end), args=(part,), limit=500, epsabs=0, epsrel=1e-8)[0] / (end - start)
         assert value == pytest.approx(want, rel=1e-7)
     assert got.gain > 0
 

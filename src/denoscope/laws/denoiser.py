@@ -127,7 +127,7 @@ def check_symmetric(
 ) -> None:
     """A posterior mean has ``J = Cov(x0 | x) / sigma^2``: symmetric, with no eigenvalue below zero (float64). No trained network obeys exactly."""
     sigma = torch.tensor(levels, dtype=torch.float64)
-    J = jacobians(D, _points(sigma, shape, seed), sigma)
+    J = jacobians(D, _points(sigma, shape, seed), sigma).detach()
     _close(J, J.mT, tolerance, "J = Cov / sigma^2, symmetry")
     least = float(torch.linalg.eigvalsh(0.5 * (J + J.mT))[:, 0].min())
     scale = float(torch.linalg.matrix_norm(J, 2).max())
