@@ -74,6 +74,7 @@ def test_g_and_h_are_their_definitions_at_every_size_of_sigma():
 # ---- the loss of a schedule
 
 
+@pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning")  # the reference's own accuracy: 1e-8, compared at 1e-7
 @pytest.mark.parametrize("schedule", CONTINUOUS.values(), ids=CONTINUOUS.keys())
 @pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS.keys())
 def test_the_constants_of_continuous_time_are_the_integrals(schedule: Schedule, weight: Callable[[Tensor], Tensor] | None):
