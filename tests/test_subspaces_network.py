@@ -236,7 +236,7 @@ def test_clean_assignments_trained_on_the_integrated_loss_cluster():
     net = Subspaces.from_bases(polar(near).split(2, 1))
     descend(net, lambda: net.integrated_loss(x, constants), 300, 0.05)
     truth = Subspaces.from_bases(law.bases)
-    assert float(net.integrated_loss(x, constants)) == pytest.approx(float(truth.integrated_loss(x, constants)), rel=1e-7)
+    assert net.integrated_loss(x, constants).item() == pytest.approx(truth.integrated_loss(x, constants).item(), rel=1e-7)
     assert max(subspace_angles(U.detach().numpy(), V.numpy()).max() for U, V in zip(net.bases, law.bases)) < 1e-3
 
 
