@@ -47,7 +47,7 @@ def test_keys_and_defaults_are_frozen() -> None:
 def test_the_sweep_has_sizes_below_and_above_d() -> None:
     cells = grid(LinearDynamics, **swept(LinearDynamics))
     for data in ("power1", "digits"):
-        sizes = [cell.n - cell.population().d for cell in cells if cell.data == data]
+        sizes = [cell.n - cell.law().d for cell in cells if cell.data == data]
         assert min(sizes) < 0 < max(sizes)
 
 

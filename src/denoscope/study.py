@@ -141,6 +141,14 @@ def swept(study: type[Study]) -> dict[str, list[Any]]:
     return {item.name: list(item.metadata["sweep"]) for item in fields(study) if item.metadata["axis"]}
 
 
+def alike(cells: Sequence[S], *varied: str) -> list[list[S]]:
+    """Groups of cells that differ in the fields ``varied`` alone, each sorted by them."""
+    groups: dict[tuple[Any, ...], list[S]] = {}
+    for cell in sorted(cells, key=lambda cell: tuple(getattr(cell, name) for name in varied)):
+        groups.setdefault(tuple(value for name, value in cell.fields().items() if name not in varied), []).append(cell)
+    return list(groups.values())
+
+
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
     import scipy

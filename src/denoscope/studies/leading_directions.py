@@ -16,20 +16,20 @@ from denoscope.store import Row
 from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.directions import page
 from denoscope.studies._linear.directions.measurements import measured
-from denoscope.studies._linear.population import Population, population, synthetic
+from denoscope.studies._linear.drawn import Drawn
+from denoscope.studies._linear.population import synthetic
 from denoscope.studies._linear.twin import gaussian_twin
-from denoscope.studies._source import Source, load
-from denoscope.study import Result, Study, Work, axis, option
+from denoscope.study import Result, Work, axis, option
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-LEAST = {"d": 2, "draws": 2, "resize": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeadingDirections(Study):
+class LeadingDirections(Drawn):
     """The leading directions of several training sets of one size, from one law of data."""
 
     version: ClassVar[int] = 1
+    least: ClassVar[dict[str, int]] = {"d": 2, "draws": 2, "resize": 0}
     references: ClassVar[tuple[str, ...]] = ("mergergoldt2025",)
 
     data: str = axis(
@@ -44,31 +44,11 @@ class LeadingDirections(Study):
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
-    def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
-
-    def source(self) -> Source:
-        """Which images, and how they are read."""
-        return Source(self.data, self.skip_bad, self.resize, self.range)
-
-    def law(self) -> Population:
-        """The law of the data."""
-        return population(self.source(), self.d)
-
     def infeasible(self) -> str:
-        if self.n < 2:
-            return f"--n {self.n}: a training set needs at least 2 rows"
-        if synthetic(self.data) == 0:
+        reason = super().infeasible()
+        if not reason and synthetic(self.data) == 0:
             return f"--data {self.data}: all directions have the same variance, so none of them lead"
-        most = self.law().most
-        if most is not None and self.n > most:
-            return f"--n {self.n}: {self.data} has {2 * most} images, half of which test; at most {most} train"
-        return ""
-
-    def inputs(self) -> dict[str, str]:
-        return {self.data: load(self.source()).sha256} if synthetic(self.data) is None else {}
+        return reason
 
     def cost(self) -> float:
         law = self.law()

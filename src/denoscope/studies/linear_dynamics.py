@@ -13,19 +13,17 @@ from typing import Any, ClassVar
 
 from denoscope.report import Page
 from denoscope.store import Row
+from denoscope.studies._linear.drawn import Drawn
 from denoscope.studies._linear.dynamics import learned, page
-from denoscope.studies._linear.population import Population, population, synthetic
-from denoscope.studies._source import Source, load
-from denoscope.study import Result, Study, Work, axis, option
-
-LEAST = {"d": 2, "draws": 1, "steps": 2, "samples": 2, "resize": 0}
+from denoscope.study import Result, Work, axis, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearDynamics(Study):
+class LinearDynamics(Drawn):
     """Gradient descent of linear diffusion models on several training sets of one size."""
 
     version: ClassVar[int] = 1
+    least: ClassVar[dict[str, int]] = {"d": 2, "draws": 1, "steps": 2, "samples": 2, "resize": 0}
     references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "wang2025", "ledoitpeche2011")
 
     data: str = axis(
@@ -43,39 +41,26 @@ class LinearDynamics(Study):
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
+        super().__post_init__()
         if not 0 < self.rate < 1:
             raise ValueError(f"--rate {self.rate}: must lie between 0 and 1")
         if not self.abar or len(set(self.abar)) < len(self.abar) or not all(0 < y < 1 for y in self.abar):
             raise ValueError(f"--abar {' '.join(map(str, self.abar))}: must be different numbers between 0 and 1")
 
-    def source(self) -> Source:
-        """Which data, and how images are read."""
-        return Source(self.data, self.skip_bad, self.resize, self.range)
-
-    def population(self) -> Population:
-        """The law of the data."""
-        return population(self.source(), self.d)
-
     def infeasible(self) -> str:
         if self.n < 2:
             return f"--n {self.n}: a training set needs at least 2 items"
-        most = self.population().most
+        most = self.law().most
         return f"--n {self.n}: half of the images of {self.data}, {most}, can be trained on" if most is not None and self.n > most else ""
 
-    def inputs(self) -> dict[str, str]:
-        return {} if synthetic(self.data) is not None else {self.data: load(self.source()).sha256}
-
     def cost(self) -> float:
-        d = self.population().d
+        d = self.law().d
         descent = self.draws * self.steps * len(self.abar) * (7e-6 + 1.1e-10 * d**3)
         return descent + 1.5 + self.samples * d**2 * 2e-6
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return learned.cell(
-            self.population(),
+            self.law(),
             self.n,
             draws=self.draws,
             abars=sorted(self.abar, reverse=True),

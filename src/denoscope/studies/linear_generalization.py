@@ -17,22 +17,21 @@ from denoscope.estimate import mean
 from denoscope.report import Page
 from denoscope.store import Row, Value
 from denoscope.studies._linear.by_size import TWIN
+from denoscope.studies._linear.drawn import Drawn
 from denoscope.studies._linear.generalization import page
 from denoscope.studies._linear.generalization.measurements import Levels, measured
-from denoscope.studies._linear.population import Population, population, synthetic
 from denoscope.studies._linear.twin import gaussian_twin
-from denoscope.studies._source import Source, load
-from denoscope.study import Result, Study, Work, axis, option
+from denoscope.study import Result, Work, axis, option
 
 SIZES = (8, 16, 32, 50, 64, 80, 100, 128, 160, 200, 256, 400, 512, 800, 1024, 2048)
-LEAST = {"d": 2, "draws": 2, "steps": 1, "resize": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearGeneralization(Study):
+class LinearGeneralization(Drawn):
     """The optimal linear diffusion model of several training sets of one size, from one law of data."""
 
     version: ClassVar[int] = 1
+    least: ClassVar[dict[str, int]] = {"d": 2, "draws": 2, "steps": 1, "resize": 0}
     references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "ledoitpeche2011", "ho2020")
 
     data: str = axis(
@@ -50,30 +49,9 @@ class LinearGeneralization(Study):
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
+        super().__post_init__()
         if not 0 < self.abar < 1:
             raise ValueError(f"--abar {self.abar}: must lie between 0 and 1")
-
-    def source(self) -> Source:
-        """Which images, and how they are read."""
-        return Source(self.data, self.skip_bad, self.resize, self.range)
-
-    def law(self) -> Population:
-        """The law of the data."""
-        return population(self.source(), self.d)
-
-    def infeasible(self) -> str:
-        if self.n < 2:
-            return f"--n {self.n}: a training set needs at least 2 rows"
-        most = self.law().most
-        if most is not None and self.n > most:
-            return f"--n {self.n}: {self.data} has {2 * most} images, half of which test; at most {most} train"
-        return ""
-
-    def inputs(self) -> dict[str, str]:
-        return {self.data: load(self.source()).sha256} if synthetic(self.data) is None else {}
 
     def cost(self) -> float:
         law = self.law()

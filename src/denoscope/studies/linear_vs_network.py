@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from denoscope.networks import Averaged, Fleet, best_size
+from denoscope.networks import best_size
 from denoscope.report import Page
 from denoscope.store import Row
 from denoscope.studies._linear.networks import measuring, page
 from denoscope.studies._source import Source, load
-from denoscope.studies.phase_transition import PhaseTransition, generate, train
-from denoscope.study import Result, Study, Work, axis, option
+from denoscope.studies.phase_transition import PhaseTransition, learned
+from denoscope.study import Result, Study, Work, alike, axis, option
 
 SIZES = (16, 64, 256, 1000)
-TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +68,8 @@ class LinearVsNetwork(Study):
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
         """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""
-        alike: dict[tuple[Any, ...], list[Self]] = {}
-        for item in sorted(cells, key=lambda cell: (cell.n, cell.seed)):
-            alike.setdefault(tuple(v for name, v in item.fields().items() if name not in ("n", "seed")), []).append(item)
         jobs = []
-        for members in alike.values():
+        for members in alike(cells, "n", "seed"):
             count = max(min(2, len(members)), -(-len(members) // best_size(members[0].trained().network())))
             jobs += [members[i::count] for i in range(count)]
         return jobs
@@ -82,16 +78,8 @@ class LinearVsNetwork(Study):
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet, samples all from the same noises, measures each beside its linear model."""
         twins = [item.trained() for item in cells]
-        fleet = Fleet([twin.denoiser() for twin in twins]).to(work.device)
-        averaged = Averaged(fleet, cells[0].ema)
-        stopped = train(fleet, averaged, twins, work)
-        learned = averaged.net
-        assert isinstance(learned, Fleet)
-        generated = generate(learned, twins[0].place().setting(), len(cells), work.device)
-        for index, (item, member) in enumerate(zip(cells, learned.cpu().members())):
-            work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
-            reason = stopped.get(index, "") or ("" if bool(generated[index].isfinite().all()) else "its samples are not finite")
-            yield item, Result({"stopped": reason}) if reason else measuring.measure(twins[index].place(), member, generated[index])
+        for item, twin, (member, generated, stopped) in zip(cells, twins, learned(twins, work)):
+            yield item, Result({"stopped": stopped}) if stopped else measuring.measure(twin.place(), member, generated)
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:

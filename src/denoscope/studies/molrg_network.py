@@ -8,7 +8,6 @@ the law. The study measures at which N_k/d it crosses one half, and whether curv
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -25,7 +24,7 @@ from denoscope.sampling import heun, sample
 from denoscope.store import Row
 from denoscope.studies._molrg.network import measuring, page, setting
 from denoscope.studies._transition import costs
-from denoscope.study import Result, Study, Work, axis, option
+from denoscope.study import Result, Study, Work, alike, axis, option
 
 LEAST = {"d": 1, "n_k": 1, "seed": 0, "n": 1, "k": 1, "noise": 0, "width": 0, "steps": 1, "batch_size": 1, "samples": 2, "solver_steps": 1}
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
@@ -103,11 +102,8 @@ class MolrgNetwork(Study):
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
         """Fleets of cells that differ in N_k and seed alone, as large as pays and evenly filled."""
-        alike: dict[tuple[Any, ...], list[Self]] = defaultdict(list)
-        for item in sorted(cells, key=lambda cell: (cell.n_k, cell.seed)):
-            alike[tuple(value for name, value in item.fields().items() if name not in ("n_k", "seed"))].append(item)
         jobs = []
-        for members in alike.values():
+        for members in alike(cells, "n_k", "seed"):
             count = -(-len(members) // best_size(members[0].denoiser()))
             jobs += [members[i::count] for i in range(count)]
         return jobs

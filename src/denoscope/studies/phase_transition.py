@@ -9,7 +9,6 @@ Kadkhodaie et al. 2024 for disjoint halves).
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -26,7 +25,7 @@ from denoscope.sampling import heun, sample
 from denoscope.store import Row
 from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell, compare, costs, page, setting
-from denoscope.study import Result, Study, Work, axis, option
+from denoscope.study import Result, Study, Work, alike, axis, option
 from denoscope.types import Denoiser
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
@@ -127,11 +126,8 @@ class PhaseTransition(Study):
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
         """Fleets of cells of one capacity, as large as pays and evenly filled; what is bound by arithmetic alone runs one cell a job."""
-        alike: dict[tuple[Any, ...], list[Self]] = defaultdict(list)
-        for item in sorted(cells, key=lambda c: (c.n, c.subset, c.seed)):
-            alike[tuple(value for name, value in item.fields().items() if name not in ("n", "subset", "seed"))].append(item)
         jobs = []
-        for members in alike.values():
+        for members in alike(cells, "n", "subset", "seed"):
             count = -(-len(members) // best_size(members[0].network()))
             jobs += [members[len(members) * i // count : len(members) * (i + 1) // count] for i in range(count)]
         return jobs
@@ -139,16 +135,8 @@ class PhaseTransition(Study):
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet, samples all from the same noises, measures each."""
-        fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
-        averaged = Averaged(fleet, cells[0].ema)
-        stopped = train(fleet, averaged, cells, work)
-        setting_ = cells[0].place().setting()
-        learned = averaged.net
-        assert isinstance(learned, Fleet)
-        generated = generate(learned, setting_, len(cells), work.device)
-        for index, (item, member) in enumerate(zip(cells, learned.cpu().members())):
-            work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
-            yield item, outcome(item, member, generated[index], stopped.get(index, ""))
+        for item, (member, generated, stopped) in zip(cells, learned(cells, work)):
+            yield item, Result({"stopped": stopped}) if stopped else cell.measure(item.place(), member, generated)
 
     @classmethod
     def compare(cls, rows: Sequence[Row]) -> list[Row]:
@@ -157,6 +145,20 @@ class PhaseTransition(Study):
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
         return page.build(rows, noted, cls.references)
+
+
+def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[Denoiser, Tensor, str]]:
+    """Trains the cells as one fleet and samples all from the same noises: each one's denoiser, samples, and why it stopped, if it did."""
+    fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
+    averaged = Averaged(fleet, cells[0].ema)
+    stopped = train(fleet, averaged, cells, work)
+    net = averaged.net
+    assert isinstance(net, Fleet)
+    generated = generate(net, cells[0].place().setting(), len(cells), work.device)
+    for index, member in enumerate(net.cpu().members()):
+        work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
+        finite = bool(generated[index].isfinite().all())
+        yield member, generated[index], stopped.get(index, "") or ("" if finite else "its samples are not finite")
 
 
 def train(fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work) -> dict[int, str]:
@@ -185,12 +187,3 @@ def generate(fleet: Fleet, shared: setting.Setting, size: int, device: str) -> T
         start = (sigmas[0] * noise.to(device)).expand(size, *noise.shape)
         parts.append(sample(fleet, start, sigmas, heun).cpu())
     return torch.cat(parts, 1)
-
-
-def outcome(item: PhaseTransition, member: Denoiser, generated: Tensor, stopped: str) -> Result:
-    """What one cell measured; a training that stopped has nothing but the reason."""
-    if not stopped and not bool(generated.isfinite().all()):
-        stopped = "its samples are not finite"
-    if stopped:
-        return Result({"stopped": stopped})
-    return cell.measure(item.place(), member, generated)
