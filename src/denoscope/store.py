@@ -1,6 +1,7 @@
 """Results on disk: one folder a cell, written whole or not at all, readable by people.
 
-``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made; ``arrays.safetensors`` lies beside it.
+``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made; ``arrays.safetensors`` lies beside it, and so
+do whole files such as a trained network (``model.safetensors``).
 ``STORE/work/JOB`` is scratch of a job under way (checkpoints) and ``STORE/locks`` keeps two processes off the same job.
 """
 
@@ -20,6 +21,9 @@ from denoscope import files
 from denoscope.estimate import Estimate
 
 SCHEMA = 1
+ARRAYS = "arrays.safetensors"
+MODEL = "model.safetensors"
+"""The name of a cell's trained network, where the study keeps it."""
 Value = float | int | str | bool | None | Estimate
 
 
@@ -41,7 +45,7 @@ class Row:
             return {}
         from safetensors.numpy import load_file
 
-        file = self.path / "arrays.safetensors"
+        file = self.path / ARRAYS
         return load_file(file) if file.is_file() else {}
 
 
@@ -63,6 +67,12 @@ def _revive(value: object) -> Value:
     return value  # pyright: ignore[reportReturnType]  (JSON scalars)
 
 
+def _hashes(text: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of every file that belongs to a cell, by name; cells of version 0.1 before networks were kept list none beside their arrays."""
+    arrays = {ARRAYS: text["arrays_sha256"]} if text["arrays_sha256"] else {}
+    return {**arrays, **text.get("files_sha256", {})}
+
+
 class Store:
     """A folder of results. Reading never writes; writing is atomic; the same key is never written twice."""
 
@@ -82,28 +92,31 @@ class Store:
             text = json.loads((path / "result.json").read_text())
             if text["schema"] != SCHEMA:
                 raise ValueError(f"schema {text['schema']}, this version reads {SCHEMA}")
-            arrays = path / "arrays.safetensors"
-            if text["arrays_sha256"] and not arrays.is_file():
-                raise ValueError("arrays.safetensors is missing")
+            for name in _hashes(text):
+                if not (path / name).is_file():
+                    raise ValueError(f"{name} is missing")
             values = {name: _revive(value) for name, value in text["values"].items()}
             return Row(text["key"], text["study"], text["version"], text["fields"], values, text["made"], path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove that folder and run the same command again") from error
 
-    def put(self, row: Row, arrays: Mapping[str, np.ndarray]) -> Row:
-        """Writes a cell as a whole and returns it as stored; if the key is there already, the one that is there stays."""
+    def put(self, row: Row, arrays: Mapping[str, np.ndarray], whole: Mapping[str, bytes] | None = None) -> Row:
+        """Writes a cell with its arrays and ``whole`` files and returns it as stored; if the key is there already, the one that is there stays."""
         target = self.cells / row.key
         if not target.is_dir():
             from safetensors.numpy import save
 
-            content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}) if arrays else b""
+            content = dict(whole or {})
+            if arrays:
+                content[ARRAYS] = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
             with files.folder(target) as temporary:
-                if content:
-                    files.write(temporary / "arrays.safetensors", content)
+                for name, data in content.items():
+                    files.write(temporary / name, data)
+                hashes = {name: files.file_hash(temporary / name) for name in content}
                 described = {item.name: getattr(row, item.name) for item in fields(row) if item.name not in ("values", "path")}
-                digest = files.file_hash(temporary / "arrays.safetensors") if content else ""
                 values = {name: _plain(value) for name, value in row.values.items()}
-                files.write_json(temporary / "result.json", {"schema": SCHEMA, **described, "values": values, "arrays_sha256": digest})
+                about = {"arrays_sha256": hashes.pop(ARRAYS, ""), "files_sha256": hashes}
+                files.write_json(temporary / "result.json", {"schema": SCHEMA, **described, "values": values, **about})
         return self._read(target)
 
     def rows(self) -> list[Row]:
@@ -115,14 +128,14 @@ class Store:
         return sorted(path for path in self.cells.glob("*") if path.is_dir() and not path.name.startswith("."))
 
     def check(self) -> list[str]:
-        """What is wrong with the store, a line each: unreadable cells, arrays that do not match their hash, names that do not match keys."""
+        """What is wrong with the store, a line each: unreadable cells, files that do not match their hash, names that do not match keys."""
         problems = []
         for path in self.folders():
             try:
                 row = self._read(path)
-                digest = json.loads((path / "result.json").read_text())["arrays_sha256"]
-                if digest and files.file_hash(path / "arrays.safetensors") != digest:
-                    problems.append(f"{path}: arrays.safetensors does not match its recorded hash")
+                for name, digest in _hashes(json.loads((path / "result.json").read_text())).items():
+                    if files.file_hash(path / name) != digest:
+                        problems.append(f"{path}: {name} does not match its recorded hash")
                 if row.key != path.name:
                     problems.append(f"{path}: holds the cell {row.key}")
             except ValueError as error:

@@ -29,10 +29,14 @@ S = TypeVar("S", bound="Study")
 
 @dataclass(frozen=True)
 class Result:
-    """What one cell measured: ``values`` (numbers, text, Estimates) for tables, ``arrays`` for what is computed across cells."""
+    """What one cell measured: ``values`` (numbers, text, Estimates) for tables, ``arrays`` for what is computed across cells.
+
+    ``files`` holds whole files by name, such as the trained network as :func:`~denoscope.networks.dump` writes it.
+    """
 
     values: Mapping[str, Value]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
                 "threads": torch.get_num_threads(),
                 "versions": versions(),
             }
-            store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays)
+            store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays, result.files)
             started = now
         store.finish(job)
     return True

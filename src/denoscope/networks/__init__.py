@@ -1,6 +1,6 @@
 """Networks that are trained to be denoisers, the affine table that makes them so, and fleets of them."""
 
-from denoscope.networks.archive import load, save
+from denoscope.networks.archive import dump, load, save
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet, best_size
 from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
@@ -20,6 +20,7 @@ __all__ = [
     "UNet",
     "best_size",
     "descend",
+    "dump",
     "from_network",
     "largest_rate",
     "load",

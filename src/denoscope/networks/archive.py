@@ -23,8 +23,12 @@ NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps, "Subspaces": Sub
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
     """Writes named tensors and a JSON description into one safetensors file, atomically."""
+    return files.write(path, _packed(tensors, about))
+
+
+def _packed(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return files.write(path, safetensors.torch.save(plain, {"denoscope": json.dumps(about)}))
+    return safetensors.torch.save(plain, {"denoscope": json.dumps(about)})
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -43,12 +47,17 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def save(denoiser: nn.Module, path: Path | str) -> Path:
     """Writes a denoiser made of this library's networks: its weights, class names and constructor arguments."""
+    return files.write(path, dump(denoiser))
+
+
+def dump(denoiser: nn.Module) -> bytes:
+    """The content of the file that :func:`save` writes; a denoiser that is not of this library's networks is a ValueError."""
     config = getattr(denoiser, "config", None)
     if config is None:
         raise ValueError(
             f"only denoisers of this library's networks can be saved, not {type(denoiser).__name__}; save a fleet's members one by one"
         )
-    return write_tensors(path, denoiser.state_dict(), {"kind": "denoiser", "config": config})
+    return _packed(denoiser.state_dict(), {"kind": "denoiser", "config": config})
 
 
 def load(path: Path | str) -> nn.Module:

@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denoscope.fitting import draws, training
 from denoscope.levels import log_normal
-from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size
+from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size, dump
 from denoscope.random import derive
 from denoscope.report import Page
 from denoscope.sampling import heun, sample
-from denoscope.store import Row
+from denoscope.store import MODEL, Row
 from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell, compare, costs, page, setting
 from denoscope.study import Result, Study, Work, alike, axis, option
-from denoscope.types import Denoiser
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
 NETWORKS = {"mlp": MLP, "unet": UNet}
@@ -134,9 +133,13 @@ class PhaseTransition(Study):
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each."""
+        """Trains the cells as one fleet, samples all from the same noises, measures each and keeps its network."""
         for item, (member, generated, stopped) in zip(cells, learned(cells, work)):
-            yield item, Result({"stopped": stopped}) if stopped else cell.measure(item.place(), member, generated)
+            if stopped:
+                yield item, Result({"stopped": stopped})
+            else:
+                measured = cell.measure(item.place(), member, generated)
+                yield item, Result(measured.values, measured.arrays, {MODEL: dump(member)})
 
     @classmethod
     def compare(cls, rows: Sequence[Row]) -> list[Row]:
@@ -147,7 +150,7 @@ class PhaseTransition(Study):
         return page.build(rows, noted, cls.references)
 
 
-def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[Denoiser, Tensor, str]]:
+def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
     """Trains the cells as one fleet and samples all from the same noises: each one's denoiser, samples, and why it stopped, if it did."""
     fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
     averaged = Averaged(fleet, cells[0].ema)

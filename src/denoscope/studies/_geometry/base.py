@@ -1,0 +1,121 @@
+"""The base of the studies of a denoiser's geometry: one cell is one denoiser, trained here or given as a file, and what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from denoscope.files import file_hash
+from denoscope.networks import best_size
+from denoscope.studies._geometry.subject import Data, Subject, given, model_file
+from denoscope.studies._source import Source, load
+from denoscope.studies.phase_transition import PhaseTransition, learned
+from denoscope.study import Result, Study, Work, alike, axis, option
+from denoscope.types import Denoiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed(Study):
+    """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the one in a file."""
+
+    seconds: ClassVar[float] = 1.0
+    """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
+
+    n: int = axis(64, "number of training images; with --model, 0: all that are not held out", (16, 1024))
+    width: int = axis(64, "width of the network, the one capacity dial")
+    subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
+    seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
+    model: str = axis("", "file of a trained network, or folder of a cell that keeps one, to measure instead of training")
+    data: str = option(
+        "digits", "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or a folder, .npz or .zip of images"
+    )
+    test: str = option("", "with --model: images that it never saw; none: --held images of --data")
+    net: str = option("mlp", "network", ("mlp", "unet"))
+    steps: int = option(8000, "training steps")
+    batch_size: int = option(64, "images a training step")
+    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
+    ema: float = option(0.999, "decay of the averaged weights that are measured")
+    level_mean: float = option(-0.6, "mean of log sigma in training")
+    level_std: float = option(1.4, "standard deviation of log sigma in training")
+    samples: int = option(100, "samples drawn from each model, from the same noises")
+    solver_steps: int = option(18, "steps of Heun's method")
+    held: int = option(261, "images held out from every model")
+    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
+    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
+    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
+
+    def __post_init__(self) -> None:
+        self.trained()
+        if self.test and not self.model:
+            raise ValueError("--test goes with --model: networks that are trained here hold out --held images of --data")
+        if self.model:
+            model_file(self.model)
+
+    def trained(self) -> PhaseTransition:
+        """The same network as a cell of the transition's study, whose recipe trains and samples it."""
+        names = {item.name for item in fields(PhaseTransition)}
+        return PhaseTransition(**{name: value for name, value in self.fields().items() if name in names})
+
+    def where(self) -> Data:
+        """Which images the cell is about."""
+        source = Source(self.data, self.skip_bad, self.resize, self.range)
+        test = Source(self.test, self.skip_bad, self.resize, self.range) if self.test else None
+        return Data(source, test, self.held, self.n, self.subset)
+
+    def infeasible(self) -> str:
+        if not self.model:
+            return self.trained().infeasible()
+        try:
+            self.where().train()
+        except ValueError as error:
+            return f"--n {self.n} --subset {self.subset} of --data {self.data}: {error}"
+        return ""
+
+    def inputs(self) -> dict[str, str]:
+        where = self.where()
+        found = {self.data: load(where.source).sha256}
+        if where.test is not None:
+            found[self.test] = load(where.test).sha256
+        if self.model:
+            found[self.model] = file_hash(model_file(self.model))
+        return found
+
+    def cost(self) -> float:
+        measuring = self.seconds * load(self.where().source).data[0].numel() / 64
+        return measuring + (0 if self.model else self.trained().cost())
+
+    def run(self, work: Work = Work()) -> Result:  # noqa: B008
+        return next(self.batch([self], work))[1]
+
+    @classmethod
+    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
+        """Networks that are given, each alone; those to train in fleets of alike cells, as large as pays but two where that keeps two cores busy."""
+        jobs = [[cell] for cell in cells if cell.model]
+        for members in alike([cell for cell in cells if not cell.model], "n", "subset", "seed"):
+            count = max(min(2, len(members)), -(-len(members) // best_size(members[0].trained().network())))
+            jobs += [members[i::count] for i in range(count)]
+        return jobs
+
+    @classmethod
+    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
+        """Trains the cells as one fleet, or reads their networks, and measures each."""
+        for item, (denoiser, generated, stopped) in zip(cells, cls.denoisers(cells, work)):
+            if stopped:
+                yield item, Result({"stopped": stopped})
+            else:
+                yield item, item.measure(Subject(denoiser, item.where(), item.samples, item.solver_steps, generated))
+
+    @classmethod
+    def denoisers(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[Denoiser, Tensor | None, str]]:
+        """Each cell's denoiser, its samples where they are made already, and why its training stopped, if it did."""
+        if cells[0].model:
+            return ((given(cell.model, cell.where()), None, "") for cell in cells)
+        trained: Any = learned([cell.trained() for cell in cells], work)
+        return ((member.requires_grad_(False), generated, stopped) for member, generated, stopped in trained)
+
+    def measure(self, subject: Subject) -> Result:
+        """Every value and array of this cell's denoiser."""
+        raise NotImplementedError

@@ -1,0 +1,54 @@
+"""Image sets that are drawn, not read: their law is known, and with it the true denoiser."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from denoscope.data import Images
+from denoscope.distributions import MoLRG
+from denoscope.random import generator
+from denoscope.types import Denoiser
+
+SHAPE = (3, 4, 4)
+SUBSPACES = (6, 6)
+"""Dimensions of the orthogonal subspaces of ``molrg``, in n = 48: the mixture of Wang et al. 2024, Fig. 5."""
+
+SPREAD = 0.4
+"""Standard deviation along a basis vector: so that no image leaves [-1, 1]."""
+
+COUNT = 8192
+_SEED = 0
+
+
+class Shaped:
+    """A law of vectors as one of images of ``shape``: the denoiser that flattens and restores them."""
+
+    def __init__(self, law: Denoiser, shape: tuple[int, ...]):
+        self.law, self.shape = law, shape
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self.law(x.flatten(-len(self.shape)), sigma).reshape(x.shape)
+
+
+@lru_cache(maxsize=1)
+def law() -> MoLRG:
+    """The mixture of low-rank Gaussians behind ``molrg``, float64."""
+    n = math.prod(SHAPE)
+    plain = MoLRG.random(n, SUBSPACES, seed=_SEED)
+    return MoLRG(plain.bases, variances=[torch.full((d,), SPREAD**2, dtype=torch.float64) for d in SUBSPACES])
+
+
+@lru_cache(maxsize=1)
+def images() -> Images:
+    """The set ``molrg``: 8 192 points of the mixture as images of 3 x 4 x 4."""
+    points = law().sample(COUNT, generator(_SEED, 1))
+    return Images(points.float().reshape(-1, *SHAPE), "molrg")
+
+
+def truth() -> Denoiser:
+    """The true denoiser of ``molrg``."""
+    return Shaped(law(), SHAPE)
