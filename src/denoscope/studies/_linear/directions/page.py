@@ -8,7 +8,7 @@ from typing import Any
 from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
-from denoscope.studies._linear.conditions import conditions
+from denoscope.studies._conditions import conditions
 from denoscope.studies._linear.directions import drawings, findings
 from denoscope.studies._linear.directions.cells import Directions
 from denoscope.studies._linear.directions.measurements import COUNTS

@@ -11,7 +11,7 @@ from denoscope.estimate import Estimate
 from denoscope.references import DATA, references
 from denoscope.report import Column, Figure, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
-from denoscope.studies._linear.conditions import conditions
+from denoscope.studies._conditions import conditions
 from denoscope.studies._linear.dynamics import drawings, findings
 from denoscope.studies._linear.dynamics.measured import Data, averages, collected
 from denoscope.studies._linear.dynamics.stopping import LEVELS

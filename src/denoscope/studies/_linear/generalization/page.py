@@ -8,8 +8,8 @@ from typing import Any
 from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
+from denoscope.studies._conditions import conditions
 from denoscope.studies._linear.by_size import TWIN
-from denoscope.studies._linear.conditions import conditions
 from denoscope.studies._linear.generalization import drawings, findings
 from denoscope.studies._linear.generalization.cells import Measured, differences
 

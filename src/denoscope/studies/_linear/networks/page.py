@@ -8,7 +8,7 @@ from typing import Any
 from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table
 from denoscope.store import Row
-from denoscope.studies._linear.conditions import conditions
+from denoscope.studies._conditions import conditions
 from denoscope.studies._linear.networks import drawings, findings
 from denoscope.studies._linear.networks.runs import Runs, collected
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Row
+from denoscope.studies._averages import over_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,7 @@ class Runs:
 
     def estimate(self, name: str) -> Estimate | None:
         """A value averaged over the runs: t over runs where there are several, else the run's own interval; None where it is missing."""
-        found = [row.values.get(name) for row in self.rows]
-        if any(not isinstance(value, Estimate | int | float) for value in found):
-            return None
-        if len(found) == 1:
-            return found[0] if isinstance(found[0], Estimate) else mean([float(str(found[0]))])
-        return mean([value.value if isinstance(value, Estimate) else float(str(value)) for value in found])
+        return over_runs(self.rows, name)
 
 
 def collected(rows: Sequence[Row]) -> list[Runs]:

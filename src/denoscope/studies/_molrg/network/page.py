@@ -8,7 +8,7 @@ from typing import Any
 from denoscope.references import references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
-from denoscope.studies._linear.conditions import conditions
+from denoscope.studies._conditions import conditions
 from denoscope.studies._molrg.network import drawings, findings
 from denoscope.studies._molrg.network.halfway import HALF, LEVELS, Crossings, finished, in_order, scores, whole
 from denoscope.studies._molrg.network.setting import FRESH, WIDTHS, shape

@@ -9,7 +9,7 @@ from denoscope.references import references
 from denoscope.report import Column, Finding, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.report.blocks import Block
 from denoscope.store import Row
-from denoscope.studies._linear.conditions import conditions
+from denoscope.studies._conditions import conditions
 from denoscope.studies._molrg.scaling import drawings, findings, networks
 from denoscope.studies._molrg.scaling.denoisers import FACTORS, FORMS, STARTS
 from denoscope.studies._molrg.scaling.lines import METHODS, Cell, Line, alike, along, collected

@@ -1,4 +1,4 @@
-"""What a reader needs to run a sweep of a linear study again."""
+"""What a reader needs to run a sweep again."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Stored cells read back: models that differ in their training seed and subset alone, together, and what to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from denoscope.estimate import Estimate, mean
+from denoscope.report import Finding
+from denoscope.store import Row
+from denoscope.studies._averages import over_runs
+from denoscope.studies._geometry.subject import Data
+from denoscope.studies._source import Source
+
+MEMBERS = ("seed", "subset")
+"""The fields in which members of a group differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Models alike but for ``MEMBERS``: ``label`` names them in a legend; a given model is alone."""
+
+    label: str
+    rows: Sequence[Row]
+
+    @property
+    def n(self) -> int:
+        """Number of training images; 0: all of the set that are not held out."""
+        return int(str(self.rows[0].fields["n"]))
+
+    @property
+    def width(self) -> int:
+        """Width of networks that were trained here; of a given one the field says nothing unless its cell was read."""
+        return int(str(self.rows[0].fields["width"]))
+
+    @cached_property
+    def arrays(self) -> list[dict[str, np.ndarray]]:
+        """The arrays of every member, read once."""
+        return [row.arrays() for row in self.rows]
+
+    @property
+    def first(self) -> dict[str, np.ndarray]:
+        """Arrays of the first member, for what all share."""
+        return self.arrays[0]
+
+    def data(self) -> Data:
+        """The images of the first member."""
+        return data_of(self.rows[0])
+
+    def mean(self, name: str) -> np.ndarray:
+        """An array averaged over the members."""
+        return np.mean([member[name].astype(np.float64) for member in self.arrays], 0)
+
+    def along(self, name: str) -> list[Estimate]:
+        """Means over points of an array (levels, points), one a level: first averaged over members, which share their points; then by t.
+
+        The intervals are for these models: they say nothing of training others.
+        """
+        return [mean(row) for row in self.mean(name)]
+
+    def estimate(self, name: str) -> Estimate | None:
+        """A value averaged over the members: by t over them where there are several, else the member's own; None where one lacks it."""
+        return over_runs(self.rows, name)
+
+
+def finished(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose training did not stop; none is a ValueError."""
+    good = [row for row in rows if not row.values.get("stopped")]
+    if not good:
+        raise ValueError("the training of every cell stopped at a non-finite loss; lower --lr")
+    return good
+
+
+def grouped(rows: Sequence[Row]) -> list[Group]:
+    """Finished rows in groups, by training size, width and model."""
+    good = finished(rows)
+    widths = {row.fields["width"] for row in good if not row.fields["model"]}
+    order = sorted(good, key=lambda row: (row.fields["n"] or np.inf, row.fields["width"], row.fields["model"], row.fields["seed"]))
+    groups: dict[str, list[Row]] = {}
+    for row in order:
+        groups.setdefault(label(row, widths=len(widths) > 1), []).append(row)
+    return [Group(name, members) for name, members in groups.items()]
+
+
+def label(row: Row, *, widths: bool) -> str:
+    """What a legend calls the model of a row: its file, or its training size and, where ``widths`` differ, its width."""
+    if model := str(row.fields["model"]):
+        path = Path(model)
+        return path.parent.name if path.stem == "model" else path.stem
+    return f"N = {row.fields['n']}" + (f", width {row.fields['width']}" if widths else "")
+
+
+def stopped(rows: Sequence[Row]) -> list[Finding]:
+    """A line for every training that stopped."""
+    found = [row for row in rows if row.values.get("stopped")]
+    return [Finding(f"N = {row.fields['n']}, seed {row.fields['seed']}: {row.values['stopped']}.", "absent") for row in found]
+
+
+def data_of(row: Row) -> Data:
+    """The images of a row's model."""
+    fields = row.fields
+    reading = (bool(fields["skip_bad"]), int(str(fields["resize"])), tuple(fields["range"]))  # pyright: ignore[reportArgumentType] -- two numbers or none
+    test = Source(str(fields["test"]), *reading) if fields["test"] else None
+    return Data(Source(str(fields["data"]), *reading), test, int(str(fields["held"])), int(str(fields["n"])), int(str(fields["subset"])))
+
+
+def told(rows: Sequence[Row]) -> str:
+    """Which images, in which units."""
+    fields, data = rows[0].fields, data_of(rows[0])
+    shape = " × ".join(map(str, data.train().shape[1:]))
+    unseen = f"{len(data.unseen())} images of {fields['test']}" if fields["test"] else f"{len(data.unseen())} images held out"
+    return f"{fields['data']}, images of {shape} in [−1, 1]; unseen: {unseen}; smaller training sets lie within larger ones"
