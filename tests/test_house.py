@@ -27,6 +27,7 @@ RANKS: dict[float, str] = {
     6: "study report integrations",
     7: "studies",
     8: "sweep needed arguments",
+    8.5: "probe",
     9: "cli",
 }
 RANK = {room: rank for rank, rooms in RANKS.items() for room in rooms.split()}

@@ -143,6 +143,30 @@ def test_a_damaged_cell_is_named_not_believed(tmp_path: Path) -> None:
     assert any("damaged" in line for line in store.check())
 
 
+def test_whole_files_are_kept_beside_a_cell_and_watched(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = store.put(Row("k", "s", 1, {}, {"a": 1.0}), {}, {"model.safetensors": b"weights"})
+    assert kept.path is not None
+    file = kept.path / "model.safetensors"
+    assert file.read_bytes() == b"weights"
+    assert store.check() == []
+    file.write_bytes(b"Weights")
+    assert store.check() == [f"{kept.path}: model.safetensors does not match its recorded hash"]
+    file.unlink()
+    with pytest.raises(ValueError, match="model.safetensors is missing"):
+        store.get("k")
+
+
+def test_cells_written_before_files_were_kept_are_read(tmp_path: Path) -> None:
+    run([Toy(n=2)], tmp_path)
+    path = tmp_path / "cells" / Toy(n=2).key() / "result.json"
+    text = json.loads(path.read_text())
+    assert text.pop("files_sha256") == {}
+    path.write_text(json.dumps(text))
+    assert len(Store(tmp_path).rows()) == 1
+    assert Store(tmp_path).check() == []
+
+
 def test_the_first_result_stays(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(Row("k", "s", 1, {}, {"a": 1.0}), {})

@@ -81,3 +81,15 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
             group.add_argument(
                 flag, type=lambda word, kind=kind: values(kind, word)[-1], choices=item.metadata["choices"] or None, **common
             )
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """The flags of commands that measure cells: where they run, and how much is said."""
+    parser.add_argument(
+        "--on", choices=["processes", "serial"], default="processes", help="one single-threaded process a core, or this process alone"
+    )
+    parser.add_argument("--workers", type=int, default=None, help="number of processes (default: one a core)")
+    parser.add_argument("--threads", type=int, default=1, help="threads a process (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="torch device to train and sample on (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="print the cells and the estimated time, do nothing")
+    parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoscope import __version__, studies
-from denoscope.arguments import Mistake, Parser, add_fields, nearest
+from denoscope.arguments import Mistake, Parser, add_execution, add_fields, nearest
 
 if TYPE_CHECKING:
     from denoscope.study import Study
+
+GEOMETRY = ("jacobian_rank", "local_linearity", "score_gap", "gaussian_emergence", "disjoint_halves")
+"""The studies of one denoiser, which `probe` asks of any: in the order of its page."""
 
 
 def _one(value: Any) -> Any:
@@ -30,14 +33,7 @@ def _run_parser(study: type[Study]) -> Parser:
         default=Path("runs") / study.title(),
         help="folder of the results; running again resumes (default: %(default)s)",
     )
-    parser.add_argument(
-        "--on", choices=["processes", "serial"], default="processes", help="one single-threaded process a core, or this process alone"
-    )
-    parser.add_argument("--workers", type=int, default=None, help="number of processes (default: one a core)")
-    parser.add_argument("--threads", type=int, default=1, help="threads a process (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="torch device to train and sample on (default: %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="print the cells and the estimated time, do nothing")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_execution(parser)
     parser.add_argument("--json", action="store_true", help="print the table as JSON on standard output, nothing else")
     return parser
 
@@ -93,6 +89,55 @@ def _needed(words: Sequence[str]) -> int:
     from denoscope import needed
 
     return needed.command(options, ["needed", *words])
+
+
+def _probe_parser() -> Parser:
+    parser = Parser(
+        prog="denoscope probe",
+        description="The geometry of trained denoisers: rank and intrinsic dimension, linearity, distance to the Gaussian, training against unseen images.",
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="files written by denoscope.save, or a cell or a whole store of `denoscope run phase_transition`",
+    )
+    parser.add_argument(
+        "--data", help="what the network of a file was trained on: a folder, an .npz, a .zip, or a set's name such as digits"
+    )
+    parser.add_argument("--test", help="images that it never saw (default: --held of --data)")
+    for name, of in (("n", "training images"), ("width", "widths"), ("subset", "subsets"), ("seed", "seeds")):
+        parser.add_argument(
+            f"--{name}",
+            nargs="+",
+            type=int,
+            default=(),
+            help=f"which {of} of a store to take; of a file, what it was trained on (default: all)",
+        )
+    parser.add_argument("--held", type=int, help="images of --data that the network never saw, where there is no --test (default: 261)")
+    parser.add_argument("--resize", type=int, help="make all images squares of that side")
+    parser.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of values that are not 8-bit")
+    parser.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
+    parser.add_argument(
+        "--studies", nargs="+", metavar="STUDY", choices=GEOMETRY, default=GEOMETRY, help=f"which of {', '.join(GEOMETRY)} (default: all)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/probe"),
+        help="folder of probe.html, .json and a store a study; running again resumes (default: %(default)s)",
+    )
+    add_execution(parser)
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON on standard output, nothing else")
+    return parser
+
+
+def _probe(words: Sequence[str]) -> int:
+    options = vars(_probe_parser().parse(words))
+    from denoscope import probe
+
+    return probe.command({**options, "range": tuple(options["range"] or ())}, ["probe", *words])
 
 
 def _list(words: Sequence[str]) -> int:
@@ -160,13 +205,14 @@ def _cite(words: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS = {"list": _list, "run": _run, "needed": _needed, "report": _report, "store": _store, "cite": _cite}
+_COMMANDS = {"list": _list, "run": _run, "probe": _probe, "needed": _needed, "report": _report, "store": _store, "cite": _cite}
 _USAGE = """usage: denoscope COMMAND [options]
 
 Looks at diffusion models through their denoiser: copies or generalizes, with how much data, and why.
 
   list                 the studies, a line each
   run STUDY            measure a study's cells and write its report; running again resumes
+  probe --model PATH   the geometry of trained denoisers
   needed --data SET    how many images a linear model needs, and what to do until there are enough
   report STORE         write the report anew from stored cells
   store check|ls STORE look after stored cells
@@ -194,7 +240,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"denoscope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        kept = "what was measured is stored, the same command goes on from there" if words[0] == "run" else "nothing was written"
+        kept = "what was measured is stored, the same command goes on from there" if words[0] in ("run", "probe") else "nothing was written"
         print(f"denoscope: interrupted; {kept}", file=sys.stderr)
         return 130
     except (RuntimeError, OSError) as error:

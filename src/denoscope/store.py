@@ -49,7 +49,8 @@ class Row:
         return load_file(file) if file.is_file() else {}
 
 
-def _plain(value: Value) -> object:
+def plain(value: Value) -> object:
+    """A value as JSON can hold it: estimates and numbers that are not finite become dictionaries of their own."""
     if isinstance(value, Estimate):
         return {"estimate": value.json()}
     if isinstance(value, float) and not np.isfinite(value):
@@ -114,7 +115,7 @@ class Store:
                     files.write(temporary / name, data)
                 hashes = {name: files.file_hash(temporary / name) for name in content}
                 described = {item.name: getattr(row, item.name) for item in fields(row) if item.name not in ("values", "path")}
-                values = {name: _plain(value) for name, value in row.values.items()}
+                values = {name: plain(value) for name, value in row.values.items()}
                 about = {"arrays_sha256": hashes.pop(ARRAYS, ""), "files_sha256": hashes}
                 files.write_json(temporary / "result.json", {"schema": SCHEMA, **described, "values": values, **about})
         return self._read(target)

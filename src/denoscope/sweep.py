@@ -23,24 +23,29 @@ def duration(seconds: float) -> str:
 
 def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]) -> int:
     """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit code."""
-    _check_options(options)
+    check_options(options)
     everything = {**swept(study), **axes}
     cells = grid(study, **everything)
     left_out = sorted({cell.infeasible() for cell in combinations(study, everything)} - {""})
     store = Store(options["store"])
-    noted = _noted(store, study)
+    rows = fill(cells, store, options, words, left_out)
+    if options["dry_run"]:
+        return 0
+    path = write_all(study, rows, store)
+    print((store.root / "table.json").read_text().rstrip() if options["json"] else path)
+    return 0
+
+
+def fill(cells: Sequence[Study], store: Store, options: Mapping[str, Any], words: Sequence[str], left_out: Sequence[str] = ()) -> list[Row]:
+    """Says what is to be done and, unless it is a dry run, does it with progress; the rows of the cells that the store then holds."""
+    noted = _noted(store, type(cells[0]))
     todo, jobs = missing(cells, store), pending(cells, store)
     workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(jobs)))
     say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
     say(_plan_text(cells, todo, jobs, workers, left_out))
-    if options["dry_run"]:
-        return 0
-    if todo:
+    if todo and not options["dry_run"]:
         _measure(cells, store, noted, options, workers, words)
-    rows = [row for cell in cells if (row := store.get(cell.key())) is not None]
-    path = _write(study, rows, store)
-    print((store.root / "table.json").read_text().rstrip() if options["json"] else path)
-    return 0
+    return [row for cell in cells if (row := store.get(cell.key())) is not None]
 
 
 def report(root: Path) -> Path:
@@ -52,7 +57,7 @@ def report(root: Path) -> Path:
     rows = store.rows()
     if not rows:
         raise ValueError(f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first")
-    return _write(studies.load(name), rows, store)
+    return write_all(studies.load(name), rows, store)
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -67,7 +72,8 @@ def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
     return noted
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any]) -> None:
+    """A ValueError for a number of workers or threads, or a device, that cannot be."""
     import torch
 
     for name in ("workers", "threads"):
@@ -128,7 +134,8 @@ def _shell(words: Sequence[str]) -> str:
     return shlex.join(["denoscope", *words[1:]])
 
 
-def _write(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
+def write_all(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
+    """Writes the tables and the report of these rows into their store and returns the page's path."""
     write_table(table(rows), store.root)
     if compared := study.compare(rows):
         write_table(table(compared), store.root, "comparisons")

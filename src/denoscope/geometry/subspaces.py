@@ -1,4 +1,4 @@
-"""Distances between subspaces, and which recovered subspace is which true one.
+"""Distances between subspaces, projection off them, and which recovered subspace is which true one.
 
 A d-dimensional subspace of R^n is given by any U (n, d) with orthonormal columns. The singular values of U^T V are the cosines of the
 principal angles theta_i between two of them, and ``||U U^T - V V^T||_F^2 = 2 sum_i sin^2 theta_i`` for equal dimensions: at most
@@ -32,6 +32,29 @@ def projector_distance(u: Tensor, v: Tensor) -> Tensor:
     """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact to rounding also where it is tiny."""
     inner = u.mT @ v
     return ((v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))).sqrt()
+
+
+def project_out(v: Tensor, V: Tensor) -> Tensor:
+    """``v - V (V^T v)``: what ``v`` has outside the span of ``V`` (*b, n, r), without ever forming a matrix (n, n).
+
+    ``v`` has as many axes as ``V``, (*b, n, k), or one fewer, (*b, n); the leading axes broadcast. The answer has v's type. Projected twice,
+    which is enough for orthogonality to rounding (Parlett 1980, "twice is enough"). Columns of V that are not orthonormal, or shapes that do
+    not fit, are a ValueError.
+    """
+    check_bases("V", V)
+    if V.ndim - v.ndim not in (0, 1):
+        raise ValueError(f"v must have as many axes as V of shape {tuple(V.shape)}, or one fewer, got shape {tuple(v.shape)}")
+    columns, basis = v if v.ndim == V.ndim else v[..., None], V.to(v)
+    if columns.shape[-2] != basis.shape[-2] or not _broadcast(columns.shape[:-2], basis.shape[:-2]):
+        raise ValueError(f"v of shape {tuple(v.shape)} does not fit V of shape {tuple(V.shape)}: they need the same n and leading axes")
+    for _ in range(2):
+        columns = columns - basis @ (basis.mT @ columns)
+    return columns if v.ndim == V.ndim else columns[..., 0]
+
+
+def _broadcast(first: torch.Size, second: torch.Size) -> bool:
+    """Whether two shapes of equal length broadcast."""
+    return all(a == b or 1 in (a, b) for a, b in zip(first, second))
 
 
 def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:

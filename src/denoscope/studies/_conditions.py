@@ -1,11 +1,15 @@
-"""What a reader needs to run a sweep again."""
+"""What a reader needs to run a sweep again, and what did not run to its end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denoscope.report import Finding
 from denoscope.store import Row
+
+SYMBOLS = {"n": "N =", "n_k": "N_k =", "d": "d ="}
+"""How a field is written before its value, where that is not its name."""
 
 
 def conditions(rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str, object]) -> dict[str, object]:
@@ -34,3 +38,10 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str,
 
 def _word(value: object) -> str:
     return " ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+
+
+def stopped(rows: Sequence[Row], *names: str) -> list[Finding]:
+    """A line for every training that stopped, which these fields identify."""
+    found = [row for row in rows if row.values.get("stopped")]
+    which = [", ".join(f"{SYMBOLS.get(name, name)} {row.fields[name]}" for name in names) for row in found]
+    return [Finding(f"{words[:1].upper()}{words[1:]}: {row.values['stopped']}.", "absent") for words, row in zip(which, found)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from denoscope.files import file_hash
 from denoscope.networks import best_size
+from denoscope.report import Page, Section
+from denoscope.store import Row
+from denoscope.studies._geometry import page
 from denoscope.studies._geometry.subject import Data, Subject, given, model_file
 from denoscope.studies._source import Source, load
 from denoscope.studies.phase_transition import PhaseTransition, learned
@@ -23,6 +26,9 @@ class Probed(Study):
 
     seconds: ClassVar[float] = 1.0
     """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
+
+    heading: ClassVar[str] = ""
+    """The title of the study's page."""
 
     n: int = axis(64, "number of training images; with --model, 0: all that are not held out", (16, 1024))
     width: int = axis(64, "width of the network, the one capacity dial")
@@ -119,3 +125,12 @@ class Probed(Study):
     def measure(self, subject: Subject) -> Result:
         """Every value and array of this cell's denoiser."""
         raise NotImplementedError
+
+    @classmethod
+    def sections(cls, rows: Sequence[Row]) -> list[Section]:
+        """What the study shows of these cells: findings first, then figures and tables; titles that make sense beside other studies'."""
+        raise NotImplementedError
+
+    @classmethod
+    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
+        return page.build(cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from denoscope.estimate import Estimate, mean
-from denoscope.report import Finding
 from denoscope.store import Row
 from denoscope.studies._averages import over_runs
 from denoscope.studies._geometry.subject import Data
@@ -78,7 +77,7 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 def grouped(rows: Sequence[Row]) -> list[Group]:
     """Finished rows in groups, by training size, width and model."""
     good = finished(rows)
-    widths = {row.fields["width"] for row in good if not row.fields["model"]}
+    widths = {row.fields["width"] for row in good if not is_file(row)}
     order = sorted(good, key=lambda row: (row.fields["n"] or np.inf, row.fields["width"], row.fields["model"], row.fields["seed"]))
     groups: dict[str, list[Row]] = {}
     for row in order:
@@ -86,18 +85,17 @@ def grouped(rows: Sequence[Row]) -> list[Group]:
     return [Group(name, members) for name, members in groups.items()]
 
 
+def is_file(row: Row) -> bool:
+    """Whether the model is a plain file, of which size and width of training are not known; a stored cell's are among the fields."""
+    model = str(row.fields["model"])
+    return bool(model) and Path(model).parent.name != "cells"
+
+
 def label(row: Row, *, widths: bool) -> str:
     """What a legend calls the model of a row: its file, or its training size and, where ``widths`` differ, its width."""
-    if model := str(row.fields["model"]):
-        path = Path(model)
-        return path.parent.name if path.stem == "model" else path.stem
+    if is_file(row):
+        return Path(str(row.fields["model"])).stem
     return f"N = {row.fields['n']}" + (f", width {row.fields['width']}" if widths else "")
-
-
-def stopped(rows: Sequence[Row]) -> list[Finding]:
-    """A line for every training that stopped."""
-    found = [row for row in rows if row.values.get("stopped")]
-    return [Finding(f"N = {row.fields['n']}, seed {row.fields['seed']}: {row.values['stopped']}.", "absent") for row in found]
 
 
 def data_of(row: Row) -> Data:

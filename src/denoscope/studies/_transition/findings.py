@@ -14,18 +14,6 @@ from denoscope.studies._transition.compare import Agreement, Verdicts, at
 from denoscope.studies._transition.drawings import averaged, number
 
 
-def stopped(rows: Sequence[Row]) -> list[Finding]:
-    """A line for every training that stopped."""
-    return [
-        Finding(
-            f"Width {row.fields['width']}, N = {row.fields['n']}, subset {row.fields['subset']}, seed {row.fields['seed']}: {row.values['stopped']}.",
-            "absent",
-        )
-        for row in rows
-        if row.values.get("stopped")
-    ]
-
-
 def claims(
     rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int], sizes: Sequence[int], floor: Estimate
 ) -> list[Finding]:

@@ -13,6 +13,7 @@ from denoscope.data import find_duplicates
 from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
+from denoscope.studies._conditions import stopped
 from denoscope.studies._transition import compare, drawings, findings, gallery, rp_drawings
 from denoscope.studies._transition.cell import FALSE_ALARM
 from denoscope.studies._transition.compare import Model, Verdicts, at
@@ -35,7 +36,9 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     floor = setting.floor()
     of_data = [DATA[setting.images.name]] if setting.images.name in DATA else []
     sections = [
-        Section("What was found", [*findings.stopped(rows), *findings.claims(good, found, pairs, widths, sizes, floor)]),
+        Section(
+            "What was found", [*stopped(rows, "width", "n", "subset", "seed"), *findings.claims(good, found, pairs, widths, sizes, floor)]
+        ),
         Section(
             "The transition",
             [

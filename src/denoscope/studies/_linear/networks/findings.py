@@ -8,18 +8,11 @@ import numpy as np
 
 from denoscope.estimate import Estimate
 from denoscope.report import Finding
-from denoscope.store import Row
 from denoscope.studies._linear.networks.measuring import APART
 from denoscope.studies._linear.networks.runs import Runs
 
 ALIKE = 0.25
 """Relative difference of variances in a group of directions up to which two models count as alike."""
-
-
-def stopped(rows: Sequence[Row]) -> list[Finding]:
-    """A line for every training that stopped."""
-    found = [row for row in rows if row.values.get("stopped")]
-    return [Finding(f"N = {row.fields['n']}, seed {row.fields['seed']}: {row.values['stopped']}.", "absent") for row in found]
 
 
 def claims(every: Sequence[Runs]) -> list[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 from denoscope.references import DATA, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table
 from denoscope.store import Row
-from denoscope.studies._conditions import conditions
+from denoscope.studies._conditions import conditions, stopped
 from denoscope.studies._linear.networks import drawings, findings
 from denoscope.studies._linear.networks.runs import Runs, collected
 
@@ -20,7 +20,7 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         raise ValueError("the training of every cell stopped at a non-finite loss; lower --lr")
     data = str(rows[0].fields["data"])
     sections = [
-        Section("What was found", [*findings.stopped(rows), *findings.claims(every)]),
+        Section("What was found", [*stopped(rows, "n", "seed"), *findings.claims(every)]),
         Section("Over the size of the training set", [drawings.summary(every)]),
         Section(
             "Variance, direction by direction", [drawings.variances(every, "own"), drawings.ratios(every), drawings.variances(every, "all")]

@@ -22,15 +22,6 @@ NEAR = 0.95
 """The share of energy in the nearest subspace from which on samples count as lying near one."""
 
 
-def stopped(rows: Sequence[Row]) -> list[Finding]:
-    """A line for every training that stopped."""
-    found = [row for row in rows if row.values.get("stopped")]
-    return [
-        Finding(f"d = {row.fields['d']}, N_k = {row.fields['n_k']}, seed {row.fields['seed']}: {row.values['stopped']}.", "absent")
-        for row in found
-    ]
-
-
 def claims(rows: Sequence[Row], curves: Sequence[Scores], within: Sequence[Scores], net: str) -> list[Finding]:
     """Every claim that the sweep can test, with its numbers; ``rows`` are the finished ones."""
     half, near = (Crossings.of(curves, level) for level in (HALF, NEAR_ONE))

@@ -8,7 +8,7 @@ from typing import Any
 from denoscope.references import references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
 from denoscope.store import Row
-from denoscope.studies._conditions import conditions
+from denoscope.studies._conditions import conditions, stopped
 from denoscope.studies._molrg.network import drawings, findings
 from denoscope.studies._molrg.network.halfway import HALF, LEVELS, Crossings, finished, in_order, scores, whole
 from denoscope.studies._molrg.network.setting import FRESH, WIDTHS, shape
@@ -33,7 +33,10 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     fields = good[0].fields
     closed = {drawings.MEMORIZER: found["gl_memorizer"], drawings.TRUTH: found["gl_truth"]}
     sections = [
-        Section("What was found", [*findings.stopped(rows), *findings.claims(good, found["gl"], found["gl_within"], str(fields["net"]))]),
+        Section(
+            "What was found",
+            [*stopped(rows, "d", "n_k", "seed"), *findings.claims(good, found["gl"], found["gl_within"], str(fields["net"]))],
+        ),
         Section("The transition", [Text(SETTING), drawings.transition(found["gl"], half, closed), drawings.half_points(found)]),
         Section("Crossings", [crossings(found)]),
         Section("Novelty or noise", [drawings.controls(found), drawings.places(good)]),

@@ -1,0 +1,145 @@
+"""A denoiser at given points as a map between rows of n numbers, with its products with directions: what all of geometry is built on.
+
+A point x of n numbers at the level sigma has the Jacobian J = dD/dx (n, n), row = output. The leading ``sigma.ndim`` axes of x index points,
+the rest is one point; the denoiser is called with exactly one leading batch axis and sigma of shape (batch,), so it sees the same shapes as in
+sampling. Products with several directions of one point are one call on as many copies of its row; never a vmap, whose rules some operations get
+wrong without a word. What the denoiser keeps for its derivatives is bounded by working on few rows at once (:func:`rows_at_once`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import jvp as forward_product
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from denoscope.types import Denoiser
+
+MEMORY = 2**28
+"""Bytes that a denoiser may keep for its derivatives, about."""
+
+KEPT = 640
+"""Numbers that a U-Net of 16 to 32 channels keeps for each number of a picture."""
+
+
+def rows_at_once(rows: Tensor) -> int:
+    """How many rows like those (b, n) pass through a denoiser at once: as many as keep some 256 MiB, at least 1."""
+    return max(1, MEMORY // (KEPT * rows.shape[1] * rows.element_size()))
+
+
+class Field:
+    """``D`` at the points ``x`` (*batch, *event), ``sigma`` (*batch): ``rows`` (b, n) and ``sigma`` (b,), b = 1 for a single point.
+
+    A level that is not positive and finite, points that are not finite numbers, or a ``sigma`` whose shape is not a prefix of that of ``x``,
+    are a ValueError; so is a denoiser that answers with another shape, with numbers that are not finite, or without derivatives.
+    """
+
+    def __init__(self, D: Denoiser, x: Tensor, sigma: Tensor | float):
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        if sigma.shape != x.shape[: sigma.ndim] or not x.numel():
+            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must be a prefix of x of shape {tuple(x.shape)}, and x not empty")
+        if not x.is_floating_point() or not bool(x.isfinite().all()):
+            raise ValueError("x must hold finite floating-point numbers")
+        if not bool(((sigma > 0) & (sigma < math.inf)).all()):
+            raise ValueError(f"sigma must be positive and finite, got {float(sigma.min()):g} to {float(sigma.max()):g}")
+        self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
+        self.rows, self.sigma = x.detach().reshape(math.prod(self.batch), -1), sigma.detach().reshape(-1)
+
+    @property
+    def n(self) -> int:
+        """Numbers of one point."""
+        return self.rows.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: Tensor) -> Field:
+        """The same denoiser at some of the points, named by index (k,); one batch axis."""
+        return Field(self.D, self.rows[index].reshape(-1, *self.event), self.sigma[index])
+
+    def value(self) -> Tensor:
+        """D at the points, (b, n)."""
+        with torch.no_grad():
+            return checked(self.call(self.rows, self.sigma))
+
+    def times(self, directions: Tensor) -> Tensor:
+        """``J V``: directions (b, n, k) to (b, n, k)."""
+        return self._in_parts(directions, Linearized.times)
+
+    def transposed_times(self, directions: Tensor) -> Tensor:
+        """``J^T U``: directions (b, n, k) to (b, n, k)."""
+        return self._in_parts(directions, Linearized.transposed_times)
+
+    def call(self, rows: Tensor, sigma: Tensor) -> Tensor:
+        """The denoiser at other rows (r, n) and levels (r,), as rows; attention in its plain form, the only one with all derivatives."""
+        with sdpa_kernel(SDPBackend.MATH):
+            out = self.D(rows.reshape(-1, *self.event), sigma)
+        if out.shape != (len(rows), *self.event):
+            raise ValueError(f"the denoiser must answer with the shape of x, {(len(rows), *self.event)}, but gave {tuple(out.shape)}")
+        return out.reshape(rows.shape).to(rows.dtype)
+
+    def _in_parts(self, directions: Tensor, product: Callable[[Linearized, Tensor], Tensor]) -> Tensor:
+        if directions.ndim != 3 or directions.shape[:2] != self.rows.shape:
+            raise ValueError(f"directions must have shape ({len(self)}, {self.n}, k), got {tuple(directions.shape)}")
+        most = rows_at_once(self.rows)
+        copies = max(1, min(directions.shape[2], most // len(self)))
+        parts = torch.arange(len(self), device=self.rows.device).split(max(1, most // copies))
+        return torch.cat([product(Linearized(self.take(part), copies), directions[part]) for part in parts])
+
+
+class Linearized:
+    """A field with its graph kept, ``copies`` rows a point: further products cost a pass backward, not a pass through the denoiser.
+
+    ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode derivative, which costs half of a
+    forward-mode product; that is taken where an operation cannot be differentiated twice.
+    """
+
+    def __init__(self, field: Field, copies: int):
+        self.field, self.copies = field, copies
+        self.levels = field.sigma.repeat_interleave(copies)
+        with torch.enable_grad():
+            self.leaf = field.rows.repeat_interleave(copies, 0).requires_grad_()
+            self.out = field.call(self.leaf, self.levels)
+        if not self.out.requires_grad:
+            raise ValueError("the denoiser's answer has no derivative by x: is it computed under torch.no_grad or detached?")
+        checked(self.out)
+        self.dual, self.pulled = torch.zeros_like(self.leaf, requires_grad=True), None
+
+    def times(self, directions: Tensor) -> Tensor:
+        """``J V``: directions (b, n, k) to (b, n, k)."""
+        return self._by_copies(directions, self._forward)
+
+    def transposed_times(self, directions: Tensor) -> Tensor:
+        """``J^T U``: directions (b, n, k) to (b, n, k)."""
+        return self._by_copies(directions, self._reverse)
+
+    def _reverse(self, flat: Tensor) -> Tensor:
+        return torch.autograd.grad(self.out, self.leaf, flat, retain_graph=True, materialize_grads=True)[0]
+
+    def _forward(self, flat: Tensor) -> Tensor:
+        try:
+            if self.pulled is None:
+                (self.pulled,) = torch.autograd.grad(self.out, self.leaf, self.dual, create_graph=True)
+            return torch.autograd.grad(self.pulled, self.dual, flat, retain_graph=True)[0]
+        except RuntimeError:
+            with torch.no_grad():
+                return forward_product(lambda rows: self.field.call(rows, self.levels), (self.leaf.detach(),), (flat,))[1]
+
+    def _by_copies(self, directions: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
+        """The product of (rows, n) with directions taken ``copies`` at a time, zeros where there are fewer."""
+        parts = []
+        for part in directions.to(self.leaf.dtype).split(self.copies, 2):
+            full = torch.nn.functional.pad(part, (0, self.copies - part.shape[2]))
+            flat = product(full.mT.reshape(self.leaf.shape))
+            parts.append(flat.reshape(len(self.field), self.copies, -1).mT[..., : part.shape[2]])
+        return checked(torch.cat(parts, 2))
+
+
+def checked(out: Tensor) -> Tensor:
+    """The numbers without their graph; a ValueError where some are not finite."""
+    if not bool(out.isfinite().all()):
+        raise ValueError("the denoiser (or its derivative) gave numbers that are not finite at these points")
+    return out.detach()

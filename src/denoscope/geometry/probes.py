@@ -1,0 +1,82 @@
+"""Traces of matrices that are known by their quadratic forms only, from random directions.
+
+For any square A and random z with ``E z z^T = I``, ``E z^T A z = tr A`` (Hutchinson 1990). Without a basis z has entries +-1, which is exact for
+a diagonal A. With orthonormal columns Q the part of A in their span is exact and only the rest is random,
+``tr A = tr Q^T A Q + E z^T A z`` (Meyer, Musco, Musco and Woodruff 2021, Hutch++); z is then uniform on the sphere of radius
+``(n - r)^(1/2)`` in the complement of Q, which is exact for a multiple of the identity there (Epperly, Tropp and Webber 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from denoscope.geometry.subspaces import project_out
+from denoscope.random import generator
+
+_MOST_ROWS = 128  # points times directions of one call of a denoiser
+
+
+@dataclass(frozen=True)
+class Stochastic:
+    """``value`` (*b) with its standard ``error`` (*b) from ``probes`` random directions a point; an exact value has 0 probes and error 0.
+
+    The errors of different points are independent. ``(value - truth)/error`` is about Student's t with ``probes - 1`` degrees of freedom.
+    """
+
+    value: Tensor
+    error: Tensor
+    probes: int
+
+    def scaled(self, factor: Tensor, shift: Tensor | float = 0.0) -> Stochastic:
+        """``factor * value + shift`` with its error; factor and shift of shape *b."""
+        return Stochastic(factor * self.value + shift, factor.abs() * self.error, self.probes)
+
+
+def estimated_trace(form: Callable[[Tensor], Tensor], like: Tensor, probes: int, *, basis: Tensor | None = None, seed: int = 0) -> Stochastic:
+    """The traces of b matrices A (n, n) by their quadratic forms ``form``: directions (b, n, k) to ``z^T A z`` (b, k).
+
+    ``like`` (b, n) gives shape, type and device; ``basis`` (b, n, r) has orthonormal columns. Where probes and basis together are no fewer
+    than n, the trace is exact by the n unit vectors instead. Fewer than 2 probes are a ValueError.
+    """
+    if probes < 2:
+        raise ValueError(f"probes must be at least 2, for a standard error, got {probes}")
+    n, known = like.shape[1], 0 if basis is None else basis.shape[2]
+    if probes + known >= n:
+        return exact_trace(form, like)
+    values = form(_signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis))
+    exact = 0.0 if basis is None else form(basis).sum(1)
+    return Stochastic(exact + values.mean(1), values.std(1) / math.sqrt(probes), probes)
+
+
+def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
+    """The traces of b matrices (n, n) by the quadratic forms of the n unit vectors."""
+    b, n = like.shape
+    value = form(torch.eye(n, dtype=like.dtype, device=like.device).expand(b, n, n)).sum(1)
+    return Stochastic(value, torch.zeros_like(value), 0)
+
+
+def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
+    """Standard normal directions (b, n, count) for points ``like`` (b, n); those of point i depend on the seed and i alone."""
+    b, n = like.shape
+    return torch.stack([torch.randn(count, n, generator=generator(seed, i), dtype=torch.float64).T for i in range(b)]).to(like)
+
+
+def in_blocks(product: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
+    """``product`` of directions (b, n, k) in calls of few directions, so that memory does not grow with k."""
+    width = max(1, _MOST_ROWS // len(directions))
+    return torch.cat([product(part) for part in directions.split(width, 2)], 2)
+
+
+def _signs(like: Tensor, count: int, seed: int) -> Tensor:
+    b, n = like.shape
+    return torch.stack([2.0 * torch.randint(2, (count, n), generator=generator(seed, i)).T - 1 for i in range(b)]).to(like)
+
+
+def _sphere(like: Tensor, count: int, seed: int, basis: Tensor) -> Tensor:
+    outside = project_out(normal_directions(like, count, seed), basis)
+    return outside * math.sqrt(like.shape[1] - basis.shape[2]) / outside.norm(dim=1, keepdim=True)

@@ -1,0 +1,94 @@
+"""The command `denoscope probe`: the studies of a denoiser's geometry on networks that are there already."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from denoscope import files, report, studies, sweep
+from denoscope.files import file_hash
+from denoscope.probe.models import CHOSEN, Model, resolve
+from denoscope.probe.page import build
+from denoscope.store import Row, Store, plain
+from denoscope.studies._geometry.base import Probed
+from denoscope.studies._geometry.subject import model_file
+from denoscope.study import versions
+
+READING = ("data", "test", "held", "skip_bad", "resize", "range")
+"""The options that say which images a plain file was trained on."""
+
+
+def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
+    """Measures the models of the command line study by study, writes probe.html and .json into ``options['out']``, returns the exit code."""
+    sweep.check_options(options)
+    target = Path(options["out"])
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
+    chosen = {name: options[name] for name in CHOSEN if options[name]}
+    models = [model for path in options["model"] for model in resolve(path, chosen)]
+    given = {name: options[name] for name in READING if options[name] not in (None, False, ())}
+    measured: dict[type[Probed], list[Row]] = {}
+    for name in options["studies"]:
+        study = _study(name)
+        cells = [cell(study, model, given, chosen) for model in models]
+        refuse(cells)
+        if not options["quiet"]:
+            print(f"{name}:", end=" ", file=sys.stderr, flush=True)
+        measured[study] = sweep.fill(cells, Store(target / name), options, ["", *words])
+        if not options["dry_run"]:
+            sweep.write_all(study, measured[study], Store(target / name))
+    if options["dry_run"]:
+        return 0
+    called = shlex.join(["denoscope", *words])
+    numbers = as_json(measured, models, called)
+    files.write_json(target / "probe.json", numbers)
+    path = report.write(build(measured, called), target, "probe")
+    print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) if options["json"] else path)
+    return 0
+
+
+def _study(name: str) -> type[Probed]:
+    found = studies.load(name)
+    assert issubclass(found, Probed)
+    return found
+
+
+def cell(study: type[Probed], model: Model, given: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]) -> Probed:
+    """The cell that asks a study of a model: a stored cell brings its own fields, a plain file takes those that were ``given``."""
+    if model.fields:
+        if given:
+            name = next(iter(given)).replace("_", "-")
+            raise ValueError(f"--{name} goes with files of networks; {model.path} is a stored cell, which knows its images")
+        return study(model=model.path, **model.fields)
+    if "data" not in given:
+        raise ValueError(f"--model {model.path} is a file that does not say what it was trained on: give its images with --data")
+    several = next((name for name in CHOSEN if len(chosen.get(name, ())) > 1), "")
+    if several:
+        raise ValueError(f"--{several} takes several values with a store alone; {model.path} is one network")
+    one = {name: values[0] for name, values in chosen.items()}
+    return study(model=model.path, **{"n": 0, **one, **given})
+
+
+def refuse(cells: Sequence[Probed]) -> None:
+    """A ValueError for the first cell that cannot be."""
+    for item in cells:
+        if reason := item.infeasible():
+            raise ValueError(reason)
+
+
+def as_json(measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[Model], called: str) -> dict[str, Any]:
+    """Every value of every study, and what was measured."""
+    return {
+        "schema": 1,
+        "command": called,
+        "models": [{"path": model.path, "sha256": file_hash(model_file(model.path)), **model.fields} for model in models],
+        "studies": {
+            study.title(): [{"model": row.fields["model"], **{name: plain(value) for name, value in row.values.items()}} for row in rows]
+            for study, rows in measured.items()
+        },
+        "versions": versions(),
+    }

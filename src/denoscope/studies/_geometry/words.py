@@ -1,0 +1,20 @@
+"""How findings about denoisers say numbers with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from denoscope.estimate import Estimate
+from denoscope.studies._geometry.groups import Group
+
+
+def said(e: Estimate, form: str = ".3f") -> str:
+    """A value with its interval, where it has a finite one; the minus sign is a real one."""
+    interval = f" [{e.low:{form}}, {e.high:{form}}]" if math.isfinite(e.low) else ""
+    return f"{e.value:{form}}{interval}".replace("-", "−")
+
+
+def each(every: Sequence[Group], phrase: Callable[[Group], str]) -> str:
+    """What holds for each group, in one phrase."""
+    return "; ".join(f"{group.label}: {phrase(group)}" for group in every)
