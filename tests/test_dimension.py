@@ -86,13 +86,13 @@ def test_does_not_depend_on_frame_scale_or_shape(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "d"), [(ball, 1), (ball, 2), (sphere, 2)])
+@pytest.mark.parametrize(("law", "d"), [(ball, 1), (ball, 2)])
 def test_two_neighbours_interval_covers(law, d):
-    trials = 120
+    trials = 100
     found = [two_nn(law(240, d, seed=100 + i)) for i in range(trials)]
     covered = sum(e.low <= d <= e.high for e in found)
-    assert stats.binom.cdf(covered, trials, 0.93) > FAILURE_RATE / 6
-    assert stats.binom.sf(covered - 1, trials, 0.97) > FAILURE_RATE / 6
+    assert stats.binom.cdf(covered, trials, 0.93) > FAILURE_RATE / 4
+    assert stats.binom.sf(covered - 1, trials, 0.97) > FAILURE_RATE / 4
 
 
 def test_likelihood_interval_covers_where_nothing_is_curved_or_ends():

@@ -45,8 +45,10 @@ def test_the_page_of_studies_has_every_study_and_its_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line for block in _blocks("sh", STUDIES) for line in block.splitlines()]
+    commands = [line for block in _blocks("sh", STUDIES) for line in block.splitlines()]
+    lines = [line for line in commands if line.startswith("denoscope run ")]
     assert sorted(line.split()[2] for line in lines) == studies.names()
+    assert [line.split()[1] for line in commands if line not in lines] == ["probe"], "tests/test_probe.py runs it"
     for line in lines:
         assert main([*shlex.split(line)[1:], "--dry-run"]) == 0, line
     assert not list(tmp_path.rglob("*.html"))

@@ -21,7 +21,17 @@ _HOMES = {
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
     "networks": ("MLP", "UNet", "Averaged", "Fleet", "LinearMaps", "Preconditioned", "Subspaces", "from_network", "load", "save"),
     "data": ("Images", "Moments", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
-    "geometry": ("k_subspaces", "principal_angles"),
+    "geometry": (
+        "distill",
+        "energy_rank",
+        "jacobian",
+        "k_subspaces",
+        "linearity",
+        "local_linearity",
+        "numerical_rank",
+        "principal_angles",
+        "svd",
+    ),
     "describe": ("PCA", "Pixels", "RandomProjection"),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
     "fitting": ("Progress", "denoising_loss", "fit", "training"),
@@ -51,8 +61,15 @@ if TYPE_CHECKING:
     from denoscope.fitting import denoising_loss as denoising_loss
     from denoscope.fitting import fit as fit
     from denoscope.fitting import training as training
+    from denoscope.geometry import distill as distill
+    from denoscope.geometry import energy_rank as energy_rank
+    from denoscope.geometry import jacobian as jacobian
     from denoscope.geometry import k_subspaces as k_subspaces
+    from denoscope.geometry import linearity as linearity
+    from denoscope.geometry import local_linearity as local_linearity
+    from denoscope.geometry import numerical_rank as numerical_rank
     from denoscope.geometry import principal_angles as principal_angles
+    from denoscope.geometry import svd as svd
     from denoscope.levels import karras as karras
     from denoscope.levels import log_normal as log_normal
     from denoscope.levels import log_uniform as log_uniform

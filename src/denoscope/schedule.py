@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def _double(value: Tensor | float) -> Tensor:
-    return torch.as_tensor(value).to(torch.float64)
+    return value.to(torch.float64) if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 def _like(result: Tensor, value: Tensor | float) -> Tensor:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from denoscope.geometry.field import rows_at_once
 from denoscope.geometry.subspaces import project_out
-from denoscope.random import generator
-
-_MOST_ROWS = 128  # points times directions of one call of a denoiser
+from denoscope.random import derive, generator
 
 
 @dataclass(frozen=True)
@@ -37,26 +36,27 @@ class Stochastic:
         return Stochastic(factor * self.value + shift, factor.abs() * self.error, self.probes)
 
 
-def estimated_trace(form: Callable[[Tensor], Tensor], like: Tensor, probes: int, *, basis: Tensor | None = None, seed: int = 0) -> Stochastic:
+def estimated_trace(
+    form: Callable[[Tensor], Tensor], like: Tensor, probes: int, *, basis: Tensor | None = None, seed: int = 0
+) -> Stochastic:
     """The traces of b matrices A (n, n) by their quadratic forms ``form``: directions (b, n, k) to ``z^T A z`` (b, k).
 
     ``like`` (b, n) gives shape, type and device; ``basis`` (b, n, r) has orthonormal columns. Where probes and basis together are no fewer
     than n, the trace is exact by the n unit vectors instead. Fewer than 2 probes are a ValueError.
     """
-    if probes < 2:
-        raise ValueError(f"probes must be at least 2, for a standard error, got {probes}")
+    check_probes(probes)
     n, known = like.shape[1], 0 if basis is None else basis.shape[2]
     if probes + known >= n:
         return exact_trace(form, like)
-    values = form(_signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis))
-    exact = 0.0 if basis is None else form(basis).sum(1)
+    values = _of_all(form, _signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis))
+    exact = 0.0 if basis is None or not known else _of_all(form, basis).sum(1)
     return Stochastic(exact + values.mean(1), values.std(1) / math.sqrt(probes), probes)
 
 
 def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
     """The traces of b matrices (n, n) by the quadratic forms of the n unit vectors."""
     b, n = like.shape
-    value = form(torch.eye(n, dtype=like.dtype, device=like.device).expand(b, n, n)).sum(1)
+    value = _of_all(form, torch.eye(n, dtype=like.dtype, device=like.device).expand(b, n, n)).sum(1)
     return Stochastic(value, torch.zeros_like(value), 0)
 
 
@@ -66,10 +66,16 @@ def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
     return torch.stack([torch.randn(count, n, generator=generator(seed, i), dtype=torch.float64).T for i in range(b)]).to(like)
 
 
-def in_blocks(product: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
-    """``product`` of directions (b, n, k) in calls of few directions, so that memory does not grow with k."""
-    width = max(1, _MOST_ROWS // len(directions))
-    return torch.cat([product(part) for part in directions.split(width, 2)], 2)
+def check_probes(probes: int) -> None:
+    """A ValueError unless ``probes`` are enough for a standard error."""
+    if probes < 2:
+        raise ValueError(f"probes must be at least 2, for a standard error, got {probes}")
+
+
+def _of_all(form: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
+    """The quadratic forms of directions (b, n, k) taken a few at a time, (b, k)."""
+    width = max(1, rows_at_once(directions[..., 0]) // len(directions))
+    return torch.cat([form(part) for part in directions.split(width, 2)], 1)
 
 
 def _signs(like: Tensor, count: int, seed: int) -> Tensor:
@@ -78,5 +84,5 @@ def _signs(like: Tensor, count: int, seed: int) -> Tensor:
 
 
 def _sphere(like: Tensor, count: int, seed: int, basis: Tensor) -> Tensor:
-    outside = project_out(normal_directions(like, count, seed), basis)
+    outside = project_out(normal_directions(like, count, derive(seed, 2)), basis)  # a seed no basis was started from
     return outside * math.sqrt(like.shape[1] - basis.shape[2]) / outside.norm(dim=1, keepdim=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from denoscope.geometry.field import Field
-from denoscope.geometry.probes import Stochastic, estimated_trace, exact_trace, in_blocks, normal_directions
+from denoscope.geometry.probes import Stochastic, check_probes, estimated_trace, exact_trace, normal_directions
 from denoscope.geometry.subspaces import check_bases
 from denoscope.random import derive
 from denoscope.types import Denoiser
@@ -33,7 +33,7 @@ def squared_norm(
     field = Field(D, x, sigma)
 
     def form(directions: Tensor) -> Tensor:
-        return in_blocks(field.times, directions).square().sum(1)
+        return field.times(directions).square().sum(1)
 
     known = None if basis is None else _checked(basis, field)
     return _shaped(estimated_trace(form, field.rows, probes, basis=known, seed=seed), field)
@@ -74,15 +74,16 @@ def _shifted_trace(field: Field, shift: float, probes: int | None, seed: int) ->
     """The trace of ``J - shift I`` (b,)."""
 
     def product(directions: Tensor) -> Tensor:
-        return in_blocks(field.times, directions) - shift * directions
+        return field.times(directions) - shift * directions
 
     def form(directions: Tensor) -> Tensor:
         return (directions * product(directions)).sum(1)
 
     count = _PROBES if probes is None else probes
-    if 2 <= count and (3 * count >= field.n or (probes is None and field.n <= _EXACT)):
+    check_probes(count)
+    if 3 * count >= field.n or (probes is None and field.n <= _EXACT):
         return exact_trace(form, field.rows)
-    sketch = torch.linalg.qr(product(normal_directions(field.rows, max(count, 0), derive(seed, 1)))).Q
+    sketch = torch.linalg.qr(product(normal_directions(field.rows, count, derive(seed, 1)))).Q
     return estimated_trace(form, field.rows, count, basis=sketch, seed=seed)
 
 

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from denoscope.estimate import Estimate, percentiles
+from denoscope.metrics.jackknife import blocks, interval
 from denoscope.metrics.protocol import metric
-from denoscope.nearest import same_space
-from denoscope.random import generator
+from denoscope.nearest import neighbors, same_space
+from denoscope.random import derive, generator
 
-_BLOCKS = 20
+_NEAR = 0.1  # MiFID counts the distance to the training set only below this
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (d,) and a factor F (min(n, d), d) of the covariance, C = F^T F."""
+@dataclass(frozen=True)
+class _Moments:
+    """Of n rows the mean (d,) and a root R, at most (d, d) if n > d, of their scatter: R^T R = sum (x - mean)(x - mean)^T."""
+
+    count: int
+    mean: Tensor
+    root: Tensor
+
+    def factor(self) -> Tensor:
+        """F with F^T F the covariance."""
+        return self.root / math.sqrt(self.count - 1)
+
+
+def _root(rows: Tensor) -> Tensor:
+    """Not more rows than columns with the same R^T R."""
+    return torch.linalg.qr(rows, mode="r").R if len(rows) > rows.shape[1] else rows
+
+
+def _moments(x: Tensor) -> _Moments:
+    x = x.double()
     mean = x.mean(0)
-    centred = (x - mean) / math.sqrt(len(x) - 1)
-    return mean, torch.linalg.qr(centred, mode="r").R if len(x) > x.shape[1] else centred
+    return _Moments(len(x), mean, _root(x - mean))
 
 
-def _between(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> float:
-    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½); with C = FᵀF the root's trace is the sum of the singular values of F1 F2ᵀ."""
-    (mean, factor), (mean0, factor0) = first, second
+def _pooled(parts: Sequence[_Moments]) -> _Moments:
+    """The moments of all rows of ``parts`` together (Chan, Golub and LeVeque 1983, as a root)."""
+    count = sum(part.count for part in parts)
+    mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros_like(parts[0].mean))
+    between = [math.sqrt(part.count) * (part.mean - mean)[None] for part in parts]
+    return _Moments(count, mean, _root(torch.cat([*(part.root for part in parts), *between])))
+
+
+def _between(first: _Moments, second: _Moments) -> float:
+    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½); with C = FᵀF the root's trace is the sum of the singular values of F1 F2ᵀ.
+
+    What is within the rounding error of the traces is 0.
+    """
+    factor, factor0 = first.factor(), second.factor()
+    traces = factor.square().sum() + factor0.square().sum()
     cross = torch.linalg.svdvals(factor @ factor0.T).sum()
-    return max(0.0, float((mean - mean0).square().sum() + factor.square().sum() + factor0.square().sum() - 2 * cross))
+    distance = float((first.mean - second.mean).square().sum() + traces - 2 * cross)
+    return distance if distance > 4 * len(first.mean) * torch.finfo(traces.dtype).eps * float(traces) else 0.0
 
 
 def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
@@ -36,36 +68,83 @@ def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[s
     for rows, name in ((a, names[0]), (b, names[1])):
         if len(rows) < 3:
             raise ValueError(f"a Fréchet distance needs at least 3 rows, {name} has {len(rows)}")
-    return a.double(), b.double()
+    return a, b
 
 
-def _without_blocks(x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The moments of ``x`` without each of its blocks of rows in turn."""
-    block = torch.arange(len(x), device=x.device) * _BLOCKS // len(x)
-    return [_moments(x[block != index]) for index in block.unique()]
+def _replicates(a: Tensor, b: Tensor, block: Tensor, block0: Tensor) -> tuple[float, list[float], list[float]]:
+    """The Fréchet distance, and its values without each block of the first set and without each block of the second."""
+    parts, parts0 = ([_moments(x[of == index]) for index in of.unique()] for x, of in ((a, block), (b, block0)))
+    whole, whole0 = _pooled(parts), _pooled(parts0)
+    first = [_between(_pooled(parts[:out] + parts[out + 1 :]), whole0) for out in range(len(parts))]
+    second = [_between(whole, _pooled(parts0[:out] + parts0[out + 1 :])) for out in range(len(parts0))]
+    return _between(whole, whole0), first, second
 
 
-def _spread(values: list[float]) -> float:
-    """The jackknife's variance: (g - 1)/g times the sum of squares about the mean."""
-    data = np.asarray(values)
-    return float(data.var() * (len(data) - 1))
+def _blocks(a: Tensor, b: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    return blocks(a, seed=seed), blocks(b, seed=derive(seed, 1))
 
 
-@metric("heusel2017")
-def frechet(gen: Tensor | np.ndarray, real: Tensor | np.ndarray) -> Estimate:
+@metric("heusel2017", "efron1981")
+def frechet(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 0) -> Estimate:
     """The squared Fréchet distance between Gaussians with the moments of both sets (Heusel et al. 2017); covariances by 1/(n - 1).
 
-    The interval is by a delete-block jackknife, 20 blocks of each set, rows in the order given. Small sets read too high, by about 1/n:
-    compare with :func:`frechet_floor`.
+    The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``. Small sets read too high, by about
+    1/n: compare with :func:`frechet_floor`.
     """
     a, b = _checked(gen, real, ("gen", "real"))
-    moments, moments0 = _moments(a), _moments(b)
-    value = _between(moments, moments0)
-    first = [_between(without, moments0) for without in _without_blocks(a)]
-    second = [_between(moments, without) for without in _without_blocks(b)]
-    freedom = min(len(first), len(second)) - 1
-    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(_spread(first) + _spread(second))
-    return Estimate(value, max(0.0, value - half), value + half, len(a), 0.95, "delete-block jackknife")
+    value, *without = _replicates(a, b, *_blocks(a, b, seed))
+    return interval(value, *without, n=len(a))
+
+
+def _apart(gen: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - |cos| of each row of ``gen`` to the training row that it or its negative is most like, and which that is, each (n,)."""
+    straight, turned = (neighbors(gen, bank, metric="cosine") for bank in (train, -train))
+    closer = turned.distance < straight.distance
+    distance, index = turned.distance.where(closer, straight.distance), turned.index.where(closer, straight.index)
+    return distance[:, 0], index[:, 0]
+
+
+def _mean_apart(gen: Tensor, train: Tensor, block: Tensor, block0: Tensor) -> tuple[float, list[float], list[float]]:
+    """The mean of 1 - |cos| to the nearest training row, and its values without each block of either set.
+
+    Without a block of training rows only those rows look again whose nearest was in it.
+    """
+    distance, index = _apart(gen, train)
+
+    def without(block_index: Tensor) -> float:
+        lost = block0[index] == block_index
+        again = distance.clone()
+        again[lost] = _apart(gen[lost], train[block0 != block_index])[0]
+        return float(again.mean())
+
+    first = [float(distance[block != i].mean()) for i in block.unique()]
+    return float(distance.mean()), first, [without(i) for i in block0.unique()]
+
+
+def _informed(distance: float, apart: float) -> float:
+    """FD/d with d counted as 1 from 0.1 on; +inf where either is 0."""
+    if distance == 0 or apart == 0:
+        return math.inf
+    return distance / (apart if apart < _NEAR else 1.0)
+
+
+@metric("bai2021", "heusel2017", "efron1981")
+def mifid(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, seed: int = 0) -> Estimate:
+    """The Fréchet distance to the training set over d, the mean of 1 - |cos| from generated rows to their nearest training rows (Bai et al. 2021).
+
+    d counts as 1 unless below 0.1. A set of copies has d = 0 or a distance of 0: it reads +inf, the worst. It does not find copies: a set
+    copied nearly whole may read better than one without copies, since its Fréchet distance falls faster than d. A zero row has cosine 0 to
+    all rows but zero rows. The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``.
+    """
+    a, b = _checked(gen, train, ("gen", "train"))
+    dealt = _blocks(a, b, seed)
+    (value, *fd_without), (apart, *d_without) = _replicates(a, b, *dealt), _mean_apart(a, b, *dealt)
+    informed = _informed(value, apart)
+    if math.isinf(informed):
+        reason = "every generated row is a multiple of a training row: d = 0" if apart == 0 else "both sets have the same moments: FD = 0"
+        return Estimate(informed, informed, informed, len(a), 0.95, reason)
+    without = [[_informed(fd, d) for fd, d in zip(*pair)] for pair in zip(fd_without, d_without)]
+    return interval(informed, *without, n=len(a))
 
 
 def frechet_floor(pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, *, draws: int = 20, seed: int = 0) -> Estimate:

@@ -16,12 +16,12 @@ from denoscope.estimate import Estimate
 from denoscope.references import Reference, references
 from denoscope.types import Descriptor
 
-F = TypeVar("F", bound=Callable[..., Estimate])
+F = TypeVar("F", bound=Callable[..., Estimate | dict[str, Estimate]])
 
 
 @dataclass(frozen=True)
 class _Entry:
-    function: Callable[..., Estimate]
+    function: Callable[..., Estimate | dict[str, Estimate]]
     cites: tuple[str, ...]
     pixels: bool
 
@@ -34,15 +34,17 @@ class _Entry:
 _METRICS: dict[str, _Entry] = {}
 
 
-def metric(*cites: str, pixels: bool = False) -> Callable[[F], F]:
+def metric(*cites: str, pixels: bool = False, parts: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Makes a function of feature sets a metric that :func:`measure` knows by its name, resting on the works with these reference keys.
 
-    ``pixels``: it compares images number by number, so that no descriptor is put before it. An unknown key is a KeyError at import.
+    ``pixels``: it compares images number by number, so that no descriptor is put before it. ``parts``: it gives several estimates by these
+    names, and each of them is a metric. An unknown key is a KeyError at import.
     """
     references(cites)
 
     def register(function: F) -> F:
-        _METRICS[function.__name__] = _Entry(function, cites, pixels)
+        for name in parts or (function.__name__,):
+            _METRICS[name] = _Entry(function, cites, pixels)
         return function
 
     return register
@@ -94,7 +96,13 @@ def measure(
             described[asked, pixels] = images.flatten(1) if pixels or descriptor is None else descriptor(images)
         return described[asked, pixels]
 
+    computed: dict[Callable[..., Estimate | dict[str, Estimate]], Estimate | dict[str, Estimate]] = {}
+
     def value(name: str, entry: _Entry) -> Estimate:
-        return entry.function(*(prepared(name, "test" if asked == "real" else asked, entry.pixels) for asked in entry.sets()))
+        if entry.function not in computed:
+            given = (prepared(name, "test" if asked == "real" else asked, entry.pixels) for asked in entry.sets())
+            computed[entry.function] = entry.function(*given)
+        found = computed[entry.function]
+        return found[name] if isinstance(found, dict) else found
 
     return {name: value(name, entry) for name, entry in entries.items()}

@@ -1,4 +1,4 @@
-"""How findings about denoisers say numbers with their intervals."""
+"""How findings about denoisers say numbers with their intervals, of one group or of each, and which groups are opposed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def said(e: Estimate, form: str = ".3f") -> str:
 def each(every: Sequence[Group], phrase: Callable[[Group], str]) -> str:
     """What holds for each group, in one phrase."""
     return "; ".join(f"{group.label}: {phrase(group)}" for group in every)
+
+
+def sizes(every: Sequence[Group]) -> tuple[Group, Group] | None:
+    """The groups of the smallest and the largest training set, where there are two sizes."""
+    return (every[0], every[-1]) if every[0].n != every[-1].n else None

@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, MoLRG
-from denoscope.geometry.linearity import first_order, linearity, linearity_error, local_linearity, superposition
+from denoscope.geometry.linearization import first_order, linearity, linearity_error, local_linearity, superposition
 from denoscope.networks import UNet
 from denoscope.random import generator
 from denoscope.types import Denoiser

@@ -1,0 +1,82 @@
+"""Bounds of a numerical rank from a partial basis and random probes of what is outside of it: numbers in, numbers out.
+
+The formulas and their symbols stand in ``denoscope.geometry.ranks``. Degrees of freedom are those of Satterthwaite (1946), |R R^T|_F^2 from the products of
+different probes; they are halved for the error of that estimate and at least m, those of one direction, the least that can be.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+CONFIDENCE = 0.99
+MOST_CUTS = 48
+
+
+class Bounds(NamedTuple):
+    """``low <= rank <= high`` (high = None: not bounded), |J|_F^2 with its bounds, what the basis
+    captured of it, the ``line`` that the rank exceeds, and ``freedom``, how many equal directions the rest is like (|R|_F^4/|R R^T|_F^2); the line
+    is known up to ``band``."""
+
+    rank: int
+    low: int
+    high: int | None
+    energy: float
+    energy_low: float
+    energy_high: float
+    captured: float
+    line: float
+    freedom: float
+    band: float
+
+
+def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: float) -> Bounds:
+    """What theta^2 (k,) descending, the squared parts (k,) of z_i in the last block, and the Gram matrix (m, m) of the R^T g say of the rank."""
+    captured = np.concatenate([[0.0], np.cumsum(squares)])
+    rest, rest_low, rest_high, largest, freedom = remainder(gram)
+    low_line, line, high_line = (share * (captured[-1] + part) for part in (rest_low, rest, rest_high))
+    high = _first(captured, high_line)
+    ceiling = ceilings(captured, largest * np.cumsum(pending), largest, rest_high)
+    low = _first(ceiling, low_line) or len(captured) + _beyond(low_line - ceiling[-1], largest)
+    rank = _first(captured, line) or max(low, len(captured))
+    whole, least, most = (float(captured[-1] + part) for part in (rest, rest_low, rest_high))
+    rank = max(low, min(rank, high or rank))
+    return Bounds(rank, low, high, whole, least, most, float(captured[-1]), float(line), freedom, high_line - low_line)
+
+
+def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
+    """``|R|_F^2``, its bounds, a bound of ``|R|_2^2`` and |R|_F^4/|R R^T|_F^2, from the Gram matrix of m probes; each bound fails with a third of 1 - ``CONFIDENCE``."""
+    m, miss = len(gram), (1 - CONFIDENCE) / 3
+    rest = np.trace(gram) / m
+    if rest <= 0:
+        return 0.0, 0.0, 0.0, 0.0, 1.0
+    cross = (np.square(gram).sum() - np.square(np.diag(gram)).sum()) / (m * (m - 1))
+    freedom = max(1.0, float(rest**2 / max(cross, np.finfo(float).tiny)))
+    low, high = max(m, m * freedom / 2) * rest / chi2.ppf([1 - miss, miss], max(m, m * freedom / 2))
+    return rest, low, high, min(high, np.linalg.eigvalsh(gram)[-1] / chi2.ppf(miss, m)), freedom
+
+
+def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: float) -> np.ndarray:
+    """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the c_1^2 .. c_k^2."""
+    k = len(captured) - 1
+    r, j = np.arange(k + 1)[:, None], np.arange(k + 1)[None]
+    outside = np.minimum(np.arange(k + 1) * largest, rest)
+    best = np.full(k + 1, np.inf)
+    for m in np.unique(np.linspace(0, k, MOST_CUTS + 1).astype(int)):
+        inside = captured[np.clip(r - j, 0, m)] + captured[np.minimum(m + j, k)] - captured[m] + outside
+        split = np.where((j <= r) & (r - j <= m), inside, 0.0).max(1)
+        best = np.minimum(best, (np.sqrt(split) + np.sqrt(coupling[m - 1] if m else 0.0)) ** 2)
+    return np.minimum(best, captured[-1] + rest)
+
+
+def _first(sums: np.ndarray, line: float) -> int | None:
+    """The first place where the sums exceed the line, if any does."""
+    above = np.flatnonzero(sums > line)
+    return int(above[0]) if len(above) else None
+
+
+def _beyond(missing: float, largest: float) -> int:
+    """How many more directions, each of at most the largest energy, the missing energy takes beyond the first."""
+    return max(0, int(np.ceil(missing / largest)) - 1) if largest > 0 else 0

@@ -1,0 +1,75 @@
+"""How far denoisers are from each other at the same noisy points, and the lengths of differences that all of linearity is measured by.
+
+The score at level sigma is ``(D(y) - y)/sigma^2``, so two scores differ by ``(D_1 - D_2)/sigma^2``: the distance between denoisers is that
+between score fields, in the units of the data at every level. The error of a score field is ``E |D_1 - D_2|/sqrt(n)``, n numbers a point.
+Points are given, not drawn: draw noise once, ``y = x + sigma n``, and compare many denoisers on it. Intervals hold for independent rows; of
+several noises of one image they are too short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from denoscope.estimate import Estimate, mean, unavailable
+from denoscope.geometry.field import Field
+from denoscope.types import Denoiser
+
+
+def score_distance(D1: Denoiser, D2: Denoiser, y: Tensor, sigma: Tensor | float, *, relative: bool = False, batch: int = 256) -> Estimate:
+    """The mean over noisy points of ``|D1(y) - D2(y)|/sqrt(n)``, or ``relative``: of ``|D1(y) - D2(y)|/|D1(y)|``, with its t interval.
+
+    ``y`` (b, *event), ``sigma`` one level or one a row (b,). Relative to a D1 that is zero somewhere while D2 is not, it is not available.
+    Source: Li, Dai and Qu 2024, "score field approximation error".
+    """
+    return pairwise_distances({"1": D1, "2": D2}, y, sigma, relative=relative, batch=batch)["1", "2"]
+
+
+def pairwise_distances(
+    denoisers: Mapping[str, Denoiser], y: Tensor, sigma: Tensor | float, *, relative: bool = False, batch: int = 256
+) -> dict[tuple[str, str], Estimate]:
+    """:func:`score_distance` of every pair (a, b), a before b in the mapping (and relative to a), each denoiser called once a point.
+
+    Holds the answers of all denoisers, 8 bytes a number. Fewer than two denoisers are a ValueError.
+    """
+    if len(denoisers) < 2:
+        raise ValueError(f"distances need at least 2 denoisers, got {len(denoisers)}")
+    values = {name: outputs(D, y, sigma, batch=batch) for name, D in denoisers.items()}
+    return {(a, b): averaged((relative_error if relative else _rmse)(values[a], values[b])) for a, b in combinations(values, 2)}
+
+
+def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) -> Tensor:
+    """D at the points ``y`` (b, *event), at most ``batch`` a call: rows (b, n) in float64; ``sigma`` one level or one a row (b,).
+
+    Points without a batch axis, or levels of another shape, are a ValueError.
+    """
+    level = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
+    if y.ndim < 2 or not len(y) or level.ndim > 1:
+        raise ValueError(f"points must have shape (b, *event) and sigma () or (b,), got {tuple(y.shape)} and {tuple(level.shape)}")
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
+    if level.ndim == 0:
+        level = level.expand(len(y))
+    if len(level) != len(y):
+        raise ValueError(f"sigma must hold one level or one for each of the {len(y)} points, got {len(level)}")
+    return torch.cat([Field(D, *part).value().double() for part in zip(y.split(batch), level.split(batch))])
+
+
+def relative_error(reference: Tensor, other: Tensor) -> Tensor:
+    """``|other - reference|/|reference|`` over the last axis: 0 where both agree, also at zero; +inf where the reference alone is zero."""
+    difference = (other - reference).norm(dim=-1)
+    return torch.where(difference == 0, difference, difference / reference.norm(dim=-1))
+
+
+def averaged(values: Tensor) -> Estimate:
+    """The mean of one value a point (b,) with its t interval; not available where one of them is infinite."""
+    if not bool(values.isfinite().all()):
+        return unavailable("relative to an answer of length 0", len(values))
+    return mean(values.tolist())
+
+
+def _rmse(first: Tensor, second: Tensor) -> Tensor:
+    return (first - second).square().mean(1).sqrt()

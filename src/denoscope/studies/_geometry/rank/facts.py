@@ -1,0 +1,84 @@
+"""What is asked of the Jacobian J of a denoiser at a point: its rank by both rules, its size, its trace and its asymmetry.
+
+The rank is the least r whose leading singular values hold more than 0.99 of the squared Frobenius norm ("energy"), or of the norm itself
+("norm", 0.9801 of the square; Chen et al. 2024). J counts as zero, of rank 0, where noise of one sigma moves the answer by no more than a
+float32 rounds a pixel of 1: ``sigma |J|_F <= eps n^(1/2)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.geometry.field import Field
+from denoscope.geometry.jacobians import asymmetry, jacobian
+from denoscope.geometry.probes import estimated_trace
+from denoscope.geometry.ranks import energy_rank, numerical_rank
+from denoscope.geometry.traces import trace
+from denoscope.types import Denoiser
+
+DENSE = 1024
+"""Numbers of an image up to which J is formed, which then costs no more than products enough for the ranks of small networks; above, products."""
+
+PROBES = 16
+_EPS = torch.finfo(torch.float32).eps
+
+
+class Facts(NamedTuple):
+    """All of shape (*b): ranks by the two rules, 0 where J is numerically zero; |J|_F; tr J; |J - J^T|_F/|J|_F."""
+
+    energy: Tensor
+    norm: Tensor
+    size: Tensor
+    trace: Tensor
+    asymmetry: Tensor
+
+    def arrays(self, *names: str) -> dict[str, np.ndarray]:
+        """Each fact's float32 array under the names joined to its own."""
+        return {"_".join((*names, name)): value.numpy().astype(np.float32) for name, value in self._asdict().items()}
+
+
+def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+    """The facts of D at points x (*b, *event) and levels (*b): from the dense J of small images, else from products with directions."""
+    n = x[(0,) * sigma.ndim].numel()
+    flat, levels = x.reshape(-1, *x.shape[sigma.ndim :]), sigma.reshape(-1)
+    ask = _dense if n <= DENSE else _free
+    parts = [ask(D, flat[i : i + 1], levels[i : i + 1]) for i in range(len(flat))]
+    return Facts(*(torch.cat(values).reshape(sigma.shape) for values in zip(*parts)))
+
+
+def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> Facts:
+    """The facts of a symmetric J of n numbers by its eigenvalues (*b, k), none negative, and level (*b)."""
+    size = values.square().sum(-1).sqrt()
+    return Facts(*ranks(values, size, sigma, n), size, values.sum(-1), torch.zeros_like(size))
+
+
+def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The ranks by the two rules from leading singular values (*b, k) and |J|_F (*b): 0 where J is numerically zero."""
+    there = sigma * size > _EPS * n**0.5
+    return tuple(torch.where(there, energy_rank(values, rule=rule, total=size.double() ** 2), 0) for rule in ("energy", "norm"))  # pyright: ignore[reportReturnType] -- two rules
+
+
+def _dense(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+    J = jacobian(D, x, sigma).double()
+    size = torch.linalg.matrix_norm(J)
+    found = ranks(torch.linalg.svdvals(J), size, sigma.double(), J.shape[-1])
+    return Facts(*found, size, J.diagonal(dim1=-2, dim2=-1).sum(-1), asymmetry(J))
+
+
+def _free(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+    field, found = Field(D, x, sigma), numerical_rank(D, x, sigma)
+    size = found.norm.double()
+    skew = estimated_trace(_skewness(field), field.rows, PROBES).value.clamp_min(0).sqrt()
+    share = torch.where(size > 0, skew / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0)
+    _, norm = ranks(found.S, size, sigma.double(), field.n)
+    return Facts(torch.where(norm > 0, found.rank, 0), norm, size, trace(D, x, sigma, probes=PROBES).value, share)
+
+
+def _skewness(field: Field) -> Callable[[Tensor], Tensor]:
+    """Directions z (b, n, k) to ``|(J - J^T) z|^2`` (b, k)."""
+    return lambda z: (field.times(z) - field.transposed_times(z)).square().sum(1)

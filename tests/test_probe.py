@@ -1,0 +1,117 @@
+"""The command that asks the studies of geometry of networks that are there already."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denoscope import MLP, Preconditioned, UNet, grid, run, save
+from denoscope.cli import GEOMETRY, main
+from denoscope.probe.models import resolve
+from denoscope.store import MODEL, Store
+from denoscope.studies import load
+from denoscope.studies._geometry.base import Probed
+from denoscope.studies.phase_transition import PhaseTransition
+
+SMALL: dict[str, Any] = {"width": 8, "steps": 30, "samples": 12, "solver_steps": 3, "held": 60}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small store of the main job."""
+    root = tmp_path_factory.mktemp("main")
+    run(grid(PhaseTransition, n=[8, 32], subset=[0, 1], **SMALL), Store(root))
+    return root
+
+
+def test_every_study_of_geometry_is_asked() -> None:
+    from denoscope import studies
+
+    assert set(GEOMETRY) == {name for name in studies.names() if issubclass(load(name), Probed)}
+
+
+def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
+    found = resolve(str(store), {})
+    assert [(model.fields["n"], model.fields["subset"]) for model in found] == [(8, 0), (8, 1), (32, 0), (32, 1)]
+    assert [model.fields["n"] for model in resolve(str(store), {"n": [32], "subset": [1]})] == [32]
+    assert resolve(found[2].path, {})[0] == found[2]
+    save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
+    assert resolve(str(tmp_path / "net.safetensors"), {})[0].fields == {}
+    with pytest.raises(ValueError, match=r"none of its 4 networks has --n 64; `denoscope store ls"):
+        resolve(str(store), {"n": [64]})
+    with pytest.raises(ValueError, match="neither a file written by denoscope.save, nor a cell or store"):
+        resolve(str(tmp_path), {})
+    copy = tmp_path / "old"
+    shutil.copytree(store, copy)
+    for row in Store(copy).rows():
+        assert row.path is not None
+        text = json.loads((row.path / "result.json").read_text())
+        (row.path / "result.json").write_text(json.dumps({**text, "files_sha256": {}}))
+        (row.path / MODEL).unlink()
+    with pytest.raises(ValueError, match="keep no networks"):
+        resolve(str(copy), {})
+
+
+@pytest.mark.slow
+def test_all_studies_on_one_page_and_again_from_what_is_stored(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["probe", "--model", str(store), "--subset", "0", "--n", "8", "--out", str(tmp_path / "out"), "--on", "serial"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "out" / "probe.html")
+    page = (tmp_path / "out" / "probe.html").read_text()
+    assert "The geometry of a denoiser" in page
+    assert "N = 8" in page
+    numbers = json.loads((tmp_path / "out" / "probe.json").read_text())
+    assert set(numbers["studies"]) == set(GEOMETRY)
+    assert [model["n"] for model in numbers["models"]] == [8]
+    assert "NaN" not in (tmp_path / "out" / "probe.json").read_text()
+    assert main([*words, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["studies"] == numbers["studies"]
+    assert said.err.count("1 already stored, 0 to measure") == len(GEOMETRY)
+
+
+def test_a_given_file_is_asked_with_the_images_it_was_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(Preconditioned(UNet((3, 4, 4), 4)), tmp_path / "net.safetensors")
+    words = ["probe", "--model", str(tmp_path / "net.safetensors"), "--data", "molrg", "--n", "40", "--studies", "local_linearity"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--on", "serial", "--json", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    found = json.loads(said.out)
+    assert list(found["studies"]) == ["local_linearity"]
+    assert (tmp_path / "out" / "local_linearity" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "nowhere", "--data", "digits"], "--model nowhere: neither a file"),
+        (["--model", "NET"], "give its images with --data"),
+        (["--model", "NET", "--data", "molrg"], "does not take images of (3, 4, 4)"),
+        (["--model", "NET", "--data", "digits", "--n", "9", "20"], "--n takes several values with a store alone"),
+        (["--model", "NET", "--data", "digits", "--n", "9999"], "--n 9999 --subset 0 of --data digits"),
+        (["--model", "NET", "--data", "digits", "--test", "molrg"], "give both the same --resize"),
+        (["--model", "NET", "--data", "digit"], "did you mean 'digits'"),
+        (["--model", "STORE", "--data", "digits"], "is a stored cell, which knows its images"),
+        (["--model", "STORE", "--studies", "jacobian"], "did you mean jacobian_rank"),
+        (["--model", "BAD", "--data", "digits"], "not a readable safetensors file"),
+        (["--model", "NET", "--data", "digits", "--out", "NET"], "is a file; name a folder"),
+        ([], "--model"),
+    ],
+)
+def test_mistakes_cost_one_line(words: list[str], said: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")
+    named = {"NET": str(tmp_path / "net.safetensors"), "STORE": str(store), "BAD": str(tmp_path / "bad.safetensors")}
+    called = [named.get(word, word) for word in words]
+    assert main(["probe", "--out", str(tmp_path / "out"), "--on", "serial", *called]) == 2
+    found = capsys.readouterr().err.strip().splitlines()[-1]
+    assert found.startswith("denoscope: ")
+    assert said in found
+    assert not list(tmp_path.rglob("probe.html"))
