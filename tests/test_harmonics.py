@@ -13,7 +13,7 @@ from zoo import ZOO, normal
 
 from denoscope.distributions import Empirical, Gaussian, MoLRG
 from denoscope.geometry.field import rows_at_once
-from denoscope.geometry.harmonics import Harmonics, harmonics
+from denoscope.geometry.harmonic_basis import Harmonics, harmonics
 from denoscope.geometry.subspaces import project_out, projector_distance
 from denoscope.networks import UNet
 from denoscope.random import generator

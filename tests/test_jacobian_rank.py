@@ -13,12 +13,11 @@ from torch import Tensor
 
 from denoscope import Empirical, Gaussian, grid, run
 from denoscope.cli import main
-from denoscope.estimate import Estimate
+from denoscope.estimate import Estimate, median
 from denoscope.geometry.jacobians import jacobian
 from denoscope.store import MODEL, Row, Store
 from denoscope.studies._geometry.groups import grouped
 from denoscope.studies._geometry.rank import closed, dimension_findings, dimensions, facts, findings, measuring, page, reading
-from denoscope.studies._geometry.rank.medians import median
 from denoscope.studies._geometry.rank.points import KINDS, LEVELS, Points
 from denoscope.studies._geometry.rank.ushape import arms
 from denoscope.studies._geometry.subject import Data, Subject

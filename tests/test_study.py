@@ -153,7 +153,7 @@ def test_whole_files_are_kept_beside_a_cell_and_watched(tmp_path: Path) -> None:
     file.write_bytes(b"Weights")
     assert store.check() == [f"{kept.path}: model.safetensors does not match its recorded hash"]
     file.unlink()
-    with pytest.raises(ValueError, match="model.safetensors is missing"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is missing"):
         store.get("k")
 
 

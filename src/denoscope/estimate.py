@@ -1,7 +1,7 @@
 """Every measured number with its interval.
 
 Proportions are exact (Clopper and Pearson 1934: Wilson and Jeffreys intervals fall to 89 % coverage at small n and extreme p),
-means are by t, ratios of independent proportions by MOVER-R (Donner and Zou 2012), everything else by a method that is named.
+means are by t, medians by order statistics, ratios of independent proportions by MOVER-R (Donner and Zou 2012), everything else by a method that is named.
 """
 
 from __future__ import annotations
@@ -70,6 +70,21 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
         return Estimate(value, -math.inf, math.inf, 1, level, "t (one value)")
     half = float(stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size))
     return Estimate(value, value - half, value + half, int(data.size), level, "t")
+
+
+def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
+    """The median of independent values with the interval between two order statistics, at least ``level`` where 6 values or more make that possible.
+
+    Fewer give their extremes, and the estimate's own ``level`` says what these cover: 1 - 2^(1 - n) of n values. None is a ValueError.
+    """
+    data = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    if not data.size:
+        raise ValueError("the median of no values is undefined")
+    skipped = max(0, int(stats.binom.ppf((1 - level) / 2, data.size, 0.5)) - 1)
+    covered = 1 - 2 * float(stats.binom.cdf(skipped, data.size, 0.5))
+    return Estimate(
+        float(np.median(data)), float(data[skipped]), float(data[-1 - skipped]), data.size, max(0.0, covered), "order statistics"
+    )
 
 
 def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.95) -> Estimate:

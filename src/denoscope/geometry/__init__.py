@@ -21,8 +21,8 @@ from denoscope.geometry.distillation import Affine as Affine
 from denoscope.geometry.distillation import distill as distill
 from denoscope.geometry.distillation import singular_correlations as singular_correlations
 from denoscope.geometry.distillation import weight_error as weight_error
-from denoscope.geometry.harmonics import Harmonics as Harmonics
-from denoscope.geometry.harmonics import harmonics as harmonics
+from denoscope.geometry.harmonic_basis import Harmonics as Harmonics
+from denoscope.geometry.harmonic_basis import harmonics as harmonics
 from denoscope.geometry.jacobians import asymmetry as asymmetry
 from denoscope.geometry.jacobians import jacobian as jacobian
 from denoscope.geometry.jacobians import jvp as jvp

@@ -24,7 +24,7 @@ PROBES = 12
 FORWARD = 2
 """The cost of a product with J in products with its transpose."""
 
-CROSSOVER = 0.25
+CROSSOVER = 0.2
 """The share of the space that a basis may take before the matrix costs less."""
 
 STUCK = 0.1
@@ -33,7 +33,7 @@ STUCK = 0.1
 WIDER = 3
 """By how much they are larger."""
 
-BASIS = 2.0
+BASIS = 3.0
 """Directions of a basis for each of the rank that it certifies, about."""
 
 
@@ -188,7 +188,9 @@ def _costly(state: Bounds, theta: Tensor, block: int, size: int) -> bool:
     """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if more directions are like the last found well."""
     if len(theta) < 2 * block:
         return False
-    missing = max(0.0, state.line - state.captured) / max(float(theta[-block]) ** 2, (state.energy - state.captured) / state.freedom, 1e-300)
+    missing = max(0.0, state.line - state.captured) / max(
+        float(theta[-block]) ** 2, (state.energy - state.captured) / state.freedom, 1e-300
+    )
     return BASIS * (len(theta) + missing if missing else state.rank) > CROSSOVER * size
 
 

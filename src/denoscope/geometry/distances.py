@@ -38,7 +38,7 @@ def pairwise_distances(
     if len(denoisers) < 2:
         raise ValueError(f"distances need at least 2 denoisers, got {len(denoisers)}")
     values = {name: outputs(D, y, sigma, batch=batch) for name, D in denoisers.items()}
-    return {(a, b): averaged((relative_error if relative else _rmse)(values[a], values[b])) for a, b in combinations(values, 2)}
+    return {(a, b): averaged((relative_error if relative else rmse)(values[a], values[b])) for a, b in combinations(values, 2)}
 
 
 def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) -> Tensor:
@@ -64,12 +64,13 @@ def relative_error(reference: Tensor, other: Tensor) -> Tensor:
     return torch.where(difference == 0, difference, difference / reference.norm(dim=-1))
 
 
+def rmse(first: Tensor, second: Tensor) -> Tensor:
+    """``|first - second|/sqrt(n)`` over the last axis of n numbers."""
+    return (first - second).square().mean(-1).sqrt()
+
+
 def averaged(values: Tensor) -> Estimate:
     """The mean of one value a point (b,) with its t interval; not available where one of them is infinite."""
     if not bool(values.isfinite().all()):
         return unavailable("relative to an answer of length 0", len(values))
     return mean(values.tolist())
-
-
-def _rmse(first: Tensor, second: Tensor) -> Tensor:
-    return (first - second).square().mean(1).sqrt()

@@ -5,13 +5,20 @@ from __future__ import annotations
 from denoscope.metrics.agreement import agreements, chance_level, corrected, mae_score, reproducibility
 from denoscope.metrics.calibrate import CopyRates, Fold, Quality, auc, copy_rates, detectable, pair_threshold, planted
 from denoscope.metrics.copying import authenticity, excess, generalization, memorized
-from denoscope.metrics.divergence import frechet, frechet_floor
+from denoscope.metrics.copying_cells import CopyingTest, copying_test
+from denoscope.metrics.divergence import frechet, frechet_floor, mifid
+from denoscope.metrics.diversity import vendi
+from denoscope.metrics.kernel_distance import kernel
+from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity
+from denoscope.metrics.support import prdc
 from denoscope.metrics.transition import TrainingRun, Transition, agreement_rate, crossing, growth, transition_point, u_shape
 
 __all__ = [
     "CopyRates",
+    "CopyingTest",
+    "FeatureLikelihood",
     "Fold",
     "Quality",
     "TrainingRun",
@@ -24,23 +31,29 @@ __all__ = [
     "chance_level",
     "citations",
     "copy_rates",
+    "copying_test",
     "corrected",
     "crossing",
     "detectable",
     "excess",
+    "feature_likelihood",
     "frechet",
     "frechet_floor",
     "generalization",
     "growth",
+    "kernel",
     "mae_score",
     "measure",
     "memorized",
     "metric",
+    "mifid",
     "nearest_similarity",
     "pair_threshold",
     "paired_similarity",
     "planted",
+    "prdc",
     "reproducibility",
     "transition_point",
     "u_shape",
+    "vendi",
 ]

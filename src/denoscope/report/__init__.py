@@ -16,6 +16,7 @@ from denoscope.report.blocks import Table as Table
 from denoscope.report.blocks import Text as Text
 from denoscope.report.figures import curves as curves
 from denoscope.report.figures import error_curves as error_curves
+from denoscope.report.figures import linear_curves as linear_curves
 from denoscope.report.grids import HeatMap as HeatMap
 from denoscope.report.grids import image_grid as image_grid
 from denoscope.report.grids import matrix as matrix

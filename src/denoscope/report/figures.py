@@ -36,6 +36,11 @@ def error_curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: 
     return _draw(panels, width, height, base=10)
 
 
+def linear_curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7) -> Figure:
+    """Lines over linear axes, such as decibels, cosines or time; a panel's ``scale`` may make its y axis logarithmic."""
+    return _draw(panels, width, height, base=0)
+
+
 def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Figure:
     if not panels:
         raise ValueError("a figure needs at least one panel")
@@ -67,9 +72,10 @@ def _columns(count: int, width: float) -> int:
 
 
 def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> None:
-    axes.set_xscale("log", base=base)
+    if base:
+        axes.set_xscale("log", base=base)
     axes.set_yscale(panel.scale or ("log" if base == 10 else "linear"))
-    axes.grid(axis="x", visible=base == 10)
+    axes.grid(axis="x", visible=base != 2)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
     for series in panel.series:
         _series(axes, series)
@@ -79,6 +85,8 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
         axes.axvline(position.x, color=position.tone, linewidth=1.0, linestyle=dashes[position.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
     if panel.limits:
         axes.set_ylim(*panel.limits)
+    if panel.span:
+        axes.set_xlim(*panel.span)
     _ticks(axes, panel, base)
     for marker, shift in zip(panel.markers, _dodged(panel.markers)):
         _marker(axes, marker, shift)

@@ -71,7 +71,7 @@ class Position:
 class Panel:
     """One pair of axes: lines, markers, reference lines, and the words on it.
 
-    ``limits`` are those of y, and ``scale`` its kind where that is not the figure's own.
+    ``limits`` are those of y and ``span`` those of x; ``scale`` is the kind of the y axis where that is not the figure's own.
     """
 
     series: Sequence[Series]
@@ -83,3 +83,4 @@ class Panel:
     limits: tuple[float, float] | None = None
     positions: Sequence[Position] = ()
     scale: Literal["", "linear", "log"] = ""
+    span: tuple[float, float] | None = None

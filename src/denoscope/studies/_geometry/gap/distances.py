@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.geometry.distances import outputs, relative_error
+from denoscope.geometry.distances import outputs, relative_error, rmse
 from denoscope.geometry.distillation import Affine, distill, weight_error
 from denoscope.studies._geometry.subject import Data, Subject
 from denoscope.types import Denoiser
@@ -46,7 +46,7 @@ def distances(subject: Subject, models: Mapping[str, Denoiser], level: float) ->
     y = subject.noisy("test", points(subject), level)
     values = {name: outputs(model, y, level) for name, model in {**models, **affine}.items()}
     pairs = [("network", name) for name in values if name not in ("network", "control")] + [p for p in _PAIRS if p[0] in values]
-    found = {f"rmse_{a}_{b}": (values[a] - values[b]).norm(dim=1) / values[a].shape[1] ** 0.5 for a, b in pairs}
+    found = {f"rmse_{a}_{b}": rmse(values[a], values[b]) for a, b in pairs}
     found |= {f"relative_{a}_{b}": relative_error(values[a], values[b]) for a, b in pairs}
     wiener = _wiener(subject.data, level)
     found |= {f"weight_{name}": torch.tensor(weight_error(map_.weight, wiener)) for name, map_ in affine.items()}

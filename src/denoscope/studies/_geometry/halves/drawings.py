@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from denoscope.estimate import Estimate
-from denoscope.report import MUTED, Level, Panel, Series, curves, ordered
+from denoscope.report import MUTED, Level, Panel, Series, curves, linear_curves, ordered
 from denoscope.report.blocks import Figure
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.halves import psnr
-from denoscope.studies._geometry.halves.axes import linear
 from denoscope.studies._geometry.halves.measuring import Kind
 from denoscope.studies._geometry.halves.pairs import Pairs
 from denoscope.studies._geometry.halves.reading import Growth, curve, gaps
@@ -33,7 +32,7 @@ SHOWN = (0.0, 10.0, 20.0, 30.0)
 
 
 def over_linear(panels: Sequence[Panel], width: float) -> Drawing:
-    return linear(panels, width)
+    return linear_curves(panels, width=width)
 
 
 def over_sizes(panels: Sequence[Panel], width: float) -> Drawing:

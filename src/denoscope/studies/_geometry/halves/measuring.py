@@ -22,7 +22,7 @@ from torch import Tensor
 from denoscope.describe import Pixels
 from denoscope.estimate import mean
 from denoscope.geometry.distances import outputs
-from denoscope.geometry.harmonics import harmonics
+from denoscope.geometry.harmonic_basis import harmonics
 from denoscope.metrics import nearest_similarity
 from denoscope.nearest import neighbors
 from denoscope.sampling import sample

@@ -51,7 +51,7 @@ def _limits(parts: Sequence[Sequence[Series]], *ends: float) -> tuple[float, flo
         *ends,
         *(float(extreme) for part in parts for s in part for extreme in (np.min(np.asarray(s.low)), np.max(np.asarray(s.high)))),
     ]
-    margin = 0.05 * (max(values) - min(values))
+    margin = 0.05 * (max(values) - min(values)) or 0.05
     return min(values) - margin, max(values) + margin
 
 

@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from denoscope.estimate import Estimate, mean
+from denoscope.estimate import Estimate, mean, median
 from denoscope.report import Finding
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.dimension_drawings import SHORT, flipd, traces
 from denoscope.studies._geometry.rank.measuring import BUNDLE
-from denoscope.studies._geometry.rank.medians import median
 from denoscope.studies._geometry.rank.reading import PLACES, facts, has, levels, number, said
 from denoscope.studies._synthetic import SPREAD, SUBSPACES
 

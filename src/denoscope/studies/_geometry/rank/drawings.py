@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from denoscope.report import MUTED, Level, Panel, Series, error_curves, ordered
+from denoscope.report import MUTED, Level, Panel, Series, error_curves, linear_curves, ordered
 from denoscope.report.blocks import Figure
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.points import HIGH
@@ -113,7 +113,7 @@ def over_time(groups: Sequence[Group]) -> Figure:
             line(times(levels(group, place)), ratios(group, place), group.label, tone) for group, tone in zip(groups, tones(len(groups)))
         ]
         below = [Level(BELOW, "0.1: published for 0.2 ≤ t ≤ 0.7")]
-        panels.append(Panel(series, title.capitalize(), TIME, RATIO, levels=below, limits=_WHOLE, scale="linear"))
+        panels.append(Panel(series, title.capitalize(), TIME, RATIO, levels=below, limits=_WHOLE, span=(0.0, 1.0)))
     caption = (
         f"**Rank of the networks' Jacobian against time**: rank ({RULES[PUBLISHED]}) over pixels, at the times t of a linear variance-preserving diffusion (β from 0.1 to 20) that has "
         f"these noise levels, σ² = exp(9.95 t² + 0.1 t) − 1, as in the published figure. {_POINTS}"
@@ -122,17 +122,7 @@ def over_time(groups: Sequence[Group]) -> Figure:
 
 
 def _linear(panels: Sequence[Panel], width: float) -> Drawing:
-    """Panels over a linear axis from 0 to 1."""
-    from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
-
-    figure = log(panels, width)
-    for axes in figure.axes:
-        axes.set_xscale("linear")
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_locator(FixedLocator([0, 0.2, 0.4, 0.6, 0.8, 1.0]))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    return figure
+    return linear_curves(panels, width=width)
 
 
 def by_rule(groups: Sequence[Group]) -> Figure:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from denoscope.estimate import Estimate, paired
+from denoscope.estimate import Estimate, median, paired
 from denoscope.report import Finding
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.drawings import BELOW, MIDDLE
-from denoscope.studies._geometry.rank.medians import median
 from denoscope.studies._geometry.rank.points import HIGH
 from denoscope.studies._geometry.rank.reading import (
     PLACES,

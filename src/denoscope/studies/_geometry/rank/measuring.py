@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from denoscope.estimate import median
 from denoscope.geometry.dimension import flipd, normal_bundle_dimension
 from denoscope.metrics import memorized
 from denoscope.sampling import trajectory
@@ -12,7 +13,6 @@ from denoscope.store import Value
 from denoscope.studies._geometry.rank.closed import references
 from denoscope.studies._geometry.rank.dimensions import of_images
 from denoscope.studies._geometry.rank.facts import PROBES, of_denoiser
-from denoscope.studies._geometry.rank.medians import median
 from denoscope.studies._geometry.rank.points import KINDS, LEVELS, SMALL, Points
 from denoscope.studies._geometry.subject import Subject
 from denoscope.study import Result

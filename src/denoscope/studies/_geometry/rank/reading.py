@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from denoscope.estimate import Estimate
+from denoscope.estimate import Estimate, median
 from denoscope.geometry.ranks import energy_rank
 from denoscope.schedule import VPSDE
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.closed import gaussian_values
-from denoscope.studies._geometry.rank.medians import median
 
 PLACES = {"test": "noisy unseen images", "train": "noisy training images", "path": "sampling paths"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}

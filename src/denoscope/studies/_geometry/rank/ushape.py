@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from denoscope.estimate import Estimate, mean
-from denoscope.studies._geometry.rank.medians import median
+from denoscope.estimate import Estimate, mean, median
 
 PEAK = 0.05
 """By how much a rank ratio must exceed those at both neighbouring levels to count as a peak."""

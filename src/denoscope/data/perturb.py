@@ -1,0 +1,246 @@
+"""Perturbations of images: planted near-copies that calibrate copy metrics, and attacks on watermarks.
+
+A perturbation maps images (n, c, h, w) in [-1, 1] to images of the same shape, dtype, device and range. Its strength is exact, only the
+direction or the place is drawn, so that what is measured on it belongs to one strength: a shift by one pixel is by one pixel, to a side
+that is drawn. Image i draws from (seed, i) alone: not from the batch it is in.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, pad
+
+from denoscope.data.images import from_uint8, to_uint8
+from denoscope.random import generator
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def _require(valid: bool, line: str) -> None:
+    if not valid:
+        raise ValueError(line)
+
+
+def _uniform(n: int, numbers: int, seed: int) -> Tensor:
+    """Draws in [0, 1), shape (n, numbers), row i from (seed, i)."""
+    return torch.stack([torch.rand(numbers, generator=generator(seed, i)) for i in range(n)])
+
+
+def _signs(n: int, numbers: int, seed: int) -> Tensor:
+    """Draws of -1 or 1, shape (n, numbers)."""
+    return torch.where(_uniform(n, numbers, seed) < 0.5, -1.0, 1.0)
+
+
+def _columns(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+    """The columns of ``values`` (n, k), one number an image each, as (n, 1, 1, 1) with the dtype and device of ``images``."""
+    return values.to(images)[:, :, None, None, None].unbind(1)
+
+
+def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Pixels (rows[i, y], columns[i, x]) of image i; an index (n, h') or (n, w') beyond an edge gives the edge."""
+    n, c, h, w = images.shape
+    row, column = (index.clamp(0, size - 1).to(images.device) for index, size in ((rows, h), (columns, w)))
+    image, channel = (torch.arange(size, device=images.device) for size in (n, c))
+    return images[image[:, None, None, None], channel[:, None, None], row[:, None, :, None], column[:, None, None, :]]
+
+
+class Perturbation(ABC):
+    """A callable ``(images, seed) -> images``; images that are not floating (n, c, h, w) in [-1, 1] are a ValueError."""
+
+    def __call__(self, images: Tensor, seed: int = 0) -> Tensor:
+        """The perturbed images, always a new tensor, the same for the same seed."""
+        described = f"{images.dtype} {tuple(images.shape)}"
+        _require(images.ndim == 4 and images.is_floating_point(), f"a perturbation takes floating images (n, c, h, w), got {described}")
+        if not images.numel():
+            return images.clone()
+        low, high = (float(end) for end in images.aminmax())
+        _require(low >= -1 and high <= 1, f"a perturbation takes images in [-1, 1], got values from {low:g} to {high:g}")
+        return self._apply(images, seed).clamp(-1, 1)
+
+    @abstractmethod
+    def _apply(self, images: Tensor, seed: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Perturbation):
+    """Independent normal noise of standard deviation ``std`` >= 0; 2/255 is one 8-bit step."""
+
+    std: float = 0.05
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.std < math.inf, f"noise needs a standard deviation of at least 0, got {self.std}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        noise = [torch.randn(images.shape[1:], generator=generator(seed, i)) for i in range(len(images))]
+        return images + self.std * torch.stack(noise).to(images)
+
+
+@dataclass(frozen=True)
+class Crop(Perturbation):
+    """A window with the share ``keep`` in (0, 1] of each side, rounded to pixels, at a place that is drawn, enlarged bicubically."""
+
+    keep: float = 0.9
+
+    def __post_init__(self) -> None:
+        _require(0 < self.keep <= 1, f"a crop keeps a share of each side in (0, 1], got {self.keep}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        size = images.shape[-2:]
+        window = [max(1, round(self.keep * side)) for side in size]
+        if window == list(size):
+            return images
+        drawn = _uniform(len(images), 2, seed)
+        rows, columns = (
+            (drawn[:, axis : axis + 1] * (side - kept + 1)).long() + torch.arange(kept)
+            for axis, (side, kept) in enumerate(zip(size, window))
+        )
+        return interpolate(_take(images, rows, columns), size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+@dataclass(frozen=True)
+class Flip(Perturbation):
+    """Left and right exchanged."""
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        return images.flip(-1)
+
+
+@dataclass(frozen=True)
+class Shift(Perturbation):
+    """By ``pixels`` >= 0 to one of the eight sides and corners, which is drawn; what comes in repeats the edge."""
+
+    pixels: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.pixels >= 0 and self.pixels == int(self.pixels), f"a shift is by 0, 1, ... pixels, got {self.pixels}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        h, w = images.shape[-2:]
+        _require(self.pixels < min(h, w), f"a shift by {self.pixels} pixels leaves nothing of images of {h} x {w}")
+        side = (8 * _uniform(len(images), 1, seed)).long()
+        side = side + (side >= 4)  # of the nine squares of a 3 x 3 board all but the middle
+        down, right = self.pixels * (side // 3 - 1), self.pixels * (side % 3 - 1)
+        return _take(images, torch.arange(h) - down, torch.arange(w) - right)
+
+
+@dataclass(frozen=True)
+class Rotation(Perturbation):
+    """By ``degrees`` about the centre, clockwise or not as drawn; bilinear, what comes in repeats the edge."""
+
+    degrees: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require(math.isfinite(self.degrees), f"a rotation is by a finite angle, got {self.degrees}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        n, _, h, w = images.shape
+        angle = math.radians(self.degrees) * _signs(n, 1, seed)[:, 0].to(images)
+        cos, sin, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
+        turn = torch.stack([cos, -sin * h / w, none, sin * w / h, cos, none], 1).reshape(
+            n, 2, 3
+        )  # coordinates run over [-1, 1] on both axes
+        grid = affine_grid(turn, list(images.shape), align_corners=False)
+        return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Blur(Perturbation):
+    """The convolution with a normal density of standard deviation ``sigma`` >= 0 pixels; beyond the edge the edge is repeated."""
+
+    sigma: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.sigma < math.inf, f"a blur needs a standard deviation of at least 0 pixels, got {self.sigma}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        radius = math.ceil(4 * self.sigma)
+        if not radius:
+            return images
+        offset = torch.arange(-radius, radius + 1, dtype=torch.float64)
+        kernel = (-0.5 * (offset / self.sigma) ** 2).softmax(0).to(images)
+        planes = pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
+        blurred = conv2d(conv2d(planes, kernel[None, None, None, :]), kernel[None, None, :, None])
+        return blurred.reshape(images.shape)
+
+
+@dataclass(frozen=True)
+class JPEG(Perturbation):
+    """What Pillow writes at ``quality`` 1 to 100 and reads again, by way of 8 bits; one channel or three."""
+
+    quality: int = 75
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.quality <= 100, f"the quality of JPEG is 1 to 100, got {self.quality}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        channels = images.shape[1]
+        _require(channels in (1, 3), f"JPEG takes images with 1 or 3 channels, got {channels}")
+        pixels = to_uint8(images.detach().cpu()).permute(0, 2, 3, 1).numpy()
+        coded = np.stack([self._code(image[..., 0] if channels == 1 else image) for image in pixels])
+        return from_uint8(torch.from_numpy(coded.reshape(pixels.shape))).permute(0, 3, 1, 2).contiguous().to(images)
+
+    def _code(self, pixels: np.ndarray) -> np.ndarray:
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "JPEG", quality=self.quality)
+        with Image.open(content) as image:
+            return np.asarray(image)
+
+
+@dataclass(frozen=True)
+class Jitter(Perturbation):
+    """Brightness moved by ``brightness``, contrast times 1 +- ``contrast`` about the image's mean, colour times 1 +- ``saturation`` about its grey.
+
+    Each up or down as drawn, each strength in [0, 1]; the grey is the luma of ITU-R BT.601, images without three channels have no colour.
+    """
+
+    brightness: float = 0.1
+    contrast: float = 0.1
+    saturation: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, strength in (("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)):
+            _require(0 <= strength <= 1, f"the strength of {name} is between 0 and 1, got {strength}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        brightness, contrast, saturation = _columns(
+            torch.tensor([self.brightness, self.contrast, self.saturation], dtype=torch.float64) * _signs(len(images), 3, seed), images
+        )
+        if images.shape[1] == 3:
+            images = images + saturation * (images - (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True))
+        return images + contrast * (images - images.mean((1, 2, 3), keepdim=True)) + brightness
+
+
+@dataclass(frozen=True)
+class Quantise(Perturbation):
+    """Every number to the nearest of ``levels`` >= 2 that divide [-1, 1] evenly; 256 leaves 8-bit images as they are."""
+
+    levels: int = 16
+
+    def __post_init__(self) -> None:
+        _require(self.levels >= 2, f"at least 2 levels are needed, got {self.levels}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        steps = (self.levels - 1) / 2
+        return ((images + 1) * steps).round() / steps - 1
+
+
+PERTURBATIONS: dict[str, Perturbation] = {
+    "noise": GaussianNoise(),
+    "crop": Crop(),
+    "flip": Flip(),
+    "shift": Shift(),
+    "rotation": Rotation(),
+    "blur": Blur(),
+    "jpeg": JPEG(),
+    "colour": Jitter(),
+    "quantise": Quantise(),
+}
+"""Mild perturbations by name, each with a strength at which an image of 8 to 128 pixels is still recognised as the same."""
