@@ -31,6 +31,12 @@ def test_the_eight_lines_print_what_they_say(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.strip() == said[1]
 
 
+def test_the_rank_of_any_denoiser_is_one_call(capsys: pytest.CaptureFixture[str]) -> None:
+    code = _blocks("python")[1]
+    exec(compile(code, "README", "exec"), {})
+    assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
+
+
 @pytest.mark.slow
 def test_every_command_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)

@@ -12,13 +12,15 @@ import numpy as np
 from scipy.stats import chi2
 
 CONFIDENCE = 0.99
-MOST_CUTS = 48
+CUTS = 32
+SPLITS = (0.1, 0.3, 1.0)
+"""Values of m and e that are tried."""
 
 
 class Bounds(NamedTuple):
     """``low <= rank <= high`` (high = None: not bounded), |J|_F^2 with its bounds, what the basis
-    captured of it, the ``line`` that the rank exceeds, and ``freedom``, how many equal directions the rest is like (|R|_F^4/|R R^T|_F^2); the line
-    is known up to ``band``."""
+    captured of it, the ``line`` that the rank exceeds, and ``freedom``, how many equal directions the rest is like (|R|_F^4/|R R^T|_F^2); what
+    probes leave open is ``blur``: how far the line may move, or how much one direction outside may have."""
 
     rank: int
     low: int
@@ -29,7 +31,7 @@ class Bounds(NamedTuple):
     captured: float
     line: float
     freedom: float
-    band: float
+    blur: float
 
 
 def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: float) -> Bounds:
@@ -43,7 +45,7 @@ def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: fl
     rank = _first(captured, line) or max(low, len(captured))
     whole, least, most = (float(captured[-1] + part) for part in (rest, rest_low, rest_high))
     rank = max(low, min(rank, high or rank))
-    return Bounds(rank, low, high, whole, least, most, float(captured[-1]), float(line), freedom, high_line - low_line)
+    return Bounds(rank, low, high, whole, least, most, float(captured[-1]), float(line), freedom, max(high_line - low_line, largest))
 
 
 def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -62,13 +64,15 @@ def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: f
     """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the c_1^2 .. c_k^2."""
     k = len(captured) - 1
     r, j = np.arange(k + 1)[:, None], np.arange(k + 1)[None]
-    outside = np.minimum(np.arange(k + 1) * largest, rest)
-    best = np.full(k + 1, np.inf)
-    for m in np.unique(np.linspace(0, k, MOST_CUTS + 1).astype(int)):
-        inside = captured[np.clip(r - j, 0, m)] + captured[np.minimum(m + j, k)] - captured[m] + outside
-        split = np.where((j <= r) & (r - j <= m), inside, 0.0).max(1)
-        best = np.minimum(best, (np.sqrt(split) + np.sqrt(coupling[m - 1] if m else 0.0)) ** 2)
-    return np.minimum(best, captured[-1] + rest)
+    outside, coupling = np.minimum(np.arange(k + 1) * largest, rest), np.concatenate([[0.0], coupling])
+    best = np.full(k + 1, captured[-1] + rest)
+    for m in np.unique(np.linspace(0, k, CUTS + 1).astype(int)):
+        inside = captured[np.clip(r - j, 0, m)] + captured[np.minimum(m + j, k)] - captured[m]
+        allowed = (j <= r) & (r - j <= m)
+        for e in SPLITS:
+            split = np.where(allowed, inside + (1 + e) * outside, 0.0).max(1)
+            best = np.minimum(best, split + (1 + 1 / e) * coupling[m])
+    return best
 
 
 def _first(sums: np.ndarray, line: float) -> int | None:

@@ -18,13 +18,13 @@ from denoscope.geometry.krylov import Krylov, Operator
 from denoscope.geometry.singular import dense as dense_matrix
 from denoscope.random import derive, generator
 
-BLOCK = 6
-PROBES = 12
+BLOCK = 10
+PROBES = 16
 
 FORWARD = 2
 """The cost of a product with J in products with its transpose."""
 
-CROSSOVER = 0.2
+CROSSOVER = 0.25
 """The share of the space that a basis may take before the matrix costs less."""
 
 STUCK = 0.1
@@ -33,7 +33,7 @@ STUCK = 0.1
 WIDER = 3
 """By how much they are larger."""
 
-BASIS = 3.0
+BASIS = 2.0
 """Directions of a basis for each of the rank that it certifies, about."""
 
 
@@ -165,33 +165,34 @@ def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bo
         return "certain"
     if gained < STUCK * min(1.0, block / state.freedom) * rest and 2 * WIDER * block <= size:
         return "widen"
-    if not search.krylov.room or (dense is None and _costly(state, theta, block, size)):
+    if not search.krylov.room or (dense is None and _costly(state, theta, block, gained, size)):
         return "dense"
-    blurred = state.captured > state.line and state.band > float(theta[state.rank - 1]) ** 2
+    blurred = state.captured > state.line and state.blur > float(theta[state.rank - 1]) ** 2
     return "probe" if blurred and search.probes.count < size and _probes_pay(search.probes.count, block, gained / rest) else "grow"
 
 
 def _probes_pay(count: int, block: int, gain: float) -> bool:
-    """Whether doubling the probes narrows the band of |J|_F^2 more for its cost than another block, which cuts the rest by 1 + ``gain``.
+    """Whether doubling the probes narrows what they leave open more for its cost than another block, which cuts the rest by 1 + ``gain``.
 
-    The band goes as the rest over the root of the number of probes; a direction of the basis costs ``FORWARD`` + 1 probes.
+    That goes as the rest over the root of the number of probes; a direction of the basis costs ``FORWARD`` + 1 probes.
     """
     return 0.5 * math.log(2) / count > math.log1p(gain) / ((FORWARD + 1) * block)
 
 
 def _certain(state: Bounds, precision: float) -> bool:
     """Whether the rank is known to within 1, or the Jacobian zero to rounding."""
-    return state.energy_high <= precision**2 or (state.high is not None and state.high - state.low <= 1)
+    return state.energy_high <= precision**2 or (state.high is not None and state.high - 1 <= state.rank <= state.low + 1)
 
 
-def _costly(state: Bounds, theta: Tensor, block: int, size: int) -> bool:
-    """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if more directions are like the last found well."""
+def _costly(state: Bounds, theta: Tensor, block: int, gained: float, size: int) -> bool:
+    """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if more blocks are like the last."""
     if len(theta) < 2 * block:
         return False
-    missing = max(0.0, state.line - state.captured) / max(
-        float(theta[-block]) ** 2, (state.energy - state.captured) / state.freedom, 1e-300
-    )
-    return BASIS * (len(theta) + missing if missing else state.rank) > CROSSOVER * size
+    rest, missing = state.energy - state.captured, state.line - state.captured
+    if missing < 0:
+        blocks = math.log(max(1.0, state.blur / float(theta[state.rank - 1]) ** 2)) / max(math.log1p(gained / rest), 1e-9)
+        return len(theta) + block * blocks > CROSSOVER * size
+    return BASIS * (len(theta) + missing / max(float(theta[-block]) ** 2, rest / state.freedom)) > CROSSOVER * size
 
 
 def _certified(state: Bounds, theta: Tensor, products: int, precision: float) -> Certified:

@@ -8,10 +8,12 @@ been multiplied once; ``R^T g = J^T g - V T Q^T g`` then takes no further produc
     |R|_F^2  = mean |R^T g|^2, with m |R|_F^2/|R R^T|_F^2 |R|_F^2 degrees of freedom of chi-square (Hutch++, Meyer et al. 2021),
     |R|_2^2 <= |R^T G|_2^2/chi^2_m(a) with probability 1 - a: the leading singular vector alone meets G as m standard normals do.
 
-With z_i the right vectors of the basis, ``J - R Z_m Z_m^T`` splits into theta_1..theta_m and the rest, so by the triangle inequality of the norm (F_r)^(1/2)
+With z_i the right vectors of the basis and P = Z_m Z_m^T, ``J^T J = V T T^T V^T + R^T R`` is at most, for any e > 0, what splits into theta_1^2..theta_m^2 with
+(1 + 1/e) P R^T R P and the rest with (1 + e) (I - P) R^T R (I - P), so that
 
-    F_r <= min_m ( max_j (f_{r-j} + f_{m+j} - f_m + min(j |R|_2^2, |R|_F^2))^(1/2) + c_m )^2,   c_m^2 = |R Z_m|_F^2 <= |R|_2^2 sum_{i<=m} |last block of V to z_i|^2.
+    F_r <= min_{m, e} max_j (f_{r-j} + f_{m+j} - f_m + (1 + e) min(j |R|_2^2, |R|_F^2)) + (1 + 1/e) |R Z_m|_F^2,
 
+where ``|R Z_m|_F^2 <= |R|_2^2 sum_{i<=m} |last block of V to z_i|^2``, since R vanishes on the blocks before: it is 0 for vectors that have converged.
 From these the rank lies between the first r with bound > eta (f + low |R|^2) and the first with f_r > eta (f + high |R|^2).
 Sources: Halko, Martinsson and Tropp 2011; Musco and Musco 2015; Meyer, Musco, Musco and Woodruff 2021; Satterthwaite 1946.
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from denoscope.report import legend, theme
 from denoscope.report.panels import Marker, Panel, Series
@@ -148,10 +148,13 @@ def _ticked(panel: Panel) -> list[float]:
 
 
 def _plain(value: float, _: object = None) -> str:
-    return f"{value:g}" if 1e-4 <= value < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{value:g}".replace("-", "−") if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def _ticks(axes: Axes, panel: Panel, base: int) -> None:
+    if not base:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     if base == 2:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(FixedLocator(_ticked(panel)))

@@ -37,7 +37,7 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str,
 
 
 def _word(value: object) -> str:
-    return " ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+    return (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)) or "none"
 
 
 def stopped(rows: Sequence[Row], *names: str) -> list[Finding]:
