@@ -1,20 +1,21 @@
 """The numerical rank of a U-Net's Jacobian by `denoscope.geometry.ranks.numerical_rank` against `torch.func.jacrev` and `torch.linalg.svdvals`.
 
-A small U-Net of each shape is trained first (about a minute); then each point is one noisy training picture. Three ways take turns on the same model
-and points, on one thread, the best of several turns each: ours; the rival, whose chunk size is the fastest found here (all rows at once are slower and
-take gigabytes); and our own dense way, `jacobian` and `svdvals`. Memory is the growth of the peak resident set in a fresh process each.
+A small U-Net of each shape is trained first (about a minute); the points are noisy training pictures, some at each noise level. On one thread take turns:
+ours, all points at once; the rival and our own dense way (`jacobian` and `svdvals`), one point a turn. The table has the least seconds a point of each.
+The rival has frozen parameters and the chunk size that is fastest here; as one would write it, with all rows at once, it is several times slower and takes
+gigabytes (``--plain``). Memory is the growth of the peak resident set in a fresh process each, for one point. Ranks must agree to within 1.
 
-    OMP_NUM_THREADS=1 python benchmarks/jacobian.py [--shape 28 32] [--sigma 0.5 6 12 20 30] [--turns 3] [--data fashion_mnist]
+    OMP_NUM_THREADS=1 python benchmarks/jacobian.py [--shape 28 32] [--sigma 0.5 6 12 20 30] [--points 4] [--data fashion_mnist] [--plain]
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -34,13 +35,14 @@ RULES = ("energy", "norm")
 
 
 def pictures(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The set's pictures in that shape: resized, grey ones in all channels."""
+    """The set's pictures in that shape: resized, colour made grey or grey put in all channels where the numbers of channels differ."""
     try:
         data = read_images(name).data
     except ValueError:
         data = read_images("emoji").data
         print(f"{name} is not on this machine: emoji instead")
-    return F.interpolate(data[:20000], shape[1:], mode="bilinear", antialias=True).mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
+    data = F.interpolate(data[:20000], shape[1:], mode="bilinear", antialias=True)
+    return data if data.shape[1] == shape[0] else data.mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
 
 
 def trained(data: Tensor, steps: int) -> Preconditioned:
@@ -52,14 +54,17 @@ def trained(data: Tensor, steps: int) -> Preconditioned:
     return net.requires_grad_(False)
 
 
-def ours(D: Preconditioned, x: Tensor, sigma: Tensor, rule: str) -> Rank:
-    return numerical_rank(D, x, sigma, rule=rule)
-
-
-def rival(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> Tensor:
+def rival(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int | None) -> Tensor:
     """All singular values by jacrev."""
     J = torch.func.jacrev(lambda y: D(y[None], sigma[None])[0].flatten(), chunk_size=chunk)(x)
     return torch.linalg.svdvals(J.reshape(x.numel(), x.numel()))
+
+
+def plain(D: Preconditioned, x: Tensor) -> float:
+    """Seconds of the rival as one would write it: all rows at once, with parameters that want gradients."""
+    _, seconds = timed(lambda: rival(D.requires_grad_(True), x, torch.tensor(6.0), None))
+    D.requires_grad_(False)
+    return seconds
 
 
 def dense(D: Preconditioned, x: Tensor, sigma: Tensor) -> Tensor:
@@ -67,12 +72,18 @@ def dense(D: Preconditioned, x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def peak(which: str, D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> float:
-    """MiB by which the peak resident set of this process grows."""
+    """MiB by which the peak resident set of this process (Linux) grows."""
     torch.set_num_threads(1)
     Field(D, x, sigma).value()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    {"ours": lambda: ours(D, x, sigma, "energy"), "rival": lambda: rival(D, x, sigma, chunk), "dense": lambda: dense(D, x, sigma)}[which]()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _resident("VmRSS")
+    {"ours": lambda: numerical_rank(D, x, sigma), "rival": lambda: rival(D, x, sigma, chunk), "dense": lambda: dense(D, x, sigma)}[which]()
+    return _resident("VmHWM") - before
+
+
+def _resident(name: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return float(line.split()[1]) / 1024
 
 
 def peaks(*given: object) -> list[float]:
@@ -81,40 +92,45 @@ def peaks(*given: object) -> list[float]:
         return [pool.submit(peak, which, *given).result() for which in ("ours", "rival", "dense")]  # pyright: ignore[reportArgumentType] - as given
 
 
-def best(ways: list[Callable[[], object]], turns: int) -> tuple[list[object], list[float]]:
-    """Answers and least seconds of each way, taken in turns."""
-    answers, seconds = [way() for way in ways[:1]] + [None] * (len(ways) - 1), [float("inf")] * len(ways)
-    for _ in range(turns):
-        for i, way in enumerate(ways):
+def timed(way: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    start = time.perf_counter()
+    return way(), time.perf_counter() - start
+
+
+def measure(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> list[str]:
+    """A line for each rule at one noise level, points x (b, *shape), sigma (b,)."""
+    found, seconds, true = {}, {rule: float("inf") for rule in RULES} | {"rival": float("inf"), "dense": float("inf")}, []
+    for point, level in zip(x, sigma):
+        for rule in RULES:
             start = time.perf_counter()
-            answers[i] = way()
-            seconds[i] = min(seconds[i], time.perf_counter() - start)
-    return answers, seconds
+            found[rule] = numerical_rank(D, x, sigma, rule=rule)
+            seconds[rule] = min(seconds[rule], (time.perf_counter() - start) / len(x))
+        S, taken = timed(lambda point=point, level=level: rival(D, point, level, chunk))
+        true.append(S)
+        seconds["rival"] = min(seconds["rival"], taken)
+        seconds["dense"] = min(seconds["dense"], timed(lambda point=point, level=level: dense(D, point, level))[1])
+    memory = peaks(D, x[0], sigma[0], chunk)
+    return [line(float(sigma[0]), rule, energy_rank(torch.stack(true), rule=rule), found[rule], seconds, memory) for rule in RULES]
 
 
-def measure(D: Preconditioned, x: Tensor, sigma: Tensor, turns: int, chunk: int) -> list[str]:
-    """A line for each rule at one point."""
-    ways = [*(lambda rule=rule: ours(D, x, sigma, rule) for rule in RULES), lambda: rival(D, x, sigma, chunk), lambda: dense(D, x, sigma)]
-    answers, seconds = best(ways, turns)
-    memory, lines = peaks(D, x, sigma, chunk), []
-    for rule, found, taken in zip(RULES, answers, seconds):
-        true = int(energy_rank(answers[2], rule=rule))  # pyright: ignore[reportArgumentType] - a tensor by its place
-        assert isinstance(found, Rank)
-        assert abs(int(found.rank) - true) <= 1, f"rank {int(found.rank)} against {true}"
-        lines.append(
-            f"{float(sigma):>6g} {rule:>6} {true:>5} {int(found.rank):>5} {'dense' if found.dense else 'free':>6} {int(found.products):>8} {taken:>7.2f} {seconds[2]:>7.2f}"
-            f" {seconds[2] / taken:>6.1f} {seconds[3]:>7.2f} {seconds[3] / taken:>6.1f} {memory[0]:>6.0f} {memory[1]:>6.0f} {memory[2]:>6.0f}"
-        )
-    return lines
+def line(sigma: float, rule: str, true: Tensor, found: Rank, seconds: dict[str, float], memory: list[float]) -> str:
+    assert ((found.rank - true).abs() <= 1).all(), f"ranks {found.rank.tolist()} against {true.tolist()}"
+    ratios = [f"{seconds[way]:>7.2f} {seconds[way] / seconds[rule]:>6.1f}" for way in ("rival", "dense")]
+    ranks = [f"{int(part.min())}-{int(part.max())}" for part in (true, found.rank)]
+    return (
+        f"{sigma:>6g} {rule:>6} {ranks[0]:>8} {ranks[1]:>8} {int(found.dense.sum()):>5}/{len(true)} {float(found.products.float().mean()):>8.0f}"
+        f" {seconds[rule]:>6.2f} {ratios[0]} {ratios[1]} {memory[0]:>6.0f} {memory[1]:>6.0f} {memory[2]:>6.0f}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", type=int, nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--sigma", type=float, nargs="+", default=[0.5, 6.0, 12.0, 20.0, 30.0])
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--points", type=int, default=4)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--chunk", type=int, default=16, help="rows at once of the rival")
+    parser.add_argument("--plain", action="store_true", help="time the rival's plain form too, all rows at once; gigabytes")
     parser.add_argument("--data", default="fashion_mnist")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -125,12 +141,15 @@ def main() -> None:
         print(
             f"torch {torch.__version__}, 1 thread, U-Net {shape} of width 16, {options.data}, trained {time.perf_counter() - start:.0f} s"
         )
-        print("                  rank    our                seconds         rival          /our  peak growth, MiB")
-        print(" sigma   rule  rival  ours    way products    ours   rival  /ours   dense  /ours   ours  rival  dense")
-        for place, sigma in enumerate(torch.tensor(options.sigma)):
-            x = data[place] + sigma * torch.randn(shape, generator=generator(1, place))
-            for line in measure(D, x, sigma, options.turns, options.chunk):
-                print(line, flush=True)
+        if options.plain:
+            print(f"the rival in its plain form at the first point: {plain(D, data[0]):.1f} s")
+        print("                    rank       dense    mean    seconds a point                   growth of peak, MiB")
+        print(" sigma   rule    rival     ours   way products   ours   rival  /ours   dense  /ours   ours  rival  dense")
+        for place, level in enumerate(options.sigma):
+            x, sigma = data[: options.points], torch.full((options.points,), level)
+            x = x + level * torch.randn(x.shape, generator=generator(1, place))
+            for row in measure(D, x, sigma, options.chunk):
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from zoo import ZOO, normal
 
 from denoscope.distributions import Empirical, Gaussian, MoLRG
+from denoscope.geometry.convolutions import ConstantWeights
 from denoscope.geometry.field import Field
 from denoscope.geometry.jacobians import asymmetry, jacobian, jvp, vjp
 from denoscope.geometry.krylov import Krylov, Operator
@@ -125,11 +127,11 @@ class Once(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, u: Tensor) -> Tensor:
+    def backward(ctx, u: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - one gradient, one answer
         return u * (1 - ctx.saved_tensors[0] ** 2)
 
     @staticmethod
-    def jvp(ctx, v: Tensor) -> Tensor:
+    def jvp(ctx, v: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - one tangent, one answer
         return v * (1 - ctx.saved_tensors[0] ** 2)
 
 
@@ -144,11 +146,38 @@ def half(x: Tensor, sigma: Tensor) -> Tensor:
     return x.float().sin()
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"stride": 2, "padding": 1}, {"padding": (0, 2), "dilation": (2, 1), "groups": 2}, {"padding": "same"}]
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_constant_weights_change_no_derivative(settings: dict[str, object], bias: bool) -> None:
+    conv = nn.Conv2d(4, 6, 3, bias=bias, **settings).double()  # pyright: ignore[reportArgumentType] - a settings dictionary
+    x, leaves = normal(2, 4, 7, 6), []
+    for mode in (nullcontext(), ConstantWeights()):
+        leaf = x.clone().requires_grad_()
+        with mode:
+            out = conv(leaf.sin())
+        dual = torch.zeros_like(out, requires_grad=True)
+        (pulled,) = torch.autograd.grad(out, leaf, dual, create_graph=True)
+        forward = torch.autograd.grad(pulled, dual, normal(*x.shape, seed=1), retain_graph=True)[0]
+        leaves.append((out, forward, torch.autograd.grad(out, leaf, normal(*out.shape, seed=2))[0]))
+    for plain, constant in zip(*leaves):
+        assert torch.allclose(plain, constant, atol=1e-12)
+
+
+def hyper(x: Tensor, sigma: Tensor) -> Tensor:
+    """A foreign denoiser whose convolution weights are computed from its input."""
+    weight = x.reshape(1, -1, 1, 1).mean() * torch.ones(1, 1, 3, 3, dtype=x.dtype)
+    return F.conv2d(x, weight, padding=1)
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # inside of torch's forward mode
-@pytest.mark.parametrize(("D", "shape"), [(lambda x, s: Once.apply(x), (5,)), (attention, (3, 2, 2)), (half, (6,)), (lambda x, s: x, (4,))])
+@pytest.mark.parametrize(
+    ("D", "shape"), [(lambda x, s: Once.apply(x), (5,)), (attention, (3, 2, 2)), (half, (6,)), (hyper, (1, 3, 4)), (lambda x, s: x, (4,))]
+)
 def test_foreign_denoisers(D: Denoiser, shape: tuple[int, ...]) -> None:
-    x, sigma = normal(2, *shape), torch.ones(2, dtype=torch.float64)
-    J, v = jacobian(D, x, sigma), normal(2, *shape, seed=1)
+    x, sigma = normal(1, *shape), torch.ones(1, dtype=torch.float64)
+    J, v = jacobian(D, x, sigma, chunk=1), normal(1, *shape, seed=1)
     assert torch.allclose(J[0], each_row(D, x[0], sigma[0]).to(J), atol=1e-6)
     assert torch.allclose(jvp(D, x, sigma, v).flatten(1), (J @ v.flatten(1)[..., None])[..., 0], atol=1e-6)
 

@@ -6,7 +6,6 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -60,7 +59,9 @@ def values(kind: type, text: str) -> list[Any]:
 def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
     """One flag for every field of the study; axes take several values."""
     group = parser.add_argument_group(f"fields of {study.title()}")
-    for item in fields(study):
+    from denoscope.study import declared
+
+    for item in declared(study):
         kind = type(item.default)
         many = bool(item.metadata["axis"])
         flag = f"--{item.name.replace('_', '-')}"

@@ -11,7 +11,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -58,6 +58,11 @@ def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
     return field(default=default, metadata={"axis": False, "help": help, "choices": tuple(choices)})
 
 
+def declared(study: type[Study]) -> list[Field[Any]]:
+    """The fields of a study, axes first."""
+    return sorted(fields(study), key=lambda item: not item.metadata.get("axis", False))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Base of all studies: subclasses are frozen keyword-only dataclasses with ``run``, and ``version`` counts changes of meaning."""
@@ -72,8 +77,8 @@ class Study:
         return cls.__name__ if module in ("__main__", "__mp_main__") else module  # worker processes rename the script's module
 
     def fields(self) -> dict[str, Any]:
-        """Every field with its value."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        """Every field with its value, axes first."""
+        return {item.name: getattr(self, item.name) for item in declared(type(self))}
 
     def key(self) -> str:
         """The identity of the cell: a hash of study, version and the fields that differ from their defaults (16 hex digits)."""

@@ -21,7 +21,7 @@ from denoscope.random import derive, generator
 BLOCK = 10
 PROBES = 16
 
-FORWARD = 2
+FORWARD = 1.3
 """The cost of a product with J in products with its transpose."""
 
 CROSSOVER = 0.25
@@ -33,7 +33,7 @@ STUCK = 0.1
 WIDER = 3
 """By how much they are larger."""
 
-BASIS = 2.0
+BASIS = 3.0
 """Directions of a basis for each of the rank that it certifies, about."""
 
 

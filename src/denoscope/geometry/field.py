@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.func import jvp as forward_product
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from denoscope.geometry.convolutions import ConstantWeights
 from denoscope.types import Denoiser
 
 MEMORY = 2**28
@@ -93,14 +94,14 @@ class Field:
 class Linearized:
     """A field with its graph kept, ``copies`` rows a point: further products cost a pass backward, not a pass through the denoiser.
 
-    ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode derivative, which costs half of a
+    ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode derivative, which costs a third of a
     forward-mode product; that is taken where an operation cannot be differentiated twice.
     """
 
     def __init__(self, field: Field, copies: int):
         self.field, self.copies = field, copies
         self.levels = field.sigma.repeat_interleave(copies)
-        with torch.enable_grad():
+        with torch.enable_grad(), ConstantWeights():
             self.leaf = field.rows.repeat_interleave(copies, 0).requires_grad_()
             self.out = field.call(self.leaf, self.levels)
         if not self.out.requires_grad:

@@ -1,11 +1,38 @@
-"""A measured value averaged over training runs."""
+"""Stored cells that are averaged: training runs alike but for what they are averaged over."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
 
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Row
+
+
+class Averaged:
+    """Cells ``rows`` that are read together; a base of dataclasses that have that field."""
+
+    rows: Sequence[Row]
+
+    @cached_property
+    def arrays(self) -> list[dict[str, np.ndarray]]:
+        """The arrays of every cell, read once."""
+        return [row.arrays() for row in self.rows]
+
+    @property
+    def first(self) -> dict[str, np.ndarray]:
+        """Arrays of the first cell, for what all share."""
+        return self.arrays[0]
+
+    def mean(self, name: str) -> np.ndarray:
+        """An array averaged over the cells."""
+        return np.mean([cell[name].astype(np.float64) for cell in self.arrays], 0)
+
+    def estimate(self, name: str) -> Estimate | None:
+        """A value averaged over the cells, see :func:`over_runs`."""
+        return over_runs(self.rows, name)
 
 
 def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:

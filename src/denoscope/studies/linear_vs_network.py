@@ -15,15 +15,16 @@ from denoscope.networks import best_size
 from denoscope.report import Page
 from denoscope.store import Row
 from denoscope.studies._linear.networks import measuring, page
+from denoscope.studies._recipe import Recipe
 from denoscope.studies._source import Source, load
 from denoscope.studies.phase_transition import PhaseTransition, learned
-from denoscope.study import Result, Study, Work, alike, axis, option
+from denoscope.study import Result, Work, alike, axis, option
 
 SIZES = (16, 64, 256, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearVsNetwork(Study):
+class LinearVsNetwork(Recipe):
     """One network, trained on one set of images with one seed, and the linear model of that set."""
 
     version: ClassVar[int] = 1
@@ -31,20 +32,7 @@ class LinearVsNetwork(Study):
 
     n: int = axis(64, "number of training images", SIZES)
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
-    data: str = option("digits", "image set: digits, fashion_mnist, emoji, faces, or a folder, .npz or .zip of images")
     width: int = option(64, "width of the network, a multilayer perceptron")
-    steps: int = option(8000, "training steps")
-    batch_size: int = option(64, "images a training step")
-    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
-    ema: float = option(0.999, "decay of the averaged weights that are sampled")
-    level_mean: float = option(-0.6, "mean of log sigma in training")
-    level_std: float = option(1.4, "standard deviation of log sigma in training")
-    samples: int = option(1000, "samples drawn from each model, from the same noises")
-    solver_steps: int = option(18, "steps of Heun's method")
-    held: int = option(261, "images held out from every model")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
         self.trained()

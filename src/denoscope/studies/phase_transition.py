@@ -16,16 +16,17 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from denoscope.fitting import draws, training
+from denoscope.fitting import Draws, draws, training
 from denoscope.levels import log_normal
 from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size, dump
 from denoscope.random import derive
 from denoscope.report import Page
 from denoscope.sampling import heun, sample
 from denoscope.store import MODEL, Row
+from denoscope.studies._recipe import Recipe
 from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell, compare, costs, page, setting
-from denoscope.study import Result, Study, Work, alike, axis, option
+from denoscope.study import Result, Work, alike, axis, option
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
 NETWORKS = {"mlp": MLP, "unet": UNet}
@@ -35,7 +36,7 @@ SAMPLED_AT_ONCE = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseTransition(Study):
+class PhaseTransition(Recipe):
     """Memorization to generalization on real images: one network of one width, trained on one subset with one seed."""
 
     version: ClassVar[int] = 1
@@ -47,20 +48,7 @@ class PhaseTransition(Study):
     width: int = axis(64, "width of the network, the one capacity dial", (32, 64, 128))
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1))
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
-    data: str = option("digits", "image set: digits, fashion_mnist, emoji, faces, or a folder, .npz or .zip of images")
     net: str = option("mlp", "network", ("mlp", "unet"))
-    steps: int = option(8000, "training steps")
-    batch_size: int = option(64, "images a training step")
-    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
-    ema: float = option(0.999, "decay of the averaged weights that are sampled")
-    level_mean: float = option(-0.6, "mean of log sigma in training")
-    level_std: float = option(1.4, "standard deviation of log sigma in training")
-    samples: int = option(1000, "samples drawn from each model, from the same noises")
-    solver_steps: int = option(18, "steps of Heun's method")
-    held: int = option(261, "images held out from every model")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def source(self) -> Source:
         """Which images, and how they are read."""
@@ -164,19 +152,24 @@ def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[nn.M
         yield member, generated[index], stopped.get(index, "") or ("" if finite else "its samples are not finite")
 
 
-def train(fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work) -> dict[int, str]:
-    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
-    first, setting_ = cells[0], cells[0].place().setting()
-    drawn = draws(
-        setting_.images.data,
-        [setting_.train_rows(item.n, item.subset) for item in cells],
+def batches(cells: Sequence[PhaseTransition]) -> Draws:
+    """What a fleet of these cells is trained on: each one's own images in its own order, at levels and with noise of its own."""
+    first, shared = cells[0], cells[0].place().setting()
+    return draws(
+        shared.images.data,
+        [shared.train_rows(item.n, item.subset) for item in cells],
         [derive(item.run_seed(), 1) for item in cells],
         batch=first.batch_size,
         levels=log_normal(first.level_mean, first.level_std),
     )
+
+
+def train(fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work) -> dict[int, str]:
+    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
+    first = cells[0]
     checkpoint = None if work.folder is None else work.folder / "training.safetensors"
     stopped: dict[int, str] = {}
-    for progress in training(fleet, drawn, steps=first.steps, lr=first.lr, rate="one_cycle", ema=averaged, checkpoint=checkpoint):
+    for progress in training(fleet, batches(cells), steps=first.steps, lr=first.lr, rate="one_cycle", ema=averaged, checkpoint=checkpoint):
         work.tell(TRAINING_SHARE * progress.step / first.steps)
         stopped = progress.stopped
     return stopped

@@ -14,14 +14,15 @@ from denoscope.report import Page, Section
 from denoscope.store import Row
 from denoscope.studies._geometry import page
 from denoscope.studies._geometry.subject import Data, Subject, given, model_file
+from denoscope.studies._recipe import Recipe
 from denoscope.studies._source import Source, load
 from denoscope.studies.phase_transition import PhaseTransition, learned
-from denoscope.study import Result, Study, Work, alike, axis, option
+from denoscope.study import Result, Work, alike, axis, option
 from denoscope.types import Denoiser
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed(Study):
+class Probed(Recipe):
     """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the one in a file."""
 
     seconds: ClassVar[float] = 1.0
@@ -35,23 +36,9 @@ class Probed(Study):
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     model: str = axis("", "file of a trained network, or folder of a cell that keeps one, to measure instead of training")
-    data: str = option(
-        "digits", "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or a folder, .npz or .zip of images"
-    )
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
     net: str = option("mlp", "network", ("mlp", "unet"))
-    steps: int = option(8000, "training steps")
-    batch_size: int = option(64, "images a training step")
-    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
-    ema: float = option(0.999, "decay of the averaged weights that are measured")
-    level_mean: float = option(-0.6, "mean of log sigma in training")
-    level_std: float = option(1.4, "standard deviation of log sigma in training")
     samples: int = option(100, "samples drawn from each model, from the same noises")
-    solver_steps: int = option(18, "steps of Heun's method")
-    held: int = option(261, "images held out from every model")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
         self.trained()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Row
-from denoscope.studies._averages import over_runs
+from denoscope.studies._averages import Averaged
 from denoscope.studies._geometry.subject import Data
 from denoscope.studies._source import Source
 
@@ -20,7 +19,7 @@ MEMBERS = ("seed", "subset")
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class Group(Averaged):
     """Models alike but for ``MEMBERS``: ``label`` names them in a legend; a given model is alone."""
 
     label: str
@@ -36,23 +35,9 @@ class Group:
         """Width of networks that were trained here; of a given one the field says nothing unless its cell was read."""
         return int(str(self.rows[0].fields["width"]))
 
-    @cached_property
-    def arrays(self) -> list[dict[str, np.ndarray]]:
-        """The arrays of every member, read once."""
-        return [row.arrays() for row in self.rows]
-
-    @property
-    def first(self) -> dict[str, np.ndarray]:
-        """Arrays of the first member, for what all share."""
-        return self.arrays[0]
-
     def data(self) -> Data:
         """The images of the first member."""
         return data_of(self.rows[0])
-
-    def mean(self, name: str) -> np.ndarray:
-        """An array averaged over the members."""
-        return np.mean([member[name].astype(np.float64) for member in self.arrays], 0)
 
     def along(self, name: str) -> list[Estimate]:
         """Means over points of an array (levels, points), one a level: first averaged over members, which share their points; then by t.
@@ -60,10 +45,6 @@ class Group:
         The intervals are for these models: they say nothing of training others.
         """
         return [mean(row) for row in self.mean(name)]
-
-    def estimate(self, name: str) -> Estimate | None:
-        """A value averaged over the members: by t over them where there are several, else the member's own; None where one lacks it."""
-        return over_runs(self.rows, name)
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:

@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from denoscope.fitting import Progress, draws, training
-from denoscope.levels import log_normal
+from denoscope.fitting import Progress, training
 from denoscope.networks import Averaged, Fleet
 from denoscope.networks.archive import read_tensors, write_tensors
-from denoscope.random import derive
-from denoscope.studies.phase_transition import PhaseTransition
+from denoscope.studies.phase_transition import PhaseTransition, batches
 from denoscope.study import Work
 
 CHECKPOINT = "training.safetensors"
@@ -104,16 +102,9 @@ def _train(cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, s
 
 def _begun(cells: Sequence[PhaseTransition], work: Work) -> tuple[Averaged, Iterator[Progress]]:
     """The averaged fleet and its training, taken up from the job's checkpoint: an iterator of the progress after every step."""
-    first, setting = cells[0], cells[0].place().setting()
+    first = cells[0]
     fleet = _untrained(cells, work.device)
     averaged = Averaged(fleet, first.ema)
-    drawn = draws(
-        setting.images.data,
-        [setting.train_rows(cell.n, cell.subset) for cell in cells],
-        [derive(cell.run_seed(), 1) for cell in cells],
-        batch=first.batch_size,
-        levels=log_normal(first.level_mean, first.level_std),
-    )
     checkpoint = None if work.folder is None else work.folder / CHECKPOINT
-    run = training(fleet, drawn, steps=first.steps, lr=first.lr, rate="constant", ema=averaged, checkpoint=checkpoint, report=0.0)
+    run = training(fleet, batches(cells), steps=first.steps, lr=first.lr, rate="constant", ema=averaged, checkpoint=checkpoint, report=0.0)
     return averaged, run

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Row
-from denoscope.studies._averages import over_runs
+from denoscope.studies._averages import Averaged
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class Runs(Averaged):
     """All training runs on one set of ``n`` images."""
 
     n: int
     rows: Sequence[Row]
-
-    @cached_property
-    def arrays(self) -> list[dict[str, np.ndarray]]:
-        """The arrays of every run, read once."""
-        return [row.arrays() for row in self.rows]
-
-    @property
-    def first(self) -> dict[str, np.ndarray]:
-        """Arrays of the first run, for what all runs share."""
-        return self.arrays[0]
 
     @property
     def seen(self) -> int:
@@ -40,17 +27,9 @@ class Runs:
         """How many of them hold half of its variance."""
         return int(str(self.rows[0].values["leading"]))
 
-    def mean(self, name: str) -> np.ndarray:
-        """The mean of an array over the runs."""
-        return np.mean([run[name] for run in self.arrays], 0)
-
     def variances(self, name: str) -> list[Estimate]:
         """Variances along every direction, with intervals over noises; squares are first averaged over the runs, which share their noises."""
-        return [mean(column) for column in self.mean(name).astype(np.float64).T]
-
-    def estimate(self, name: str) -> Estimate | None:
-        """A value averaged over the runs: t over runs where there are several, else the run's own interval; None where it is missing."""
-        return over_runs(self.rows, name)
+        return [mean(column) for column in self.mean(name).T]
 
 
 def collected(rows: Sequence[Row]) -> list[Runs]:
