@@ -57,9 +57,7 @@ def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_studies_on_one_page_and_again_from_what_is_stored(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_studies_on_one_page_and_again_from_what_is_stored(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["probe", "--model", str(store), "--subset", "0", "--n", "8", "--out", str(tmp_path / "out"), "--on", "serial"]
     assert main(words) == 0
     said = capsys.readouterr()

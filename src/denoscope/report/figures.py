@@ -148,7 +148,11 @@ def _ticked(panel: Panel) -> list[float]:
 
 
 def _plain(value: float, _: object = None) -> str:
-    return f"{value:g}".replace("-", "−") if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    return (
+        f"{value:g}".replace("-", "−")
+        if value == 0 or 1e-4 <= abs(value) < 1e5
+        else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    )
 
 
 def _ticks(axes: Axes, panel: Panel, base: int) -> None:
