@@ -9,10 +9,16 @@ from denoscope.estimate import Estimate
 from denoscope.studies._geometry.groups import Group
 
 
+def number(value: float, form: str = ".3f") -> str:
+    """A number with a true minus sign, and none before zero."""
+    text = f"{value:{form}}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+
+
 def said(e: Estimate, form: str = ".3f") -> str:
-    """A value with its interval, where it has a finite one; the minus sign is a real one."""
-    interval = f" [{e.low:{form}}, {e.high:{form}}]" if math.isfinite(e.low) else ""
-    return f"{e.value:{form}}{interval}".replace("-", "−")
+    """A value with its interval, where it has a finite one."""
+    interval = f" [{number(e.low, form)}, {number(e.high, form)}]" if math.isfinite(e.low) else ""
+    return f"{number(e.value, form)}{interval}"
 
 
 def each(every: Sequence[Group], phrase: Callable[[Group], str]) -> str:

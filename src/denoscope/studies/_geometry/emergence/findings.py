@@ -8,6 +8,7 @@ from denoscope.estimate import Estimate, mean, paired
 from denoscope.report import Finding
 from denoscope.studies._geometry.emergence.course import HIGH, LOW, turn
 from denoscope.studies._geometry.emergence.runs import Run, change, panels, widest
+from denoscope.studies._geometry.words import said
 
 _LINEAR = 0.9995  # a score that is 1 as it is printed
 
@@ -32,7 +33,7 @@ def _step(run: Run, index: int) -> str:
 
 
 def _said(e: Estimate, form: str = ".3g") -> str:
-    return f"{e.value:{form}} [{e.low:{form}}, {e.high:{form}}]".replace("-", "−")
+    return said(e, form)
 
 
 def _percent(share: float) -> str:

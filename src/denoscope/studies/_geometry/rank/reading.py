@@ -10,6 +10,7 @@ import torch
 from denoscope.estimate import Estimate, median
 from denoscope.geometry.ranks import energy_rank
 from denoscope.schedule import VPSDE
+from denoscope.studies._geometry import words
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.closed import gaussian_values
 
@@ -78,12 +79,10 @@ def between(group: Group, place: str, low: float, high: float) -> np.ndarray:
 
 
 def said(estimate: Estimate, form: str = ".2f") -> str:
-    """A value with its interval, where it has one."""
-    interval = f" [{number(estimate.low, form)}, {number(estimate.high, form)}]" if np.isfinite(estimate.low) else ""
-    return f"{number(estimate.value, form)}{interval}"
+    """A value with its interval, to the two decimals that ranks over pixels are known to."""
+    return words.said(estimate, form)
 
 
 def number(value: float, form: str = ".2f") -> str:
-    """A number with a true minus sign, and none before zero."""
-    text = f"{value:{form}}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+    """A number, to as many."""
+    return words.number(value, form)
