@@ -15,7 +15,7 @@ from torch import Tensor
 from denoscope.estimate import proportion_ratio
 from denoscope.laws import metric as laws
 from denoscope.metrics import CopyRates, auc, copy_rates, detectable, excess, planted
-from denoscope.metrics.calibrate import upper_quantile
+from denoscope.metrics.calibrate import halves, upper_quantile
 
 
 def scores(n: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -158,3 +158,35 @@ def test_auc_intervals_cover(shift: float, m: int, n: int) -> None:
 def test_a_false_alarm_rate_is_between_zero_and_one(rate: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         copy_rates(scores(5, 0), scores(50, 1), false_alarm=rate)
+
+
+def test_groups_stay_whole_and_singletons_are_split_as_if_there_were_none() -> None:
+    alone = halves(101, 5)
+    for one, other in zip(alone, halves(101, 5, torch.arange(101) * 7)):
+        assert torch.equal(one, other)
+    labels = torch.randint(30, (101,), generator=torch.Generator().manual_seed(0))
+    first, second = halves(101, 5, labels)
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(101))
+    assert not set(labels[first].tolist()) & set(labels[second].tolist())
+    assert abs(len(first) - len(second)) <= 2 * int(labels.bincount().max())
+    with pytest.raises(ValueError, match="nothing to calibrate with"):
+        halves(20, 0, torch.zeros(20))
+    with pytest.raises(ValueError, match="one label for each"):
+        halves(20, 0, torch.zeros(19))
+
+
+def test_a_large_group_leaves_a_small_part_and_a_larger_false_alarm_rate() -> None:
+    labels = torch.cat([torch.zeros(180, dtype=torch.int64), torch.arange(1, 21)])
+    rates = copy_rates(scores(50, 1), scores(200, 2), false_alarm=0.01, groups=labels)
+    assert sorted(fold.held_out for fold in rates.folds) == [20, 180]
+    assert rates.false_alarm == pytest.approx(1 / 20)
+    assert copy_rates(scores(50, 1), scores(200, 2), false_alarm=0.01).false_alarm == pytest.approx(0.01)
+
+
+def test_copies_of_one_image_do_not_narrow_an_interval() -> None:
+    copies, test = scores(40, 1, 1.5), scores(300, 2)
+    many = planted(torch.stack([copies] * 5), test, seed=1)
+    one = planted(copies, test, seed=1)
+    assert many.power == one.power
+    assert many.auc == one.auc
+    assert auc(copies, test, units=10).high - auc(copies, test, units=10).low > one.auc.high - one.auc.low

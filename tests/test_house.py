@@ -17,7 +17,7 @@ import denoscope
 
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
-    0: "types random files references estimate theory",
+    0: "types random files references estimate progress theory",
     1: "schedule nearest store execute",
     1.5: "levels",
     2: "distributions networks data",
@@ -26,8 +26,8 @@ RANKS: dict[float, str] = {
     5: "apply monitor laws",
     6: "study report integrations",
     7: "studies",
-    8: "sweep needed arguments",
-    8.5: "probe",
+    8: "sweep needed audit arguments",
+    8.5: "probe doctor parsers",
     9: "cli",
 }
 RANK = {room: rank for rank, rooms in RANKS.items() for room in rooms.split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ from denoscope.metrics import (
     pair_threshold,
     reproducibility,
 )
+from denoscope.metrics.jackknife import blocks
+from denoscope.random import derive
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -260,6 +263,40 @@ def test_a_frechet_floor_is_the_bias_and_falls_with_n() -> None:
     assert perfect.value < 3 * small.high
     with pytest.raises(ValueError, match="pool of at least"):
         frechet_floor(real, pool, 5000)
+
+
+@pytest.mark.parametrize(("n", "m", "d", "scale", "shift"), [(150, 150, 16, 1.0, 0.0), (300, 200, 40, 1.2, 0.1), (120, 400, 60, 1.5, 0.0)])
+def test_the_limit_of_a_frechet_distance_is_the_distance_of_the_laws_in_the_mean(
+    n: int, m: int, d: int, scale: float, shift: float
+) -> None:
+    """Two normal laws are d (scale - 1)² + d shift² apart; 1/n of terms of second order stays, so the bias left is small beside that of the value."""
+    truth = d * (scale - 1) ** 2 + d * shift**2
+    draws = [frechet(scale * normal(n, d, seed=2 * seed) + shift, normal(m, d, seed=2 * seed + 1)) for seed in range(24)]
+    bias, left = (np.mean([e.value for e in draws]) - truth, np.mean([e.limit.value for e in draws]) - truth)
+    error = float(np.std([e.limit.value for e in draws], ddof=1)) / math.sqrt(24)
+    assert abs(left) < 0.03 * bias + sigmas() * error
+    assert error < bias / 25
+    covered = np.mean([e.limit.low <= truth <= e.limit.high for e in draws])
+    assert covered >= 0.75
+
+
+def test_the_limit_of_a_frechet_distance_is_a_line_over_the_jackknifes_subsets() -> None:
+    block, block0 = blocks(GEN, seed=4), blocks(TEST, seed=derive(4, 1))
+    estimate = frechet(GEN, TEST, seed=4)
+    value = reference_frechet(GEN, TEST)
+    first = np.mean([reference_frechet(GEN[block != i], TEST) for i in range(20)])
+    second = np.mean([reference_frechet(GEN, TEST[block0 != i]) for i in range(20)])
+    assert estimate.limit.value == pytest.approx(value - 19 * (first - value) - 19 * (second - value), rel=1e-7)
+    assert estimate.limit.high - estimate.limit.value == pytest.approx(estimate.high - estimate.value, rel=1e-9)
+    assert json.loads(json.dumps(estimate.json(), allow_nan=False))["limit"]["value"] == estimate.limit.value
+
+
+def test_the_limit_needs_more_rows_than_features() -> None:
+    short = frechet(normal(20, 19), normal(60, 19, seed=1))
+    assert math.isnan(short.limit.value)
+    assert "more than 19 rows" in short.limit.method
+    assert short.json()["limit"]["value"] is None  # pyright: ignore[reportIndexIssue] -- a dictionary within
+    assert math.isfinite(frechet(normal(22, 19), normal(60, 19, seed=1)).limit.value)
 
 
 def test_measure_runs_metrics_by_name_and_describes_images_once() -> None:

@@ -14,7 +14,9 @@ from torchmetrics.image.kid import poly_mmd
 
 from denoscope.laws import metric as laws
 from denoscope.metrics import measure
+from denoscope.metrics.jackknife import blocks, interval
 from denoscope.metrics.kernel_distance import kernel
+from denoscope.random import derive
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -46,7 +48,18 @@ def test_parity_with_torchmetrics() -> None:
 def test_it_is_an_estimate_in_its_interval_and_symmetric() -> None:
     laws.check_estimate(kernel, GEN, REAL)
     assert kernel(GEN, REAL).value == pytest.approx(kernel(REAL, GEN).value, rel=1e-12)
-    assert kernel(GEN, REAL).method == "block U-statistic, 10 blocks"
+    assert kernel(GEN, REAL).method == "delete-block jackknife"
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_jackknife_leaves_blocks_out_of_the_whole_statistic(seed: int) -> None:
+    """Each replicate by the definition, from the rows that are left."""
+    block, block0 = blocks(GEN, seed=seed), blocks(REAL, seed=derive(seed, 1))
+    without = [by_definition(GEN[block != i], REAL) for i in range(20)]
+    without0 = [by_definition(GEN, REAL[block0 != i]) for i in range(20)]
+    expected = interval(by_definition(GEN, REAL), without, without0, n=90, low=-math.inf)
+    estimate = kernel(GEN, REAL, seed=seed)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 def test_the_order_of_rows_moves_it_by_rounding_alone() -> None:
@@ -85,11 +98,19 @@ def test_shifted_normal_laws_are_at_their_closed_form_in_the_mean(d: int, shift:
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_intervals_cover_the_expectation(shift: float) -> None:
-    """Means over many data sets stand for the expectation: 0 for equal laws."""
-    draws = [kernel(normal(120, 4, seed=2 * seed) + shift, normal(160, 4, seed=2 * seed + 1)) for seed in range(300)]
+@pytest.mark.parametrize("tails", ["normal", "heavy"])
+def test_intervals_cover_the_expectation(shift: float, tails: str) -> None:
+    """Means over many data sets stand for the expectation: 0 for equal laws. Heavy tails: a random scale for every row."""
+
+    def rows(n: int, seed: int) -> Tensor:
+        scale = (0.4 * normal(n, 1, seed=10**6 + seed)).exp() if tails == "heavy" else 1.0
+        return scale * normal(n, 4, seed=seed)
+
+    draws = [kernel(rows(120, 2 * seed) + shift, rows(160, 2 * seed + 1)) for seed in range(300)]
     truth = 0.0 if shift == 0 else float(np.mean([estimate.value for estimate in draws]))
-    laws.check_coverage(lambda seed: draws[seed], truth, draws=300, least=0.93)
+    laws.check_coverage(lambda seed: draws[seed], truth, draws=300, least=0.9)
+    widths = [(estimate.high - estimate.low) / 2 for estimate in draws]
+    assert float(np.mean(widths)) < 2.0 * 1.96 * float(np.std([estimate.value for estimate in draws]))
 
 
 def test_a_farther_law_is_farther() -> None:

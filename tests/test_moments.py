@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import denoscope.data.moments as room
-from denoscope import Moments
+from denoscope.data import Moments
 from denoscope.data.moments import gather, whole
 
 

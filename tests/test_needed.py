@@ -14,10 +14,10 @@ import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
-from denoscope import Moments, read_images
+from denoscope import read_images
 from denoscope.cli import main
 from denoscope.data.images import to_uint8
-from denoscope.data.moments import whole
+from denoscope.data.moments import Moments, whole
 from denoscope.needed.answer import Answers, answer
 from denoscope.needed.remedies import best_ridge, best_time, held_out, surprise
 from denoscope.needed.sample import Question, Sample, arranged, identical, read

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from denoscope import MLP, Preconditioned, UNet, grid, run, save
-from denoscope.cli import GEOMETRY, main
+from denoscope.cli import main
+from denoscope.parsers import GEOMETRY
 from denoscope.probe.models import resolve
 from denoscope.store import MODEL, Store
 from denoscope.studies import load

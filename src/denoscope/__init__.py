@@ -20,22 +20,35 @@ _HOMES = {
     "store": ("Row",),
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
     "networks": ("MLP", "UNet", "Averaged", "Fleet", "LinearMaps", "Preconditioned", "Subspaces", "from_network", "load", "save"),
-    "data": ("Images", "Moments", "find_duplicates", "hold_out", "read_images", "subset", "to_uint8"),
+    "data": ("Images", "find_duplicates", "hold_out", "read_images", "subset"),
     "geometry": (
         "distill",
         "energy_rank",
         "jacobian",
-        "k_subspaces",
         "linearity",
         "local_linearity",
         "numerical_rank",
-        "principal_angles",
         "svd",
     ),
-    "describe": ("PCA", "Pixels", "RandomProjection"),
+    "describe": ("PCA", "Pixels"),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
     "fitting": ("Progress", "denoising_loss", "fit", "training"),
-    "metrics": ("authenticity", "excess", "frechet", "generalization", "mae_score", "measure", "memorized", "reproducibility"),
+    "metrics": (
+        "authenticity",
+        "copying_test",
+        "excess",
+        "feature_likelihood",
+        "frechet",
+        "generalization",
+        "kernel",
+        "mae_score",
+        "measure",
+        "memorized",
+        "mifid",
+        "prdc",
+        "reproducibility",
+        "vendi",
+    ),
     "study": ("Result", "Study", "grid", "run"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -43,15 +56,12 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] -- one ta
 
 if TYPE_CHECKING:
     from denoscope.data import Images as Images
-    from denoscope.data import Moments as Moments
     from denoscope.data import find_duplicates as find_duplicates
     from denoscope.data import hold_out as hold_out
     from denoscope.data import read_images as read_images
     from denoscope.data import subset as subset
-    from denoscope.data import to_uint8 as to_uint8
     from denoscope.describe import PCA as PCA
     from denoscope.describe import Pixels as Pixels
-    from denoscope.describe import RandomProjection as RandomProjection
     from denoscope.distributions import Empirical as Empirical
     from denoscope.distributions import Gaussian as Gaussian
     from denoscope.distributions import GaussianMixture as GaussianMixture
@@ -64,24 +74,28 @@ if TYPE_CHECKING:
     from denoscope.geometry import distill as distill
     from denoscope.geometry import energy_rank as energy_rank
     from denoscope.geometry import jacobian as jacobian
-    from denoscope.geometry import k_subspaces as k_subspaces
     from denoscope.geometry import linearity as linearity
     from denoscope.geometry import local_linearity as local_linearity
     from denoscope.geometry import numerical_rank as numerical_rank
-    from denoscope.geometry import principal_angles as principal_angles
     from denoscope.geometry import svd as svd
     from denoscope.levels import karras as karras
     from denoscope.levels import log_normal as log_normal
     from denoscope.levels import log_uniform as log_uniform
     from denoscope.levels import uniform as uniform
     from denoscope.metrics import authenticity as authenticity
+    from denoscope.metrics import copying_test as copying_test
     from denoscope.metrics import excess as excess
+    from denoscope.metrics import feature_likelihood as feature_likelihood
     from denoscope.metrics import frechet as frechet
     from denoscope.metrics import generalization as generalization
+    from denoscope.metrics import kernel as kernel
     from denoscope.metrics import mae_score as mae_score
     from denoscope.metrics import measure as measure
     from denoscope.metrics import memorized as memorized
+    from denoscope.metrics import mifid as mifid
+    from denoscope.metrics import prdc as prdc
     from denoscope.metrics import reproducibility as reproducibility
+    from denoscope.metrics import vendi as vendi
     from denoscope.nearest import Neighbors as Neighbors
     from denoscope.nearest import neighbors as neighbors
     from denoscope.networks import MLP as MLP

@@ -10,14 +10,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from denoscope import __version__, studies
+from denoscope import __version__, parsers, studies
 from denoscope.arguments import Mistake, Parser, add_execution, add_fields, nearest
 
 if TYPE_CHECKING:
     from denoscope.study import Study
-
-GEOMETRY = ("jacobian_rank", "local_linearity", "score_gap", "gaussian_emergence", "disjoint_halves")
-"""The studies of one denoiser, which `probe` asks of any: in the order of its page."""
 
 
 def _one(value: Any) -> Any:
@@ -58,86 +55,40 @@ def _run(words: Sequence[str]) -> int:
     return sweep.command(study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words))
 
 
-def _needed_parser() -> Parser:
-    parser = Parser(
-        prog="denoscope needed",
-        description="How many images a linear diffusion model needs: of these images' spectrum, exactly, with what to do until there are enough.",
-    )
-    parser.add_argument("--data", required=True, help="a folder, an .npz, a .zip, or a set's name such as digits")
-    parser.add_argument(
-        "--kl", type=float, default=0.1, help="divergence from the true law to reach, nats a dimension (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--gap", type=float, default=0.1, help="test less train loss to reach, share of the least loss (default: %(default)s)"
-    )
-    parser.add_argument("--abar", type=float, default=0.99, help="noise level of the losses, between 0 and 1 (default: %(default)s)")
-    parser.add_argument("--n", type=int, default=0, help="take only so many images at random; the others check the answers (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)")
-    parser.add_argument("--resize", type=int, default=0, help="make all images squares of that side")
-    parser.add_argument("--range", type=float, nargs=2, default=(), metavar=("LOW", "HIGH"), help="of values that are not 8-bit")
-    parser.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/needed"), help="folder of needed.html, .json and .csv (default: %(default)s)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON on standard output, nothing else")
-    return parser
-
-
 def _needed(words: Sequence[str]) -> int:
-    options = vars(_needed_parser().parse(words))
+    options = vars(parsers.needed().parse(words))
     from denoscope import needed
 
     return needed.command(options, ["needed", *words])
 
 
-def _probe_parser() -> Parser:
-    parser = Parser(
-        prog="denoscope probe",
-        description="The geometry of trained denoisers: rank and intrinsic dimension, linearity, distance to the Gaussian, training against unseen images.",
-    )
-    parser.add_argument(
-        "--model",
-        required=True,
-        nargs="+",
-        metavar="PATH",
-        help="files written by denoscope.save, or a cell or a whole store of `denoscope run phase_transition`",
-    )
-    parser.add_argument(
-        "--data", help="what the network of a file was trained on: a folder, an .npz, a .zip, or a set's name such as digits"
-    )
-    parser.add_argument("--test", help="images that it never saw (default: --held of --data)")
-    for name, of in (("n", "training images"), ("width", "widths"), ("subset", "subsets"), ("seed", "seeds")):
-        parser.add_argument(
-            f"--{name}",
-            nargs="+",
-            type=int,
-            default=(),
-            help=f"which {of} of a store to take; of a file, what it was trained on (default: all)",
-        )
-    parser.add_argument("--held", type=int, help="images of --data that the network never saw, where there is no --test (default: 261)")
-    parser.add_argument("--resize", type=int, help="make all images squares of that side")
-    parser.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of values that are not 8-bit")
-    parser.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
-    parser.add_argument(
-        "--studies", nargs="+", metavar="STUDY", choices=GEOMETRY, default=GEOMETRY, help=f"which of {', '.join(GEOMETRY)} (default: all)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/probe"),
-        help="folder of probe.html, .json and a store a study; running again resumes (default: %(default)s)",
-    )
-    add_execution(parser)
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON on standard output, nothing else")
-    return parser
-
-
 def _probe(words: Sequence[str]) -> int:
-    options = vars(_probe_parser().parse(words))
+    options = vars(parsers.probe().parse(words))
     from denoscope import probe
 
     return probe.command({**options, "range": tuple(options["range"] or ())}, ["probe", *words])
+
+
+def _audit(words: Sequence[str]) -> int:
+    options = vars(parsers.audit().parse(words))
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    from denoscope import audit
+
+    return audit.command({**plain, "seeds": tuple(seed for part in options["seeds"] for seed in part)}, ["audit", *words])
+
+
+def _doctor(words: Sequence[str]) -> int:
+    parser = Parser(
+        prog="denoscope doctor",
+        description="Every metric of the audit on synthetic truth: base rates, sensitivity, hostile cases; in under a minute.",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic sets (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON on standard output, nothing else")
+    options = vars(parser.parse(words))
+    from denoscope import doctor
+
+    return doctor.command(options)
 
 
 def _list(words: Sequence[str]) -> int:
@@ -187,36 +138,48 @@ def _store(words: Sequence[str]) -> int:
 
 
 def _cite(words: Sequence[str]) -> int:
-    parser = Parser(prog="denoscope cite", description="What to cite: for a study, a store of results or `needed`, or everything.")
-    parser.add_argument("what", nargs="?", default="", help="a study's name, a store's folder, or needed (default: every work)")
+    parser = Parser(prog="denoscope cite", description="What to cite: for a study, a store of results, a command, or everything.")
+    parser.add_argument("what", nargs="?", default="", help="a study's name, a store's folder, needed or audit (default: every work)")
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries")
     options = parser.parse(words)
-    from denoscope.references import NEEDED, everything, references
+    from denoscope.references import COMMANDS, everything, references
 
     name = options.what
-    if name and name != "needed" and name not in studies.names():
+    if name and name not in COMMANDS and name not in studies.names():
         from denoscope.store import Store
 
         name = str(Store(name).noted().get("study", "")) if Path(name).is_dir() else ""
         if not name:
-            raise Mistake(f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), 'needed'])}")
-    works = references(("denoscope", *(NEEDED if name == "needed" else studies.load(name).references))) if name else everything()
+            raise Mistake(f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), *COMMANDS])}")
+    works = references(("denoscope", *(COMMANDS[name] if name in COMMANDS else studies.load(name).references))) if name else everything()
     print("\n\n".join(work.bibtex() for work in works) if options.bibtex else "\n".join(work.text() for work in works))
     return 0
 
 
-_COMMANDS = {"list": _list, "run": _run, "probe": _probe, "needed": _needed, "report": _report, "store": _store, "cite": _cite}
+_COMMANDS = {
+    "list": _list,
+    "run": _run,
+    "audit": _audit,
+    "probe": _probe,
+    "needed": _needed,
+    "report": _report,
+    "store": _store,
+    "cite": _cite,
+    "doctor": _doctor,
+}
 _USAGE = """usage: denoscope COMMAND [options]
 
 Looks at diffusion models through their denoiser: copies or generalizes, with how much data, and why.
 
   list                 the studies, a line each
   run STUDY            measure a study's cells and write its report; running again resumes
+  audit --gen X --train Y   does a model copy its training data: samples, training images, held-out images
   probe --model PATH   the geometry of trained denoisers
   needed --data SET    how many images a linear model needs, and what to do until there are enough
   report STORE         write the report anew from stored cells
   store check|ls STORE look after stored cells
-  cite [STUDY|STORE|needed]  what to cite
+  cite [STUDY|STORE|needed|audit]  what to cite
+  doctor               every metric of the audit on synthetic truth
 
   --help, --version    also after every command"""
 
@@ -240,7 +203,11 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"denoscope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        kept = "what was measured is stored, the same command goes on from there" if words[0] in ("run", "probe") else "nothing was written"
+        kept = (
+            "what was measured is stored, the same command goes on from there"
+            if words[0] in ("run", "probe", "audit")
+            else "nothing was written"
+        )
         print(f"denoscope: interrupted; {kept}", file=sys.stderr)
         return 130
     except (RuntimeError, OSError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import stats
@@ -41,8 +41,9 @@ class Estimate:
         return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.n, self.level, self.method)
 
     def json(self) -> dict[str, object]:
-        """A dictionary without NaN or infinity: those become null."""
-        return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in asdict(self).items()}
+        """A dictionary without NaN or infinity: those become null. Kinds of estimates that hold more add it to these six."""
+        values = {item.name: getattr(self, item.name) for item in fields(Estimate)}
+        return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in values.items()}
 
 
 def unavailable(reason: str, n: int = 0, level: float = 0.95) -> Estimate:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -87,18 +88,55 @@ def file_hash(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def archive_members(path: Path | str, *, largest: int = 1 << 28) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes of a zip archive's files, in name order, read in memory and never unpacked to disk.
+def harmless(text: object, longest: int = 400) -> str:
+    """A text for one line of a terminal or a page: what does not print (control and direction characters, line breaks, bytes that are no
+    Unicode) as a visible escape such as ``\\x1b``, and the middle of a very long one left out."""
+    shown = "".join(c if c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode() for c in str(text))
+    return shown if len(shown) <= longest else f"{shown[: longest // 2]}\u2026{shown[1 - longest // 2 :]}"
 
-    A damaged archive, or a member that claims more than ``largest`` bytes, is a ValueError naming it.
+
+def located(path: Path | str) -> Path:
+    """A path with ``~`` for the home folder; an unknown user's stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
+Member = tuple[str, Callable[[], bytes]]
+"""A file's name relative to its root, with forward slashes, and how to read it."""
+
+
+@contextmanager
+def archive(path: Path | str, *, largest: int = 1 << 28) -> Iterator[list[Member]]:
+    """The files of a zip archive in name order, each read in memory when asked for, from any thread, and never unpacked to disk.
+
+    A damaged archive, or a member that is damaged, encrypted or claims more than ``largest`` bytes when it is read, is a ValueError.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for info in sorted(archive.infolist(), key=lambda item: item.filename):
-                if info.is_dir():
-                    continue
-                if info.file_size > largest:
-                    raise ValueError(f"{path}: {info.filename} would unpack to {info.file_size} bytes; the limit is {largest}")
-                yield info.filename, archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # RuntimeError: encrypted
+        opened = zipfile.ZipFile(path)
+    except Exception as error:  # a damaged directory makes the module fail with nearly any exception
         raise ValueError(f"{path} is not a readable zip archive: {error}") from error
+    with opened:
+        infos = sorted((info for info in opened.infolist() if not info.filename.endswith("/")), key=lambda info: info.filename)
+        yield [(info.filename, partial(_member, opened, info, largest)) for info in infos]
+
+
+def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> bytes:
+    if info.file_size > largest:
+        raise ValueError(f"it would unpack to {info.file_size} bytes; the limit is {largest}")
+    try:
+        return opened.read(info)
+    except Exception as error:  # damaged or encrypted: nearly any exception
+        raise ValueError(f"a damaged or encrypted member: {str(error) or type(error).__name__}") from error
+
+
+def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
+    """The bytes of a regular file or of a link to one; a pipe, a device or a socket is a ValueError and never waited for, like more than ``largest`` bytes."""
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("no regular file")
+            if found.st_size > largest:
+                raise ValueError(f"it has {found.st_size} bytes; the limit is {largest}")
+            return stream.read()
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error

@@ -378,10 +378,56 @@ _WORKS = (
         1981,
         doi="10.1214/aos/1176345462",
     ),
+    Reference(
+        "chong2020",
+        "Min Jin Chong, David Forsyth",
+        "Effectively Unbiased FID and Inception Score and where to find them",
+        "CVPR 2020, 6069-6078",
+        2020,
+        arxiv="1911.07023",
+    ),
+    Reference(
+        "pizzi2022",
+        "Ed Pizzi, Sreya Dutta Roy, Sugosh Nagavara Ravindra, Priya Goyal, Matthijs Douze",
+        "A Self-Supervised Descriptor for Image Copy Detection",
+        "CVPR 2022",
+        2022,
+        arxiv="2202.10261",
+    ),
+    Reference(
+        "somepalli2023",
+        "Gowthami Somepalli, Vasu Singla, Micah Goldblum, Jonas Geiping, Tom Goldstein",
+        "Diffusion Art or Digital Forgery? Investigating Data Replication in Diffusion Models",
+        "CVPR 2023",
+        2023,
+        arxiv="2212.03860",
+    ),
+    Reference(
+        "newcombe2006",
+        "Robert G. Newcombe",
+        "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2: asymptotic methods and evaluation",
+        "Statistics in Medicine 25(4):559-573",
+        2006,
+        doi="10.1002/sim.2324",
+    ),
+    Reference(
+        "vovk2005",
+        "Vladimir Vovk, Alexander Gammerman, Glenn Shafer",
+        "Algorithmic Learning in a Random World",
+        "Springer",
+        2005,
+        doi="10.1007/b106715",
+    ),
 )
 
 NEEDED = ("mergergoldt2025", "wang2025", "maillardgoldt2026", "ledoitpeche2011")
 """What the answer to "how many images are enough" rests on."""
+
+AUDIT = ("yoon2023", "somepalli2023", "vovk2005", "clopper1934", "donner2012", "newcombe2006")
+"""What the verdict of an audit rests on; each metric adds its own."""
+
+COMMANDS = {"needed": NEEDED, "audit": AUDIT}
+"""What the answer of each command rests on."""
 
 DATA = {"digits": "alpaydin1998", "fashion_mnist": "xiao2017", "faces": "huang2007"}
 """The work behind each image set that has one."""

@@ -52,7 +52,7 @@ class Row:
 def plain(value: Value) -> object:
     """A value as JSON can hold it: estimates and numbers that are not finite become dictionaries of their own."""
     if isinstance(value, Estimate):
-        return {"estimate": value.json()}
+        return {"estimate": Estimate.json(value)}
     if isinstance(value, float) and not np.isfinite(value):
         return {"float": repr(value)}
     return value

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from denoscope import execute, studies
+from denoscope.progress import bar, duration
 from denoscope.report import write, write_table
 from denoscope.store import Row, Store
 from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 42 s, 3.5 min, 2.0 h."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]) -> int:
@@ -120,7 +115,7 @@ def _measure(
     else:
         executor = execute.processes(workers, threads=options["threads"])
     try:
-        with _bar(len(cells), options["quiet"]) as progress:
+        with bar(len(cells), "cells", options["quiet"]) as progress:
             run(cells, store, executor, device=options["device"], progress=progress)
     except BaseException:
         note(False)
@@ -140,36 +135,3 @@ def write_all(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
     if compared := study.compare(rows):
         write_table(table(compared), store.root, "comparisons")
     return write(study.page(rows, store.noted()), store.root)
-
-
-@contextmanager
-def _bar(total: int, quiet: bool) -> Iterator[Callable[[float, int], None]]:
-    """A progress bar on standard error with rate and time left; plain lines every 10 s where there is no terminal."""
-    if quiet:
-        yield lambda fraction, done: None
-        return
-    started = time.monotonic()
-
-    def words(fraction: float, done: int) -> str:
-        spent = time.monotonic() - started
-        left = duration(spent * (1 - fraction) / fraction) if fraction > 0.005 else "?"
-        return f"{done}/{total} cells, {60 * fraction * total / max(spent, 1e-9):.0f} cells/min, {duration(spent)} spent, {left} left"
-
-    if not sys.stderr.isatty():
-        last = 0.0
-
-        def line(fraction: float, done: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= 10 or fraction >= 1:
-                last = time.monotonic()
-                print(f"{fraction:4.0%}  {words(fraction, done)}", file=sys.stderr, flush=True)
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (BarColumn(bar_width=30), TaskProgressColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=False) as shown:
-        task = shown.add_task("starting", total=1.0)
-        yield lambda fraction, done: shown.update(task, completed=fraction, description=words(fraction, done))

@@ -2,6 +2,8 @@
 
 from denoscope.data.duplicates import Duplicates as Duplicates
 from denoscope.data.duplicates import find_duplicates as find_duplicates
+from denoscope.data.features import Features as Features
+from denoscope.data.features import read_features as read_features
 from denoscope.data.images import Images as Images
 from denoscope.data.images import from_uint8 as from_uint8
 from denoscope.data.images import to_uint8 as to_uint8

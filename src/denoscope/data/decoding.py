@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,7 +12,12 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # never those t
 
 ALPHA = "transparency was laid on white"
 DEEP = "16-bit grey was scaled to 8 bits"
+DEEP_COLOUR = "16-bit colour was cut to 8 bits"
 FRAMES = "only the first frame or page was read"
+INKS = "CMYK was converted to RGB"
+TURNED = "stored as it is, though its EXIF data asks for it to be shown turned or mirrored"
+_LARGEST = 90_000_000  # pixels; more is a decompression bomb, or nothing that a set of images holds
+_ORIENTATION = 0x0112
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -27,8 +31,26 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     return np.rint(values.clip(0, 65535) / 257).astype(np.uint8)[..., None]
 
 
+def _turned(image: Image.Image) -> bool:
+    """Whether the EXIF data names an orientation, which no usual training pipeline applies: nor do we."""
+    try:
+        return bool(image.info.get("exif")) and image.getexif().get(_ORIENTATION, 1) != 1
+    except Exception:  # damaged EXIF data: nearly any exception
+        return False
+
+
+def _notes(image: Image.Image) -> list[str]:
+    """What decoding leaves out or changes, as far as the header tells."""
+    tiles = getattr(image, "tile", None)  # how the bytes are stored
+    deep = image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and bool(tiles) and "16" in str(tiles[0][3])
+    found = {FRAMES: getattr(image, "is_animated", False), DEEP_COLOUR: deep, INKS: image.mode == "CMYK", TURNED: _turned(image)}
+    return [note for note, there in found.items() if there]
+
+
 def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
-    notes = [FRAMES] if getattr(image, "is_animated", False) else []
+    if image.width * image.height > _LARGEST:
+        raise Image.DecompressionBombError
+    notes = _notes(image)
     image.load()
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # those hold 16 bits in a wider mode
         return _eight_bits(image), [*notes, DEEP]
@@ -47,14 +69,15 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
 def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
     """The pixels, uint8 (h, w, 1) for grey or (h, w, 3) for colour, and notes of what had to be changed.
 
-    Not an image, truncated, or a decompression bomb (Pillow's limit, about 90 million pixels): a one-line ValueError with the reason.
+    Not an image, truncated, or a decompression bomb (more than 90 million pixels): a one-line ValueError with the reason. Pillow may warn
+    beside it; whoever decodes many images silences that once, since filters of warnings are no thread's own.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                return _pixels(image)
-        except UnidentifiedImageError:
-            raise ValueError("not an image" if content else "an empty file") from None
-        except Exception as error:  # a damaged file makes decoders fail with nearly any exception
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            return _pixels(image)
+    except UnidentifiedImageError:
+        raise ValueError("not an image" if content else "an empty file") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too large to be read") from None
+    except Exception as error:  # a damaged file makes decoders fail with nearly any exception
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from denoscope.nearest import neighbors
+from denoscope.nearest import neighbors, within
 
 _LARGE = 0.05
 
@@ -71,7 +72,7 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
     if not 0 <= quantile <= 0.5:
         raise ValueError(f"the quantile of nearest-neighbour distances is between 0 and 0.5, got {quantile}")
     flat = x.detach().cpu().flatten(1)
-    copies = _first_with_content(flat)
+    copies = first_with_content(flat)
     distinct = copies.unique()
     links, threshold = _links(flat[distinct], quantile)
     links = distinct[links]
@@ -81,11 +82,13 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
     return Duplicates(copies, links, stars[place], clusters, threshold, quantile)
 
 
-def _first_with_content(flat: Tensor) -> Tensor:
-    """For every row the index of the first row with equal values (0.0 equals -0.0)."""
-    rows = np.ascontiguousarray((flat + 0.0).numpy())
-    content = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-    _, first, inverse = np.unique(content, return_index=True, return_inverse=True)
+def first_with_content(x: Tensor) -> Tensor:
+    """For every row of ``x`` (n, ...) the index of the first row with equal values (0.0 equals -0.0), int64 (n,)."""
+    rows = x.detach().cpu().flatten(1)
+    digests = np.empty((len(rows), 16), np.uint8)
+    for i, row in enumerate(rows):
+        digests[i] = np.frombuffer(hashlib.blake2b((row + 0.0).numpy().data, digest_size=16).digest(), np.uint8)
+    _, first, inverse = np.unique(digests.view("V16")[:, 0], return_index=True, return_inverse=True)
     return torch.from_numpy(first[inverse])
 
 
@@ -96,18 +99,10 @@ def _links(distinct: Tensor, quantile: float) -> tuple[Tensor, float]:
         return torch.empty((0, 2), dtype=torch.int64), 0.0
     nearest = neighbors(distinct, distinct, 1, exclude_self=True).distance[:, 0].double()
     threshold = float(nearest.quantile(quantile))
-    rows, k = (nearest < threshold).nonzero()[:, 0], 1
-    found = []
-    while len(rows):  # twice as many neighbours for the rows whose farthest one is still near
-        k = min(2 * k, n)
-        near = neighbors(distinct[rows], distinct, k)
-        within = near.distance.double() < threshold
-        done = ~within[:, -1] | (k == n)
-        i, j = (within & done[:, None]).nonzero().T
-        found.append(torch.stack([rows[i], near.index[i, j]], 1))
-        rows = rows[~done]
-    pairs = torch.cat(found) if found else torch.empty((0, 2), dtype=torch.int64)
-    return pairs[pairs[:, 0] < pairs[:, 1]].unique(dim=0), threshold
+    rows = (nearest < threshold).nonzero()[:, 0]
+    i, j = within(distinct[rows], distinct, threshold).T
+    pairs = torch.stack([rows[i], j], 1)
+    return pairs[pairs[:, 0] < pairs[:, 1]], threshold
 
 
 def _components(n: int, links: Tensor) -> Tensor:

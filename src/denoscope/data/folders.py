@@ -1,14 +1,14 @@
-"""Many image files, in a folder or a zip archive, as one set."""
+"""Many image files, in a folder or a zip archive, as one set: decoded on all cores, a bounded number of them ahead."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from functools import partial
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -16,83 +16,146 @@ from torch import Tensor
 
 from denoscope.data.decoding import SUFFIXES, decode
 from denoscope.data.images import Images, check_memory, from_uint8, resize
-from denoscope.files import archive_members
+from denoscope.data.walking import below
+from denoscope.execute import cores
+from denoscope.files import Member, archive, harmless
 
 _LABELS = "dataset.json"
-Members = Iterable[tuple[str, Callable[[], bytes]]]
-"""Names of files relative to their root, with forward slashes, and how to read each."""
+_BATCH = 8  # files a task decodes
+_ROWS = 256  # pictures turned into floats at once
+Progress = Callable[[int, int], None]
+"""``progress(done, total)``: how many of the files are decoded."""
 
 
-def read_folder(path: Path, *, skip_bad: bool, size: int | None) -> Images:
+def read_folder(path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None) -> Images:
     """All images below a folder in natural order; labels from ``dataset.json``, else from class sub-folders if every image is in one."""
-    images, table = _collect(path, _folder_members(path), skip_bad, size)
-    return _labelled(images, _classes(images.files) if table is None else table)
+    found = below(path)
+    unreadable = [(name, reason) for name, reason in found.unreadable if not _hidden(name)]
+    if unreadable and not skip_bad:
+        raise ValueError(
+            f"{path}: the folder {unreadable[0][0]} cannot be read: {unreadable[0][1]}; skip_bad (--skip-bad) goes on without it"
+        )
+    images = _set(path, found.files, unreadable, skip_bad, size, progress, classes=True)
+    if not found.repeated:
+        return images
+    return replace(images, warnings=(*images.warnings, f"links to folders that were read already, passed over: {found.repeated}"))
 
 
-def read_zip(path: Path, *, skip_bad: bool, size: int | None) -> Images:
+def read_zip(path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None) -> Images:
     """All images of an archive in natural order, read in memory; labels from ``dataset.json`` (the layout of EDM, Karras et al. 2022)."""
-    images, table = _collect(path, _zip_members(path), skip_bad, size)
-    return _labelled(images, table or {})
+    with archive(path) as members:
+        twice = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
+        if twice:
+            raise ValueError(f"{path}: {len(twice)} names stand for more than one file, such as {twice[0]}: pack it anew")
+        return _set(path, members, [], skip_bad, size, progress, classes=False)
 
 
 def natural(name: str) -> tuple[object, ...]:
     """The sort key under which ``img2.png`` comes before ``img10.png``, folder by folder."""
-    parts = [[int(x) if i % 2 else x.casefold() for i, x in enumerate(re.split(r"([0-9]+)", part))] for part in name.split("/")]
+    parts = [[_number(x) if i % 2 else x.casefold() for i, x in enumerate(re.split(r"([0-9]+)", part))] for part in name.split("/")]
     return parts, name
 
 
-def _folder_members(path: Path) -> Members:
-    found = (Path(root, name) for root, _, names in os.walk(path) for name in names)
-    return [(file.relative_to(path).as_posix(), file.read_bytes) for file in found if file.is_file() or file.is_symlink()]
-
-
-def _zip_members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    for name, content in archive_members(path):
-        yield name, partial(bytes, content)
+def _number(digits: str) -> tuple[int, str]:
+    """Digits in the order of their numbers, however many there are."""
+    plain = digits.lstrip("0")
+    return len(plain), plain
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" in parts or any(part.startswith(".") and not part.startswith("..") for part in parts)
 
 
-def _collect(path: Path, members: Members, skip_bad: bool, size: int | None) -> tuple[Images, dict[str, object] | None]:
-    """The images among the members, and the table of their labels: None where there is no ``dataset.json``, empty where it has no labels."""
-    pictures: dict[str, Tensor] = {}
-    skipped: list[tuple[str, str]] = []
-    notes: Counter[str] = Counter()
-    table: dict[str, object] | None = None
-    values = 0
-    for name, read in members:
-        if name == _LABELS:
-            table = _label_table(read(), path)
-        elif _hidden(name):
-            continue
-        elif PurePosixPath(name).suffix.lower() not in SUFFIXES:
-            notes["not read: no image by its name"] += 1
-        else:
-            try:
-                pixels, changes = decode(read())
-            except (ValueError, OSError) as error:
-                if not skip_bad:
-                    raise ValueError(f"{path}: {name} cannot be read: {error}; skip_bad (--skip-bad) goes on without it") from error
-                skipped.append((name, str(error)))
-                continue
-            picture = torch.from_numpy(pixels).permute(2, 0, 1)
-            pictures[name] = picture if size is None else resize(from_uint8(picture[None]), size)[0]
-            values += pictures[name].numel()
-            check_memory(values, path)
-            notes.update(changes)
-    skipped += _odd_sizes(path, pictures, skip_bad)
+@dataclass(frozen=True)
+class _Decoded:
+    """One file: its picture, uint8 or resized float32 (c, h, w), with notes; or None and the reason."""
+
+    name: str
+    picture: Tensor | None
+    notes: Sequence[str]
+
+
+def _set(
+    path: Path,
+    members: Sequence[Member],
+    passed: list[tuple[str, str]],
+    skip_bad: bool,
+    size: int | None,
+    progress: Progress | None,
+    *,
+    classes: bool,
+) -> Images:
+    """The images among the members; ``passed`` are folders that were left out, with reasons."""
+    visible = [member for member in members if not _hidden(member[0])]
+    wanted = sorted((m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES), key=lambda m: natural(m[0]))
+    table = next((_label_table(read, path) for name, read in visible if name == _LABELS), None)
+    pictures, bad, notes = _collect(path, wanted, skip_bad, size, progress)
+    bad = sorted([*passed, *bad, *_odd_sizes(path, pictures, skip_bad)], key=lambda item: natural(item[0]))
     if not pictures:
-        raise ValueError(f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; {len(skipped)} could not be used)")
-    names = sorted(pictures, key=natural)
-    data, replicated = _stack([pictures[name] for name in names])
-    if replicated:
-        notes["grey among colour was replicated to RGB"] = replicated
-    warnings = [f"{count} of {len(names) + len(skipped)} images could not be used and were skipped"] if (count := len(skipped)) else []
-    warnings += [f"{count} {'file' if count == 1 else 'files'}: {note}" for note, count in sorted(notes.items())]
-    skipped.sort(key=lambda item: natural(item[0]))
-    return Images(data, path.name, files=tuple(names), skipped=tuple(skipped), warnings=tuple(warnings)), table
+        raise ValueError(f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; {len(bad)} could not be used)")
+    notes["not read: no image by its name"] = len(visible) - len(wanted) - (table is not None)
+    names = list(pictures)
+    data, notes["grey among colour was replicated to RGB"] = _stack(list(pictures.values()))
+    said = [f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"] if bad else []
+    said += [f"{count} {'file' if count == 1 else 'files'}: {note}" for note, count in sorted(notes.items()) if count]
+    skipped = tuple((harmless(name), harmless(reason)) for name, reason in bad)
+    images = Images(data, harmless(path.name), files=tuple(map(harmless, names)), skipped=skipped, warnings=tuple(said))
+    return _labelled(images, names, (_classes(names) if classes else {}) if table is None else table)
+
+
+def _collect(
+    path: Path, members: Sequence[Member], skip_bad: bool, size: int | None, progress: Progress | None
+) -> tuple[dict[str, Tensor], list[tuple[str, str]], Counter[str]]:
+    """The pictures by name, (name, reason) of those that cannot be read, and how many files each note is about."""
+    pictures: dict[str, Tensor] = {}
+    bad: list[tuple[str, str]] = []
+    notes: Counter[str] = Counter()
+    values = 0
+    for done, file in enumerate(_decoded(members, size), 1):
+        if file.picture is None:
+            if not skip_bad:
+                raise ValueError(f"{path}: {file.name} cannot be read: {file.notes[0]}; skip_bad (--skip-bad) goes on without it")
+            bad.append((file.name, file.notes[0]))
+        else:
+            pictures[file.name] = file.picture
+            values += file.picture.numel()
+            check_memory(values, path)
+            notes.update(file.notes)
+        if progress:
+            progress(done, len(members))
+    return pictures, bad, notes
+
+
+def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
+    """The files in their order, decoded by as many threads as there are cores, a few tasks ahead of the one that is asked for."""
+    threads = cores()
+    waiting: deque[Future[list[_Decoded]]] = deque()
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore")  # Pillow's, about damaged metadata and large images: what matters is an error or a note
+        try:
+            for start in range(0, len(members), _BATCH):
+                waiting.append(pool.submit(_decode_some, members[start : start + _BATCH], size))
+                if len(waiting) > 2 * threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for task in waiting:
+                task.cancel()
+
+
+def _decode_some(members: Sequence[Member], size: int | None) -> list[_Decoded]:
+    return [_decode_one(name, read, size) for name, read in members]
+
+
+def _decode_one(name: str, read: Callable[[], bytes], size: int | None) -> _Decoded:
+    try:
+        pixels, notes = decode(read())
+    except ValueError as error:
+        return _Decoded(name, None, [str(error)])
+    picture = torch.from_numpy(pixels).permute(2, 0, 1)
+    return _Decoded(name, picture if size is None else resize(from_uint8(picture[None]), size)[0], notes)
 
 
 def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[tuple[str, str]]:
@@ -104,7 +167,7 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
     odd = [(name, tuple(p.shape[1:])) for name, p in pictures.items() if tuple(p.shape[1:]) != usual]
     reasons = [(name, f"{width}x{height} pixels where most are {usual[1]}x{usual[0]}") for name, (height, width) in odd]
     if not skip_bad:
-        name, reason = min(reasons, key=lambda item: natural(item[0]))
+        name, reason = reasons[0]
         raise ValueError(
             f"{path}: {name} has {reason} ({len(odd)} of {len(pictures)} differ); resize (--resize N) makes all one size, "
             "skip_bad (--skip-bad) goes on without those that differ"
@@ -115,21 +178,25 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
 
 
 def _stack(pictures: list[Tensor]) -> tuple[Tensor, int]:
-    """Pictures of one size as float32 (n, c, h, w), and how many were grey among colour."""
+    """Pictures of one size as float32 (n, c, h, w), and how many were grey among colour; some rows at a time, to need little memory beside."""
     channels = max(len(picture) for picture in pictures)
-    data = torch.stack([picture.expand(channels, -1, -1) for picture in pictures])
-    return (data if data.is_floating_point() else from_uint8(data)), sum(len(picture) < channels for picture in pictures)
+    data = torch.empty((len(pictures), channels, *pictures[0].shape[1:]))
+    for start in range(0, len(pictures), _ROWS):
+        rows = torch.stack([picture.expand(channels, -1, -1) for picture in pictures[start : start + _ROWS]])
+        data[start : start + _ROWS] = rows if rows.is_floating_point() else from_uint8(rows)
+    return data, sum(len(picture) < channels for picture in pictures)
 
 
-def _label_table(content: bytes, path: Path) -> dict[str, object]:
+def _label_table(read: Callable[[], bytes], path: Path) -> dict[str, object]:
+    """File to label as ``dataset.json`` has them; empty where it has none."""
     try:
-        labels = json.loads(content)["labels"]
+        labels = json.loads(read())["labels"]
         return {} if labels is None else dict(labels)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{path}: {_LABELS} is not {{"labels": [[file, label], ...]}} ({type(error).__name__})') from error
 
 
-def _classes(files: tuple[str, ...]) -> dict[str, object]:
+def _classes(files: Sequence[str]) -> dict[str, object]:
     """Label by first sub-folder, numbered in natural order; empty if some image lies outside any."""
     if not all("/" in file for file in files):
         return {}
@@ -137,13 +204,13 @@ def _classes(files: tuple[str, ...]) -> dict[str, object]:
     return {file: kinds[file.split("/")[0]] for file in files}
 
 
-def _labelled(images: Images, table: dict[str, object]) -> Images:
+def _labelled(images: Images, names: Sequence[str], table: dict[str, object]) -> Images:
     if not table:
         return images
-    missing = [file for file in images.files if file not in table]
+    missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(f"{images.name}: {_LABELS} has no label for {missing[0]} ({len(missing)} of {len(images)} are missing)")
-    labels = [table[file] for file in images.files]
-    if not all(isinstance(label, int) for label in labels):
+    labels = [table[name] for name in names]
+    if not all(isinstance(label, int) and abs(label) < 1 << 63 for label in labels):
         return replace(images, warnings=(*images.warnings, f"{_LABELS}: labels that are not whole numbers were left out"))
     return replace(images, labels=torch.tensor(labels, dtype=torch.int64))

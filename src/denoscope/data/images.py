@@ -66,7 +66,7 @@ class Images:
 
 def from_uint8(pixels: Tensor) -> Tensor:
     """x / 127.5 - 1: 0..255 to [-1, 1], float32."""
-    return pixels.to(torch.float32) / 127.5 - 1
+    return pixels.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import zipfile
-import zlib
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.data.arrays import PICTURES, Arrays, arrays
 from denoscope.data.decoding import ALPHA
 from denoscope.data.embedded import digits, faces, fashion_mnist, has_idx, read_idx
 from denoscope.data.emoji import read_emoji
-from denoscope.data.folders import read_folder, read_zip
+from denoscope.data.folders import Progress, read_folder, read_zip
 from denoscope.data.images import Images, check_memory, from_uint8
+from denoscope.files import harmless, located
 
 EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
 """The sets that have a name."""
@@ -28,6 +29,7 @@ def read_images(
     resize: int | None = None,
     value_range: tuple[float, float] | None = None,
     data_root: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Images:
     """The images of ``source``: an embedded set's name, a folder, an ``.npz`` or a ``.zip``.
 
@@ -40,26 +42,36 @@ def read_images(
     * ``.zip`` as EDM writes: images and an optional ``dataset.json``, read in memory.
 
     ``skip_bad`` goes on without unreadable images and those of another size than most, and lists them in ``skipped``; ``resize`` makes
-    all images squares of that side. Whatever else is wrong is a one-line ValueError.
+    all images squares of that side; ``progress(done, total)`` is told how many files are decoded. Whatever else is wrong is a one-line
+    ValueError, in which characters of names that do not print are escaped, as they are in ``files`` and ``skipped``.
     """
     if resize is not None and resize < 1:
         raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
     if str(source) in EMBEDDED and not isinstance(source, Path):
         return _embedded(str(source), None if data_root is None else Path(data_root).expanduser(), resize)
-    path = Path(source).expanduser()
-    if not str(source) or not path.exists():
+    path = located(source)
+    if not str(source) or not os.path.exists(path):
         raise ValueError(_unknown(str(source)))
-    if path.is_dir():
+    try:
+        return _read(path, skip_bad, resize, value_range, progress)
+    except ValueError as error:
+        raise ValueError(harmless(error, 2000)) from error
+
+
+def _read(path: Path, skip_bad: bool, size: int | None, value_range: tuple[float, float] | None, progress: Progress | None) -> Images:
+    if os.path.isdir(path):
         if not has_idx(path):
-            return read_folder(path, skip_bad=skip_bad, size=resize)
-        images = read_idx(path, path.name)
+            return read_folder(path, skip_bad=skip_bad, size=size, progress=progress)
+        images = read_idx(path, harmless(path.name))
+    elif not os.path.isfile(path):
+        raise ValueError(f"{path} is no regular file")
     elif path.suffix.lower() == ".zip":
-        return read_zip(path, skip_bad=skip_bad, size=resize)
+        return read_zip(path, skip_bad=skip_bad, size=size, progress=progress)
     elif path.suffix.lower() == ".npz":
         images = _read_npz(path, value_range)
     else:
         raise ValueError(f"{path} is neither a folder nor an .npz nor a .zip")
-    return images if resize is None else images.resized(resize)
+    return images if size is None else images.resized(size)
 
 
 def _embedded(name: str, root: Path | None, size: int | None) -> Images:
@@ -76,25 +88,26 @@ def _unknown(source: str) -> str:
 
 
 def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_memory(sum(info.file_size for info in archive.infolist()) // 4, path)
-        with np.load(path, allow_pickle=False) as archive:
-            key = next((key for key in ("arr_0", "images") if key in archive), None)
-            if key is None:
-                raise ValueError(f"has neither arr_0 nor images, only {', '.join(archive.files) or 'nothing'}")
-            pixels = archive[key]
-            labels = next((archive[name] for name in ("labels", "arr_1") if name in archive), None)
-        pixels, notes = _channels_first(pixels)
-        check_memory(pixels.size, path)
+    with arrays(path) as found:
+        key = found.first(*PICTURES)
+        if key is None:
+            raise ValueError(f"has neither {' nor '.join(PICTURES)}, only {found.listed()}")
+        pixels, notes = _channels_first(found.load(key))
+        check_memory(pixels.size, key)
         data = _unit(pixels, value_range)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, RuntimeError, MemoryError, zlib.error) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    whole = labels is not None and labels.shape == (len(data),) and np.issubdtype(labels.dtype, np.integer)
-    if labels is not None and not whole:
-        notes.append(f"labels of type {labels.dtype} and shape {labels.shape} were left out")
-    numbers = torch.from_numpy(labels.astype(np.int64)) if labels is not None and whole else None
-    return Images(data, path.name, labels=numbers, warnings=tuple(notes))
+        labels, left_out = _labels(found, len(data))
+    return Images(data, harmless(path.name), labels=labels, warnings=(*notes, *left_out))
+
+
+def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
+    """The labels of n images, if there are whole numbers for them, and what is to be said otherwise."""
+    name = found.first("labels", "arr_1")
+    if name is None:
+        return None, []
+    shape, dtype = found.header(name)
+    if shape != (n,) or dtype.kind not in "iu":
+        return None, [f"labels of type {dtype} and shape {shape} were left out"]
+    return torch.from_numpy(found.load(name).astype(np.int64)), []
 
 
 def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:

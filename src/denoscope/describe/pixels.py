@@ -1,37 +1,37 @@
-"""Descriptors without a network: pixels, random projections of them, their principal components.
+"""Descriptors without a network and without data: pixels, and random projections of them.
 
-A descriptor is called with images (n, c, h, w) in [-1, 1] and returns float32 features (n, k). Its ``name`` is short, its ``protocol``
-says in words what was done, for reports: scores of different protocols must not be compared.
+Near copies keep their pixels, so that their distance to the training image is a small share of the distance to the next one: the ratio
+of both (Yoon et al. 2023) is the score. Images with a side longer than 64 pixels are first reduced to 64 x 64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from math import prod, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from denoscope.files import content_hash
+from denoscope.describe.identity import Score
+from denoscope.describe.rows import expect_shape, projected, reduced, reduced_shape, reduction
 from denoscope.random import generator
 
-
-def _rows(images: Tensor) -> Tensor:
-    """Images (n, c, h, w) as float32 rows (n, c h w)."""
-    if images.ndim != 4:
-        raise ValueError(f"a descriptor takes images of shape (n, c, h, w), got {tuple(images.shape)}")
-    return images.flatten(1).to(torch.float32)
+SIDE = 64
+"""The longest side, in pixels, of images that are compared number by number."""
 
 
 class Pixels:
     """Each image less its own mean over all channels and pixels; a constant image gives exactly zeros."""
 
     name = "pixels"
-    protocol = "pixels in [-1, 1] less the image's own mean over all channels and pixels"
+    protocol = f"pixels in [-1, 1], at most {SIDE}x{SIDE} of them, less the image's own mean over all channels and pixels"
+    score: Score = "ratio"
+    costly = False
+    identity: Mapping[str, Any] = {"name": "pixels", "version": 1, "preprocessing": protocol}
 
     def __call__(self, images: Tensor) -> Tensor:
-        rows = _rows(images)
+        rows = reduced(images, SIDE).flatten(1).to(torch.float32)
         return rows - rows.mean(1, keepdim=True, dtype=torch.float64).to(rows.dtype)  # in float64 the mean of equal numbers is that number
 
 
@@ -42,66 +42,21 @@ class RandomProjection:
     seed alone. Images of another shape are a ValueError.
     """
 
+    score: Score = "ratio"
+    costly = False
+
     def __init__(self, shape: Iterable[int], k: int, seed: int = 0):
         if k < 1:
             raise ValueError(f"a projection has at least 1 feature, got {k}")
         self.shape = tuple(shape)
-        self.matrix = torch.randn(prod(self.shape), k, generator=generator(seed), dtype=torch.float32) / sqrt(k)
         self.name = f"projection-{k}"
-        self.protocol = f"pixels in [-1, 1] of shape {'x'.join(map(str, self.shape))} times a Gaussian matrix N(0, 1/{k}) of seed {seed}"
+        numbers = prod(reduced_shape(self.shape, SIDE))
+        self.matrix = torch.randn(numbers, k, generator=generator(seed), dtype=torch.float32) / sqrt(k)
+        size = f"{'x'.join(map(str, self.shape))}{reduction(self.shape, SIDE)}"
+        self.protocol = f"pixels in [-1, 1] of shape {size} times a Gaussian matrix N(0, 1/{k}) of seed {seed}"
+        about = {"shape": list(self.shape), "features": k, "seed": seed}
+        self.identity: Mapping[str, Any] = {"name": self.name, "version": 1, "preprocessing": self.protocol, **about}
 
     def __call__(self, images: Tensor) -> Tensor:
-        _same_shape(images, self.shape)
-        return _rows(images) @ self.matrix.to(images.device)
-
-
-@dataclass(frozen=True, eq=False)
-class PCA:
-    """Centred pixels on principal axes, by :meth:`fit`, each divided by its standard deviation where whitened.
-
-    ``mean`` (d,), ``axes`` (d, k) orthonormal columns by falling variance, ``scale`` (k,) by which each feature is multiplied. Images of
-    another shape than those of the fit are a ValueError.
-    """
-
-    mean: Tensor
-    axes: Tensor
-    scale: Tensor
-    shape: tuple[int, ...]
-    name: str
-    protocol: str
-
-    @staticmethod
-    def fit(images: Tensor, k: int, whiten: bool = True) -> PCA:
-        """The first k principal axes of images; the sign of an axis makes its largest entry positive.
-
-        Whitening divides by the standard deviation with n - 1; an axis on which the images do not vary (below float32's rounding of the
-        first axis) gives zeros instead. ``k`` outside 1..min(n, d) or fewer than 2 images are a ValueError.
-        """
-        rows = _rows(images).cpu().double()
-        n, d = rows.shape
-        if n < 2 or not 1 <= k <= min(n, d):
-            raise ValueError(
-                f"{k} principal axes cannot be fitted to {n} images of {d} numbers: at least 2 images, at most {min(n, d)} axes"
-            )
-        mean = rows.mean(0)
-        triangle = torch.linalg.qr(rows - mean, mode="r").R  # same singular values and axes, but d x d
-        _, singular, axes = torch.linalg.svd(triangle, full_matrices=False)
-        axes, deviation = axes[:k].T, singular[:k] / sqrt(n - 1)
-        largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
-        axes = axes * largest.sign()
-        varies = deviation > torch.finfo(torch.float32).eps * deviation[0]
-        scale = torch.where(varies, 1 / deviation, 0.0) if whiten else torch.ones(k, dtype=torch.float64)
-        source = f"{n} images (sha256 {content_hash(images.cpu().numpy())[:12]})"
-        protocol = f"{'whitened ' if whiten else ''}projection of centred pixels on {k} principal axes of {source}"
-        single = [x.to(torch.float32) for x in (mean, axes, scale)]
-        return PCA(*single, shape=tuple(images.shape[1:]), name=f"pca-{k}{'' if whiten else '-plain'}", protocol=protocol)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        _same_shape(images, self.shape)
-        mean, axes, scale = (x.to(images.device) for x in (self.mean, self.axes, self.scale))
-        return (_rows(images) - mean) @ axes * scale
-
-
-def _same_shape(images: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(images.shape[1:]) != shape:
-        raise ValueError(f"this descriptor takes images of shape (n, {', '.join(map(str, shape))}), got {tuple(images.shape)}")
+        expect_shape(images, self.shape)
+        return projected(images, None, self.matrix, SIDE)

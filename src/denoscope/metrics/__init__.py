@@ -6,7 +6,7 @@ from denoscope.metrics.agreement import agreements, chance_level, corrected, mae
 from denoscope.metrics.calibrate import CopyRates, Fold, Quality, auc, copy_rates, detectable, pair_threshold, planted
 from denoscope.metrics.copying import authenticity, excess, generalization, memorized
 from denoscope.metrics.copying_cells import CopyingTest, copying_test
-from denoscope.metrics.divergence import frechet, frechet_floor, mifid
+from denoscope.metrics.divergence import FrechetDistance, frechet, frechet_floor, mifid
 from denoscope.metrics.diversity import vendi
 from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
@@ -20,6 +20,7 @@ __all__ = [
     "CopyingTest",
     "FeatureLikelihood",
     "Fold",
+    "FrechetDistance",
     "Quality",
     "TrainingRun",
     "Transition",

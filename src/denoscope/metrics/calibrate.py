@@ -95,30 +95,51 @@ class CopyRates:
         return detectable(self.folds[0].generated, self.folds[0].held_out, self.p_test, power=power)
 
 
-def _halves(n: int, seed: int) -> tuple[Tensor, Tensor]:
-    order = torch.randperm(n, generator=generator(seed))
-    return order[: n // 2], order[n // 2 :]
+def halves(n: int, seed: int, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The numbers below n in two parts as equal as can be, drawn with ``seed``; of ``groups`` (n,), labels of near-duplicates, each stays whole.
+
+    If all are of one group there are no two parts: a ValueError.
+    """
+    labels = torch.arange(n) if groups is None else groups.unique(return_inverse=True)[1]
+    if labels.shape != (n,):
+        raise ValueError(f"groups needs one label for each of the {n} held-out images, got shape {tuple(labels.shape)}")
+    sizes = labels.bincount()
+    drawn = torch.randperm(len(sizes), generator=generator(seed))
+    ends = sizes[drawn].cumsum(0)
+    if len(ends) < 2:
+        raise ValueError("the held-out images are all near-duplicates of one another: there is nothing to calibrate with")
+    first = int((ends[:-1] - n // 2).abs().argmin()) + 1
+    order = torch.argsort(drawn.argsort()[labels], stable=True)
+    return order[: int(ends[first - 1])], order[int(ends[first - 1]) :]
 
 
-def copy_rates(gen_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, seed: int = 0) -> CopyRates:
+def least_rate(n: int, parts: tuple[Tensor, Tensor]) -> float:
+    """The smallest false alarm rate that both parts of n held-out images can calibrate: 2/n if they are halves."""
+    return 1 / min(n / 2, *(len(part) + n % 2 / 2 for part in parts))
+
+
+def copy_rates(
+    gen_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, groups: Tensor | None = None, seed: int = 0
+) -> CopyRates:
     """Rates of copies from the nearest-training similarity of generated samples (n,) and of held-out images (m,).
 
-    Any score will do that is larger for copies. Fewer than 4 held-out images, and a rate outside (0, 1), are a ValueError.
+    Any score will do that is larger for copies. ``groups`` int64 (m,): held-out images of one label are near-duplicates, which stay on one
+    side of the calibration. Fewer than 4 held-out images, and a rate outside (0, 1), are a ValueError.
     """
     n = len(test_similarity)
     if n < 4 or not len(gen_similarity):
         raise ValueError(f"calibration needs at least 4 held-out images and a generated sample, got {n} and {len(gen_similarity)}")
     if not 0 < false_alarm < 1:
         raise ValueError(f"false_alarm is a rate between 0 and 1, got {false_alarm}")
-    used = max(false_alarm, 2 / n)
-    halves = _halves(n, seed)
+    parts = halves(n, seed, groups)
+    used = max(false_alarm, least_rate(n, parts))
 
     def fold(choosing: Tensor, counting: Tensor) -> Fold:
         threshold = upper_quantile(test_similarity[choosing], used)
         copies, alarms = int((gen_similarity > threshold).sum()), int((test_similarity[counting] > threshold).sum())
         return Fold(threshold, copies, len(gen_similarity), alarms, len(counting))
 
-    return CopyRates((fold(*halves), fold(*halves[::-1])), used, false_alarm)
+    return CopyRates((fold(*parts), fold(*parts[::-1])), used, false_alarm)
 
 
 def _fisher(copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int) -> np.ndarray:
@@ -162,18 +183,35 @@ class Quality:
     threshold: float
 
 
-def planted(copy_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, seed: int = 0) -> Quality:
-    """How well planted copies (perturbed training images, their scores (n,)) stand out from held-out images (m,)."""
-    first = copy_rates(copy_similarity, test_similarity, false_alarm=false_alarm, seed=seed).folds[0]
-    return Quality(auc(copy_similarity, test_similarity), proportion(first.copies, first.generated), first.threshold)
+def planted(
+    copy_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, groups: Tensor | None = None, seed: int = 0
+) -> Quality:
+    """How well planted copies (perturbed training images) stand out from held-out images (m,), calibrated as by :func:`copy_rates`.
+
+    Scores of copies are (n,), or (p, n) of p perturbations of n images: then intervals count the images, not their perturbations.
+    """
+    images, scores = copy_similarity.shape[-1], copy_similarity.flatten()
+    first = copy_rates(scores, test_similarity, false_alarm=false_alarm, groups=groups, seed=seed).folds[0]
+    return Quality(auc(scores, test_similarity, units=images), share_of_images(first.copies, first.generated, images), first.threshold)
 
 
-def auc(positive: Tensor, negative: Tensor, level: float = 0.95) -> Estimate:
-    """P(positive > negative) + P(equal)/2, with the interval of all values whose Hanley-McNeil error reaches the estimate (Newcombe 2006)."""
-    m, n = len(positive), len(negative)
-    if not m or not n:
-        raise ValueError(f"an AUC needs scores of both kinds, got {m} and {n}")
-    value = float(stats.mannwhitneyu(positive.double().cpu(), negative.double().cpu(), method="asymptotic").statistic) / (m * n)
+def share_of_images(count: int, scores: int, images: int) -> Estimate:
+    """The share ``count`` of ``scores``, where several scores belong to each of some images: an interval that counts images, which is the wider one."""
+    mean = count * images / scores
+    low, high = proportion(math.floor(mean + 1e-9), images), proportion(math.ceil(mean - 1e-9), images)
+    return Estimate(count / scores, low.low, high.high, images, low.level, low.method)
+
+
+def auc(positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int | None = None) -> Estimate:
+    """P(positive > negative) + P(equal)/2, with the interval of all values whose Hanley-McNeil error reaches the estimate (Newcombe 2006).
+
+    ``units``: the positive scores come from only so many independent images, and the interval counts these.
+    """
+    n = len(negative)
+    if not len(positive) or not n:
+        raise ValueError(f"an AUC needs scores of both kinds, got {len(positive)} and {n}")
+    wins = float(stats.mannwhitneyu(positive.double().cpu(), negative.double().cpu(), method="asymptotic").statistic)
+    value, m = wins / (len(positive) * n), units or len(positive)
     z = float(stats.norm.ppf((1 + level) / 2))
 
     def error(theta: float) -> float:

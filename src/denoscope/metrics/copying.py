@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.estimate import Estimate, proportion
+from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import copy_rates
 from denoscope.metrics.protocol import metric
+from denoscope.metrics.shares import authentic_share, memorized_share, novel_share, quotient
 from denoscope.metrics.similarity import nearest_similarity
 from denoscope.nearest import neighbors, same_space
 
@@ -20,8 +21,7 @@ from denoscope.nearest import neighbors, same_space
 @metric("zhang2024", "clopper1934")
 def generalization(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, threshold: float = 0.6) -> Estimate:
     """GL = 1 - P(max_i cos(gen, train_i) > threshold): 0 is pure memorization, 1 is all novel (Zhang et al. 2024, GL score)."""
-    similarity = nearest_similarity(gen, train)
-    return proportion(int((~(similarity > threshold)).sum()), len(similarity))
+    return novel_share(nearest_similarity(gen, train), threshold)
 
 
 @metric("yoon2023", "clopper1934")
@@ -40,8 +40,7 @@ def memorized(
     if len(labels.unique()) < 2:
         raise ValueError("memorized compares two training rows of different groups: train has fewer than two")
     nearest, second = _two_nearest(a, b, labels)
-    copies = (nearest < ratio * second) | ((nearest == 0) & (second == 0))
-    return proportion(int(copies.sum()), len(a))
+    return memorized_share(quotient(nearest, second), ratio)
 
 
 def _two_nearest(gen: Tensor, train: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +70,7 @@ def authenticity(gen: Tensor | np.ndarray, train: Tensor | np.ndarray) -> Estima
         raise ValueError("authenticity needs at least two training rows")
     found = neighbors(a, b)
     spacing = neighbors(b, b, exclude_self=True).distance[:, 0]
-    return proportion(int((found.distance[:, 0] > spacing[found.index[:, 0]]).sum()), len(a))
+    return authentic_share(found.distance[:, 0], spacing[found.index[:, 0]])
 
 
 @metric("zhang2024", "clopper1934", "donner2012")

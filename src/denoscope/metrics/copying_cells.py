@@ -60,8 +60,7 @@ class CopyingTest(Estimate):
 
     def json(self) -> dict[str, object]:
         """As an estimate's, with the cells and the effect; not the partition."""
-        plain = Estimate(self.value, self.low, self.high, self.n, self.level, self.method)
-        return {**plain.json(), "nearer": self.nearer.json(), "cells": [asdict(cell) for cell in self.cells]}
+        return {**super().json(), "nearer": self.nearer.json(), "cells": [asdict(cell) for cell in self.cells]}
 
 
 @metric("meehan2020", "donner2012")

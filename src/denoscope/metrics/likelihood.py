@@ -56,8 +56,7 @@ class FeatureLikelihood(Estimate):
 
     def json(self) -> dict[str, object]:
         """As an estimate's, with gap, splits and their spread; not the variances."""
-        plain = Estimate(self.value, self.low, self.high, self.n, self.level, self.method)
-        return {**plain.json(), "gap": self.gap.json(), "splits": list(self.splits), "spread": self.spread}
+        return {**super().json(), "gap": self.gap.json(), "splits": list(self.splits), "spread": self.spread}
 
 
 def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:

@@ -7,11 +7,8 @@ import io
 import json
 import math
 import shlex
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from denoscope.needed.answer import Answers, answer
 from denoscope.needed.page import build
 from denoscope.needed.sample import Question, Sample, read
 from denoscope.needed.words import verdict
+from denoscope.progress import Voice
 from denoscope.study import versions
 
 
@@ -30,7 +28,7 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     target = Path(options["out"])
     if target.exists() and not target.is_dir():
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
-    say = _silent if options["quiet"] else partial(_stamped, time.monotonic())
+    say = Voice(options["quiet"])
     sample = read(asked, say)
     found = answer(asked, sample, say)
     called = shlex.join(["denoscope", *words])
@@ -44,14 +42,6 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     else:
         print(*numbers["verdict"], path, sep="\n\n")
     return 0
-
-
-def _silent(text: str) -> None:
-    """Says nothing."""
-
-
-def _stamped(started: float, text: str) -> None:
-    print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
 def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from denoscope.estimate import Estimate
 from denoscope.needed import drawings
 from denoscope.needed.answer import DIRECTIONS, Answers
 from denoscope.needed.sample import Sample
 from denoscope.needed.words import count, grey, naive_error, steps, verdict
 from denoscope.references import DATA, NEEDED, references
 from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
+from denoscope.report.words import hundredfold
 
 _ALONE = (
     "What the training spectrum alone says holds for independent Gaussian images: images that resemble each other, or differ much in contrast, make it too "
@@ -52,7 +51,7 @@ def _unseen(found: Answers) -> Table:
     rows: list[Sequence[object]] = [
         ["expected, from the estimated spectrum", found.n, 100 * unseen.predicted],
         ["expected, from the training spectrum alone", found.n, 100 * unseen.alone],
-        ["measured by cross-validation", unseen.count, _percent(unseen.crossed)],
+        ["measured by cross-validation", unseen.count, hundredfold(unseen.crossed)],
     ]
     if unseen.others is not None:
         rows.append(["measured on the images not taken", found.n, 100 * unseen.others])
@@ -64,10 +63,6 @@ def _unseen(found: Answers) -> Table:
         ),
     ]
     return Table("Variance of new images outside the span", columns, rows)
-
-
-def _percent(part: Estimate) -> Estimate:
-    return replace(part, value=100 * part.value, low=100 * part.low, high=100 * part.high)
 
 
 def _levels(found: Answers) -> Table:

@@ -6,13 +6,9 @@ import math
 
 from denoscope.needed.answer import DIRECTIONS, GREY, Answers
 from denoscope.needed.sample import Sample
+from denoscope.report.words import count as count
 
 _NOTICEABLE = 0.99  # a loss below this part of another is worth a remedy
-
-
-def count(n: float) -> str:
-    """A number of things, thousands apart: 60 000."""
-    return f"{round(n):,}".replace(",", "\u00a0")
 
 
 def about(n: float) -> str:

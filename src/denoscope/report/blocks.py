@@ -26,11 +26,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Finding:
-    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not, ``neutral`` a measured fact."""
+    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not, ``neutral`` a measured fact.
+
+    ``label`` is the word before it where those three do not fit.
+    """
 
     headline: str
     status: Literal["good", "neutral", "absent"] = "neutral"
     detail: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)

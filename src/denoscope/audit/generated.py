@@ -1,0 +1,191 @@
+"""Samples of a model that was given in place of images: one generator a seed, stored as they come, so that the same command goes on.
+
+The samples are what saved images would be: clipped to [-1, 1] and rounded to 8 bits. Row i depends on seed i (and in its last bits on the
+batch it was computed in), so the same seeds give two models the same noise. Small networks are sampled by one-threaded processes, as many
+as torch may use threads: two threads of one process share their work badly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from denoscope import execute
+from denoscope.audit.asked import Asked
+from denoscope.audit.blocks import Blocks
+from denoscope.audit.inputs import Given
+from denoscope.audit.models import Model, is_model, open_model
+from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
+from denoscope.progress import Voice
+from denoscope.random import Seeds
+from denoscope.sampling import ancestral, dpmpp, euler, heun, trajectory
+from denoscope.types import Step
+
+__all__ = ["SAMPLERS", "generate", "is_model"]
+
+SAMPLERS: Mapping[str, Callable[[], Step]] = {"ddim": lambda: euler, "heun": lambda: heun, "dpmpp": dpmpp, "ddpm": lambda: ancestral}
+"""The steps by name; a multistep one is fresh for every batch."""
+_WORTH = 30.0  # seconds of work from which processes, which take seconds to begin, are faster
+
+
+def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> Given:
+    """Samples of the model at ``path`` at ``asked``'s seeds, sampler and steps, stored below ``asked.out``/samples; ``like`` is the training set.
+
+    ``asked.resize`` resizes them as it does images. A model that cannot be opened, images of another size than the training set's, and
+    samples that are not finite are a one-line ValueError.
+    """
+    seeds = asked.seeds
+    shape = _checked(role, path, asked, seeds, like)
+    model = open_model(role, path, shape, asked.device)
+    size = asked.resize or model.shape[1:]
+    if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
+        raise ValueError(f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has {shape[1:]}: give --resize N for all")
+    _check_steps(model, asked.steps)
+    way = {"model": dict(model.identity), "sampler": asked.sampler, "steps": asked.steps, "device": torch.device(asked.device).type}
+    blocks = Blocks(asked.out / "samples", way, model.shape)
+    stored = blocks.get()
+    missing = [seed for seed in seeds if seed not in stored]
+    made = f"{asked.sampler}, {asked.steps} steps, {model.spacing}"
+    say(
+        f"{role}: sampling {path} ({made}): {len(missing)} of {len(seeds)} samples"
+        + (", the others are stored" if len(missing) < len(seeds) else "")
+    )
+    if missing:
+        blocks.describe()
+        parts = [tuple(missing[i : i + asked.batch]) for i in range(0, len(missing), asked.batch)]
+        _draw([_Batch(role, path, shape, asked.sampler, asked.steps, part, blocks, asked.device) for part in parts], say)
+        stored = blocks.get()
+    return _given(role, path, seeds, _finite(role, path, seeds, stored), asked.resize, made)
+
+
+def _checked(role: str, path: str, asked: Asked, seeds: Sequence[int], like: Given) -> tuple[int, int, int]:
+    """The shape of the training images, if the question is one that can be answered."""
+    if asked.sampler not in SAMPLERS:
+        raise ValueError(f"--sampler {asked.sampler}: there are {', '.join(SAMPLERS)}")
+    if not seeds:
+        raise ValueError(f"--{role} {path} is a model: give the --seeds of its samples")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("--seeds names a seed twice; every sample needs its own")
+    if not all(0 <= seed < 1 << 32 for seed in (min(seeds), max(seeds))):
+        raise ValueError("--seeds must lie between 0 and 4294967295")
+    if like.images is None:
+        raise ValueError(f"--{role} {path} is a model, whose samples are images, and --train {like.path} holds features: give its images")
+    return like.images.shape
+
+
+def _check_steps(model: Model, steps: int) -> None:
+    try:
+        model.levels(steps)
+    except ValueError as error:
+        raise ValueError(f"--steps {steps}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """One job: the samples of some seeds, from the model's path to the stored block."""
+
+    role: str
+    path: str
+    shape: tuple[int, int, int]
+    sampler: str
+    steps: int
+    seeds: tuple[int, ...]
+    blocks: Blocks
+    device: str = "cpu"
+
+    def __call__(self, tell: execute.Tell) -> bool:
+        """Stores the samples; whether any of them is finite."""
+        model = _opened(self.role, self.path, self.shape, self.device)
+        if dict(model.identity) != self.blocks.way["model"]:
+            raise ValueError(f"--{self.role} {self.path} has changed while it was sampled; start again")
+        images = self._samples(model, tell).reshape(-1, *model.shape)
+        finite = images.isfinite().flatten(1).all(1)
+        self.blocks.put(self.seeds, to_uint8(images.where(finite[:, None, None, None], torch.zeros(()))), finite)
+        return bool(finite.any())
+
+    def _samples(self, model: Model, tell: execute.Tell) -> Tensor:
+        draws = Seeds(self.seeds)
+        state = model.start(draws.randn(model.event).to(self.device))
+        with torch.inference_mode():
+            states = trajectory(model.denoiser, state, model.levels(self.steps), SAMPLERS[self.sampler](), draws.noise())
+            for done, state in enumerate(states):  # noqa: B007, only the last one is wanted
+                tell(done / self.steps)
+        return state.clone().cpu()
+
+
+@lru_cache(maxsize=1)
+def _opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
+    return open_model(role, path, shape, device)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Jobs on their way, with how many samples of each are done."""
+
+    jobs: Sequence[_Batch]
+    told: Callable[[int, int], None]
+    done: list[float]
+
+    def run(self, executor: execute.Executor, first: int, last: int) -> None:
+        """Runs jobs ``first`` to ``last``; what one raises, or a batch without a finite sample, ends it."""
+
+        def progress(index: int, fraction: float) -> None:
+            self.done[first + index] = fraction * len(self.jobs[first + index].seeds)
+            self.told(int(sum(self.done)), sum(len(job.seeds) for job in self.jobs))
+
+        for index, result in executor(self.jobs[first:last], progress):
+            if isinstance(result, Exception):
+                raise result
+            if not result:
+                job = self.jobs[first + index]
+                raise ValueError(
+                    f"--{job.role} {job.path}: none of {len(job.seeds)} samples is finite; try another --sampler or more --steps"
+                )
+
+
+def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
+    """Draws and stores the samples of all jobs: the first one here, and the others on processes if that is faster."""
+    workers = torch.get_num_threads() if jobs[0].device == "cpu" else 1
+    _opened.cache_clear()
+    with one_thread(), say.counting("samples", sum(len(job.seeds) for job in jobs)) as told:
+        drawing, started = _Drawing(jobs, told, [0.0] * len(jobs)), time.monotonic()
+        drawing.run(execute.serial, 0, 1)
+        long = (time.monotonic() - started) * (len(jobs) - 1) > _WORTH
+        drawing.run(execute.processes(workers) if long and workers > 1 else execute.serial, 1, len(jobs))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread, as small networks are sampled fastest."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _finite(role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tuple[Tensor, bool]]) -> Tensor:
+    """The images of these seeds, (n, c, h, w) uint8; if some are not finite, a ValueError that says which."""
+    wrong = [seed for seed in seeds if not stored[seed][1]]
+    if wrong:
+        shown = ", ".join(map(str, wrong[:5])) + (", …" if len(wrong) > 5 else "")
+        raise ValueError(
+            f"--{role} {path}: {len(wrong)} of {len(seeds)} samples are not finite (seeds {shown}); try another --sampler or more --steps"
+        )
+    return torch.stack([stored[seed][0] for seed in seeds])
+
+
+def _given(role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str) -> Given:
+    check_memory(pixels.numel(), path)
+    names = tuple(f"seed {seed}" for seed in seeds)
+    images = Images(from_uint8(pixels), Path(path).name or path, files=names)
+    images = images.resized(resize) if resize else images
+    return Given(role, path, images, None, names, images.sha256, seeds=tuple(seeds), made=made)

@@ -1,0 +1,186 @@
+"""Each metric of the audit for one descriptor, with its control: the same of real images in place of the generated ones.
+
+Copy metrics put held-out images there, or without these each training image against the others. Metrics of quality put training images there,
+as many as were generated, drawn without replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from denoscope.audit.findings import Evidence, Measured
+from denoscope.describe.protocols import published
+from denoscope.estimate import Estimate
+from denoscope.metrics.agreement import chance_level, corrected, reproducibility
+from denoscope.metrics.calibrate import pair_threshold
+from denoscope.metrics.copying_cells import copying_test
+from denoscope.metrics.divergence import frechet, frechet_floor, mifid
+from denoscope.metrics.diversity import vendi
+from denoscope.metrics.kernel_distance import kernel
+from denoscope.metrics.likelihood import feature_likelihood
+from denoscope.metrics.shares import authentic_share, memorized_share, novel_share
+from denoscope.metrics.similarity import nearest_similarity
+from denoscope.metrics.stars import Scores
+from denoscope.metrics.support import prdc
+from denoscope.nearest import neighbors
+from denoscope.random import derive, generator
+
+RATIO = 1 / 3
+"""Nearest over second nearest distance below which the 1/3 rule calls a sample memorized."""
+
+_FIXED = 0.6  # where nothing was published for a descriptor
+_FIXEDLY = "fixed by the protocol, as published, not calibrated here"
+_ELSEWHERE = "fixed at 0.6, published for SSCD alone, not calibrated here: compare with the control"
+_PAIRED = 5000  # real images whose pairs say which similarity is rare
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What one descriptor sees: its evidence, and features (n, k) by role. ``fixed`` is the protocol's published threshold, if it has one."""
+
+    evidence: Evidence
+    sets: Mapping[str, Tensor]
+    fixed: float | None
+    seed: int
+
+    def __getitem__(self, role: str) -> Tensor:
+        return self.sets[role]
+
+    @cached_property
+    def drawn(self) -> Tensor | None:
+        """As many training images as were generated, None if there are not so many."""
+        n = len(self["gen"])
+        order = torch.randperm(len(self["train"]), generator=generator(derive(self.seed, 1)))
+        return self["train"][order[:n]] if n <= len(order) else None
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether controls are each training image against the others, for want of held-out ones."""
+        return self.evidence.test is None
+
+    def controlled(self, share: Callable[[Scores], Estimate]) -> Measured:
+        """A share by the 1/3 rule of generated samples, beside that of the null."""
+        return Measured(share(self.evidence.gen), self.labelled(share(self.evidence.null)), RATIO)
+
+    def labelled(self, control: Estimate) -> Estimate:
+        """A control that says so if it is leave-one-out."""
+        return replace(control, method=f"{control.method}, each training image against the others") if self.alone else control
+
+
+def generalization(case: Case) -> dict[str, Measured]:
+    """GL at a fixed threshold. The nearest by cosine is looked for where the evidence has the nearest by distance alone."""
+    known = published(case.evidence.identity)
+    threshold, words = (known.threshold, known.words) if known else (case.fixed or _FIXED, _FIXEDLY if case.fixed else _ELSEWHERE)
+    found, control = (replace(one, method=f"{one.method}; threshold {words}") for one in _novel(case, threshold))
+    return {"generalization": Measured(found, case.labelled(control), threshold)}
+
+
+def _novel(case: Case, threshold: float) -> tuple[Estimate, Estimate]:
+    if case.evidence.score == "cosine":
+        return novel_share(case.evidence.gen.cosine, threshold), novel_share(case.evidence.null.cosine, threshold)
+    train = case["train"]
+    own = nearest_similarity(case["gen"], train)
+    if case.alone:
+        other = 1 - neighbors(train, train, metric="cosine", exclude_self=True).distance[:, 0]
+    else:
+        other = nearest_similarity(case["test"], train)
+    return novel_share(own, threshold), novel_share(other, threshold)
+
+
+def agreement(case: Case) -> dict[str, Measured]:
+    """RP at a threshold that one pair of distinct real images in a hundred passes, and at the fixed one."""
+    gen, twin = case["gen"], case["twin"]
+    real = case["train"] if case.alone else case["test"]
+    real = real[torch.randperm(len(real), generator=generator(derive(case.seed, 2)))[:_PAIRED]]
+    threshold = pair_threshold(real, 0.99)
+    found, chance = reproducibility(gen, twin, threshold=threshold), chance_level(gen, twin, threshold=threshold)
+    known = published(case.evidence.identity)
+    fixed = known.threshold if known else case.fixed or _FIXED
+    extra = {"chance": chance, "corrected": corrected(found, chance), "fixed_threshold": fixed}
+    extra |= {"fixed": reproducibility(gen, twin, threshold=fixed), "fixed_chance": chance_level(gen, twin, threshold=fixed)}
+    words = f"{found.method}; threshold passed by 1 % of pairs of {len(real)} real images"
+    return {"reproducibility": Measured(replace(found, method=words), threshold=threshold, extra=extra)}
+
+
+def memorized(case: Case) -> dict[str, Measured]:
+    """The 1/3 rule, the second nearest no near-duplicate of the nearest."""
+    found = case.controlled(lambda scores: memorized_share(scores.ratio, RATIO))
+    return {"memorized": replace(found, extra={"spacing": case.evidence.spacing})}
+
+
+def memorized_plain(case: Case) -> dict[str, Measured]:
+    """The 1/3 rule as published."""
+    return {"memorized_plain": case.controlled(lambda scores: memorized_share(scores.plain, RATIO))}
+
+
+def excess(case: Case) -> dict[str, Measured]:
+    """Copies beyond the null's false alarms at the calibrated threshold."""
+    rates, near = case.evidence.rates, case.evidence.near
+    extra = {"p_gen": rates.p_gen, "p_test": rates.p_test, "p_value": rates.p_value, "false_alarm": rates.false_alarm}
+    extra |= {"power": near.power if near else None, "detectable": rates.detectable(near.power.value) if near else None}
+    return {"excess": Measured(rates.excess, threshold=rates.folds[0].threshold, extra=extra)}
+
+
+def authenticity(case: Case) -> dict[str, Measured]:
+    """Samples farther from their nearest training image than that is from its own nearest other one."""
+    evidence, among = case.evidence, case.evidence.among
+    if among is None:
+        raise ValueError("needs the comparison of training images with each other, which this evidence lacks")
+    distance, index = among.found.distance.double(), among.found.index
+    found = authentic_share(evidence.gen.nearest, distance[evidence.gen.index, 0])
+    if evidence.test is not None:
+        return {"authenticity": Measured(found, authentic_share(evidence.test.nearest, distance[evidence.test.index, 0]))}
+    near, itself = evidence.own.index, torch.arange(len(evidence.own))
+    other = torch.where(index[near, 0] == itself, distance[near, 1], distance[near, 0])
+    return {"authenticity": Measured(found, case.labelled(authentic_share(evidence.own.nearest, other)))}
+
+
+def copying(case: Case) -> dict[str, Measured]:
+    """C_T with its cells; 0 is its control."""
+    found = copying_test(case["gen"], case["train"], case["test"], seed=case.seed)
+    told = {"nearer": found.nearer, "cells": found.json()["cells"]}
+    return {"copying_test": Measured(found, extra=told)}
+
+
+def likelihood(case: Case) -> dict[str, Measured]:
+    """FLD with its gap; 0, one half of the training set, is its control."""
+    found = feature_likelihood(case["gen"], case["train"], case["test"], seed=case.seed)
+    return {"feature_likelihood": Measured(found, extra={"gap": found.gap, "spread": found.spread, "splits": list(found.splits)})}
+
+
+def informed(case: Case) -> dict[str, Measured]:
+    """MiFID; of held-out images as its control."""
+    control = None if case.alone else mifid(case["test"], case["train"], seed=case.seed)
+    return {"mifid": Measured(mifid(case["gen"], case["train"], seed=case.seed), control)}
+
+
+def support(case: Case) -> dict[str, Measured]:
+    """Precision, recall, density, coverage."""
+    found = prdc(case["gen"], case["test"])
+    control = {} if case.drawn is None else prdc(case.drawn, case["test"])
+    return {name: Measured(one, control.get(name)) for name, one in found.items()}
+
+
+def distance(case: Case) -> dict[str, Measured]:
+    """FD, its limit, and its floor: training images, as many as were generated, against the held-out ones."""
+    found, n = frechet(case["gen"], case["test"], seed=case.seed), len(case["gen"])
+    floor = frechet_floor(case["train"], case["test"], n, seed=case.seed) if n <= len(case["train"]) else None
+    plain = Estimate(found.value, found.low, found.high, found.n, found.level, found.method)
+    return {"frechet": Measured(plain, floor, extra={"limit": found.limit})}
+
+
+def discrepancy(case: Case) -> dict[str, Measured]:
+    """KID."""
+    control = None if case.drawn is None else kernel(case.drawn, case["test"], seed=case.seed)
+    return {"kernel": Measured(kernel(case["gen"], case["test"], seed=case.seed), control)}
+
+
+def diversity(case: Case) -> dict[str, Measured]:
+    """The Vendi score."""
+    control = None if case.drawn is None else vendi(case.drawn, seed=case.seed)
+    return {"vendi": Measured(vendi(case["gen"], seed=case.seed), control)}

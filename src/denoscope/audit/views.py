@@ -1,0 +1,70 @@
+"""Each descriptor's view of the sets: features of the samples, of the real images, and of planted copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from denoscope import describe
+from denoscope.audit.inputs import Given
+from denoscope.audit.planting import plant, plant_features
+from denoscope.describe.cache import Cache
+from denoscope.describe.identity import Describer
+from denoscope.files import content_hash
+from denoscope.progress import Voice
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """``features`` (n, k) by role, and by perturbation those of ``planted`` copies of training images; ``kind`` is how copies are scored, ``notes`` what a reader
+    should know of the features."""
+
+    name: str
+    kind: str
+    identity: Mapping[str, Any]
+    features: Mapping[str, Tensor]
+    planted: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+    def without(self, role: str, rows: Tensor) -> View:
+        """The view in which the set ``role`` lacks some rows, bool (n,)."""
+        return replace(self, features={**self.features, role: self.features[role][~rows]}) if rows.any() else self
+
+
+def of_images(
+    given: Mapping[str, Given], words: Sequence[str], *, sscd: str, folder: Path, planted: int, seed: int, say: Voice
+) -> list[View]:
+    """One view for each word that names a descriptor; features are kept in ``folder``."""
+    images = {role: one.images.data for role, one in given.items() if one.images is not None}
+    copies = plant(images["train"], planted, seed)
+    contents = {**{role: given[role].sha256 for role in images}, **{name: content_hash(x.numpy()) for name, x in copies.items()}}
+    cache = Cache(folder)
+    return [_view(describe.by_name(word, images["train"], seed=seed, sscd=sscd), images, copies, contents, cache, say) for word in words]
+
+
+def _view(
+    descriptor: Describer, images: Mapping[str, Tensor], copies: Mapping[str, Tensor], contents: Mapping[str, str], cache: Cache, say: Voice
+) -> View:
+    everything = {**images, **copies}
+    described: dict[str, Tensor] = {}
+    with say.counting(f"images described by {descriptor.name}", sum(map(len, everything.values()))) as told:
+        for name, x in everything.items():
+            before = sum(map(len, described.values()))
+            described[name] = cache.features(
+                x, contents[name], descriptor, progress=lambda done, all_, before=before: told(before + done, all_)
+            )
+    roles, extra = ({name: described[name] for name in names} for names in (images, copies))
+    return View(descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes))
+
+
+def of_features(given: Mapping[str, Given], *, planted: int, seed: int) -> list[View]:
+    """Two views of rows that were described elsewhere: by the ratio of distances and by cosine similarity."""
+    rows = {role: one.features for role, one in given.items() if one.features is not None}
+    copies = plant_features(rows["train"], planted, seed)
+    stated = next((one.protocol for one in given.values() if one.protocol), "")
+    identity = {"name": "features", "version": 1, "preprocessing": stated or "not stated by the files of features"}
+    return [View(name, kind, identity, rows, copies) for name, kind in (("features", "ratio"), ("features-cosine", "cosine"))]

@@ -1,0 +1,129 @@
+"""Features that were computed elsewhere: one row for each image, as several tools store them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.data.arrays import ROWS, Arrays, arrays, rows_key
+from denoscope.data.tensors import Layout, layouts, numbers, read_tensors
+from denoscope.files import harmless, located
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """``rows`` float32 (n, k), all finite, n and k at least 1. ``names`` and ``seeds`` have one entry a row or are empty; ``protocol`` says
+    how the rows were made, empty if the file does not; ``source`` what kind of file it was; ``warnings`` what was changed in reading."""
+
+    rows: Tensor
+    source: str
+    names: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    protocol: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_features(path: str | Path, *, skip_bad: bool = False) -> Features:
+    """The rows of an ``.npz`` or of a torch-fidelity cache (``.pt``).
+
+    * ``.npz``: ``features``, else ``reps`` (dgm-eval, whose ``model`` is taken as protocol), else a two-dimensional ``arr_0``: real numbers
+      (n, k). Beside them, where present: ``protocol``, one text; ``names``, texts (n,); ``seeds``, whole numbers (n,). A file that holds only moments
+      (``mu`` and ``sigma``, as EDM's reference statistics) has no rows and is refused.
+    * ``.pt``: a tensor (n, k), or a dictionary with one, as PyTorch saves them; read without unpickling (:mod:`denoscope.data.tensors`).
+
+    ``skip_bad`` leaves out rows that are not finite. Whatever else is wrong is a one-line ValueError that begins with the file's name.
+    """
+    path = located(path)
+    if not os.path.isfile(path):
+        raise ValueError(f"{harmless(path)} {'is no regular file' if os.path.exists(path) else 'does not exist'}")
+    if path.suffix.lower() == ".pt":
+        return _torch_file(path, skip_bad)
+    with arrays(path) as found:
+        return _npz_file(found, skip_bad)
+
+
+def _npz_file(found: Arrays, skip_bad: bool) -> Features:
+    key = rows_key(found)
+    if key is None:
+        if "mu" in found and "sigma" in found:
+            raise ValueError("holds only moments (mu, sigma), no rows: copies can be found in features or images, not in their mean")
+        raise ValueError(f"holds neither features (features, reps) nor images (arr_0, images), only {found.listed()}")
+    values = found.load(key)
+    stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
+    protocol = str(found.load("protocol")) if _is_text(found, "protocol") else "" if stated is None else f"dgm-eval {stated}"
+    beside: dict[str, Any] = {}
+    for name, kinds in (("names", "U"), ("seeds", "iu")):
+        if name in found:
+            shape, dtype = found.header(name)
+            if shape != values.shape[:1] or dtype.kind not in kinds:
+                raise ValueError(f"{name} has the shape {shape} and type {dtype}, not one entry for each of {len(values)} rows")
+            beside[name] = found.load(name).tolist()
+    return _checked(values, key, f"npz: {key}", harmless(protocol), skip_bad, **beside)
+
+
+def _is_text(found: Arrays, name: str) -> bool:
+    return name in found and found.header(name)[0] == () and found.header(name)[1].kind == "U"
+
+
+def _torch_file(path: Path, skip_bad: bool) -> Features:
+    try:
+        value = read_tensors(path)
+    except Exception as error:  # damaged, or no description of tensors: nearly any exception
+        raise ValueError(
+            f"{harmless(path)} is not a readable file of tensors; save the rows with numpy.savez(FILE, features=ROWS) ({harmless(error)})"
+        ) from error
+    try:
+        key, layout = _chosen(layouts(value))
+        protocol = value.get("protocol") if isinstance(value, dict) else ""
+        stated = harmless(protocol) if isinstance(protocol, str) else ""
+        return _checked(numbers(path, layout), key or "the tensor", "torch file", stated, skip_bad)
+    except ValueError as error:
+        raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
+    except Exception as error:  # damaged
+        raise ValueError(f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}") from error
+
+
+def _chosen(found: Mapping[str, Layout]) -> tuple[str, Layout]:
+    """The tensor of features and its name: the only one, one with a known name, or the only matrix."""
+    matrices = [key for key, item in found.items() if len(item.size) == 2]
+    key = next((key for key in ("", *ROWS) if key in found), matrices[0] if len(matrices) == 1 else None)
+    if key is None:
+        raise ValueError("holds no plain tensor (n, k) of features, or several; save the rows with numpy.savez(FILE, features=ROWS)")
+    return harmless(key, 60), found[key]
+
+
+def _checked(
+    values: np.ndarray, key: str, source: str, protocol: str, skip_bad: bool, names: list[str] | None = None, seeds: list[int] | None = None
+) -> Features:
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"{key} has the shape {values.shape}; features are an array (n, k), one row for each image")
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{key} has the type {values.dtype}; features are real numbers")
+    with np.errstate(over="ignore"):
+        rows = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
+    bad = (~rows.isfinite()).any(1)
+    count = int(bad.sum())
+    if count and (not skip_bad or count == len(rows)):
+        raise ValueError(
+            f"row {int(bad.nonzero()[0])} of {key} is not finite in single precision ({count} of {len(rows)} rows are not): "
+            "describe those images again, or leave such rows out (--skip-bad)"
+        )
+    kept = (~bad).nonzero()[:, 0].tolist() if count else range(len(rows))
+    return Features(
+        rows[~bad] if count else rows,
+        source,
+        names=tuple(harmless(names[i]) for i in kept) if names else tuple(str(i) for i in kept) if count else (),
+        seeds=tuple(seeds[i] for i in kept) if seeds else (),
+        protocol=protocol,
+        warnings=(f"{count} of {len(bad)} rows are not finite and were skipped",) if count else (),
+    )

@@ -1,0 +1,55 @@
+"""The files below a folder, found without following links in circles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from denoscope.files import Member, read_regular
+
+
+@dataclass(frozen=True)
+class Below:
+    """The files below a folder, (name, reason) of the folders that cannot be read, and how many links lead to folders that were read already."""
+
+    files: list[Member]
+    unreadable: list[tuple[str, str]]
+    repeated: int
+
+
+def below(path: Path) -> Below:
+    """All files below a folder; links to folders are followed, but no folder is read twice, so neither is a circle of links."""
+    files: list[Member] = []
+    unreadable: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+    repeated = 0
+    waiting = [("", str(path))]
+    while waiting:
+        name, place = waiting.pop()
+        try:
+            status = os.stat(place)
+            if (status.st_dev, status.st_ino) in seen:
+                repeated += 1
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as listing:
+                entries = sorted(listing, key=lambda entry: (not entry.is_symlink(), entry.name))
+        except OSError as error:
+            unreadable.append((name or ".", error.strerror or str(error)))
+            continue
+        for entry in entries:
+            inside = f"{name}/{entry.name}" if name else entry.name
+            if _is_folder(entry):
+                waiting.append((inside, entry.path))  # real folders are taken up before links, from the end
+            else:
+                files.append((inside, partial(read_regular, entry.path)))
+    return Below(files, unreadable, repeated)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False

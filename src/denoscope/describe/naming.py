@@ -1,0 +1,74 @@
+"""Descriptors by the words of a command line."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from torch import Tensor
+
+from denoscope.describe.components import PCA
+from denoscope.describe.custom import Custom, is_function
+from denoscope.describe.identity import Describer
+from denoscope.describe.pixels import Pixels, RandomProjection
+from denoscope.describe.preprocessing import NAMES
+from denoscope.describe.sscd import SSCD
+
+WORDS = (
+    "pixels",
+    "pca",
+    "pca:K",
+    "projection",
+    "projection:K",
+    "sscd",
+    "sscd:FILE",
+    "sscd:PROTOCOL",
+    "sscd:FILE:PROTOCOL",
+    "module:function",
+)
+"""The forms that :func:`by_name` understands."""
+PROJECTED = 256
+"""The features of ``projection``, where an image has as many numbers."""
+
+
+def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "") -> Describer:
+    """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it is fitted.
+
+    ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with the network in the file ``sscd`` or an
+    installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
+    ``module:function`` for any function. Anything else is a one-line ValueError that names the nearest word.
+    """
+    kind, _, rest = word.partition(":")
+    if word == "pixels":
+        return Pixels()
+    if kind == "pca":
+        return PCA.fit(train, _count(word, rest, min(len(train), train[0].numel())) if rest else None, seed=seed)
+    if kind == "projection":
+        numbers = train[0].numel()
+        return RandomProjection(train.shape[1:], _count(word, rest, numbers) if rest else min(PROJECTED, numbers), seed)
+    if kind == "sscd":
+        return SSCD(*_file_and_protocol(rest, sscd))
+    if kind != "pixels" and is_function(word):
+        return Custom(word)
+    near = difflib.get_close_matches(kind.lower(), ("pixels", "pca", "projection", "sscd"), 1, 0.0)[0]
+    raise ValueError(f"there is no descriptor {word!r}: did you mean {near!r}? Possible are {', '.join(WORDS)}")
+
+
+def _count(word: str, text: str, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise ValueError(f"{word!r}: the number of features is a whole number from 1 to {most} for these images")
+    return int(text)
+
+
+def _file_and_protocol(rest: str, sscd: str) -> tuple[str, str]:
+    """``FILE``, ``PROTOCOL`` or ``FILE:PROTOCOL``; a file's name may hold colons."""
+    if _is_protocol(rest):
+        return sscd, rest
+    file, _, last = rest.rpartition(":")
+    if file and (_is_protocol(last) or (Path(file).expanduser().is_file() and not Path(rest).expanduser().exists())):
+        return file, last
+    return rest or sscd, NAMES[0]
+
+
+def _is_protocol(text: str) -> bool:
+    return text in NAMES or text.startswith("square-")

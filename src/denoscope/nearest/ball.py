@@ -1,0 +1,51 @@
+"""All rows within a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.nearest.rows import bytes_of, distances, same_space
+from denoscope.nearest.tiles import Frame, Sizes, tiles
+
+_ROUNDING = 1e-6  # of distances that are rounded to float32, and more
+
+
+@torch.no_grad()
+def within(query: Tensor | np.ndarray, bank: Tensor | np.ndarray, radius: float | Tensor, *, max_memory: str | int = "1GiB") -> Tensor:
+    """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one a query row, or at distance 0; int64 (m, 2).
+
+    In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last bit; a row has distance 0 to itself.
+    """
+    query, bank = same_space(query, bank, ("query", "bank"))
+    reach = torch.as_tensor(radius, dtype=torch.float64, device=query.device).expand(len(query))
+    if not len(query) or not len(bank):
+        return torch.empty(0, 2, dtype=torch.int64, device=query.device)
+    sizes = Sizes.within(bytes_of(max_memory), len(bank), 1, query.shape[1])
+    frame = Frame.of(query, bank, "euclidean")
+    found = []
+    for start in range(0, len(query), sizes.chunk):
+        part = slice(start, start + sizes.chunk)
+        found += [pairs + pairs.new_tensor([start, 0]) for pairs in _pairs(query[part], bank, reach[part], frame, sizes)]
+    pairs = torch.cat(found)
+    return pairs[(pairs[:, 0] * len(bank) + pairs[:, 1]).argsort()]
+
+
+def _pairs(query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: Sizes) -> Iterator[Tensor]:
+    """The pairs of each tile: those that are near beyond rounding, and those that exact distances decide."""
+    points = frame.queries(query)
+    squares = points[:, :-1].double().square().sum(1)
+    square = (reach * frame.scale).square()
+    shift, slack = squares * (1 - frame.slack), frame.slack
+    outer = (square * (1 + _ROUNDING) - shift + slack * squares).to(points.dtype)
+    inner = (square * (1 - _ROUNDING) * (1 - 4 * slack) - 7 * slack * squares - shift).to(points.dtype)  # as in Frame.ceiling
+    for here, left, tile in tiles(points, bank, frame, sizes):
+        row, column = (tile <= outer[here, None]).nonzero().T
+        sure = tile[row, column] < inner[here][row]
+        row, column = row + here.start, column + left
+        apart = distances(query, row[~sure], bank, column[~sure], "euclidean").double()
+        sure[~sure] = (apart < reach[row[~sure]]) | (apart == 0)
+        yield torch.stack([row[sure], column[sure]], 1)

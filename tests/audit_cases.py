@@ -1,0 +1,205 @@
+"""Audits to write about: of real digits, put together with nothing but nearest neighbours, and of chosen counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from denoscope import read_images
+from denoscope.audit.asked import Asked
+from denoscope.audit.combined import combine
+from denoscope.audit.findings import MOVED, NEAR, Audit, Combined, Duplicated, Evidence, Measured
+from denoscope.audit.inputs import Given
+from denoscope.audit.overlap import Overlap, Shared
+from denoscope.data.images import Images
+from denoscope.data.perturb import PERTURBATIONS
+from denoscope.describe import PCA, Pixels
+from denoscope.estimate import Estimate, proportion, unavailable
+from denoscope.metrics.calibrate import CopyRates, Fold, copy_rates, planted
+from denoscope.metrics.stars import Scores
+from denoscope.nearest import neighbors
+
+
+def digits(n: int, start: int = 0) -> Tensor:
+    """Real digits (n, 1, 8, 8) in a fixed random order."""
+    data = read_images("digits").data
+    return data[torch.randperm(len(data), generator=torch.Generator().manual_seed(3))][start : start + n]
+
+
+def noisy(images: Tensor, level: float = 0.03, seed: int = 0) -> Tensor:
+    """What a memorizing model samples: the images with a little noise."""
+    return (images + level * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))).clamp(-1, 1)
+
+
+def given(
+    role: str,
+    images: Tensor | None,
+    *,
+    path: str = "",
+    names: Sequence[str] = (),
+    features: Tensor | None = None,
+    seeds: Sequence[int] = (),
+) -> Given:
+    """A set as the readers would give it."""
+    rows = images if images is not None else features
+    assert rows is not None
+    shown = tuple(names) or tuple(f"{role}/{i:05d}.png" for i in range(len(rows)))
+    held = None if images is None else Images(images, path or role)
+    return Given(role, path or f"/data/{role}", held, features, shown, "ab12" * 16, tuple(seeds))
+
+
+def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> Scores:
+    """Scores of rows against training rows, without any rule for duplicates."""
+    if kind == "cosine":
+        rows, train = (torch.nn.functional.normalize(x) for x in (rows, train))
+    found = neighbors(rows, train, 2, exclude_self=own)
+    nearest, second = found.distance.double().T
+    cosine = 1 - nearest**2 / 2
+    ratio = torch.where(second > 0, nearest / second, 0.0)
+    return Scores(1 - ratio if kind == "ratio" else cosine, nearest, found.index[:, 0], second, cosine, ratio)
+
+
+def weighed(name: str, kind: str, features: Mapping[str, Tensor], copies: Mapping[str, Tensor], alpha: float = 0.01) -> Evidence:
+    """One descriptor's evidence."""
+    train = features["train"]
+    gen, own = scores(features["gen"], train, kind), scores(train, train, kind, own=True)
+    test = scores(features["test"], train, kind) if "test" in features else None
+    null = (test or own).score
+    found = {label: scores(x, train, kind) for label, x in copies.items()}
+    near = [found[label].score for label in found if label not in MOVED]
+    quality = {label: planted(x.score, null, false_alarm=alpha) for label, x in found.items()}
+    return Evidence(
+        name,
+        kind,
+        {"name": name, "version": 1, "preprocessing": "as they are"},
+        gen,
+        test,
+        own,
+        copy_rates(gen.score, null, false_alarm=alpha),
+        found,
+        quality,
+        planted(torch.cat(near), null, false_alarm=alpha) if near else None,
+        0.1,
+        torch.zeros(len(train), dtype=torch.int64),
+    )
+
+
+def share(flags: Tensor) -> Estimate:
+    """The share of rows that are true."""
+    return proportion(int(flags.sum()), len(flags))
+
+
+def exactly(first: Tensor, second: Tensor) -> Tensor:
+    """Which rows of the first are rows of the second."""
+    known = {bytes(row.numpy().tobytes()) for row in second.flatten(1)}
+    return torch.tensor([row.numpy().tobytes() in known for row in first.flatten(1)])
+
+
+def audit(
+    gen: Tensor,
+    train: Tensor,
+    test: Tensor | None = None,
+    *,
+    twin: Tensor | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
+    as_features: bool = False,
+    cluster: Tensor | None = None,
+    warnings: tuple[str, ...] = (),
+    asked: Asked | None = None,
+) -> Audit:
+    """A whole audit of images."""
+    sets = {"gen": gen, "train": train} | ({"test": test} if test is not None else {}) | ({"twin": twin} if twin is not None else {})
+    shown = names or {}
+    if as_features:
+        held = {role: given(role, None, features=x.flatten(1), names=shown.get(role, ())) for role, x in sets.items()}
+        copies = {"noise": noisy(train[:100])}
+    else:
+        held = {role: given(role, x, names=shown.get(role, ())) for role, x in sets.items()}
+        copies = {name: PERTURBATIONS[name](train[:100], seed=7) for name in (*NEAR, *MOVED)}
+    pca = PCA.fit(train, min(20, len(train) - 1))
+    evidence = []
+    for name, kind, describe in (("pixels", "ratio", Pixels()), ("pca", "cosine", pca)):
+        features = {role: describe(x) for role, x in sets.items()}
+        evidence.append(weighed(name, kind, features, {label: describe(x) for label, x in copies.items()}))
+    combined = combine(evidence, false_alarm=0.01, seed=0)
+    links = torch.full((len(train),), -1, dtype=torch.int64) if cluster is None else cluster
+    sizes = links[links >= 0].bincount() if (links >= 0).any() else torch.tensor([1])
+    pairs = {("gen", "train"): Shared("gen", "train", exactly(gen, train), 3, 0.1)}
+    if test is not None:
+        pairs[("test", "train")] = Shared("test", "train", exactly(test, train), 0, 0.1)
+        pairs[("test", "gen")] = Shared("test", "gen", exactly(test, gen), 0, 0.1)
+    return Audit(
+        asked or Asked(gen="/data/gen", train="/data/train"),
+        held,
+        {"name": "denoscope-1", "version": 1, "descriptors": ["pixels", "pca"]},
+        tuple(evidence),
+        combined,
+        table(evidence, combined, twin is not None, test is not None),
+        Duplicated(0, int((links >= 0).sum()) // 2, 0.1, 0.01, links, int(sizes.max()), ()),
+        Overlap(pairs, ()),
+        warnings,
+    )
+
+
+def table(evidence: Sequence[Evidence], combined: Combined | None, twin: bool, test: bool) -> dict[str, dict[str, Measured]]:
+    """A few metrics, one of them not available."""
+    found: dict[str, dict[str, Measured]] = {
+        "memorized": {one.name: Measured(share(one.gen.ratio < 1 / 3), share(one.null.ratio < 1 / 3), 1 / 3) for one in evidence},
+        "excess": {one.name: Measured(one.rates.excess) for one in evidence},
+        "generalization": {one.name: Measured(share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6) for one in evidence},
+        "frechet": {"pixels": Measured(unavailable("held-out images are missing: pass --test"))} if not test else {},
+    }
+    if combined:
+        found["excess_combined"] = {"all": Measured(combined.rates.excess)}
+    if twin:
+        found["reproducibility"] = {"pixels": Measured(proportion(180, 200), None, 0.95, {"chance": 0.015})}
+    return {name: by for name, by in found.items() if by}
+
+
+def folds(copies: int, n: int, alarms: int, held_out: int, alpha: float = 0.01, asked: float = 0.01) -> CopyRates:
+    """Rates of which both folds have these counts."""
+    fold = Fold(0.9, copies, n, alarms, held_out)
+    return CopyRates((fold, fold), alpha, asked)
+
+
+def counted(
+    base: Audit,
+    *,
+    n: int,
+    copies: int,
+    held_out: int,
+    alarms: int,
+    alpha: float = 0.01,
+    asked: float = 0.01,
+    near_power: Estimate | None = None,
+    flagged: int | None = None,
+    of: Sequence[int] = (),
+    seen: float = 0.004,
+    **changes: Any,
+) -> Audit:
+    """``base`` with chosen counts in both folds, so that a verdict's words can be foreseen; ``of`` are training images of the flagged."""
+    assert base.combined is not None
+    marked = torch.zeros(n, dtype=torch.bool)
+    marked[: copies if flagged is None else flagged] = True
+    p = torch.where(marked, 0.001, 0.5).double()
+    index = torch.arange(n) % len(base.given["train"])
+    if len(of):
+        index[: len(of)] = torch.tensor(of)
+    filled = torch.where(marked, 0.99, 0.1).double()
+    gen = Scores(filled, 1 - filled, index, torch.ones(n).double(), filled, 1 - filled)
+    evidence = tuple(replace(one, gen=gen) for one in base.evidence)
+    combined = replace(
+        base.combined,
+        p_values=p,
+        copies=marked,
+        rates=folds(copies, n, alarms, held_out, alpha, asked),
+        near_power=near_power or base.combined.near_power,
+        detectable=seen,
+    )
+    shared = dict(base.overlap.shared)
+    shared["gen", "train"] = Shared("gen", "train", torch.zeros(n, dtype=torch.bool), 0, 0.1)
+    return replace(base, **{"evidence": evidence, "combined": combined, "overlap": Overlap(shared, ()), **changes})

@@ -1,0 +1,82 @@
+"""Digits in random thirds, seen by two plain descriptors: what tests of the audit's statistics share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from denoscope.audit.evidence import weigh
+from denoscope.audit.findings import NEAR, Evidence
+from denoscope.audit.planting import plant
+from denoscope.metrics.stars import Scores
+
+TRAIN, TEST, GEN = 500, 500, 300
+IMAGES = torch.from_numpy(load_digits(return_X_y=True)[0].reshape(-1, 1, 8, 8)).float() / 8 - 1
+
+
+def split(seed: int) -> dict[str, Tensor]:
+    """Images of train, test, gen and the rest in an order that ``seed`` draws: gen is as good as a perfect generalizer's."""
+    order = torch.randperm(len(IMAGES), generator=torch.Generator().manual_seed(seed))
+    parts = IMAGES[order].split([TRAIN, TEST, GEN, len(IMAGES) - TRAIN - TEST - GEN])
+    return dict(zip(("train", "test", "gen", "rest"), parts))
+
+
+def pixels(images: Tensor) -> Tensor:
+    rows = images.flatten(1)
+    return rows - rows.mean(1, keepdim=True)
+
+
+def components(train: Tensor, k: int = 32) -> Callable[[Tensor], Tensor]:
+    """Projections on whitened principal axes of the training images."""
+    rows = train.flatten(1)
+    mean = rows.mean(0)
+    _, scale, axes = torch.linalg.svd(rows - mean, full_matrices=False)
+    return lambda images: (images.flatten(1) - mean) @ axes[:k].T / scale[:k]
+
+
+def views(
+    sets: Mapping[str, Tensor], planted: Mapping[str, Tensor], *, seed: int = 0, false_alarm: float = 0.02
+) -> tuple[Evidence, Evidence]:
+    """Pixels by the ratio of distances, components by cosine."""
+    kinds = (("pixels", "ratio", pixels), ("pca", "cosine", components(sets["train"])))
+
+    def one(name: str, kind: str, describe: Callable[[Tensor], Tensor]) -> Evidence:
+        features, copies = ({word: describe(x) for word, x in some.items()} for some in (sets, planted))
+        return weigh(name, kind, {"name": name}, features, copies, false_alarm=false_alarm, quantile=0.01, seed=seed)
+
+    return one(*kinds[0]), one(*kinds[1])
+
+
+@cache
+def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
+    """The evidence of one random split with near copies planted: ``gen`` holds GEN fresh images, then the rest, all of them real."""
+    sets = split(seed)
+    chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | ({"test": sets["test"]} if test else {})
+    planted = plant(sets["train"], TRAIN, seed)
+    return views(chosen, {word: planted[word] for word in NEAR}, seed=seed)
+
+
+def rows(scores: Scores, at: Tensor) -> Scores:
+    return replace(scores, **{name: getattr(scores, name)[at] for name in ("score", "nearest", "index", "second", "cosine", "plain")})
+
+
+def joined(first: Scores, second: Scores) -> Scores:
+    names = ("score", "nearest", "index", "second", "cosine", "plain")
+    return replace(first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names})
+
+
+def mixed(one: Evidence, copied: Tensor, seed: int) -> Scores:
+    """GEN samples of which those marked in ``copied`` are perturbed training images, drawn alike for every descriptor."""
+    source = torch.Generator().manual_seed(seed)
+    image = torch.randint(TRAIN, (GEN,), generator=source)
+    word = torch.randint(len(NEAR), (GEN,), generator=source)
+    fresh = rows(one.gen, torch.arange(GEN))
+    copies = rows(
+        joined(joined(one.planted["noise"], one.planted["blur"]), joined(one.planted["jpeg"], one.planted["colour"])), word * TRAIN + image
+    )
+    return rows(joined(fresh, copies), torch.arange(GEN) + GEN * copied)

@@ -1,0 +1,349 @@
+"""The metric table of an audit: known answers, controls by hand, the public functions' numbers, and reasons where there is no number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from denoscope import metrics
+from denoscope.audit import measures, table
+from denoscope.audit.combined import combine
+from denoscope.audit.costs import PATIENCE, Sizes, seconds
+from denoscope.audit.evidence import weigh
+from denoscope.audit.findings import Evidence, Measured
+from denoscope.audit.table import NAMES, check_names, measure_all
+from denoscope.estimate import Estimate, proportion
+from denoscope.metrics.divergence import frechet_floor
+
+D = 8
+KINDS = ("ratio", "cosine")
+QUALITY = ("precision", "recall", "density", "coverage", "frechet", "kernel", "copying_test", "feature_likelihood")
+
+
+def normal(n: int, seed: int, d: int = D) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+TRAIN, TEST, GEN, TWIN = normal(300, 1), normal(240, 2), normal(200, 3), normal(200, 4)
+
+
+def seen(sets: Mapping[str, Tensor], kind: str = "ratio", identity: Mapping[str, str] | None = None, alpha: float = 0.02) -> Evidence:
+    train = sets["train"]
+    planted = {"noise": train[:60] + 1e-3 * normal(len(train[:60]), 9, train.shape[1])}
+    return weigh(kind, kind, identity or {"name": kind}, sets, planted, false_alarm=alpha, quantile=0.01, seed=0)
+
+
+def measured(
+    gen: Tensor,
+    train: Tensor = TRAIN,
+    test: Tensor | None = TEST,
+    twin: Tensor | None = None,
+    *,
+    kinds: Sequence[str] = KINDS,
+    wanted: Sequence[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    exact: Mapping[str, int] | None = None,
+    identity: Mapping[str, str] | None = None,
+) -> dict[str, dict[str, Measured]]:
+    given = {"gen": gen, "train": train, "test": test, "twin": twin}
+    sets = {role: rows for role, rows in given.items() if rows is not None}
+    evidence = [seen(sets, kind, identity) for kind in kinds]
+    together = combine(evidence, false_alarm=0.02, seed=0)
+    return measure_all(
+        evidence,
+        dict.fromkeys(kinds, sets),
+        together,
+        wanted=wanted,
+        thresholds=thresholds or {},
+        exact=exact or {"gen": 0},
+        seed=0,
+        say=lambda text: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, dict[str, Measured]]:
+    return measured(GEN, twin=TWIN)
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, dict[str, Measured]]:
+    return measured(GEN, test=None)
+
+
+def numbers(estimate: Estimate | None) -> tuple[float, float, float, int]:
+    assert estimate is not None
+    return estimate.value, estimate.low, estimate.high, estimate.n
+
+
+def same(found: Estimate | None, wanted: Estimate) -> None:
+    assert numbers(found) == pytest.approx(numbers(wanted), rel=1e-9)
+
+
+def test_every_metric_is_there_for_every_descriptor(whole: dict[str, dict[str, Measured]]) -> None:
+    assert tuple(whole) == NAMES
+    special = {"excess_combined": {"combined"}, "exact_duplicates": {"content"}}
+    for name, found in whole.items():
+        assert set(found) == special.get(name, set(KINDS)), name
+        for one in found.values():
+            assert math.isfinite(one.estimate.value), (name, one.estimate.method)
+            assert one.estimate.low <= one.estimate.value <= one.estimate.high
+
+
+def test_the_numbers_are_those_of_the_public_functions(whole: dict[str, dict[str, Measured]]) -> None:
+    found = {name: by["ratio"].estimate for name, by in whole.items() if "ratio" in by}
+    same(found["generalization"], metrics.generalization(GEN, TRAIN, threshold=0.6))
+    same(found["memorized_plain"], metrics.memorized(GEN, TRAIN))
+    same(found["authenticity"], metrics.authenticity(GEN, TRAIN))
+    same(found["copying_test"], metrics.copying_test(GEN, TRAIN, TEST))
+    same(found["feature_likelihood"], metrics.feature_likelihood(GEN, TRAIN, TEST))
+    same(found["mifid"], metrics.mifid(GEN, TRAIN))
+    same(found["frechet"], metrics.frechet(GEN, TEST))
+    same(found["kernel"], metrics.kernel(GEN, TEST))
+    same(found["vendi"], metrics.vendi(GEN))
+    for name, one in metrics.prdc(GEN, TEST).items():
+        same(found[name], one)
+    same(
+        found["excess"],
+        metrics.copy_rates(seen_ratio().gen.score, seen_ratio().held_out, false_alarm=0.02, groups=seen_ratio().groups).excess,
+    )
+
+
+def seen_ratio() -> Evidence:
+    return seen({"gen": GEN, "train": TRAIN, "test": TEST})
+
+
+def test_by_cosine_everything_is_as_on_rows_of_length_one(whole: dict[str, dict[str, Measured]]) -> None:
+    gen, train, test = (torch.nn.functional.normalize(x.double()) for x in (GEN, TRAIN, TEST))
+    same(whole["generalization"]["cosine"].estimate, metrics.generalization(GEN, TRAIN, threshold=0.6))
+    same(whole["generalization"]["cosine"].control, metrics.generalization(TEST, TRAIN, threshold=0.6))
+    same(whole["memorized_plain"]["cosine"].estimate, metrics.memorized(gen, train))
+    same(whole["authenticity"]["cosine"].estimate, metrics.authenticity(gen, train))
+    same(whole["authenticity"]["cosine"].control, metrics.authenticity(test, train))
+    same(whole["kernel"]["cosine"].estimate, metrics.kernel(GEN, TEST))
+
+
+def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(whole: dict[str, dict[str, Measured]]) -> None:
+    control = {name: by["ratio"].control for name, by in whole.items() if "ratio" in by}
+    same(control["generalization"], metrics.generalization(TEST, TRAIN, threshold=0.6))
+    same(control["memorized_plain"], metrics.memorized(TEST, TRAIN))
+    same(control["authenticity"], metrics.authenticity(TEST, TRAIN))
+    same(control["mifid"], metrics.mifid(TEST, TRAIN))
+
+
+def test_controls_of_quality_are_as_many_training_rows(whole: dict[str, dict[str, Measured]]) -> None:
+    drawn = measures.Case(seen_ratio(), {"gen": GEN, "train": TRAIN, "test": TEST}, None, 0).drawn
+    assert drawn is not None
+    assert len(drawn) == len(GEN) == len(drawn.unique(dim=0))
+    assert {tuple(row) for row in drawn.tolist()} <= {tuple(row) for row in TRAIN.tolist()}
+    same(whole["kernel"]["ratio"].control, metrics.kernel(drawn, TEST))
+    same(whole["vendi"]["ratio"].control, metrics.vendi(drawn))
+    same(whole["coverage"]["ratio"].control, metrics.prdc(drawn, TEST)["coverage"])
+    same(whole["frechet"]["ratio"].control, frechet_floor(TRAIN, TEST, len(GEN)))
+    few = measured(normal(320, 5), wanted=["kernel", "frechet"], kinds=["ratio"])
+    assert few["kernel"]["ratio"].control is few["frechet"]["ratio"].control is None
+
+
+def test_the_duplicate_aware_rule_skips_the_star_of_the_nearest() -> None:
+    """Every training row twice, a little apart: copies are seen by the star rule alone, and fresh samples are no copies."""
+    train = torch.cat([TRAIN, TRAIN + 1e-4 * normal(300, 7)])
+    gen = torch.cat([TRAIN[:80] + 1e-4 * normal(80, 8), GEN[:120]])
+    found = measured(gen, train, kinds=["ratio"], wanted=["memorized", "memorized_plain"])
+    star, plain = found["memorized"]["ratio"], found["memorized_plain"]["ratio"]
+    spacing = (star.extra or {})["spacing"]
+    assert spacing > 1e-4
+    distance, within = (torch.from_numpy(cdist(x.double(), train.double())) for x in (gen, train))
+    nearest, index = distance.min(1)
+    second = distance.where(within[index] >= spacing, torch.inf).min(1).values
+    same(star.estimate, proportion(int((nearest / second < 1 / 3).sum()), 200))
+    assert star.estimate.value == pytest.approx(0.4, abs=0.02)
+    assert plain.estimate.value < 0.1
+
+
+def test_without_held_out_rows_controls_are_leave_one_out(alone: dict[str, dict[str, Measured]]) -> None:
+    within = cdist(TRAIN.double(), TRAIN.double())
+    np.fill_diagonal(within, np.inf)
+    first, second = np.sort(within, 1)[:, :2].T
+    same(alone["memorized_plain"]["ratio"].control, proportion(int((first / second < 1 / 3).sum()), 300))
+    authentic = sum(first[row] > np.delete(within[index], row).min() for row, index in enumerate(within.argmin(1)))
+    found = alone["authenticity"]["ratio"].control
+    assert found is not None
+    assert found.value == pytest.approx(authentic / 300, abs=3 / 300)  # near-duplicates of a row do not count as its nearest
+    assert "each training image against the others" in found.method
+    cosine = torch.nn.functional.normalize(TRAIN.double())
+    matrix = (cosine @ cosine.T).fill_diagonal_(-2)
+    same(alone["generalization"]["ratio"].control, proportion(int((matrix.max(1).values <= 0.6).sum()), 300))
+    assert alone["mifid"]["ratio"].control is None
+
+
+def test_without_held_out_rows_what_needs_them_is_not_available(alone: dict[str, dict[str, Measured]]) -> None:
+    for name in QUALITY:
+        for one in alone[name].values():
+            assert math.isnan(one.estimate.value)
+            assert one.estimate.method == "needs --test"
+            assert one.control is None
+    assert alone["reproducibility"]["ratio"].estimate.method == "needs --twin"
+    for name in ("generalization", "memorized", "memorized_plain", "excess", "excess_combined", "authenticity", "mifid", "vendi"):
+        assert all(math.isfinite(one.estimate.value) for one in alone[name].values()), name
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("held", [True, False])
+def test_planted_copies_read_as_their_share(share: float, held: bool) -> None:
+    count = round(share * 200)
+    gen = torch.cat([TRAIN[:count], GEN[count:]])
+    found = measured(
+        gen,
+        test=TEST if held else None,
+        wanted=["memorized", "memorized_plain", "excess", "excess_combined", "authenticity"],
+        exact={"gen": count},
+    )
+    for kind in KINDS:
+        assert found["memorized"][kind].estimate.value == pytest.approx(share, abs=0.03)
+        assert found["memorized_plain"][kind].estimate.value == pytest.approx(share, abs=0.03)
+        assert found["excess"][kind].estimate.value == pytest.approx(share, abs=0.05)
+        assert found["authenticity"][kind].estimate.value <= 1 - share
+    assert found["excess_combined"]["combined"].estimate.value == pytest.approx(share, abs=0.05)
+    control = found["memorized"]["ratio"].control
+    assert control is not None
+    assert control.value < 0.03
+
+
+def test_copies_by_distributions() -> None:
+    copied = measured(TRAIN[:200], wanted=["copying_test", "feature_likelihood", "mifid", "generalization"], kinds=["ratio"])
+    fresh = measured(GEN, wanted=["copying_test", "feature_likelihood", "mifid", "generalization"], kinds=["ratio"])
+    assert copied["generalization"]["ratio"].estimate.value == 0
+    assert copied["copying_test"]["ratio"].estimate.high < -5 < fresh["copying_test"]["ratio"].estimate.low
+    assert copied["mifid"]["ratio"].estimate.value == math.inf
+    assert copied["feature_likelihood"]["ratio"].estimate.value > 1e3
+    gap, other = ((found["feature_likelihood"]["ratio"].extra or {})["gap"] for found in (copied, fresh))
+    assert gap.high < other.low
+    nearer = (copied["copying_test"]["ratio"].extra or {})["nearer"]
+    assert nearer.value == pytest.approx(1.0)
+
+
+def test_reproducibility_has_its_own_threshold_and_its_chance() -> None:
+    twin = torch.cat([GEN[:100], normal(100, 11)])
+    found = measured(GEN, twin=twin, kinds=["ratio"], wanted=["reproducibility"])["reproducibility"]["ratio"]
+    threshold = metrics.pair_threshold(TEST, 0.99)
+    assert found.threshold == pytest.approx(threshold)
+    same(found.estimate, metrics.reproducibility(GEN, twin, threshold=threshold))
+    extra = found.extra or {}
+    assert extra["chance"] == metrics.chance_level(GEN, twin, threshold=threshold)
+    assert extra["corrected"].value == pytest.approx(0.5, abs=0.04)
+    same(extra["fixed"], metrics.reproducibility(GEN, twin, threshold=0.6))
+
+
+def test_unequal_twins_are_a_reason_and_no_crash() -> None:
+    found = measured(GEN, twin=TWIN[:-1], kinds=["ratio"], wanted=["reproducibility"])
+    assert "gen has 200 rows and twin has 199" in found["reproducibility"]["ratio"].estimate.method
+
+
+@pytest.mark.parametrize(
+    ("identity", "thresholds", "threshold", "words"),
+    [
+        ({"name": "sscd", "preprocessing": "rpgl-2024"}, {}, 0.6, "sscd_disc_large at 320x320"),
+        ({"name": "sscd", "preprocessing": "dcr-2023"}, {"cosine": 0.7}, 0.5, "at 224x224"),
+        ({"name": "own"}, {"cosine": 0.7}, 0.7, "fixed by the protocol"),
+        ({"name": "own"}, {}, 0.6, "published for SSCD alone"),
+    ],
+)
+def test_fixed_thresholds_say_whose_they_are(identity: dict[str, str], thresholds: dict[str, float], threshold: float, words: str) -> None:
+    found = measured(GEN, identity=identity, thresholds=thresholds, kinds=["cosine"], wanted=["generalization"])
+    one = found["generalization"]["cosine"]
+    assert one.threshold == threshold
+    same(one.estimate, metrics.generalization(GEN, TRAIN, threshold=threshold))
+    assert words in one.estimate.method
+    assert "not calibrated here" in one.estimate.method
+
+
+def test_exact_duplicates_are_counts_of_content() -> None:
+    """Held-out rows that are training rows were left out of the features: they count all the same."""
+    found = measured(GEN, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 12, "test": 10})["exact_duplicates"]["content"]
+    same(found.estimate, proportion(12, 200))
+    same(found.control, proportion(10, 250))
+    lonely = measured(GEN, test=None, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 0})["exact_duplicates"]["content"]
+    assert (lonely.estimate.value, lonely.control) == (0.0, None)
+
+
+def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(whole: dict[str, dict[str, Measured]]) -> None:
+    found = whole["frechet"]["ratio"]
+    limit = (found.extra or {})["limit"]
+    assert limit == metrics.frechet(GEN, TEST).limit
+    assert limit.low < 0.3
+    assert found.control is not None
+    assert found.control.low < found.estimate.value < 2 * found.control.high
+
+
+def test_too_small_sets_give_reasons() -> None:
+    found = measured(GEN[:2], TRAIN[:12], TEST[:6], kinds=["ratio"])
+    reasons = {name: by["ratio"].estimate.method for name, by in found.items() if "ratio" in by and math.isnan(by["ratio"].estimate.value)}
+    assert set(reasons) >= {"copying_test", "feature_likelihood", "frechet", "precision", "mifid"}
+    assert reasons["frechet"] == "a Fréchet distance needs at least 3 rows, gen has 2"
+    assert "at least 6 rows, gen has 2" in reasons["coverage"]
+    assert math.isfinite(found["memorized"]["ratio"].estimate.value)
+
+
+def test_rows_without_variance_do_not_stop_the_audit() -> None:
+    found = measured(torch.zeros(40, D), kinds=["ratio"])
+    assert len(found) == len(NAMES)
+
+
+def test_what_takes_hours_is_left_until_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = Sizes(10_000, 50_000, 5_000, 512)
+    assert seconds("feature_likelihood", large) > 3600
+    assert seconds("authenticity", large) == 0
+    assert all(seconds(name, Sizes(1000, 1000, 500, 64)) < PATIENCE for name in NAMES)
+    assert seconds("frechet", Sizes(5000, 5000, 5000, 3072)) > PATIENCE
+    monkeypatch.setattr(table, "PATIENCE", 1e-12)
+    left = measured(GEN, kinds=["ratio"])
+    assert "name it in --metrics to compute it" in left["feature_likelihood"]["ratio"].estimate.method
+    assert math.isfinite(left["memorized"]["ratio"].estimate.value)
+    named = measured(GEN, kinds=["ratio"], wanted=["vendi"])
+    assert list(named) == ["vendi"]
+    assert math.isfinite(named["vendi"]["ratio"].estimate.value)
+
+
+def test_distances_that_are_known_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = {"gen": GEN, "train": TRAIN, "test": TEST}
+    evidence = [seen(sets, kind) for kind in KINDS]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("neighbours are known already")
+
+    for name in ("neighbors", "nearest_similarity"):
+        monkeypatch.setattr(measures, name, refuse)
+    options = {"thresholds": {}, "exact": {"gen": 0}, "seed": 0, "say": lambda text: None}
+    names = ["memorized", "memorized_plain", "excess", "authenticity", "excess_combined", "exact_duplicates"]
+    measure_all(evidence, dict.fromkeys(KINDS, sets), None, wanted=names, **options)
+    measure_all(evidence[1:], {"cosine": sets}, None, wanted=["generalization"], **options)
+
+
+def test_nothing_decides_nothing_combined() -> None:
+    sets = {"gen": GEN, "train": TRAIN, "test": TEST}
+    found = measure_all(
+        [seen(sets)], {"ratio": sets}, None, wanted=["excess_combined"], thresholds={}, exact={}, seed=0, say=lambda text: None
+    )
+    assert "no descriptor" in found["excess_combined"]["combined"].estimate.method
+
+
+def test_evidence_without_its_pass_says_so() -> None:
+    sets = {"gen": GEN, "train": TRAIN, "test": TEST}
+    bare = replace(seen(sets), among=None)
+    found = measure_all([bare], {"ratio": sets}, None, wanted=["authenticity"], thresholds={}, exact={}, seed=0, say=lambda text: None)
+    assert "which this evidence lacks" in found["authenticity"]["ratio"].estimate.method
+
+
+@pytest.mark.parametrize(("name", "close"), [("memorised", "memorized"), ("fid", "mifid"), ("excess_combine", "excess_combined")])
+def test_unknown_names_are_refused_with_the_nearest(name: str, close: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean {close}"):
+        check_names([name])
+    with pytest.raises(ValueError, match=f"--metrics {name}"):
+        measured(GEN, wanted=["vendi", name])
