@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 
 import torch
 
 from denoscope import studies
 from denoscope.data.images import Images
+from denoscope.files import located
 from denoscope.store import MODEL
 from denoscope.studies._geometry.subject import Data
 from denoscope.studies.phase_transition import PhaseTransition
@@ -16,8 +17,8 @@ from denoscope.studies.phase_transition import PhaseTransition
 
 def is_cell(source: str) -> bool:
     """Whether a path is the folder of a cell that keeps its network."""
-    folder = Path(source).expanduser()
-    return (folder / "result.json").is_file() and (folder / MODEL).is_file()
+    folder = located(source)
+    return os.path.isfile(folder / "result.json") and os.path.isfile(folder / MODEL)
 
 
 def read_cell(source: str) -> Images:
@@ -25,7 +26,7 @@ def read_cell(source: str) -> Images:
 
     A cell that cannot be read, of another study, or whose image set has changed since it was trained is a one-line ValueError.
     """
-    folder = Path(source).expanduser()
+    folder = located(source)
     try:
         kept = json.loads((folder / "result.json").read_text())
         study, inputs = kept["study"], kept["made"]["inputs"]

@@ -15,7 +15,7 @@ from denoscope.audit.inputs import Given, matched, read
 from denoscope.audit.overlap import exact_rows, overlap
 from denoscope.audit.repeats import repeats
 from denoscope.audit.views import View
-from denoscope.describe.protocols import Protocol, protocol
+from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.metrics.stars import space
 from denoscope.progress import Voice
 
@@ -82,6 +82,7 @@ def _views(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice
     if given["train"].images is None:
         if asked.descriptors:
             raise ValueError("--descriptor describes images, and these sets are features already: leave it out")
+        _check_protocol(rules, given)
         return views.of_features(given, planted=asked.planted, seed=asked.seed)
     return views.of_images(
         given,
@@ -92,6 +93,18 @@ def _views(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice
         seed=asked.seed,
         say=say,
     )
+
+
+def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
+    """A ValueError if features were made under another protocol than the one that was asked for; the default describes images and asks nothing of features."""
+    if rules.name == DEFAULT:
+        return
+    for role, one in given.items():
+        if one.protocol != rules.name:
+            stated = f"was described by {one.protocol!r}" if one.protocol else "does not say by what it was described"
+            raise ValueError(
+                f"--{role} {stated}, and --protocol {rules.name} takes no other features: give images, or leave --protocol out"
+            )
 
 
 def _weighed(asked: Asked, rules: Protocol, view: View, say: Voice) -> Evidence:

@@ -104,7 +104,7 @@ def _of_features(role: str, path: str, chosen: Selection, found: Features) -> Gi
 def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given:
     rows = chosen.rows(len(images), images.test_from, "test" if role == "test" else "train")
     said = list(images.warnings)
-    if images.test_from is not None and not chosen.split:
+    if images.test_from is not None and not chosen.split and role in SAMPLED:
         said.append(f"only the {'test' if rows.start >= images.test_from else 'training'} split of {images.name} was taken")
     part = images if rows == range(len(images)) else _part(images, rows)
     first = images.test_from if images.test_from is not None and rows.start >= images.test_from else 0

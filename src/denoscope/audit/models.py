@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from denoscope import files
+from denoscope.files import located
 from denoscope.integrations.diffusers import from_pipeline
 from denoscope.integrations.pipeline_files import INDEX
 from denoscope.levels import karras
@@ -40,8 +42,8 @@ class Model:
 
 def is_model(path: str) -> bool:
     """Whether a path names a model (or a store of models) and not a set of images; a name that ends in .safetensors always does."""
-    root = Path(path).expanduser()
-    return root.suffix == SUFFIX or any((root / name).is_file() for name in (INDEX, MODEL, "store.json"))
+    root = located(path)
+    return root.suffix == SUFFIX or any(os.path.isfile(root / name) for name in (INDEX, MODEL, "store.json"))
 
 
 def open_model(role: str, path: str, shape: tuple[int, int, int], device: str = "cpu") -> Model:
@@ -49,7 +51,7 @@ def open_model(role: str, path: str, shape: tuple[int, int, int], device: str = 
 
     What cannot be opened, or makes no images, is a one-line ValueError naming ``--role``.
     """
-    root, place = Path(path).expanduser(), _device(device)
+    root, place = located(path), _device(device)
     try:
         if (root / INDEX).is_file():
             return _pipeline(root, place)

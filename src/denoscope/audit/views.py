@@ -11,7 +11,7 @@ from torch import Tensor
 
 from denoscope import describe
 from denoscope.audit.inputs import Given
-from denoscope.audit.planting import plant, plant_features
+from denoscope.audit.planting import left_out, plant, plant_features
 from denoscope.describe.cache import Cache
 from denoscope.describe.identity import Describer
 from denoscope.files import content_hash
@@ -43,6 +43,7 @@ def of_images(
     copies = plant(images["train"], planted, seed)
     contents = {**{role: given[role].sha256 for role in images}, **{name: content_hash(x.numpy()) for name, x in copies.items()}}
     cache = Cache(folder)
+    cache.notes += [f"no copies with {name} were planted: {reason}" for name, reason in left_out(images["train"]).items()]
     return [_view(describe.by_name(word, images["train"], seed=seed, sscd=sscd), images, copies, contents, cache, say) for word in words]
 
 

@@ -75,8 +75,10 @@ class Protocol:
         }
 
 
+DEFAULT = "denoscope-1"
+"""The protocol of an audit that names none."""
 _OWN = Protocol(
-    "denoscope-1",
+    DEFAULT,
     1,
     ("pixels", "pca"),
     "images in [-1, 1] as they are read; thresholds calibrated on held-out images",

@@ -5,6 +5,7 @@ all rows nearer to x* than ``spacing``, or equal to it. d1/d2 is small for a cop
 alone, not a connected component, which can chain through a set of low dimension. Left one out, a training row meets the rows that are not
 its own near-duplicates: those nearer than the spacing *and* a third as far as the nearest row beyond the spacing. By the spacing alone a
 declared share of independent rows would lose its nearest neighbours, and what is left would look less like a copy than fresh rows do.
+In fewer than about five dimensions, where such close pairs come by chance, some of that remains.
 """
 
 from __future__ import annotations
