@@ -134,6 +134,18 @@ def test_emoji_variants_share_a_group() -> None:
     assert torch.equal(images.groups, images.groups[repeats.copies])  # equal pictures are variants of one
 
 
+def test_emoji_that_were_read_before_are_nobody_elses() -> None:
+    first = embedded("emoji")
+    assert first.groups is not None
+    kept, groups = first.data.clone(), first.groups.clone()
+    first.data.zero_()
+    first.groups.zero_()
+    again = embedded("emoji")
+    assert torch.equal(again.data, kept)
+    assert again.groups is not None
+    assert torch.equal(again.groups, groups)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -17,7 +17,7 @@ import denoscope
 
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
-    0: "types random files references estimate progress theory",
+    0: "types random files references estimate progress threads theory",
     1: "schedule nearest store execute",
     1.5: "levels",
     2: "distributions networks data",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from denoscope.study import Study
 
+_MOST = 10_000_000  # numbers of a range
+
 
 class Mistake(Exception):
     """The user's mistake: one line, exit code 2."""
@@ -48,6 +50,8 @@ def values(kind: type, text: str) -> list[Any]:
         first, last = int(match[1]), int(match[2])
         if last < first:
             raise argparse.ArgumentTypeError(f"the range {text} ends before it begins")
+        if last - first >= _MOST:
+            raise argparse.ArgumentTypeError(f"the range {text} has more than {_MOST} numbers")
         return list(range(first, last + 1))
     try:
         return [kind(text)]

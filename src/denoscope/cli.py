@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from denoscope import __version__, parsers, studies
 from denoscope.arguments import Mistake, Parser, add_execution, add_fields, nearest
+from denoscope.files import harmless
 
 if TYPE_CHECKING:
     from denoscope.study import Study
@@ -200,7 +201,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     except (Mistake, ValueError) as error:
-        print(f"denoscope: {error}", file=sys.stderr)
+        print(f"denoscope: {_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         kept = (
@@ -210,9 +211,14 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         print(f"denoscope: interrupted; {kept}", file=sys.stderr)
         return 130
-    except (RuntimeError, OSError) as error:
-        print(f"denoscope: {error}", file=sys.stderr)
+    except (RuntimeError, OSError, MemoryError) as error:
+        print(f"denoscope: {_line(error)}", file=sys.stderr)
         return 1
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line without anything that a terminal would obey."""
+    return harmless(" ".join((str(error) or type(error).__name__).splitlines()), 4000)
 
 
 if __name__ == "__main__":

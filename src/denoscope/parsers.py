@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from denoscope.arguments import Parser, add_execution, values
+from denoscope.files import located
 
 GEOMETRY = ("jacobian_rank", "local_linearity", "score_gap", "gaussian_emergence", "disjoint_halves")
 """The studies of one denoiser, which `probe` asks of any: in the order of its page."""
@@ -129,7 +130,7 @@ def audit() -> Parser:
     model.add_argument("--device", default="cpu", help="torch device to sample on (default: %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=located,
         default=Path("runs/audit"),
         help="folder of audit.html, .json and .csv; running again resumes (default: %(default)s)",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
@@ -20,19 +21,21 @@ from denoscope.audit.findings import Audit
 from denoscope.audit.page import build
 from denoscope.audit.plan import plan
 from denoscope.audit.result import as_csv, as_json
+from denoscope.audit.writing import staged
 from denoscope.progress import Voice
 from denoscope.study import versions
 
 COPIES = 3
 """The exit code where more than ``--fail-above`` is copied for sure, or nothing could be decided."""
+_THREADS = 1024  # of which some libraries cannot start more
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     """Answers the question of the command line, writes audit.html, .json and .csv into ``options['out']``, and returns the exit code."""
     asked = Asked(**{item.name: options[item.name] for item in fields(Asked)})
     asked.check()
-    if options["threads"] < 0:
-        raise ValueError(f"--threads {options['threads']}: must be at least 1, or 0 for all cores")
+    if not 0 <= options["threads"] <= _THREADS:
+        raise ValueError(f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 for all cores")
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     say = Voice(options["quiet"])
@@ -43,14 +46,15 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     found = examine(asked, say)
     called = shlex.join(["denoscope", *words])
     numbers = as_json(found, called)
-    files.write_json(asked.out / "audit.json", numbers)
-    files.write(asked.out / "audit.csv", as_csv(found))
     say("drawing")
-    path = report.write(build(found, called, versions()), asked.out, "audit")
+    with staged(asked.out, "figures/audit_*") as folder:
+        files.write_json(folder / "audit.json", numbers)
+        files.write(folder / "audit.csv", as_csv(found))
+        report.write(build(found, called, versions()), folder, "audit")
     if options["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print(*numbers["verdict"], path, sep="\n\n")
+        print(*numbers["verdict"], asked.out / "audit.html", sep="\n\n")
     return _failed(found)
 
 
@@ -69,8 +73,9 @@ def _failed(found: Audit) -> int:
     limit = found.asked.fail_above
     if limit is None:
         return 0
-    if found.combined is None:
-        print("denoscope: --fail-above cannot be checked: no descriptor can decide here", file=sys.stderr)
+    if found.combined is None or math.isnan(found.combined.rates.excess.value):
+        why = found.combined.rates.excess.method if found.combined else "no descriptor can decide here"
+        print(f"denoscope: --fail-above cannot be checked: {why}", file=sys.stderr)
         return COPIES
     low = found.combined.rates.excess.low
     if low <= limit:

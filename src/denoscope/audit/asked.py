@@ -54,9 +54,9 @@ class Asked:
             raise ValueError(f"--duplicates {self.duplicates:g}: a quantile between 0 (exact copies only) and 0.5")
         if self.fail_above is not None and not 0 <= self.fail_above < 1:
             raise ValueError(f"--fail-above {self.fail_above:g}: a share between 0 and 1")
-        for name, least in (("planted", 20), ("steps", 1), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
+        for flag, value, least in (("planted", self.planted, 20), ("steps", self.steps, 1), ("batch-size", self.batch, 1)):
+            if value < least:
+                raise ValueError(f"--{flag} {value}: must be at least {least}")
         if self.resize < 0:
             raise ValueError(f"--resize {self.resize}: must be at least 1")
         if self.range and not self.range[0] < self.range[1]:

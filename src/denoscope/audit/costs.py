@@ -15,9 +15,10 @@ from denoscope.metrics.likelihood import PASSES
 PATIENCE = 120.0
 """The seconds that a metric may take without being named."""
 
-_SINGLE, _DOUBLE, _SPECTRAL = 4e10, 1.5e10, 1.2e10  # multiply-adds a second: products in float32 and float64, decompositions
-_TERM = 8e-9  # seconds for one term of a likelihood and its gradient
-_HELD = 1 << 26  # squared distances that a fit keeps
+_SINGLE, _DOUBLE, _SPECTRAL = 4e10, 3e10, 4e10  # multiply-adds a second: products in float32 and float64, decompositions
+_CLUSTERING = 1e10  # the same for distances to few centres
+_TERM = 2.5e-9  # seconds for one term of a likelihood and its gradient
+_HELD = 1 << 25  # squared distances that each of two fits keeps
 _FLOOR = 20  # draws of a Fréchet floor
 
 
@@ -41,17 +42,25 @@ def passes(s: Sizes) -> float:
     return (s.train + s.gen + s.test) * s.train * s.features / _SINGLE
 
 
-def _fit(centres: int, rows: int, k: int) -> float:
-    """Seconds of one fit of variances; what does not fit in memory is computed again in every pass."""
+def _fit(centres: int, rows: int, s: Sizes) -> float:
+    """Seconds of one fit of variances and of the likelihoods under it; what does not fit in memory is computed again in every pass."""
     many = centres * rows
-    return many * (PASSES * _TERM + (1 if many <= _HELD else PASSES) * k / _DOUBLE)
+    products = (1 if many <= _HELD else PASSES) * many + centres * (rows + s.test)
+    return PASSES * _TERM * many + products * s.features / _DOUBLE
 
 
-def _frechet(n: int, m: int, k: int, times: float) -> float:
-    """Seconds of Fréchet distances of n and m rows: roots of scatter matrices, their product, its singular values."""
-    r, r0 = min(n, k), min(m, k)
-    roots = sum(rows * k * k for rows in (n, m) if rows > k)
-    return times * (roots + r * r0 * k + 4 * min(r, r0) ** 2 * max(r, r0)) / _SPECTRAL
+def _facing(n: int, m: int, k: int, subsets: int, *, in_blocks: bool = True) -> float:
+    """Seconds of Fréchet distances of subsets of n rows from m rows: the rows turned, roots of their scatter, singular values of these."""
+    r = min(n, m, k)
+    tall = n > 2 * r
+    pooled = (4 * n + 2 * BLOCKS * r if in_blocks else subsets * n) * 2 * r * r if tall else 0
+    root = 2 * m * k * k if m > k else 0
+    return n * min(m, k) * k / _DOUBLE + (root + pooled + subsets * 4 * r * r * (2 * r if tall else n)) / _SPECTRAL
+
+
+def _jackknifed(n: int, m: int, k: int) -> float:
+    """Seconds of a Fréchet distance with its interval."""
+    return _facing(n, m, k, BLOCKS + 1) + _facing(m, n, k, BLOCKS)
 
 
 def _generalization(s: Sizes) -> float:
@@ -59,17 +68,16 @@ def _generalization(s: Sizes) -> float:
 
 
 def _mifid(s: Sizes) -> float:
-    several = ((s.gen, 1), (s.test, 1 if s.test else 0))
-    return sum(_frechet(n, s.train, s.features, given * 2 * BLOCKS) + 4 * n * s.train * s.features / _DOUBLE for n, given in several)
+    given = [n for n in (s.gen, s.test) if n]
+    return sum(_jackknifed(n, s.train, s.features) + 4 * n * s.train * s.features / _SINGLE for n in given)
 
 
 def _copying_test(s: Sizes) -> float:
-    return (s.train * 3 * 8 * 30 / _DOUBLE + (s.gen + s.test) * s.train / _SINGLE) * s.features
+    return (s.train * 3 * 8 * 30 / _CLUSTERING + (s.gen + s.test) * s.train / _SINGLE) * s.features
 
 
 def _likelihood(s: Sizes) -> float:
-    subsets = 20 * _fit(s.gen // 4, s.train, s.features)
-    return _fit(s.gen, s.train, s.features) + subsets + 5 * _fit(s.train // 2, s.train // 2, s.features)
+    return _fit(s.gen, s.train, s) + 20 * _fit(s.gen // 4, s.train, s) + 5 * _fit(s.train // 2, s.train // 2, s)
 
 
 def _balls(s: Sizes) -> float:
@@ -83,11 +91,12 @@ def _kernel(s: Sizes) -> float:
 
 def _vendi(s: Sizes) -> float:
     r = min(s.gen, s.features)
-    return 2 * (2 * s.gen * s.features * r / _DOUBLE + (BLOCKS + 1) * 4 * r**3 / _SPECTRAL)
+    return 2 * (2 * s.gen * s.features * r / _DOUBLE + (BLOCKS + 1) * 2 * r**3 / _SPECTRAL)
 
 
 def _distance(s: Sizes) -> float:
-    return _frechet(s.gen, s.test, s.features, 2 * BLOCKS + 1 + _FLOOR)
+    floor = _facing(s.gen, s.test, s.features, _FLOOR, in_blocks=False) if s.gen <= s.train else 0.0
+    return _jackknifed(s.gen, s.test, s.features) + floor
 
 
 def _pairs(s: Sizes) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from denoscope.audit import combined, table, views
 from denoscope.audit.asked import Asked
+from denoscope.audit.checks import check_control, check_pairs, check_used
 from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import Audit, Evidence
 from denoscope.audit.generated import generate, is_model
@@ -16,16 +17,24 @@ from denoscope.audit.overlap import exact_rows, overlap
 from denoscope.audit.repeats import repeats
 from denoscope.audit.views import View
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
+from denoscope.files import harmless
 from denoscope.metrics.stars import space
 from denoscope.progress import Voice
 
 
 def examine(asked: Asked, say: Voice) -> Audit:
     """Reads, describes, compares: everything an audit finds. Whatever is wrong with the question or the sets is a one-line ValueError."""
+    rules = understood(asked)
+    return judge(asked, rules, sets(asked, rules, say), say)
+
+
+def understood(asked: Asked) -> Protocol:
+    """The protocol of a question, after all that can be seen to be wrong with it before anything is read."""
     asked.check()
     table.check_names(asked.metrics)
     rules = protocol(asked.protocol)
-    return judge(asked, rules, sets(asked, rules, say), say)
+    check_used(asked, asked.descriptors or rules.descriptors, [role for role in ("gen", "twin") if sampled(asked, role)])
+    return rules
 
 
 def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice) -> Audit:
@@ -58,18 +67,21 @@ def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice)
 def sets(asked: Asked, rules: Protocol, say: Voice) -> dict[str, Given]:
     """The sets of the question, read or sampled, and made comparable."""
     shown = asked.range and (asked.range[0], asked.range[1])
-    asked = replace(asked, resize=asked.resize or rules.resize or 0, seeds=asked.seeds or rules.seeds)
+    drawing = replace(asked, resize=asked.resize or rules.resize or 0, seeds=asked.seeds or rules.seeds)
     found: dict[str, Given] = {}
-    for role in ("train", "test", "gen", "twin"):
+    for role in sorted(("train", "test", "gen", "twin"), key=lambda role: sampled(asked, role)):  # what is long comes last
         path = getattr(asked, role)
         if not path:
             continue
         if sampled(asked, role):
-            found[role] = generate(role, path, asked, say, like=found["train"])
+            check_pairs(role, drawing.seeds, found)
+            found[role] = generate(role, path, drawing, say, like=found["train"])
         else:
             with say.counting(f"files of {role} read") as told:
-                found[role] = read(role, path, resize=asked.resize, value_range=shown or None, skip_bad=asked.skip_bad, progress=told)
-        say(f"{role}: {len(found[role])} rows of {path}")
+                found[role] = read(role, path, resize=drawing.resize, value_range=shown or None, skip_bad=asked.skip_bad, progress=told)
+        say(f"{role}: {len(found[role])} rows of {harmless(path)}")
+        if role in ("train", "test"):
+            check_control(asked, found[role])
     return matched(found)
 
 
@@ -109,13 +121,16 @@ def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
 
 def _weighed(asked: Asked, rules: Protocol, view: View, say: Voice) -> Evidence:
     say(f"nearest training images by {view.name}")
-    return weigh(
-        view.name,
-        view.kind,
-        view.identity,
-        view.features,
-        view.planted,
-        false_alarm=asked.false_alarm or rules.false_alarm,
-        quantile=asked.duplicates,
-        seed=asked.seed,
-    )
+    try:
+        return weigh(
+            view.name,
+            view.kind,
+            view.identity,
+            view.features,
+            view.planted,
+            false_alarm=asked.false_alarm or rules.false_alarm,
+            quantile=asked.duplicates,
+            seed=asked.seed,
+        )
+    except ValueError as error:
+        raise ValueError(f"by {view.name}: {error}") from error

@@ -23,6 +23,7 @@ from denoscope.audit.blocks import Blocks
 from denoscope.audit.inputs import Given
 from denoscope.audit.models import Model, is_model, open_model
 from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
+from denoscope.files import harmless
 from denoscope.progress import Voice
 from denoscope.random import Seeds
 from denoscope.sampling import ancestral, dpmpp, euler, heun, trajectory
@@ -54,7 +55,7 @@ def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> 
     missing = [seed for seed in seeds if seed not in stored]
     made = f"{asked.sampler}, {asked.steps} steps, {model.spacing}"
     say(
-        f"{role}: sampling {path} ({made}): {len(missing)} of {len(seeds)} samples"
+        f"{role}: sampling {harmless(path)} ({made}): {len(missing)} of {len(seeds)} samples"
         + (", the others are stored" if len(missing) < len(seeds) else "")
     )
     if missing:
@@ -188,4 +189,4 @@ def _given(role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: i
     names = tuple(f"seed {seed}" for seed in seeds)
     images = Images(from_uint8(pixels), Path(path).name or path, files=names)
     images = images.resized(resize) if resize else images
-    return Given(role, path, images, None, names, images.sha256, seeds=tuple(seeds), made=made)
+    return Given(role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made)

@@ -13,7 +13,7 @@ from denoscope.audit.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, images_key
 from denoscope.data.features import Features, read_features
 from denoscope.data.images import Images, check_memory
-from denoscope.data.reading import read_images
+from denoscope.data.reading import EMBEDDED, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.files import content_hash, harmless, located
 
@@ -104,6 +104,8 @@ def _of_features(role: str, path: str, chosen: Selection, found: Features) -> Gi
 def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given:
     rows = chosen.rows(len(images), images.test_from, "test" if role == "test" else "train")
     said = list(images.warnings)
+    if chosen.source in EMBEDDED and os.path.exists(chosen.source):
+        said.append(f"{chosen.source} is the set of that name; what lies here is written ./{chosen.source}")
     if images.test_from is not None and not chosen.split and role in SAMPLED:
         said.append(f"only the {'test' if rows.start >= images.test_from else 'training'} split of {images.name} was taken")
     part = images if rows == range(len(images)) else _part(images, rows)

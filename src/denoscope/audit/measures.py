@@ -131,13 +131,10 @@ def authenticity(case: Case) -> dict[str, Measured]:
     evidence, among = case.evidence, case.evidence.among
     if among is None:
         raise ValueError("needs the comparison of training images with each other, which this evidence lacks")
-    distance, index = among.found.distance.double(), among.found.index
-    found = authentic_share(evidence.gen.nearest, distance[evidence.gen.index, 0])
+    found = authentic_share(evidence.gen.nearest, among.nearest[evidence.gen.index])
     if evidence.test is not None:
-        return {"authenticity": Measured(found, authentic_share(evidence.test.nearest, distance[evidence.test.index, 0]))}
-    near, itself = evidence.own.index, torch.arange(len(evidence.own))
-    other = torch.where(index[near, 0] == itself, distance[near, 1], distance[near, 0])
-    return {"authenticity": Measured(found, case.labelled(authentic_share(evidence.own.nearest, other)))}
+        return {"authenticity": Measured(found, authentic_share(evidence.test.nearest, among.nearest[evidence.test.index]))}
+    return {"authenticity": Measured(found, case.labelled(authentic_share(among.nearest, among.rival)))}
 
 
 def copying(case: Case) -> dict[str, Measured]:

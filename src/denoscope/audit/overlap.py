@@ -13,6 +13,7 @@ from torch import Tensor
 from denoscope.audit.inputs import Given
 from denoscope.data.images import to_uint8
 from denoscope.nearest import neighbors
+from denoscope.report.words import percent
 
 PAIRS = (("test", "train"), ("gen", "train"), ("test", "gen"), ("twin", "train"), ("twin", "gen"))
 """Which sets are compared: rows of the first with rows of the second."""
@@ -138,4 +139,4 @@ def _nearly(distance: Tensor, train: Tensor) -> list[str]:
 def _of(count: int, n: int, things: str) -> str:
     """Count, whole and share: 412 of 1 000 test images (41 %)."""
     shown = [f"{x:,}".replace(",", "\u00a0") for x in (count, n)]
-    return f"{shown[0]} of {shown[1]} {things} ({100 * count / n:.2g}\u00a0%)"
+    return f"{shown[0]} of {shown[1]} {things} ({percent(count / n)})"

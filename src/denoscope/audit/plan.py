@@ -12,13 +12,14 @@ from torch import Tensor
 from denoscope import describe
 from denoscope.audit.asked import Asked
 from denoscope.audit.costs import PATIENCE, Sizes, passes, seconds
-from denoscope.audit.examination import sampled, sets
+from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
 from denoscope.audit.generated import one_thread
 from denoscope.audit.inputs import Given
 from denoscope.audit.models import Model, open_model
 from denoscope.audit.table import NAMES
-from denoscope.describe.protocols import Protocol, protocol
+from denoscope.describe.protocols import Protocol
+from denoscope.files import harmless
 from denoscope.progress import Voice, duration
 
 _CALLS = {"heun": 2}
@@ -27,8 +28,7 @@ _TIMED = 32  # images
 
 def plan(asked: Asked, say: Voice) -> list[str]:
     """One line a stage. The estimates take a machine for granted where nothing could be timed."""
-    asked.check()
-    rules = protocol(asked.protocol)
+    rules = understood(asked)
     models = {role: getattr(asked, role) for role in ("gen", "twin") if sampled(asked, role)}
     read = sets(replace(asked, **dict.fromkeys(models, "")), rules, say)
     lines = [f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} of {one.path}" for role, one in read.items()]
@@ -49,7 +49,9 @@ def _sampling(role: str, path: str, asked: Asked, rules: Protocol, train: Given)
     with torch.inference_mode(), one_thread():
         call = min(_seconds(model, state) for _ in range(4)) / batch
     calls = asked.steps * _CALLS.get(asked.sampler, 1)
-    return f"{role}: {len(seeds)} samples of {path}, {calls} calls of its network each ({asked.sampler})", call * calls * len(seeds)
+    return f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network each ({asked.sampler})", call * calls * len(
+        seeds
+    )
 
 
 def _seconds(model: Model, state: Tensor) -> float:
@@ -64,10 +66,10 @@ def _describing(asked: Asked, rules: Protocol, train: Given, counts: Mapping[str
     if images is None:
         assert train.features is not None
         return [_comparing("features", train.features.shape[1], counts, asked.metrics) for _ in range(2)]
-    copies = asked.planted * len(NEAR + MOVED)
+    copies = min(asked.planted, len(images)) * len(NEAR + MOVED)
     found = []
     for word in asked.descriptors or rules.descriptors:
-        descriptor = describe.by_name(word, images.data, seed=asked.seed, sscd=asked.sscd)
+        descriptor = describe.by_name(word, images.data, seed=asked.seed, sscd=asked.sscd, held_out="test" in counts)
         few = images.data[:_TIMED]
         descriptor(few[:1])
         begun = time.monotonic()

@@ -44,7 +44,11 @@ def of_images(
     contents = {**{role: given[role].sha256 for role in images}, **{name: content_hash(x.numpy()) for name, x in copies.items()}}
     cache = Cache(folder)
     cache.notes += [f"no copies with {name} were planted: {reason}" for name, reason in left_out(images["train"]).items()]
-    return [_view(describe.by_name(word, images["train"], seed=seed, sscd=sscd), images, copies, contents, cache, say) for word in words]
+    found = [describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in given) for word in words]
+    for word, one in zip(words, found, strict=True):
+        if [other.name for other in found].count(one.name) > 1:
+            raise ValueError(f"--descriptor {word}: {one.name} is there twice; each is counted once, so name it once")
+    return [_view(one, images, copies, contents, cache, say) for one in found]
 
 
 def _view(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from dataclasses import replace
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +18,15 @@ from torch import Tensor
 from denoscope.data.decoding import on_white
 from denoscope.data.embedded import missing
 from denoscope.data.images import Images, from_uint8, resize
+from denoscope.threads import each
 
 if TYPE_CHECKING:
     from fontTools.ttLib import TTFont
 
 _FILE = "NotoColorEmoji.ttf"
 _FOLDERS = ("/usr/share/fonts/truetype/noto", "/usr/share/fonts/noto", "/usr/share/fonts/noto-emoji", "/usr/share/fonts/google-noto-emoji")
+
+_BATCH = 32  # pictures a thread decodes at once
 
 _TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _JOINER, _STYLE, _SIGNS = "\u200d", "\ufe0f", "\u2640\u2642"
@@ -58,10 +64,19 @@ def read_emoji(root: Path | None, size: int) -> Images:
     """The bitmaps of Noto Color Emoji on white, RGB, ``size`` x ``size``, in code-point order; ``groups`` are the families.
 
     ``files`` are code points such as ``1F469-200D-1F680``. A picture is centred on a white square before it is scaled. People that
-    face right are another family than those that face left.
+    face right are another family than those that face left. What was read last is kept, until the font changes.
     """
-    pictures = sorted(_bitmaps(_find(root)))
-    data = torch.cat([_square(png, size) for _, png in pictures])
+    file = _find(root)
+    images = _read(file, file.stat().st_mtime_ns, size)
+    groups = None if images.groups is None else images.groups.clone()
+    return replace(images, data=images.data.clone(), groups=groups)  # the caller's own, to change as he likes
+
+
+@lru_cache(maxsize=1)
+def _read(file: Path, changed: int, size: int) -> Images:
+    pictures = sorted(_bitmaps(file))
+    some = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
+    data = torch.cat(each(lambda batch: _squares([png for _, png in batch], size), some))
     kinds = {kind: i for i, kind in enumerate(sorted({family(sequence) for sequence, _ in pictures}))}
     groups = torch.tensor([kinds[family(sequence)] for sequence, _ in pictures])
     files = tuple("-".join(f"{ord(c):04X}" for c in sequence) for sequence, _ in pictures)
@@ -108,11 +123,17 @@ def _sequences(font: TTFont) -> dict[str, str]:
     return {glyph: max(found, key=lambda text: (-len(text), text[0] in people, text)) for glyph, found in known.items()}
 
 
-def _square(png: bytes, size: int) -> Tensor:
+def _squares(pngs: list[bytes], size: int) -> Tensor:
+    """The pictures (n, 3, size, size) in [-1, 1]; those of one size are scaled together."""
+    alike = groupby(map(_square, pngs), key=lambda square: square.shape)
+    return torch.cat([resize(from_uint8(torch.stack(list(squares))), size) for _, squares in alike])
+
+
+def _square(png: bytes) -> Tensor:
+    """One picture in the middle of a white square, uint8 (3, side, side)."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as source:
         image = on_white(source)
     side = max(image.size)
     square = Image.new("RGB", (side, side), "white")
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None]
-    return resize(from_uint8(pixels), size)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)

@@ -77,9 +77,13 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """Images (n, c, h, w) in [-1, 1] at ``size`` x ``size`` by antialiased bicubic interpolation, clipped; proportions are not kept."""
+    """Images (n, c, h, w) in [-1, 1] at ``size`` x ``size`` by antialiased bicubic interpolation, clipped; proportions are not kept.
+
+    More than half of the machine's memory would hold is a ValueError.
+    """
     if x.shape[-2:] == (size, size):
         return x
+    check_memory(len(x) * x.shape[1] * size * size, f"{len(x)} images at {size}x{size}")
     return interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
 
 

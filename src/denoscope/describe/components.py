@@ -54,20 +54,24 @@ class PCA:
     costly: bool = False
 
     @staticmethod
-    def fit(images: Tensor, k: int | None = None, whiten: bool = True, *, score: Score = "cosine", seed: int = 0) -> PCA:
+    def fit(
+        images: Tensor, k: int | None = None, whiten: bool = True, *, score: Score = "cosine", seed: int = 0, most: int = COUNTS[1]
+    ) -> PCA:
         """The first k principal axes of images; the sign of an axis makes its largest entry positive.
 
-        Without ``k`` as many as hold 99 % of the variance, from 8 to 64. Of more than 10 000 images as many are drawn by ``seed``. Whitening
+        Without ``k`` as many as hold 99 % of the variance, from 8 to 64, and no more than ``most``. Of more than 10 000 images as many are drawn by ``seed``. Whitening
         divides by the standard deviation with n - 1; an axis on which the images do not vary (below float32's rounding of the first axis)
         gives zeros instead. ``k`` outside 1..min(n, d) or fewer than 2 images are a ValueError.
         """
         n, shape = len(images), tuple(images.shape[1:])
-        most = min(n, reduced(images[:1], SIDE).numel())
-        if n < 2 or (k is not None and not 1 <= k <= most):
+        there = min(n, reduced(images[:1], SIDE).numel())
+        if n < 2 or (k is not None and not 1 <= k <= there):
             asked = "" if k is None else f"{k} "
-            raise ValueError(f"{asked}principal axes cannot be fitted to {n} images: at least 2 images are needed, and at most {most} axes")
+            raise ValueError(
+                f"{asked}principal axes cannot be fitted to {n} images: at least 2 images are needed, and at most {there} axes"
+            )
         moments = Moments.of(_drawn(images, seed))
-        variances, axes = _principal(moments, min(COUNTS[1], n - 1, most) if k is None else k)
+        variances, axes = _principal(moments, min(most, n - 1, there) if k is None else k)
         if k is None:
             enough = _enough(variances, moments)
             variances, axes = variances[:enough], axes[:, :enough]

@@ -64,7 +64,7 @@ class Custom:
             with _here():
                 given = self.function(images)
             features = torch.as_tensor(np.asarray(given) if not isinstance(given, Tensor) else given).detach().to("cpu", torch.float32)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{self.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
         return self._checked(features, len(images))
 
@@ -108,7 +108,7 @@ def _imported(word: str) -> Callable[[Tensor], Any]:
     try:
         with _here():
             found: Any = importlib.import_module(module)
-    except Exception as error:  # a module may fail in any way while it is imported
+    except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported
         raise ValueError(f"{word}: cannot import {module}: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
     for part in function.split("."):
         if not hasattr(found, part):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from denoscope.describe.components import PCA
+from denoscope.describe.components import COUNTS, PCA
 from denoscope.describe.custom import Custom, is_function
 from denoscope.describe.identity import Describer
 from denoscope.describe.pixels import Pixels, RandomProjection
@@ -29,20 +29,24 @@ WORDS = (
 """The forms that :func:`by_name` understands."""
 PROJECTED = 256
 """The features of ``projection``, where an image has as many numbers."""
+PER_AXIS = 10
+"""Training images for each axis that is fitted to them, where these same images calibrate what is seen on it."""
 
 
-def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "") -> Describer:
+def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out: bool = True) -> Describer:
     """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it is fitted.
 
     ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with the network in the file ``sscd`` or an
     installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
-    ``module:function`` for any function. Anything else is a one-line ValueError that names the nearest word.
+    ``module:function`` for any function. Without ``held_out`` images the training images are their own control, and then ``pca`` has an axis for
+    every ten of them at most: on the axes that were made of them they lie farther apart than fresh images do, which then look like copies (16 digits
+    on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis for every ten one of 80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
     """
     kind, _, rest = word.partition(":")
     if word == "pixels":
         return Pixels()
     if kind == "pca":
-        return PCA.fit(train, _count(word, rest, min(len(train), train[0].numel())) if rest else None, seed=seed)
+        return _components(word, rest, train, seed, held_out)
     if kind == "projection":
         numbers = train[0].numel()
         return RandomProjection(train.shape[1:], _count(word, rest, numbers) if rest else min(PROJECTED, numbers), seed)
@@ -52,6 +56,16 @@ def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "") -> Descr
         return Custom(word)
     near = difflib.get_close_matches(kind.lower(), ("pixels", "pca", "projection", "sscd"), 1, 0.0)[0]
     raise ValueError(f"there is no descriptor {word!r}: did you mean {near!r}? Possible are {', '.join(WORDS)}")
+
+
+def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) -> PCA:
+    calibrated = len(train) if held_out else max(2, len(train) // PER_AXIS)
+    if not rest:
+        return PCA.fit(train, seed=seed, most=min(COUNTS[1], calibrated))
+    k = _count(word, rest, min(len(train), train[0].numel()))
+    if k > calibrated:
+        raise ValueError(f"{word!r} needs --test: without it at most {calibrated} axes can be calibrated on {len(train)} training images")
+    return PCA.fit(train, k, seed=seed)
 
 
 def _count(word: str, text: str, most: int) -> int:

@@ -111,5 +111,5 @@ def check(audits: Readings) -> list[Check]:
             read, passed = test()
         except (KeyError, ValueError, StopIteration) as error:
             read, passed = f"{type(error).__name__}: {error}", False
-        found.append(Check(metric, law, read, passed))
+        found.append(Check(metric, law, read, bool(passed)))
     return found

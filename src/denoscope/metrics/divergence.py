@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 
 import numpy as np
 import torch
@@ -15,30 +18,27 @@ from denoscope.metrics.jackknife import blocks, interval
 from denoscope.metrics.protocol import metric
 from denoscope.nearest import neighbors, same_space
 from denoscope.random import derive, generator
+from denoscope.threads import each
 
 _NEAR = 0.1  # MiFID counts the distance to the training set only below this
+_TOGETHER = 5  # blocks that are left out by one thread, which pools all others once
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Of n rows the mean (d,) and a root R, at most (d, d) if n > d, of their scatter: R^T R = sum (x - mean)(x - mean)^T."""
+    """Of n rows the mean (d,) and a root R, at most (2d, d), of their scatter: R^T R = sum (x - mean)(x - mean)^T."""
 
     count: int
     mean: Tensor
     root: Tensor
 
-    def factor(self) -> Tensor:
-        """F with F^T F the covariance."""
-        return self.root / math.sqrt(self.count - 1)
 
-
-def _root(rows: Tensor) -> Tensor:
-    """Not more rows than columns with the same R^T R."""
-    return torch.linalg.qr(rows, mode="r").R if len(rows) > rows.shape[1] else rows
+def _root(rows: Tensor, most: int = 2) -> Tensor:
+    """Not more than ``most`` times as many rows as columns with the same R^T R."""
+    return torch.linalg.qr(rows, mode="r").R if len(rows) > most * rows.shape[1] else rows
 
 
 def _moments(x: Tensor) -> _Moments:
-    x = x.double()
     mean = x.mean(0)
     return _Moments(len(x), mean, _root(x - mean))
 
@@ -51,16 +51,73 @@ def _pooled(parts: Sequence[_Moments]) -> _Moments:
     return _Moments(count, mean, _root(torch.cat([*(part.root for part in parts), *between])))
 
 
-def _between(first: _Moments, second: _Moments) -> float:
-    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½); with C = FᵀF the root's trace is the sum of the singular values of F1 F2ᵀ.
+def _left_out(parts: Sequence[_Moments], rest: Sequence[_Moments]) -> Iterator[_Moments]:
+    """The moments of ``rest`` and all parts but one, for each part in turn; those of halves of the parts are pooled once."""
+    middle = len(parts) // 2
+    if not middle:
+        yield _pooled(rest)
+        return
+    yield from _left_out(parts[:middle], [_pooled([*rest, *parts[middle:]])])
+    yield from _left_out(parts[middle:], [_pooled([*rest, *parts[:middle]])])
 
-    What is within the rounding error of the traces is 0.
+
+class _Facing:
+    """Rows (n, d) that face another set: the Fréchet distance of any subset of them from the whole of the other.
+
+    It is |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½). With C2 = FᵀF the root's trace is that of the root of F C1 Fᵀ, the scatter of the rows
+    F x: the sum of the singular values of any of its roots. So the rows are turned once, to no more columns than the smaller set has rows.
     """
-    factor, factor0 = first.factor(), second.factor()
-    traces = factor.square().sum() + factor0.square().sum()
-    cross = torch.linalg.svdvals(factor @ factor0.T).sum()
-    distance = float((first.mean - second.mean).square().sum() + traces - 2 * cross)
-    return distance if distance > 4 * len(first.mean) * torch.finfo(traces.dtype).eps * float(traces) else 0.0
+
+    def __init__(self, x: Tensor, other: Tensor):
+        other = other.double()
+        mean = other.mean(0)
+        factor = _root(other - mean, 1) / math.sqrt(len(other) - 1)
+        self.rows = x.double() - x.double().mean(0)
+        self.turned = _root(factor @ self.rows.T, 1).T
+        self.shift = x.double().mean(0) - mean
+        self.trace = float(factor.square().sum())
+
+    def sums(self, rows: Tensor | slice) -> _Sums:
+        chosen = self.rows[rows]
+        return _Sums(len(chosen), chosen.sum(0), float(chosen.square().sum()))
+
+    def distance(self, sums: _Sums, root: Tensor) -> float:
+        """That of the rows with these sums; ``root`` is one of the scatter of the turned ones. Within the rounding error of the traces it is 0."""
+        mean = sums.total / sums.count
+        trace = (sums.squares - sums.count * float(mean.square().sum())) / (sums.count - 1) + self.trace
+        cross = float(torch.linalg.svdvals(root).sum()) / math.sqrt(sums.count - 1)
+        distance = float((mean + self.shift).square().sum()) + trace - 2 * cross
+        return distance if distance > 4 * len(mean) * torch.finfo(root.dtype).eps * trace else 0.0
+
+    def of(self, rows: Tensor | slice) -> float:
+        """The distance of some of the rows."""
+        return self.distance(self.sums(rows), _moments(self.turned[rows]).root)
+
+    def without(self, block: Tensor) -> Iterator[Callable[[], list[float]]]:
+        """Calls that give the distances without each block, some blocks at once, which can run side by side."""
+        labels = block.unique()
+        parts = [_moments(self.turned[block == label]) for label in labels]
+        whole = self.sums(slice(None))
+        out = [whole - self.sums(block == label) for label in labels]
+        for start in range(0, len(parts), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            yield partial(self._some, out[some], parts[some], [*parts[:start], *parts[some.stop :]])
+
+    def _some(self, out: Sequence[_Sums], parts: Sequence[_Moments], rest: Sequence[_Moments]) -> list[float]:
+        left = _left_out(parts, [_pooled(rest)] if rest else [])
+        return [self.distance(sums, moments.root) for sums, moments in zip(out, left)]
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of some rows their number, their sum (d,) and the sum of their squared lengths."""
+
+    count: int
+    total: Tensor
+    squares: float
+
+    def __sub__(self, other: _Sums) -> _Sums:
+        return _Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
 
 
 def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
@@ -73,11 +130,10 @@ def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[s
 
 def _replicates(a: Tensor, b: Tensor, block: Tensor, block0: Tensor) -> tuple[float, list[float], list[float]]:
     """The Fréchet distance, and its values without each block of the first set and without each block of the second."""
-    parts, parts0 = ([_moments(x[of == index]) for index in of.unique()] for x, of in ((a, block), (b, block0)))
-    whole, whole0 = _pooled(parts), _pooled(parts0)
-    first = [_between(_pooled(parts[:out] + parts[out + 1 :]), whole0) for out in range(len(parts))]
-    second = [_between(whole, _pooled(parts0[:out] + parts0[out + 1 :])) for out in range(len(parts0))]
-    return _between(whole, whole0), first, second
+    facing, facing0 = _Facing(a, b), _Facing(b, a)
+    first, second = list(facing.without(block)), list(facing0.without(block0))
+    found = each(operator.call, [*first, *second])
+    return facing.of(slice(None)), list(chain(*found[: len(first)])), list(chain(*found[len(first) :]))
 
 
 def _blocks(a: Tensor, b: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -148,7 +204,7 @@ def _mean_apart(gen: Tensor, train: Tensor, block: Tensor, block0: Tensor) -> tu
         return float(again.mean())
 
     first = [float(distance[block != i].mean()) for i in block.unique()]
-    return float(distance.mean()), first, [without(i) for i in block0.unique()]
+    return float(distance.mean()), first, each(without, list(block0.unique()))
 
 
 def _informed(distance: float, apart: float) -> float:
@@ -185,7 +241,8 @@ def frechet_floor(pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, 
     a, b = _checked(pool, real, ("pool", "real"))
     if not 3 <= n <= len(a):
         raise ValueError(f"a floor at n = {n} needs a pool of at least n >= 3 rows, got {len(a)}")
-    moments = _moments(b)
     source = generator(seed)
-    values = [_between(_moments(a[torch.randperm(len(a), generator=source)[:n]]), moments) for _ in range(draws)]
+    drawn = torch.stack([torch.randperm(len(a), generator=source)[:n] for _ in range(draws)])
+    used, place = drawn.unique(return_inverse=True)
+    values = each(_Facing(a[used], b).of, list(place))
     return percentiles(float(np.mean(values)), values, n, method=f"central share of {draws} subsets")

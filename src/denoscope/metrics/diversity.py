@@ -7,7 +7,7 @@ With K_ij = cos(x_i, x_j) and p the eigenvalues of K/n, which sum to 1, the scor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from denoscope.estimate import Estimate
 from denoscope.metrics.jackknife import blocks, interval
 from denoscope.metrics.protocol import metric
 from denoscope.nearest import features, unit
+from denoscope.threads import each
 
 _ROWS = 4096
 
@@ -36,31 +37,33 @@ def effective_number(eigenvalues: Tensor, q: float = 1.0) -> float:
     return math.exp(float(torch.logsumexp(q * logs, 0)) / (1 - q))
 
 
-def _across_rows(x: Tensor, left_out: list[Tensor]) -> Iterator[Tensor]:
+def _across_rows(x: Tensor) -> Callable[[Tensor | None], Tensor]:
+    """X X^T of rows of length one, whole or without the rows that are said."""
     points = unit(x)
     gram = points @ points.T
-    yield gram
-    for out in left_out:
-        yield gram[~out][:, ~out]
+    return lambda out: gram if out is None else gram[~out][:, ~out]
 
 
-def _across_columns(x: Tensor, left_out: list[Tensor]) -> Iterator[Tensor]:
+def _across_columns(x: Tensor) -> Callable[[Tensor | None], Tensor]:
+    """X^T X of rows of length one, whole or without the rows that are said."""
+
     def part(rows: Tensor) -> Tensor:
         points = unit(rows)
         return points.T @ points
 
     gram = sum((part(rows) for rows in x.split(_ROWS)), x.new_zeros(()).double())
-    yield gram
-    for out in left_out:
-        yield gram - part(x[out])
+    return lambda out: gram if out is None else gram - part(x[out])
 
 
-def _spectra(x: Tensor, block: Tensor) -> Iterator[Tensor]:
-    """The eigenvalues of K/n of all rows, then without each block in turn, from the smaller Gram matrix."""
-    left_out = [block == index for index in block.unique()] if len(x) > 1 else []
-    grams = _across_rows(x, left_out) if len(x) <= x.shape[1] else _across_columns(x, left_out)
-    for gram in grams:
-        yield torch.linalg.eigvalsh(gram / gram.trace())
+def _numbers(x: Tensor, block: Tensor, q: float) -> list[float]:
+    """The effective numbers of all rows, then without each block in turn, from the smaller Gram matrix."""
+    gram = _across_rows(x) if len(x) <= x.shape[1] else _across_columns(x)
+
+    def number(out: Tensor | None) -> float:
+        some = gram(out)
+        return effective_number(torch.linalg.eigvalsh(some / some.trace()), q)
+
+    return each(number, [None, *(block == index for index in block.unique() if len(x) > 1)])
 
 
 @metric("friedman2023", "pasarkar2024", "efron1981")
@@ -76,5 +79,5 @@ def vendi(gen: Tensor | np.ndarray, *, q: float = 1, seed: int = 0) -> Estimate:
     x = features(gen, "gen")
     if not len(x):
         raise ValueError("gen has no rows")
-    value, *without = (effective_number(spectrum, q) for spectrum in _spectra(x, blocks(x, seed=seed)))
+    value, *without = _numbers(x, blocks(x, seed=seed), q)
     return interval(value, without, n=len(x), low=1.0, high=float(len(x)))

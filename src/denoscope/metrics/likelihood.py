@@ -13,8 +13,9 @@ explains costs a bounded amount there, and spoils no variance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from denoscope.metrics.partition import content_order
 from denoscope.metrics.protocol import metric
 from denoscope.nearest import features, same_space
 from denoscope.random import derive, generator
+from denoscope.threads import each, workers
 
 PASSES, RATE, SETTLED, LIMIT = 50, 0.5, 5e-4, 40.0
 """The fit: at most ``PASSES`` of Adam at ``RATE`` on log v, until the mean log p changes by less than ``SETTLED``; log v in +-``LIMIT``."""
@@ -33,7 +35,7 @@ PASSES, RATE, SETTLED, LIMIT = 50, 0.5, 5e-4, 40.0
 _SHRINK, _CLOSE = 0.81, 1e-3
 _SUBSETS, _SHARE = 20, 0.25
 _NUMBERS = 1 << 18  # squared distances at once
-_HELD = 1 << 26  # squared distances kept between passes, 512 MiB; others are computed again
+_HELD = 1 << 26  # squared distances kept between passes by all fits together, 512 MiB; others are computed again
 _CANCELLED = 1e-8  # squared distances below this share of the squared lengths come from differences
 
 
@@ -71,13 +73,17 @@ def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
 
 
 class _Squares:
-    """Squared distances of rows to the centres and, shrunk, to the rows' mean, chunk by chunk as often as asked, the first ones held."""
+    """Squared distances of rows to the centres and, shrunk, to the rows' mean, chunk by chunk as often as asked, the first ones held.
 
-    def __init__(self, rows: Tensor, centres: Tensor):
+    ``room`` is how many are held; ``terms`` has room for as many as a chunk has.
+    """
+
+    def __init__(self, rows: Tensor, centres: Tensor, room: int):
         self.centres = torch.cat([centres, rows.mean(0, keepdim=True)])
         self.chunks = rows.split(max(1, _NUMBERS // len(self.centres)))
+        self.terms = rows.new_empty(len(self.chunks[0]), len(self.centres))
         self.held: list[Tensor] = []
-        self.room = _HELD
+        self.room = room
 
     def __iter__(self) -> Iterator[Tensor]:
         yield from self.held
@@ -100,21 +106,23 @@ def _pass(squares: _Squares, log_v: Tensor, log_weight: Tensor, n: int, d: int) 
     offset, precision = _offset(log_v, log_weight, d), (-log_v).exp()
     total, gradient = 0.0, torch.zeros_like(log_v)
     for squared in squares:
-        terms = torch.addcmul(offset, squared, precision, value=-0.5)
-        top = terms.amax(1, keepdim=True)
-        terms.sub_(top).exp_()
-        sums = terms.sum(1)
-        total += float((top[:, 0] + sums.log()).sum())
-        share = 1 / sums
-        gradient += d * (share @ terms)
-        gradient -= precision * (share @ terms.mul_(squared))
+        terms = torch.addcmul(offset, squared, precision, value=-0.5, out=squares.terms[: len(squared)])
+        top = terms.amax(1)
+        torch.softmax(terms, 1, out=terms)
+        total += float((top - terms.amax(1).log()).sum())  # the largest responsibility is that of the largest term
+        ones = terms.new_ones(len(terms))
+        gradient += d * (ones @ terms)
+        gradient -= precision * (ones @ terms.mul_(squared))
     return -total / n, gradient / (2 * n)
 
 
-def fit_variances(rows: Tensor, centres: Tensor) -> tuple[Tensor, int]:
-    """log v (m,) of the laws at the centres (m, d) that maximises the likelihood of the rows (n, d), and the passes it took; float64."""
+def fit_variances(rows: Tensor, centres: Tensor, *, at_once: int = 1) -> tuple[Tensor, int]:
+    """log v (m,) of the laws at the centres (m, d) that maximises the likelihood of the rows (n, d), and the passes it took; float64.
+
+    ``at_once``: so many fits share the memory.
+    """
     n, d = rows.shape
-    squares = _Squares(rows, centres)
+    squares = _Squares(rows, centres, _HELD // at_once)
     least = torch.stack([squared.amin(0) for squared in squares]).amin(0)
     log_v = ((least + _CLOSE) / d).log()
     log_weight = torch.full_like(log_v, -math.log(len(centres)))
@@ -151,23 +159,36 @@ def _costs(rows: Tensor, centres: Tensor, log_v: Tensor) -> np.ndarray:
     return (log_likelihood(rows, centres, log_v) * (-100 / rows.shape[1])).cpu().numpy()
 
 
-def _halves(train: Tensor, test: Tensor, order: Tensor, seed: int) -> np.ndarray:
-    """What held-out rows cost under one half of the training set fitted to the other."""
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Variances fitted to rows, and what held-out rows and these rows cost under them."""
+
+    log_v: Tensor
+    of_test: np.ndarray
+    of_rows: np.ndarray
+
+
+def _fits(pairs: Sequence[Callable[[], tuple[Tensor, Tensor]]], test: Tensor) -> list[_Fit]:
+    """The fits of pairs of centres and rows, on all cores: each alone is a row of short operations."""
+    at_once = workers(len(pairs)) if test.device.type == "cpu" else 1
+
+    def fit(pair: Callable[[], tuple[Tensor, Tensor]]) -> _Fit:
+        centres, rows = pair()
+        log_v, _ = fit_variances(rows, centres, at_once=at_once)
+        return _Fit(log_v, _costs(test, centres, log_v), _costs(rows, centres, log_v))
+
+    return each(fit, pairs, at_once=at_once)
+
+
+def _halves(train: Tensor, order: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The training set in two, of which one is fitted to the other."""
     drawn = order[torch.randperm(len(order), generator=generator(seed)).to(order.device)]
-    centres, rows = train[drawn[: len(drawn) // 2]], train[drawn[len(drawn) // 2 :]]
-    return _costs(test, centres, fit_variances(rows, centres)[0])
+    return train[drawn[: len(drawn) // 2]], train[drawn[len(drawn) // 2 :]]
 
 
-def _subsets(gen: Tensor, train: Tensor, test: Tensor, seed: int) -> tuple[np.ndarray, float]:
-    """Mean costs of test and train, (20, 2), under subsets of the generated rows without replacement, and the share that each is."""
-    size = max(2, round(_SHARE * len(gen)))
-
-    def costs(index: int) -> tuple[float, float]:
-        centres = gen[torch.randperm(len(gen), generator=generator(seed, index))[:size].to(gen.device)]
-        log_v, _ = fit_variances(train, centres)
-        return float(_costs(test, centres, log_v).mean()), float(_costs(train, centres, log_v).mean())
-
-    return np.array([costs(index) for index in range(_SUBSETS)]), size / len(gen)
+def _subset(gen: Tensor, train: Tensor, size: int, seed: int, index: int) -> tuple[Tensor, Tensor]:
+    """Some generated rows without replacement, to be fitted to the training set."""
+    return gen[torch.randperm(len(gen), generator=generator(seed, index))[:size].to(gen.device)], train
 
 
 def _estimate(value: float, n: int, *variances: float) -> Estimate:
@@ -196,21 +217,32 @@ def feature_likelihood(
         raise ValueError(f"feature_likelihood averages at least 2 splits of the training set, got {splits}")
     order = content_order(b)
     a, b, c = _standardised(a, b, c)
-    bases = np.stack([_halves(b, c, order, derive(seed, 0, split)) for split in range(splits)])
-    log_v, _ = fit_variances(b, a)
-    of_test, of_train = _costs(c, a, log_v), _costs(b, a, log_v)
-    subsets, share = _subsets(a, b, c, derive(seed, 1))
+    size = max(2, round(_SHARE * len(a)))
+    halves = [partial(_halves, b, order, derive(seed, 0, split)) for split in range(splits)]
+    drawn = [partial(_subset, a, b, size, derive(seed, 1), index) for index in range(_SUBSETS)]
+    whole, *others = _fits([lambda: (a, b), *halves, *drawn], c)
+    bases = np.stack([fit.of_test for fit in others[:splits]])
+    subsets = np.array([(fit.of_test.mean(), fit.of_rows.mean()) for fit in others[splits:]])
 
     def over(values: np.ndarray) -> float:
         """The variance of a mean."""
         return float(values.var(ddof=1) / len(values))
 
     def rescaled(values: np.ndarray) -> float:
-        return share * float(values.var(ddof=1))
+        return size / len(a) * float(values.var(ddof=1))
 
-    each = (of_test - bases).mean(1)
-    gap = _estimate(float(of_train.mean() - of_test.mean()), len(a), over(of_test), rescaled(subsets[:, 1] - subsets[:, 0]))
-    whole = _estimate(float(each.mean()), len(a), over(of_test - bases.mean(0)), rescaled(subsets[:, 0]), over(each))
+    of_test = whole.of_test
+    apart = (of_test - bases).mean(1)
+    gap = _estimate(float(whole.of_rows.mean() - of_test.mean()), len(a), over(of_test), rescaled(subsets[:, 1] - subsets[:, 0]))
+    found = _estimate(float(apart.mean()), len(a), over(of_test - bases.mean(0)), rescaled(subsets[:, 0]), over(apart))
     return FeatureLikelihood(
-        whole.value, whole.low, whole.high, whole.n, whole.level, whole.method, gap=gap, splits=tuple(each.tolist()), variances=log_v.exp()
+        found.value,
+        found.low,
+        found.high,
+        found.n,
+        found.level,
+        found.method,
+        gap=gap,
+        splits=tuple(apart.tolist()),
+        variances=whole.log_v.exp(),
     )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from denoscope.nearest.rows import bytes_of, distances, same_space
-from denoscope.nearest.tiles import Frame, Sizes, tiles
+from denoscope.nearest.tiles import Frame, Sizes, threads_for, tiles
+from denoscope.threads import each
 
 _ROUNDING = 1e-6  # of distances that are rounded to float32, and more
 
@@ -24,13 +25,16 @@ def within(query: Tensor | np.ndarray, bank: Tensor | np.ndarray, radius: float 
     reach = torch.as_tensor(radius, dtype=torch.float64, device=query.device).expand(len(query))
     if not len(query) or not len(bank):
         return torch.empty(0, 2, dtype=torch.int64, device=query.device)
-    sizes = Sizes.within(bytes_of(max_memory), len(bank), 1, query.shape[1])
+    bound = bytes_of(max_memory)
+    at_once = threads_for(query, bank, bound)
+    sizes = Sizes.within(bound // at_once, len(bank), 1, query.shape[1]).shared(len(query), at_once)
     frame = Frame.of(query, bank, "euclidean")
-    found = []
-    for start in range(0, len(query), sizes.chunk):
+
+    def chunk(start: int) -> Tensor:
         part = slice(start, start + sizes.chunk)
-        found += [pairs + pairs.new_tensor([start, 0]) for pairs in _pairs(query[part], bank, reach[part], frame, sizes)]
-    pairs = torch.cat(found)
+        return torch.cat(list(_pairs(query[part], bank, reach[part], frame, sizes))) + torch.tensor([start, 0], device=query.device)
+
+    pairs = torch.cat(each(chunk, range(0, len(query), sizes.chunk), at_once=at_once))
     return pairs[(pairs[:, 0] * len(bank) + pairs[:, 1]).argsort()]
 
 

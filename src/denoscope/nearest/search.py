@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from denoscope.nearest.rows import Metric, bytes_of, check_metric, distances, same_space
-from denoscope.nearest.tiles import Frame, Sizes, tiles
+from denoscope.nearest.tiles import Frame, Sizes, threads_for, tiles
+from denoscope.threads import each
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ def neighbors(
         raise ValueError(f"k = {k} neighbours were asked of a bank that offers {offered}")
     if not len(query):
         return Neighbors(query.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=query.device))
-    sizes = Sizes.within(bytes_of(max_memory), len(bank), k, query.shape[1])
+    bound = bytes_of(max_memory)
+    at_once = threads_for(query, bank, bound)
+    sizes = Sizes.within(bound // at_once, len(bank), k, query.shape[1]).shared(len(query), at_once)
     frame = Frame.of(query, bank, metric)
 
     def chunk(start: int) -> Neighbors:
@@ -135,7 +138,7 @@ def neighbors(
         inside = pairs[(pairs[:, 0] >= rows.start) & (pairs[:, 0] < rows.stop)] - pairs.new_tensor([start, 0])
         return _search(query[rows], bank, k, frame, sizes, _LeftOut(inside) if len(inside) else None)
 
-    found = [chunk(start) for start in range(0, len(query), sizes.chunk)]
+    found = each(chunk, range(0, len(query), sizes.chunk), at_once=at_once)
     return Neighbors(torch.cat([f.distance for f in found]), torch.cat([f.index for f in found]))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from denoscope.nearest.rows import Metric, unit
+from denoscope.threads import workers
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,17 @@ class Sizes:
         group = max(1, min(64, columns // (4 * k)))
         columns = math.ceil(columns / group) * group
         return Sizes(chunk, max(1, tile // columns), columns, group, bound // 400)
+
+    def shared(self, queries: int, at_once: int) -> Sizes:
+        """The same with chunks as equal as can be, as many on each of so many threads."""
+        rounds = math.ceil(queries / (self.chunk * at_once))
+        return replace(self, chunk=math.ceil(queries / (rounds * at_once)))
+
+
+def threads_for(query: Tensor, bank: Tensor, bound: int) -> int:
+    """How many chunks of queries are searched at once: one where there is little to do, little memory, or another device."""
+    work = len(query) * len(bank) * query.shape[1] >> 24
+    return workers(min(work, bound >> 26)) if query.device.type == "cpu" else 1
 
 
 def tiles(points: Tensor, bank: Tensor, frame: Frame, sizes: Sizes) -> Iterator[tuple[slice, int, Tensor]]:
