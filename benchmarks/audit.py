@@ -24,8 +24,8 @@ import torch
 from nearest import clock, growth
 from torch import Tensor
 
-from denoscope.audit.evidence import weigh
-from denoscope.audit.planting import plant_features
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.planting import plant_features
 from denoscope.metrics.balls import radii
 from denoscope.nearest import neighbors
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from denoscope import read_images
 from denoscope.audit.asked import Asked
-from denoscope.audit.combined import combine
 from denoscope.audit.findings import MOVED, NEAR, Audit, Combined, Duplicated, Evidence, Measured
-from denoscope.audit.inputs import Given
-from denoscope.audit.overlap import Overlap, Shared
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.overlap import Overlap, Shared
+from denoscope.audit.weighing.combined import combine
 from denoscope.data.images import Images
 from denoscope.data.perturb import PERTURBATIONS
 from denoscope.describe import PCA, Pixels

@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import NEAR, Evidence
-from denoscope.audit.planting import plant
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.planting import plant
 from denoscope.metrics.stars import Scores
 
 TRAIN, TEST, GEN = 500, 500, 300

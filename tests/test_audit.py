@@ -20,8 +20,8 @@ from torch import Tensor
 
 from denoscope import audit as audit_package
 from denoscope import read_images
-from denoscope.audit.result import COLUMNS
-from denoscope.audit.table import NAMES
+from denoscope.audit.telling.result import COLUMNS
+from denoscope.audit.weighing.table import NAMES
 from denoscope.cli import main
 from denoscope.data.images import to_uint8
 from denoscope.report import Page

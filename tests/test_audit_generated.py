@@ -20,10 +20,10 @@ from pipelines import saved, unet
 from torch import Tensor, nn
 
 from denoscope import MLP, Preconditioned, Seeds, UNet, euler, heun, karras, sample, save
-from denoscope.audit import blocks, generated
 from denoscope.audit.asked import Asked
-from denoscope.audit.generated import SAMPLERS, generate, is_model
-from denoscope.audit.inputs import Given
+from denoscope.audit.sets import blocks, generated
+from denoscope.audit.sets.generated import SAMPLERS, generate, is_model
+from denoscope.audit.sets.inputs import Given
 from denoscope.data import Images, to_uint8
 from denoscope.integrations.diffusers import from_pipeline
 from denoscope.networks import LinearMaps, Subspaces

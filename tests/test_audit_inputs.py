@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from denoscope.audit.inputs import Given, matched, read
+from denoscope.audit.sets.inputs import Given, matched, read
 from denoscope.data import read_features, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.data.tensors import Layout, Unknown, made, numbers

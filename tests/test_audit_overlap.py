@@ -10,8 +10,8 @@ from rates import sigmas
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from denoscope.audit.inputs import Given
-from denoscope.audit.overlap import Overlap, exact_rows, overlap
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.overlap import Overlap, exact_rows, overlap
 from denoscope.data import Images, from_uint8
 
 

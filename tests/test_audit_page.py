@@ -14,12 +14,12 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from denoscope import report
-from denoscope.audit import drawings, galleries, page
 from denoscope.audit.findings import Audit, Evidence, Measured
-from denoscope.audit.glossary import MEANINGS
-from denoscope.audit.sources import flagged, hits
-from denoscope.audit.table import NAMES
-from denoscope.audit.verdict import headline
+from denoscope.audit.telling import drawings, galleries, page
+from denoscope.audit.telling.glossary import MEANINGS
+from denoscope.audit.telling.sources import flagged, hits
+from denoscope.audit.telling.verdict import headline
+from denoscope.audit.weighing.table import NAMES
 from denoscope.estimate import Estimate, proportion, unavailable
 from denoscope.metrics.calibrate import auc
 from denoscope.report import Figure, Finding, Gallery, Page, Table

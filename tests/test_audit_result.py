@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from denoscope.audit.asked import Asked
-from denoscope.audit.combined import combine
-from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import Audit, Measured
-from denoscope.audit.inputs import Given
-from denoscope.audit.overlap import exact_rows, overlap
-from denoscope.audit.repeats import repeats
-from denoscope.audit.result import COLUMNS, as_csv, as_json, cell
-from denoscope.audit.table import NAMES, measure_all
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.overlap import exact_rows, overlap
+from denoscope.audit.telling.result import COLUMNS, as_csv, as_json, cell
+from denoscope.audit.weighing.combined import combine
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.repeats import repeats
+from denoscope.audit.weighing.table import NAMES, measure_all
 from denoscope.estimate import Estimate
 
 KEYS = {"schema", "verdict", "metrics", "descriptors", "duplicates", "inputs", "command", "seed", "versions", "warnings"}

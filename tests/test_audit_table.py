@@ -13,12 +13,12 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from denoscope import metrics
-from denoscope.audit import measures, table
-from denoscope.audit.combined import combine
-from denoscope.audit.costs import PATIENCE, Sizes, seconds
-from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import Evidence, Measured
-from denoscope.audit.table import NAMES, check_names, measure_all
+from denoscope.audit.weighing import measures, table
+from denoscope.audit.weighing.combined import combine
+from denoscope.audit.weighing.costs import PATIENCE, Sizes, seconds
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.table import NAMES, check_names, measure_all
 from denoscope.estimate import Estimate, proportion
 from denoscope.metrics.divergence import frechet_floor
 

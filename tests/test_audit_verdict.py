@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from denoscope.audit.findings import Audit, Duplicated
-from denoscope.audit.overlap import Overlap, Shared
-from denoscope.audit.sources import closest, hits, origins
-from denoscope.audit.verdict import headline, verdict
+from denoscope.audit.sets.overlap import Overlap, Shared
+from denoscope.audit.telling.sources import closest, hits, origins
+from denoscope.audit.telling.verdict import headline, verdict
 from denoscope.estimate import Estimate, proportion, proportion_ratio
 from denoscope.metrics.calibrate import Quality
 from denoscope.report.words import decimals, numbers, percent, percents, probability, rounded, span, upper

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from denoscope.audit import measures
-from denoscope.audit.table import NAMES
+from denoscope.audit.weighing import measures
+from denoscope.audit.weighing.table import NAMES
 from denoscope.cli import main
 from denoscope.estimate import Estimate
 

@@ -11,11 +11,11 @@ from digit_views import GEN, TRAIN, draw, mixed, pixels, split, views
 from rates import sigmas
 from torch import Tensor
 
-from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import MOVED, NEAR, Evidence
-from denoscope.audit.inputs import Given
-from denoscope.audit.planting import drawn, left_out, plant, plant_features
-from denoscope.audit.repeats import repeats
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.planting import drawn, left_out, plant, plant_features
+from denoscope.audit.weighing.repeats import repeats
 from denoscope.data import Images
 from denoscope.metrics import copy_rates
 from denoscope.metrics.stars import scores, space

@@ -18,10 +18,10 @@ from denoscope import files, report
 from denoscope.audit.asked import Asked
 from denoscope.audit.examination import examine
 from denoscope.audit.findings import Audit
-from denoscope.audit.page import build
 from denoscope.audit.plan import plan
-from denoscope.audit.result import as_csv, as_json
-from denoscope.audit.writing import staged
+from denoscope.audit.telling.page import build
+from denoscope.audit.telling.result import as_csv, as_json
+from denoscope.audit.telling.writing import staged
 from denoscope.progress import Voice
 from denoscope.study import versions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from denoscope.audit.asked import Asked
-from denoscope.audit.inputs import Given
+from denoscope.audit.sets.inputs import Given
 
 _TRAIN, _CONTROL = 3, 4
 

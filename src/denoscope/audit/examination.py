@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from denoscope.audit import combined, table, views
 from denoscope.audit.asked import Asked
 from denoscope.audit.checks import check_control, check_pairs, check_used
-from denoscope.audit.evidence import weigh
 from denoscope.audit.findings import Audit, Evidence
-from denoscope.audit.generated import generate, is_model
-from denoscope.audit.inputs import Given, matched, read
-from denoscope.audit.overlap import exact_rows, overlap
-from denoscope.audit.repeats import repeats
-from denoscope.audit.views import View
+from denoscope.audit.sets.generated import generate, is_model
+from denoscope.audit.sets.inputs import Given, matched, read
+from denoscope.audit.sets.overlap import exact_rows, overlap
+from denoscope.audit.weighing import combined, table, views
+from denoscope.audit.weighing.evidence import weigh
+from denoscope.audit.weighing.repeats import repeats
+from denoscope.audit.weighing.views import View
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.files import harmless
 from denoscope.metrics.stars import space

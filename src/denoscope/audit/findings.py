@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from denoscope.audit.asked import Asked
-from denoscope.audit.inputs import Given
-from denoscope.audit.overlap import Overlap
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.overlap import Overlap
 from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import CopyRates, Quality
 from denoscope.metrics.own import NearDuplicates, Own

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from denoscope import describe
 from denoscope.audit.asked import Asked
-from denoscope.audit.costs import PATIENCE, Sizes, passes, seconds
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
-from denoscope.audit.generated import one_thread
-from denoscope.audit.inputs import Given
-from denoscope.audit.models import Model, open_model
-from denoscope.audit.table import NAMES
+from denoscope.audit.sets.generated import one_thread
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.models import Model, open_model
+from denoscope.audit.weighing.costs import PATIENCE, Sizes, passes, seconds
+from denoscope.audit.weighing.table import NAMES
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
 from denoscope.progress import Voice, duration

@@ -13,7 +13,7 @@ from torch import Tensor
 from denoscope.audit.asked import Asked
 from denoscope.audit.examination import judge
 from denoscope.audit.findings import Audit
-from denoscope.audit.inputs import Given
+from denoscope.audit.sets.inputs import Given
 from denoscope.describe.protocols import protocol
 from denoscope.doctor.cases import Case, cases, single, spoiled
 from denoscope.doctor.checks import Check, check

@@ -30,8 +30,9 @@ from denoscope.random import derive, generator
 from denoscope.threads import each, workers
 
 PASSES, RATE, SETTLED, LIMIT = 50, 0.5, 5e-4, 40.0
-"""The fit: at most ``PASSES`` of Adam at ``RATE`` on log v, until the mean log p changes by less than ``SETTLED``; log v in +-``LIMIT``."""
+"""The fit: at most ``PASSES`` of Adam (Kingma and Ba 2015) at ``RATE`` on log v, until the mean log p changes by less than ``SETTLED``; log v in +-``LIMIT``."""
 
+_FIRST, _SECOND, _LEAST = 0.9, 0.999, 1e-8  # Adam's decay of both moments, and what is added to the root of the second
 _SHRINK, _CLOSE = 0.81, 1e-3
 _SUBSETS, _SHARE = 20, 0.25
 _NUMBERS = 1 << 18  # squared distances at once
@@ -127,14 +128,16 @@ def fit_variances(rows: Tensor, centres: Tensor, *, at_once: int = 1) -> tuple[T
     log_v = ((least + _CLOSE) / d).log()
     log_weight = torch.full_like(log_v, -math.log(len(centres)))
     log_weight[-1] = 0.0
-    adam, previous = torch.optim.Adam([log_v], lr=RATE), math.inf
+    first, second, previous = torch.zeros_like(log_v), torch.zeros_like(log_v), math.inf
     for passes in range(1, PASSES + 1):
-        value, log_v.grad = _pass(squares, log_v, log_weight, n, d)
+        value, gradient = _pass(squares, log_v, log_weight, n, d)
         if abs(previous - value) < SETTLED:
             return log_v[:-1], passes
         previous = value
-        adam.step()
-        log_v.clamp_(-LIMIT, LIMIT)
+        first.lerp_(gradient, 1 - _FIRST)
+        second.lerp_(gradient.square_(), 1 - _SECOND)
+        scale = (second / (1 - _SECOND**passes)).sqrt_().add_(_LEAST)
+        log_v.addcdiv_(first, scale, value=-RATE / (1 - _FIRST**passes)).clamp_(-LIMIT, LIMIT)
     return log_v[:-1], PASSES
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from denoscope.audit.circumstances import called, control, thing
 from denoscope.audit.findings import DECIDES, MOVED, NEAR, Audit, Evidence, Measured
-from denoscope.audit.glossary import PARTS
-from denoscope.audit.sources import Hit, alike
+from denoscope.audit.telling.circumstances import called, control, thing
+from denoscope.audit.telling.glossary import PARTS
+from denoscope.audit.telling.sources import Hit, alike
 from denoscope.estimate import Estimate
 from denoscope.files import harmless
 from denoscope.report import Column, Table

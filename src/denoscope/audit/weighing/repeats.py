@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from denoscope.audit.findings import Duplicated, Evidence
-from denoscope.audit.inputs import Given
+from denoscope.audit.sets.inputs import Given
 from denoscope.data.duplicates import first_with_content
 from denoscope.metrics.own import NearDuplicates, Own
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from denoscope import execute
 from denoscope.audit.asked import Asked
-from denoscope.audit.blocks import Blocks
-from denoscope.audit.inputs import Given
-from denoscope.audit.models import Model, is_model, open_model
+from denoscope.audit.sets.blocks import Blocks
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.models import Model, is_model, open_model
 from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
 from denoscope.files import harmless
 from denoscope.progress import Voice

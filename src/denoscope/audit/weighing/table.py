@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from denoscope.audit import measures
-from denoscope.audit.costs import PATIENCE, Sizes, seconds
 from denoscope.audit.findings import Combined, Evidence, Measured
-from denoscope.audit.measures import Case
+from denoscope.audit.weighing import measures
+from denoscope.audit.weighing.costs import PATIENCE, Sizes, seconds
+from denoscope.audit.weighing.measures import Case
 from denoscope.estimate import proportion, unavailable
 from denoscope.progress import duration
 

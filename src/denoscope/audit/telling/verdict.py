@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 from scipy import stats
 
-from denoscope.audit.circumstances import area, circumstances, control, shared, thing
 from denoscope.audit.findings import DECIDES, Audit, Combined
-from denoscope.audit.sources import flagged, origins
+from denoscope.audit.telling.circumstances import area, circumstances, control, shared, thing
+from denoscope.audit.telling.sources import flagged, origins
 from denoscope.estimate import Estimate, unavailable
 from denoscope.report.words import count, listed, percent, percents, probability, things, upper
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from denoscope.audit.circumstances import called, thing
 from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
-from denoscope.audit.sources import deciding
+from denoscope.audit.telling.circumstances import called, thing
+from denoscope.audit.telling.sources import deciding
 from denoscope.metrics.stars import Scores
 from denoscope.report import INK, MUTED, Figure, Panel, Position, Series, error_curves, linear_curves, ordered
 from denoscope.report.words import percent

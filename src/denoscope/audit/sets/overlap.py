@@ -10,7 +10,7 @@ import torch
 from scipy.stats import fisher_exact
 from torch import Tensor
 
-from denoscope.audit.inputs import Given
+from denoscope.audit.sets.inputs import Given
 from denoscope.data.images import to_uint8
 from denoscope.nearest import neighbors
 from denoscope.report.words import percent

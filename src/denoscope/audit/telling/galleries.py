@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from denoscope.audit.findings import Audit, Evidence
-from denoscope.audit.inputs import Given
-from denoscope.audit.sources import alike, closest, deciding, flagged, hits, origins
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.telling.sources import alike, closest, deciding, flagged, hits, origins
 from denoscope.data.images import to_uint8
 from denoscope.files import harmless
 from denoscope.report import Gallery, Strip

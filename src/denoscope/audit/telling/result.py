@@ -18,9 +18,9 @@ from torch import Tensor
 
 from denoscope.audit.asked import Asked
 from denoscope.audit.findings import Audit, Combined, Evidence, Measured
-from denoscope.audit.inputs import Given
-from denoscope.audit.sources import hits
-from denoscope.audit.verdict import verdict
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.telling.sources import hits
+from denoscope.audit.telling.verdict import verdict
 from denoscope.describe.identity import key
 from denoscope.estimate import Estimate
 from denoscope.files import harmless

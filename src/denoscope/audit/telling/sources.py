@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from denoscope.audit.combined import conformal
 from denoscope.audit.findings import Audit, Evidence
+from denoscope.audit.weighing.combined import conformal
 
 
 @dataclass(frozen=True)

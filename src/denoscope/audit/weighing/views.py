@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from denoscope import describe
-from denoscope.audit.inputs import Given
-from denoscope.audit.planting import left_out, plant, plant_features
+from denoscope.audit.sets.inputs import Given
+from denoscope.audit.weighing.planting import left_out, plant, plant_features
 from denoscope.describe.cache import Cache
 from denoscope.describe.identity import Describer
 from denoscope.files import content_hash

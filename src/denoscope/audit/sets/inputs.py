@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from torch import Tensor
 
-from denoscope.audit.cells import is_cell, read_cell
+from denoscope.audit.sets.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, images_key
 from denoscope.data.features import Features, read_features
 from denoscope.data.images import Images, check_memory

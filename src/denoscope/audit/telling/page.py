@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from denoscope.audit import drawings, galleries, listings
-from denoscope.audit.circumstances import called, circumstances, thing
 from denoscope.audit.findings import Audit
-from denoscope.audit.glossary import MEANINGS
-from denoscope.audit.sources import hits
-from denoscope.audit.verdict import Status, details, headline
+from denoscope.audit.telling import drawings, galleries, listings
+from denoscope.audit.telling.circumstances import called, circumstances, thing
+from denoscope.audit.telling.glossary import MEANINGS
+from denoscope.audit.telling.sources import hits
+from denoscope.audit.telling.verdict import Status, details, headline
 from denoscope.files import harmless
 from denoscope.metrics.protocol import available, citations
 from denoscope.references import AUDIT, DATA, Reference, references
