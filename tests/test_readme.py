@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
+AUDIT = (ROOT / "docs" / "audit.md").read_text()
 STUDIES = (ROOT / "docs" / "studies.md").read_text()
 
 
@@ -58,6 +59,21 @@ def test_the_page_of_studies_has_every_study_and_its_commands_run(
     for line in lines:
         assert main([*shlex.split(line)[1:], "--dry-run"]) == 0, line
     assert not list(tmp_path.rglob("*.html"))
+
+
+def test_the_page_of_the_audit_shows_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in _blocks("sh", AUDIT) for line in block.splitlines()]
+    assert lines[-1] == "denoscope doctor", "tests/test_doctor.py runs it"
+    assert main(shlex.split(lines[1])[1:]) == 0
+    said = re.search(r"> \*\*(.+?)\*\*", AUDIT)
+    assert said
+    assert said[1] in capsys.readouterr().out.replace("\u00a0", " ")
+    code = next(block for block in _blocks("python", AUDIT) if "examine" in block)
+    exec(compile(code, "audit.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
 
 
 def test_make_targets_and_linked_files_exist() -> None:

@@ -6,8 +6,9 @@ on a machine that is busy with other work they lose by factors. Pieces that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -38,3 +39,14 @@ def each(call: Callable[[T], R], items: Sequence[T], *, at_once: int | None = No
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # what a thread sets holds for threads that are started later, too
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread: what is made of short operations is fastest so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,7 +13,6 @@ from denoscope import describe
 from denoscope.audit.asked import Asked
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
-from denoscope.audit.sets.generated import one_thread
 from denoscope.audit.sets.inputs import Given
 from denoscope.audit.sets.models import Model, open_model
 from denoscope.audit.weighing.costs import PATIENCE, Sizes, passes, seconds
@@ -21,6 +20,7 @@ from denoscope.audit.weighing.table import NAMES
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
 from denoscope.progress import Voice, duration
+from denoscope.threads import one_thread
 
 _CALLS = {"heun": 2}
 _TIMED = 32  # images

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from denoscope.audit.asked import Asked
@@ -19,6 +18,7 @@ from denoscope.doctor.cases import Case, cases, single, spoiled
 from denoscope.doctor.checks import Check, check
 from denoscope.files import content_hash
 from denoscope.progress import Voice
+from denoscope.threads import one_thread
 
 
 def command(options: Mapping[str, Any]) -> int:
@@ -33,12 +33,12 @@ def command(options: Mapping[str, Any]) -> int:
 
 def examine(seed: int, say: Voice) -> list[Check]:
     """All checks: what the metrics read in every situation, and that hopeless input is refused or answered in one line."""
-    torch.set_num_threads(1)  # the sets are small: two threads would mostly wait for each other
     audits = {}
-    for case in cases(seed):
-        say(case.name)
-        audits[case.name] = _audited(case, seed)
-    return [*check(audits), _one_sample(seed), _not_a_number(seed)]
+    with one_thread():  # the sets are small
+        for case in cases(seed):
+            say(case.name)
+            audits[case.name] = _audited(case, seed)
+        return [*check(audits), _one_sample(seed), _not_a_number(seed)]
 
 
 def _given(role: str, rows: Tensor) -> Given:

@@ -8,8 +8,7 @@ as torch may use threads: two threads of one process share their work badly.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from denoscope.files import harmless
 from denoscope.progress import Voice
 from denoscope.random import Seeds
 from denoscope.sampling import ancestral, dpmpp, euler, heun, trajectory
+from denoscope.threads import one_thread
 from denoscope.types import Step
 
 __all__ = ["SAMPLERS", "generate", "is_model"]
@@ -160,17 +160,6 @@ def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
         drawing.run(execute.serial, 0, 1)
         long = (time.monotonic() - started) * (len(jobs) - 1) > _WORTH
         drawing.run(execute.processes(workers) if long and workers > 1 else execute.serial, 1, len(jobs))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch with one thread, as small networks are sampled fastest."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _finite(role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tuple[Tensor, bool]]) -> Tensor:
