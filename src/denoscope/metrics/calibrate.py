@@ -88,7 +88,7 @@ class CopyRates:
     def p_value(self) -> float:
         """Fisher's exact one-sided test of p_gen > p_test at the first fold's threshold."""
         fold = self.folds[0]
-        return float(_fisher(fold.copies, fold.generated, fold.alarms, fold.held_out))
+        return float(fisher(fold.copies, fold.generated, fold.alarms, fold.held_out))
 
     def detectable(self, power: float = 1.0) -> float:
         """:func:`detectable` for these counts, if a copy passes the threshold with probability ``power``."""
@@ -142,8 +142,8 @@ def copy_rates(
     return CopyRates((fold(*parts), fold(*parts[::-1])), used, false_alarm)
 
 
-def _fisher(copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int) -> np.ndarray:
-    """Fisher's one-sided p-value: as many copies or more, given the total."""
+def fisher(copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int) -> np.ndarray:
+    """Fisher's exact one-sided p-value of ``copies`` of ``generated`` beside ``alarms`` of ``held_out``: as many copies or more, given the total."""
     return stats.hypergeom.sf(np.asarray(copies) - 1, generated + held_out, np.asarray(copies) + alarms, generated)
 
 
@@ -163,7 +163,7 @@ def detectable(generated: int, held_out: int, p_test: float, *, power: float = 1
     low, high = np.zeros(len(alarms), int), np.full(len(alarms), generated + 1)  # the least count of copies that is significant
     while (low < high).any():
         middle = (low + high) // 2
-        significant = _fisher(middle, generated, alarms, held_out) <= alpha
+        significant = fisher(middle, generated, alarms, held_out) <= alpha
         low, high = np.where(significant, low, np.minimum(middle + 1, high)), np.where(significant, middle, high)
 
     def shortfall(share: float) -> float:

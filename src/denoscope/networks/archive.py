@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -81,3 +82,15 @@ def _build(config: Mapping[str, Any]) -> nn.Module:
     if name not in NETWORKS:
         raise ValueError(f"unknown network class {name!r}, known: Preconditioned, {', '.join(NETWORKS)}")
     return NETWORKS[name](**arguments)
+
+
+def expect(denoiser: nn.Module, event: tuple[int, ...]) -> None:
+    """A ValueError that goes on after a name of it, unless the denoiser answers one state of shape ``event`` with another one."""
+    state = torch.zeros(1, *event)
+    try:
+        with torch.no_grad():
+            answer = denoiser(state, torch.ones(1))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"does not take images of {event}: {str(error).splitlines()[0]}") from error
+    if answer.shape != state.shape:
+        raise ValueError(f"answers with shape {tuple(answer.shape[1:])} to images of {event}")

@@ -18,6 +18,7 @@ from denoscope.integrations.diffusers import from_pipeline
 from denoscope.integrations.pipeline_files import INDEX
 from denoscope.levels import karras
 from denoscope.networks import LinearMaps, Preconditioned, Subspaces, load
+from denoscope.networks.archive import expect
 from denoscope.store import MODEL
 from denoscope.types import Denoiser
 
@@ -82,7 +83,10 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
     event = _event(denoiser)
     if math.prod(event) != math.prod(shape) and len(event) != 3:
         raise ValueError(f"its network makes {math.prod(event)} numbers, and images of the training set have {math.prod(shape)}")
-    _try(denoiser, event)
+    try:
+        expect(denoiser, event)
+    except ValueError as error:
+        raise ValueError(f"its network {error}") from error
     denoiser.to(device)
 
     def levels(n: int) -> Tensor:
@@ -99,15 +103,3 @@ def _event(denoiser: nn.Module) -> tuple[int, ...]:
     """The shape of one state of a network of this library."""
     net = denoiser.net if isinstance(denoiser, Preconditioned) else denoiser
     return (net.n,) if isinstance(net, Subspaces) else tuple(net.shape)  # pyright: ignore[reportArgumentType]  (all others have a shape)
-
-
-def _try(denoiser: nn.Module, event: tuple[int, ...]) -> None:
-    """A ValueError unless the network denoises one state."""
-    state = torch.zeros(1, *event)
-    try:
-        with torch.no_grad():
-            answer = denoiser(state, torch.ones(1))
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"its network does not take one image of {event}: {str(error).splitlines()[0]}") from error
-    if answer.shape != state.shape:
-        raise ValueError(f"its network answers with shape {tuple(answer.shape)} to {tuple(state.shape)}")

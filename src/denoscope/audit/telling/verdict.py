@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
-from scipy import stats
-
 from denoscope.audit.findings import DECIDES, Audit, Combined
 from denoscope.audit.telling.circumstances import area, circumstances, control, shared, thing
 from denoscope.audit.telling.sources import flagged, origins
 from denoscope.estimate import Estimate, unavailable
+from denoscope.metrics.calibrate import fisher
 from denoscope.report.words import count, listed, percent, percents, probability, things, upper
 
 Status: TypeAlias = Literal["copies", "not seen", "undecided"]
@@ -106,7 +105,7 @@ def _exact_copies(audit: Audit) -> bool:
     others, of = shared(audit, "test") if audit.first.test is not None else (audit.duplicated.exact, len(audit.given["train"]))
     if not many or not others:
         return many > 0
-    return float(stats.hypergeom.sf(many - 1, n + of, many + others, n)) <= CHANCE  # Fisher's exact test, one-sided
+    return float(fisher(many, n, others, of)) <= CHANCE
 
 
 def _found_exact(audit: Audit, excess: Estimate) -> str:

@@ -15,6 +15,7 @@ from denoscope.data.subsets import subset
 from denoscope.distributions import Empirical, Gaussian
 from denoscope.levels import karras
 from denoscope.networks import load as load_network
+from denoscope.networks.archive import expect
 from denoscope.random import Seeds
 from denoscope.sampling import sample
 from denoscope.store import MODEL
@@ -151,12 +152,8 @@ def model_file(path: str) -> Path:
 def given(path: str, data: Data) -> Denoiser:
     """The network of a file, tried on one image of the data; one that does not take such images is a ValueError."""
     denoiser = load_network(model_file(path)).eval().requires_grad_(False)
-    image = data.train()[:1]
     try:
-        with torch.no_grad():
-            answer = denoiser(image, torch.ones(1))
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"--model {path} does not take images of {tuple(image.shape[1:])}: {str(error).splitlines()[0]}") from error
-    if answer.shape != image.shape:
-        raise ValueError(f"--model {path} answers with shape {tuple(answer.shape[1:])} to images of {tuple(image.shape[1:])}")
+        expect(denoiser, tuple(data.train().shape[1:]))
+    except ValueError as error:
+        raise ValueError(f"--model {path} {error}") from error
     return denoiser
