@@ -77,7 +77,7 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
     links, threshold = _links(flat[distinct], quantile)
     links = distinct[links]
     place = torch.searchsorted(distinct, copies)
-    clusters = _components(len(flat), torch.cat([links, torch.stack([torch.arange(len(flat)), copies], 1)]))
+    clusters = components(len(flat), torch.cat([links, torch.stack([torch.arange(len(flat)), copies], 1)]))
     stars = distinct[_stars(len(distinct), torch.searchsorted(distinct, links))]
     return Duplicates(copies, links, stars[place], clusters, threshold, quantile)
 
@@ -105,8 +105,8 @@ def _links(distinct: Tensor, quantile: float) -> tuple[Tensor, float]:
     return pairs[pairs[:, 0] < pairs[:, 1]], threshold
 
 
-def _components(n: int, links: Tensor) -> Tensor:
-    """Connected components of an undirected graph, int64 (n,)."""
+def components(n: int, links: Tensor) -> Tensor:
+    """Connected components of the undirected graph of n nodes with edges ``links`` (m, 2), int64 (n,)."""
     i, j = links.T.numpy()
     _, labels = connected_components(coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n)), directed=False)
     return torch.from_numpy(labels.astype(np.int64))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from denoscope.data.duplicates import components
 from denoscope.metrics.star_search import PAIRS, outside
 from denoscope.nearest import Neighbors, neighbors, within
 
@@ -110,7 +108,4 @@ class NearDuplicates:
 
 def _merged(labels: Tensor, i: Tensor, j: Tensor) -> Tensor:
     """Components after the components ``labels``, numbers below n, of n nodes were joined by the edges (i, j)."""
-    n = len(labels)
-    graph = coo_array((np.ones(len(i), dtype=bool), (labels[i].numpy(), labels[j].numpy())), shape=(n, n))
-    _, joined = connected_components(graph, directed=False)
-    return torch.from_numpy(joined.astype(np.int64))[labels]
+    return components(len(labels), torch.stack([labels[i], labels[j]], 1))[labels]

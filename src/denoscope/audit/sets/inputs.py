@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from torch import Tensor
@@ -12,13 +14,14 @@ from torch import Tensor
 from denoscope.audit.sets.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, images_key
 from denoscope.data.features import Features, read_features
-from denoscope.data.images import Images, check_memory
+from denoscope.data.images import Images, check_memory, to_uint8
 from denoscope.data.reading import EMBEDDED, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.files import content_hash, harmless, located
 
 SAMPLED = ("gen", "twin")
 """The roles of generated sets, whose rows may have seeds."""
+_BLOCK = 4096  # rows made into bytes at once
 _DIGITS = 18  # of a seed in a file's name
 
 
@@ -43,6 +46,14 @@ class Given:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def contents(self) -> list[bytes]:
+        """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals -0.0)."""
+        rows = self.features if self.images is None else self.images.data
+        assert rows is not None
+        blocks = (block.flatten(1) + 0.0 if self.images is None else to_uint8(block).flatten(1) for block in rows.split(_BLOCK))
+        return [hashlib.blake2b(row, digest_size=16).digest() for block in blocks for row in block.numpy()]
 
 
 def read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,14 +10,12 @@ from scipy.stats import fisher_exact
 from torch import Tensor
 
 from denoscope.audit.sets.inputs import Given
-from denoscope.data.images import to_uint8
 from denoscope.nearest import neighbors
 from denoscope.report.words import percent
 
 PAIRS = (("test", "train"), ("gen", "train"), ("test", "gen"), ("twin", "train"), ("twin", "gen"))
 """Which sets are compared: rows of the first with rows of the second."""
 _LARGEST = 0.5  # share of held-out images that may be training images
-_BLOCK = 4096  # rows made into bytes at once
 _PROBED, _QUANTILE = 1000, 0.05  # training images whose own nearest distances say what is near, and which part of these
 _SIGNIFICANT, _NOTABLE = 1e-3, 2.0  # a p-value, and how many times the expected share is worth a word
 
@@ -47,26 +44,14 @@ def exact_rows(first: Given, second: Given) -> Tensor:
 
     A test set of which more than half are training images is no control: a ValueError.
     """
-    return _same((first, _contents(first)), (second, _contents(second)))
-
-
-def _same(first: tuple[Given, list[bytes]], second: tuple[Given, list[bytes]]) -> Tensor:
-    known = set(second[1])
-    same = torch.tensor([content in known for content in first[1]])
-    if (first[0].role, second[0].role) == ("test", "train") and same.double().mean() > _LARGEST:
+    known = set(second.contents)
+    same = torch.tensor([content in known for content in first.contents])
+    if (first.role, second.role) == ("test", "train") and same.double().mean() > _LARGEST:
         raise ValueError(
             f"--test is mostly the training set: {_of(int(same.sum()), len(same), 'test images')} are also in --train; "
             "give images that the model never saw, or leave --test out"
         )
     return same
-
-
-def _contents(one: Given) -> list[bytes]:
-    """A hash of each row's content."""
-    rows = one.features if one.images is None else one.images.data
-    assert rows is not None
-    blocks = (block.flatten(1) + 0.0 if one.images is None else to_uint8(block).flatten(1) for block in rows.split(_BLOCK))
-    return [hashlib.blake2b(row, digest_size=16).digest() for block in blocks for row in block.numpy()]
 
 
 def overlap(
@@ -83,11 +68,10 @@ def overlap(
     training set than training images lie to each other.
     """
     known = dict(nearest or {})
-    sets = {role: (one, _contents(one)) for role, one in given.items()}
     shared: dict[tuple[str, str], Shared] = {}
     for first, second in PAIRS:
-        if first in sets and second in sets:
-            exact = _same(sets[first], sets[second])
+        if first in given and second in given:
+            exact = exact_rows(given[first], given[second])
             if (first, second) not in known:
                 known[first, second] = neighbors(features[first], features[second]).distance[:, 0]
             near = int(((known[first, second] < spacing) & ~exact).sum())
