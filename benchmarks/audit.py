@@ -34,13 +34,19 @@ SECONDS, MEMORY, CDIST, PRDC = 60.0, 1.5 * 2**30, 1.0, 2.5
 PLANTED, HALF = 300, 32
 
 
-def mapped(folder: Path, name: str, rows: int, dim: int, basis: Tensor, source: torch.Generator) -> Tensor:
+def mapped(
+    folder: Path, name: str, rows: int, dim: int, basis: Tensor, source: torch.Generator
+) -> Tensor:
     """Rows of a law of few dimensions with noise, in a file that is mapped into memory."""
-    array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(rows, dim))
+    array = np.lib.format.open_memmap(
+        folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(rows, dim)
+    )
     for start in range(0, rows, 4096):
         count = min(4096, rows - start)
         noise = 0.1 * torch.randn(count, dim, generator=source)
-        array[start : start + count] = torch.randn(count, len(basis), generator=source) @ basis + noise
+        array[start : start + count] = (
+            torch.randn(count, len(basis), generator=source) @ basis + noise
+        )
     array.flush()
     return torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="r+"))
 
@@ -51,8 +57,18 @@ def whole(query: Tensor, bank: Tensor, k: int) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in {"gen": 10_000, "train": 50_000, "test": 5_000, "dim": 512, "threads": 2, "rounds": 2, "prdc": 10_000}.items():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in {
+        "gen": 10_000,
+        "train": 50_000,
+        "test": 5_000,
+        "dim": 512,
+        "threads": 2,
+        "rounds": 2,
+        "prdc": 10_000,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--kind", choices=["ratio", "cosine"], default="cosine")
     options = parser.parse_args()
@@ -60,9 +76,14 @@ def main() -> None:
     source = torch.Generator().manual_seed(0)
     basis = torch.randn(HALF, options.dim, generator=source) / HALF**0.5
     with tempfile.TemporaryDirectory() as folder:
-        sets = {name: mapped(Path(folder), name, getattr(options, name), options.dim, basis, source) for name in ("gen", "train", "test")}
+        sets = {
+            name: mapped(Path(folder), name, getattr(options, name), options.dim, basis, source)
+            for name in ("gen", "train", "test")
+        }
         counts = f"{len(sets['gen'])} samples, {len(sets['train'])} training and {len(sets['test'])} held-out rows"
-        print(f"{counts} of {options.dim} numbers, {options.kind}, {options.threads} threads; load before: {os.getloadavg()[0]:.1f}")
+        print(
+            f"{counts} of {options.dim} numbers, {options.kind}, {options.threads} threads; load before: {os.getloadavg()[0]:.1f}"
+        )
         everything(sets, options.kind)
         against_cdist(sets["gen"], sets["train"], options.rounds)
         against_prdc(sets["train"][: options.prdc], options.rounds)
@@ -77,15 +98,22 @@ def everything(sets: dict[str, Tensor], kind: str) -> None:
     print(
         f"all copy metrics of one descriptor: {seconds[0]:.1f} s ({used:.1f} processor seconds), {met(seconds[0] <= SECONDS)} (at most {SECONDS:g})"
     )
-    print(f"  extra memory {memory / 2**20:.0f} MiB, {met(memory <= MEMORY)} (at most {MEMORY / 2**20:.0f})")
+    print(
+        f"  extra memory {memory / 2**20:.0f} MiB, {met(memory <= MEMORY)} (at most {MEMORY / 2**20:.0f})"
+    )
 
 
 def against_cdist(gen: Tensor, train: Tensor, rounds: int) -> None:
-    rivals = {"denoscope": lambda: neighbors(gen, train, 2), "cdist + topk": lambda: whole(gen, train, 2)}
+    rivals = {
+        "denoscope": lambda: neighbors(gen, train, 2),
+        "cdist + topk": lambda: whole(gen, train, 2),
+    }
     ratio = turns(f"two nearest training rows of {len(gen)} samples", rivals, rounds)
     print(f"  {ratio:.2f} times our time, {met(ratio >= CDIST)} (at least {CDIST:g})")
     for rows in (gen, train):
-        print(f"  cdist's matrix for {len(rows)} x {len(train)} rows: {4 * len(rows) * len(train) / 2**30:.1f} GiB")
+        print(
+            f"  cdist's matrix for {len(rows)} x {len(train)} rows: {4 * len(rows) * len(train) / 2**30:.1f} GiB"
+        )
 
 
 def against_prdc(rows: Tensor, rounds: int) -> None:
@@ -95,7 +123,10 @@ def against_prdc(rows: Tensor, rounds: int) -> None:
         print("prdc is not installed: pip install prdc")
         return
     theirs = rows.numpy()
-    rivals = {"denoscope": lambda: radii(rows, 5), "prdc": lambda: compute_nearest_neighbour_distances(theirs, 5)}
+    rivals = {
+        "denoscope": lambda: radii(rows, 5),
+        "prdc": lambda: compute_nearest_neighbour_distances(theirs, 5),
+    }
     ratio = turns(f"distance to the 5th neighbour within {len(rows)} rows", rivals, rounds)
     print(f"  {ratio:.2f} times our time, {met(ratio >= PRDC)} (at least {PRDC:g})")
 

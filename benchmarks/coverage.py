@@ -22,22 +22,34 @@ def simulated(runs: int, source: np.random.Generator) -> list[TrainingRun]:
     found = []
     for size in SIZES:
         for seed in range(runs):
-            curve = 1 / (1 + np.exp(-STEEPNESS * (np.log2(size) - MIDPOINT - SCATTER * source.standard_normal())))
+            curve = 1 / (
+                1
+                + np.exp(
+                    -STEEPNESS * (np.log2(size) - MIDPOINT - SCATTER * source.standard_normal())
+                )
+            )
             copies = source.binomial(SAMPLES, 1 - curve * (1 - P_TEST))
             found.append(TrainingRun(size, 0, seed, copies / SAMPLES, P_TEST, SAMPLES))
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, nargs="+", default=[2, 4, 10])
     parser.add_argument("--sweeps", type=int, default=400)
     options = parser.parse_args()
     for runs in options.runs:
         source = np.random.default_rng(runs)
-        points = [transition_point(simulated(runs, source), draws=1000, seed=sweep).point for sweep in range(options.sweeps)]
+        points = [
+            transition_point(simulated(runs, source), draws=1000, seed=sweep).point
+            for sweep in range(options.sweeps)
+        ]
         held = np.mean([point.low <= 2**MIDPOINT <= point.high for point in points])
-        print(f"{runs:>3} runs a size: the nominal 95 % interval of N* holds the truth in {held:.2f} of {options.sweeps} simulated sweeps")
+        print(
+            f"{runs:>3} runs a size: the nominal 95 % interval of N* holds the truth in {held:.2f} of {options.sweeps} simulated sweeps"
+        )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def plain(width: int, data: Tensor, batch: int, fused: bool) -> Callable[[int], 
 def fleet(width: int, data: Tensor, batch: int, members: int) -> Callable[[int], None]:
     """`run(steps)` trains ``members`` networks for so many steps each."""
     net = Fleet([denoiser(width, seed) for seed in range(members)]).to(data.device)
-    source = draws(data.cpu(), [torch.arange(len(data))] * members, range(members), batch=batch, levels=LEVELS)
+    source = draws(
+        data.cpu(), [torch.arange(len(data))] * members, range(members), batch=batch, levels=LEVELS
+    )
 
     def run(steps: int) -> None:
         for _ in training(net, source, steps=steps):
@@ -69,21 +71,44 @@ def seconds(run: Callable[[int], None], steps: int, device: str) -> float:
 
 
 def measure(width: int, members: int, batch: int, turns: int, device: str) -> str:
-    data = torch.tensor(load_digits().images / 8 - 1, dtype=torch.float32, device=device).unsqueeze(1)
-    many, one, default = fleet(width, data, batch, members), plain(width, data, batch, True), plain(width, data, batch, False)
-    steps = max(100, 1200 // members)  # the cost of starting a training is then small, as it is in use
+    data = torch.tensor(load_digits().images / 8 - 1, dtype=torch.float32, device=device).unsqueeze(
+        1
+    )
+    many, one, default = (
+        fleet(width, data, batch, members),
+        plain(width, data, batch, True),
+        plain(width, data, batch, False),
+    )
+    steps = max(
+        100, 1200 // members
+    )  # the cost of starting a training is then small, as it is in use
     for run in (many, one, default):
         run(10)
-    times = [(seconds(many, steps, device) / members, seconds(one, 200, device), seconds(default, 200, device)) for _ in range(turns)]
+    times = [
+        (
+            seconds(many, steps, device) / members,
+            seconds(one, 200, device),
+            seconds(default, 200, device),
+        )
+        for _ in range(turns)
+    ]
     speeds = [1 / statistics.median(column) for column in zip(*times)]
     ratios = [statistics.median(t[k] / t[0] for t in times) for k in (1, 2)]
     return f"{width:>5} {members:>7} {speeds[0]:>9.0f} {speeds[1]:>9.0f} {speeds[2]:>9.0f} {ratios[0]:>10.2f} {ratios[1]:>12.2f}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--width", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--members", type=int, nargs="+", default=None, help="fleet sizes (default: the best size of each width)")
+    parser.add_argument(
+        "--members",
+        type=int,
+        nargs="+",
+        default=None,
+        help="fleet sizes (default: the best size of each width)",
+    )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--device", default="cpu")

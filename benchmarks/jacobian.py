@@ -42,7 +42,11 @@ def pictures(name: str, shape: tuple[int, ...]) -> Tensor:
         data = read_images("emoji").data
         print(f"{name} is not on this machine: emoji instead")
     data = F.interpolate(data[:20000], shape[1:], mode="bilinear", antialias=True)
-    return data if data.shape[1] == shape[0] else data.mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
+    return (
+        data
+        if data.shape[1] == shape[0]
+        else data.mean(1, keepdim=True).expand(-1, shape[0], -1, -1)
+    )
 
 
 def trained(data: Tensor, steps: int) -> Preconditioned:
@@ -77,12 +81,18 @@ def peak(which: str, D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) ->
     Field(D, x, sigma).value()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _resident("VmRSS")
-    {"ours": lambda: numerical_rank(D, x, sigma), "rival": lambda: rival(D, x, sigma, chunk), "dense": lambda: dense(D, x, sigma)}[which]()
+    {
+        "ours": lambda: numerical_rank(D, x, sigma),
+        "rival": lambda: rival(D, x, sigma, chunk),
+        "dense": lambda: dense(D, x, sigma),
+    }[which]()
     return _resident("VmHWM") - before
 
 
 def _resident(name: str) -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    line = next(
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)
+    )
     return float(line.split()[1]) / 1024
 
 
@@ -99,7 +109,11 @@ def timed(way: Callable[[], Tensor]) -> tuple[Tensor, float]:
 
 def measure(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> list[str]:
     """A line for each rule at one noise level, points x (b, *shape), sigma (b,)."""
-    found, seconds, true = {}, {rule: float("inf") for rule in RULES} | {"rival": float("inf"), "dense": float("inf")}, []
+    found, seconds, true = (
+        {},
+        {rule: float("inf") for rule in RULES} | {"rival": float("inf"), "dense": float("inf")},
+        [],
+    )
     for point, level in zip(x, sigma):
         for rule in RULES:
             start = time.perf_counter()
@@ -108,14 +122,37 @@ def measure(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> list[str
         S, taken = timed(lambda point=point, level=level: rival(D, point, level, chunk))
         true.append(S)
         seconds["rival"] = min(seconds["rival"], taken)
-        seconds["dense"] = min(seconds["dense"], timed(lambda point=point, level=level: dense(D, point, level))[1])
+        seconds["dense"] = min(
+            seconds["dense"], timed(lambda point=point, level=level: dense(D, point, level))[1]
+        )
     memory = peaks(D, x[0], sigma[0], chunk)
-    return [line(float(sigma[0]), rule, energy_rank(torch.stack(true), rule=rule), found[rule], seconds, memory) for rule in RULES]
+    return [
+        line(
+            float(sigma[0]),
+            rule,
+            energy_rank(torch.stack(true), rule=rule),
+            found[rule],
+            seconds,
+            memory,
+        )
+        for rule in RULES
+    ]
 
 
-def line(sigma: float, rule: str, true: Tensor, found: Rank, seconds: dict[str, float], memory: list[float]) -> str:
-    assert ((found.rank - true).abs() <= 1).all(), f"ranks {found.rank.tolist()} against {true.tolist()}"
-    ratios = [f"{seconds[way]:>7.2f} {seconds[way] / seconds[rule]:>6.1f}" for way in ("rival", "dense")]
+def line(
+    sigma: float,
+    rule: str,
+    true: Tensor,
+    found: Rank,
+    seconds: dict[str, float],
+    memory: list[float],
+) -> str:
+    assert ((found.rank - true).abs() <= 1).all(), (
+        f"ranks {found.rank.tolist()} against {true.tolist()}"
+    )
+    ratios = [
+        f"{seconds[way]:>7.2f} {seconds[way] / seconds[rule]:>6.1f}" for way in ("rival", "dense")
+    ]
     ranks = [f"{int(part.min())}-{int(part.max())}" for part in (true, found.rank)]
     return (
         f"{sigma:>6g} {rule:>6} {ranks[0]:>8} {ranks[1]:>8} {int(found.dense.sum()):>5}/{len(true)} {float(found.products.float().mean()):>8.0f}"
@@ -124,13 +161,19 @@ def line(sigma: float, rule: str, true: Tensor, found: Rank, seconds: dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shape", type=int, nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--sigma", type=float, nargs="+", default=[0.5, 6.0, 12.0, 20.0, 30.0])
     parser.add_argument("--points", type=int, default=4)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--chunk", type=int, default=16, help="rows at once of the rival")
-    parser.add_argument("--plain", action="store_true", help="time the rival's plain form too, all rows at once; gigabytes")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="time the rival's plain form too, all rows at once; gigabytes",
+    )
     parser.add_argument("--data", default="fashion_mnist")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -143,8 +186,12 @@ def main() -> None:
         )
         if options.plain:
             print(f"the rival in its plain form at the first point: {plain(D, data[0]):.1f} s")
-        print("                    rank       dense    mean    seconds a point                   growth of peak, MiB")
-        print(" sigma   rule    rival     ours   way products   ours   rival  /ours   dense  /ours   ours  rival  dense")
+        print(
+            "                    rank       dense    mean    seconds a point                   growth of peak, MiB"
+        )
+        print(
+            " sigma   rule    rival     ours   way products   ours   rival  /ours   dense  /ours   ours  rival  dense"
+        )
         for place, level in enumerate(options.sigma):
             x, sigma = data[: options.points], torch.full((options.points,), level)
             x = x + level * torch.randn(x.shape, generator=generator(1, place))

@@ -23,9 +23,16 @@ from denoscope.nearest import bytes_of, neighbors
 def plain(query: Tensor, bank: Tensor, k: int, rows: int = 1024) -> tuple[Tensor, Tensor]:
     """What one would write in five lines: |b|² - 2 q·b for a block of queries against the whole bank, then top-k."""
     squares = bank.square().sum(1)
-    found = [torch.addmm(squares, block, bank.T, alpha=-2).topk(k, largest=False) for block in query.split(rows)]
+    found = [
+        torch.addmm(squares, block, bank.T, alpha=-2).topk(k, largest=False)
+        for block in query.split(rows)
+    ]
     index = torch.cat([f.indices for f in found])
-    distance = (torch.cat([f.values for f in found]) + query.square().sum(1, keepdim=True)).clamp_min_(0).sqrt_()
+    distance = (
+        (torch.cat([f.values for f in found]) + query.square().sum(1, keepdim=True))
+        .clamp_min_(0)
+        .sqrt_()
+    )
     return distance, index
 
 
@@ -68,8 +75,17 @@ def clock(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in {"queries": 10_000, "bank": 60_000, "dim": 512, "k": 2, "threads": 2, "rounds": 3}.items():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in {
+        "queries": 10_000,
+        "bank": 60_000,
+        "dim": 512,
+        "k": 2,
+        "threads": 2,
+        "rounds": 3,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--max-memory", default="1GiB")
     options = parser.parse_args()
@@ -84,7 +100,10 @@ def main() -> None:
         found["denoscope"] = answer.distance, answer.index
 
     memory = growth(ours)  # first, while nothing else has grown the process
-    rivals: dict[str, Callable[[], object]] = {"denoscope": ours, "plain": lambda: found.update(plain=plain(query, bank, options.k))}
+    rivals: dict[str, Callable[[], object]] = {
+        "denoscope": ours,
+        "plain": lambda: found.update(plain=plain(query, bank, options.k)),
+    }
     try:
         import faiss
 
@@ -97,14 +116,22 @@ def main() -> None:
         for name, call in rivals.items():
             times[name].append(clock(call))
     best = {name: min(values) for name, values in times.items()}
-    print(f"{options.queries} queries x {options.bank} rows x {options.dim} numbers, k = {options.k}, {options.threads} threads, float32")
+    print(
+        f"{options.queries} queries x {options.bank} rows x {options.dim} numbers, k = {options.k}, {options.threads} threads, float32"
+    )
     for name, seconds in best.items():
-        print(f"{name:10s} {seconds:8.3f} s   rounds {' '.join(f'{value:.3f}' for value in times[name])}")
+        print(
+            f"{name:10s} {seconds:8.3f} s   rounds {' '.join(f'{value:.3f}' for value in times[name])}"
+        )
     for name in list(rivals)[1:]:
         same = (found[name][1] == found["denoscope"][1]).float().mean()
-        print(f"denoscope / {name}: {best['denoscope'] / best[name]:.2f}   same neighbours in {100 * float(same):.3f} % of places")
+        print(
+            f"denoscope / {name}: {best['denoscope'] / best[name]:.2f}   same neighbours in {100 * float(same):.3f} % of places"
+        )
     bound = bytes_of(options.max_memory)
-    print(f"extra memory {memory / 2**20:.0f} MiB of {bound / 2**20:.0f} MiB allowed: {'within' if memory <= bound else 'ABOVE'} the bound")
+    print(
+        f"extra memory {memory / 2**20:.0f} MiB of {bound / 2**20:.0f} MiB allowed: {'within' if memory <= bound else 'ABOVE'} the bound"
+    )
 
 
 if __name__ == "__main__":

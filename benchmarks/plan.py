@@ -39,7 +39,11 @@ class Fleets(PhaseTransition):
     @classmethod
     def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
         widths = sorted({cell.width for cell in cells})
-        return [[cell for cell in cells if cell.width == width and cell.subset == subset] for width in widths for subset in (0, 1)]
+        return [
+            [cell for cell in cells if cell.width == width and cell.subset == subset]
+            for width in widths
+            for subset in (0, 1)
+        ]
 
 
 def seconds(study: type[PhaseTransition], axes: dict[str, Any]) -> float:
@@ -51,7 +55,9 @@ def seconds(study: type[PhaseTransition], axes: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--net", default="mlp", choices=["mlp", "unet"])
     parser.add_argument("--width", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--steps", type=int, default=400)
@@ -67,12 +73,17 @@ def main() -> None:
         "samples": 50,
     }
     rivals = {"planned": PhaseTransition, "fleets": Fleets, "alone": Alone}
-    turns = [{name: seconds(study, axes) for name, study in rivals.items()} for _ in range(options.turns)]
+    turns = [
+        {name: seconds(study, axes) for name, study in rivals.items()} for _ in range(options.turns)
+    ]
     for name in rivals:
         print(
-            f"{name:<8} {statistics.median(turn[name] for turn in turns):7.1f} s   turns " + " ".join(f"{turn[name]:.1f}" for turn in turns)
+            f"{name:<8} {statistics.median(turn[name] for turn in turns):7.1f} s   turns "
+            + " ".join(f"{turn[name]:.1f}" for turn in turns)
         )
-    print(f"planned / better rival: {statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}")
+    print(
+        f"planned / better rival: {statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ from denoscope.nearest import neighbors
 def digits(n: int, start: int = 0) -> Tensor:
     """Real digits (n, 1, 8, 8) in a fixed random order."""
     data = read_images("digits").data
-    return data[torch.randperm(len(data), generator=torch.Generator().manual_seed(3))][start : start + n]
+    return data[torch.randperm(len(data), generator=torch.Generator().manual_seed(3))][
+        start : start + n
+    ]
 
 
 def noisy(images: Tensor, level: float = 0.03, seed: int = 0) -> Tensor:
     """What a memorizing model samples: the images with a little noise."""
-    return (images + level * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))).clamp(-1, 1)
+    return (
+        images + level * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
+    ).clamp(-1, 1)
 
 
 def given(
@@ -60,10 +64,18 @@ def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> Scor
     nearest, second = found.distance.double().T
     cosine = 1 - nearest**2 / 2
     ratio = torch.where(second > 0, nearest / second, 0.0)
-    return Scores(1 - ratio if kind == "ratio" else cosine, nearest, found.index[:, 0], second, cosine, ratio)
+    return Scores(
+        1 - ratio if kind == "ratio" else cosine, nearest, found.index[:, 0], second, cosine, ratio
+    )
 
 
-def weighed(name: str, kind: str, features: Mapping[str, Tensor], copies: Mapping[str, Tensor], alpha: float = 0.01) -> Evidence:
+def weighed(
+    name: str,
+    kind: str,
+    features: Mapping[str, Tensor],
+    copies: Mapping[str, Tensor],
+    alpha: float = 0.01,
+) -> Evidence:
     """One descriptor's evidence."""
     train = features["train"]
     gen, own = scores(features["gen"], train, kind), scores(train, train, kind, own=True)
@@ -112,10 +124,17 @@ def audit(
     asked: Asked | None = None,
 ) -> Audit:
     """A whole audit of images."""
-    sets = {"gen": gen, "train": train} | ({"test": test} if test is not None else {}) | ({"twin": twin} if twin is not None else {})
+    sets = (
+        {"gen": gen, "train": train}
+        | ({"test": test} if test is not None else {})
+        | ({"twin": twin} if twin is not None else {})
+    )
     shown = names or {}
     if as_features:
-        held = {role: given(role, None, features=x.flatten(1), names=shown.get(role, ())) for role, x in sets.items()}
+        held = {
+            role: given(role, None, features=x.flatten(1), names=shown.get(role, ()))
+            for role, x in sets.items()
+        }
         copies = {"noise": noisy(train[:100])}
     else:
         held = {role: given(role, x, names=shown.get(role, ())) for role, x in sets.items()}
@@ -124,7 +143,9 @@ def audit(
     evidence = []
     for name, kind, describe in (("pixels", "ratio", Pixels()), ("pca", "cosine", pca)):
         features = {role: describe(x) for role, x in sets.items()}
-        evidence.append(weighed(name, kind, features, {label: describe(x) for label, x in copies.items()}))
+        evidence.append(
+            weighed(name, kind, features, {label: describe(x) for label, x in copies.items()})
+        )
     combined = combine(evidence, false_alarm=0.01, seed=0)
     links = torch.full((len(train),), -1, dtype=torch.int64) if cluster is None else cluster
     sizes = links[links >= 0].bincount() if (links >= 0).any() else torch.tensor([1])
@@ -145,22 +166,36 @@ def audit(
     )
 
 
-def table(evidence: Sequence[Evidence], combined: Combined | None, twin: bool, test: bool) -> dict[str, dict[str, Measured]]:
+def table(
+    evidence: Sequence[Evidence], combined: Combined | None, twin: bool, test: bool
+) -> dict[str, dict[str, Measured]]:
     """A few metrics, one of them not available."""
     found: dict[str, dict[str, Measured]] = {
-        "memorized": {one.name: Measured(share(one.gen.ratio < 1 / 3), share(one.null.ratio < 1 / 3), 1 / 3) for one in evidence},
+        "memorized": {
+            one.name: Measured(share(one.gen.ratio < 1 / 3), share(one.null.ratio < 1 / 3), 1 / 3)
+            for one in evidence
+        },
         "excess": {one.name: Measured(one.rates.excess) for one in evidence},
-        "generalization": {one.name: Measured(share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6) for one in evidence},
-        "frechet": {"pixels": Measured(unavailable("held-out images are missing: pass --test"))} if not test else {},
+        "generalization": {
+            one.name: Measured(share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6)
+            for one in evidence
+        },
+        "frechet": {"pixels": Measured(unavailable("held-out images are missing: pass --test"))}
+        if not test
+        else {},
     }
     if combined:
         found["excess_combined"] = {"all": Measured(combined.rates.excess)}
     if twin:
-        found["reproducibility"] = {"pixels": Measured(proportion(180, 200), None, 0.95, {"chance": 0.015})}
+        found["reproducibility"] = {
+            "pixels": Measured(proportion(180, 200), None, 0.95, {"chance": 0.015})
+        }
     return {name: by for name, by in found.items() if by}
 
 
-def folds(copies: int, n: int, alarms: int, held_out: int, alpha: float = 0.01, asked: float = 0.01) -> CopyRates:
+def folds(
+    copies: int, n: int, alarms: int, held_out: int, alpha: float = 0.01, asked: float = 0.01
+) -> CopyRates:
     """Rates of which both folds have these counts."""
     fold = Fold(0.9, copies, n, alarms, held_out)
     return CopyRates((fold, fold), alpha, asked)
@@ -202,4 +237,7 @@ def counted(
     )
     shared = dict(base.overlap.shared)
     shared["gen", "train"] = Shared("gen", "train", torch.zeros(n, dtype=torch.bool), 0, 0.1)
-    return replace(base, **{"evidence": evidence, "combined": combined, "overlap": Overlap(shared, ()), **changes})
+    return replace(
+        base,
+        **{"evidence": evidence, "combined": combined, "overlap": Overlap(shared, ()), **changes},
+    )

@@ -40,14 +40,29 @@ def components(train: Tensor, k: int = 32) -> Callable[[Tensor], Tensor]:
 
 
 def views(
-    sets: Mapping[str, Tensor], planted: Mapping[str, Tensor], *, seed: int = 0, false_alarm: float = 0.02
+    sets: Mapping[str, Tensor],
+    planted: Mapping[str, Tensor],
+    *,
+    seed: int = 0,
+    false_alarm: float = 0.02,
 ) -> tuple[Evidence, Evidence]:
     """Pixels by the ratio of distances, components by cosine."""
     kinds = (("pixels", "ratio", pixels), ("pca", "cosine", components(sets["train"])))
 
     def one(name: str, kind: str, describe: Callable[[Tensor], Tensor]) -> Evidence:
-        features, copies = ({word: describe(x) for word, x in some.items()} for some in (sets, planted))
-        return weigh(name, kind, {"name": name}, features, copies, false_alarm=false_alarm, quantile=0.01, seed=seed)
+        features, copies = (
+            {word: describe(x) for word, x in some.items()} for some in (sets, planted)
+        )
+        return weigh(
+            name,
+            kind,
+            {"name": name},
+            features,
+            copies,
+            false_alarm=false_alarm,
+            quantile=0.01,
+            seed=seed,
+        )
 
     return one(*kinds[0]), one(*kinds[1])
 
@@ -56,18 +71,28 @@ def views(
 def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
     """The evidence of one random split with near copies planted: ``gen`` holds GEN fresh images, then the rest, all of them real."""
     sets = split(seed)
-    chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | ({"test": sets["test"]} if test else {})
+    chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | (
+        {"test": sets["test"]} if test else {}
+    )
     planted = plant(sets["train"], TRAIN, seed)
     return views(chosen, {word: planted[word] for word in NEAR}, seed=seed)
 
 
 def rows(scores: Scores, at: Tensor) -> Scores:
-    return replace(scores, **{name: getattr(scores, name)[at] for name in ("score", "nearest", "index", "second", "cosine", "plain")})
+    return replace(
+        scores,
+        **{
+            name: getattr(scores, name)[at]
+            for name in ("score", "nearest", "index", "second", "cosine", "plain")
+        },
+    )
 
 
 def joined(first: Scores, second: Scores) -> Scores:
     names = ("score", "nearest", "index", "second", "cosine", "plain")
-    return replace(first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names})
+    return replace(
+        first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
+    )
 
 
 def mixed(one: Evidence, copied: Tensor, seed: int) -> Scores:
@@ -77,6 +102,10 @@ def mixed(one: Evidence, copied: Tensor, seed: int) -> Scores:
     word = torch.randint(len(NEAR), (GEN,), generator=source)
     fresh = rows(one.gen, torch.arange(GEN))
     copies = rows(
-        joined(joined(one.planted["noise"], one.planted["blur"]), joined(one.planted["jpeg"], one.planted["colour"])), word * TRAIN + image
+        joined(
+            joined(one.planted["noise"], one.planted["blur"]),
+            joined(one.planted["jpeg"], one.planted["colour"]),
+        ),
+        word * TRAIN + image,
     )
     return rows(joined(fresh, copies), torch.arange(GEN) + GEN * copied)

@@ -13,7 +13,13 @@ from denoscope.data.embedded import digits
 
 
 def unet(
-    channels: int = 1, size: Any = 8, widths: tuple[int, ...] = (8, 16), *, attention: bool = False, seed: int = 0, **more: Any
+    channels: int = 1,
+    size: Any = 8,
+    widths: tuple[int, ...] = (8, 16),
+    *,
+    attention: bool = False,
+    seed: int = 0,
+    **more: Any,
 ) -> UNet2DModel:
     """An untrained UNet2D whose answers are far from zero."""
     torch.manual_seed(seed)
@@ -25,9 +31,17 @@ def unet(
     return UNet2DModel(**{**settings, **more})
 
 
-def saved(folder: Path, scheduler: Any, net: UNet2DModel | None = None, pipeline: Any = DDPMPipeline, **how: Any) -> Path:
+def saved(
+    folder: Path,
+    scheduler: Any,
+    net: UNet2DModel | None = None,
+    pipeline: Any = DDPMPipeline,
+    **how: Any,
+) -> Path:
     """The folder of a pipeline of an untrained network (or ``net``) with this scheduler."""
-    pipeline(unet() if net is None else net, scheduler).save_pretrained(folder, safe_serialization=True, **how)
+    pipeline(unet() if net is None else net, scheduler).save_pretrained(
+        folder, safe_serialization=True, **how
+    )
     return folder
 
 

@@ -51,8 +51,20 @@ def sets(digits: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(sets: Path, tmp_path: Path) -> Run:
     """Audits some samples of the sets; words given later win."""
 
-    def audited(*words: object, test: bool = True, metrics: Sequence[str] = FAST, quiet: bool = True, drawn: bool = False) -> int:
-        given = ["--train", sets / "train.npz", *(["--test", sets / "test.npz"] if test else []), "--out", tmp_path / "out"]
+    def audited(
+        *words: object,
+        test: bool = True,
+        metrics: Sequence[str] = FAST,
+        quiet: bool = True,
+        drawn: bool = False,
+    ) -> int:
+        given = [
+            "--train",
+            sets / "train.npz",
+            *(["--test", sets / "test.npz"] if test else []),
+            "--out",
+            tmp_path / "out",
+        ]
         more = ["--planted", 40, *(["--quiet"] if quiet else []), "--metrics", *metrics, *words]
         with pytest.MonkeyPatch.context() as patch:
             if not drawn:  # takes a second
@@ -70,14 +82,18 @@ def saved(path: Path, images: Tensor) -> Path:
 
 def noisy(images: Tensor, level: float = 0.03, seed: int = 0) -> Tensor:
     """What a memorizing model makes."""
-    return (images + level * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))).clamp(-1, 1)
+    return (
+        images + level * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
+    ).clamp(-1, 1)
 
 
 def result(tmp_path: Path) -> dict[str, Any]:
     return json.loads((tmp_path / "out" / "audit.json").read_text())
 
 
-def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, code: int, said: str, expected: int = 2) -> None:
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, code: int, said: str, expected: int = 2
+) -> None:
     """One line on standard error, nothing on standard output, no report."""
     output, error = capsys.readouterr()
     assert (code, output) == (expected, "")
@@ -91,8 +107,13 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, code: int, said:
 # what was found
 
 
-@pytest.mark.parametrize(("copies", "status"), [(0, "Copies were not seen"), (15, "are copies of"), (60, "are copies of")])
-def test_planted_copies_are_counted(copies: int, status: str, digits: Tensor, run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("copies", "status"),
+    [(0, "Copies were not seen"), (15, "are copies of"), (60, "are copies of")],
+)
+def test_planted_copies_are_counted(
+    copies: int, status: str, digits: Tensor, run: Run, tmp_path: Path
+) -> None:
     gen = torch.cat([noisy(digits[TRAIN][:copies]), digits[FRESH][copies:]])
     assert run("--gen", saved(tmp_path / "gen", gen)) == 0
     found = result(tmp_path)
@@ -108,7 +129,9 @@ def test_planted_copies_are_counted(copies: int, status: str, digits: Tensor, ru
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("test", [True, False])
-def test_doubled_training_images_hide_no_copies(noise: float, test: bool, digits: Tensor, run: Run, tmp_path: Path) -> None:
+def test_doubled_training_images_hide_no_copies(
+    noise: float, test: bool, digits: Tensor, run: Run, tmp_path: Path
+) -> None:
     if noise and not test:
         pytest.skip("doubles that are not exact are told from neighbours by held-out images")
     once = digits[:200]
@@ -122,23 +145,51 @@ def test_doubled_training_images_hide_no_copies(noise: float, test: bool, digits
     assert "The training set is duplicated" in " ".join(found["verdict"])
 
 
-def test_few_training_images_without_a_control_make_no_copies(digits: Tensor, run: Run, tmp_path: Path) -> None:
+def test_few_training_images_without_a_control_make_no_copies(
+    digits: Tensor, run: Run, tmp_path: Path
+) -> None:
     """Images that made the axes lie farther apart on them than fresh ones do, which looked like copies: 10 of 10 audits of 16 digits found some."""
     gen, found = saved(tmp_path / "gen", digits[FRESH]), 0
     for i, n in enumerate((16, 16, 32, 64)):
-        assert run("--gen", gen, "--train", saved(tmp_path / "few", digits[70 * i : 70 * i + n]), test=False) == 0
+        assert (
+            run(
+                "--gen",
+                gen,
+                "--train",
+                saved(tmp_path / "few", digits[70 * i : 70 * i + n]),
+                test=False,
+            )
+            == 0
+        )
         found += "are copies" in result(tmp_path)["verdict"][0]
     assert found <= 1
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert run("--gen", gen, "--train", tmp_path / "few.npz", "--descriptor", "pca:40", test=False) == 2
+        assert (
+            run("--gen", gen, "--train", tmp_path / "few.npz", "--descriptor", "pca:40", test=False)
+            == 2
+        )
 
 
 def test_a_pipeline_that_memorized_is_flagged(
-    memorizing_pipeline: tuple[Path, Tensor], run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    memorizing_pipeline: tuple[Path, Tensor],
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, images = memorizing_pipeline
-    words = ["--gen", folder, "--train", saved(tmp_path / "train", images), "--seeds", "0-39", "--steps", 20, "--fail-above", 0.3]
+    words = [
+        "--gen",
+        folder,
+        "--train",
+        saved(tmp_path / "train", images),
+        "--seeds",
+        "0-39",
+        "--steps",
+        20,
+        "--fail-above",
+        0.3,
+    ]
     assert run(*words) == 3
     found = result(tmp_path)
     assert "are copies of training images" in found["verdict"][0]
@@ -153,12 +204,36 @@ def test_a_pipeline_that_memorized_is_flagged(
 @pytest.mark.slow
 def test_networks_of_a_study_are_told_apart(run: Run, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    words = ["--n", "8", "512", "--width", "64", "--subset", "0", "--seed", "0", "--steps", "800", "--samples", "24", "--solver-steps", "4"]
-    assert main(["run", "phase_transition", *words, "--store", str(store), "--on", "serial", "--quiet"]) == 0
+    words = [
+        "--n",
+        "8",
+        "512",
+        "--width",
+        "64",
+        "--subset",
+        "0",
+        "--seed",
+        "0",
+        "--steps",
+        "800",
+        "--samples",
+        "24",
+        "--solver-steps",
+        "4",
+    ]
+    assert (
+        main(
+            ["run", "phase_transition", *words, "--store", str(store), "--on", "serial", "--quiet"]
+        )
+        == 0
+    )
     lows = {}
     for cell in (store / "cells").iterdir():
         n = json.loads((cell / "result.json").read_text())["fields"]["n"]
-        assert run("--gen", cell, "--train", cell, "--test", cell, "--seeds", "0-99", "--steps", 20) == 0
+        assert (
+            run("--gen", cell, "--train", cell, "--test", cell, "--seeds", "0-99", "--steps", 20)
+            == 0
+        )
         found = result(tmp_path)
         assert [found["inputs"][role]["count"] for role in ("train", "test")] == [n, 261]
         lows[n] = found["metrics"]["excess_combined"]
@@ -171,12 +246,29 @@ def test_networks_of_a_study_are_told_apart(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(digits: Tensor, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def whole(
+    digits: Tensor, sets: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
     """An audit with everything that it measures, and its words."""
     folder = tmp_path_factory.mktemp("whole")
-    gen, twin = (saved(folder / name, digits[part]) for name, part in (("gen", slice(900, 1000)), ("twin", slice(1000, 1100))))
+    gen, twin = (
+        saved(folder / name, digits[part])
+        for name, part in (("gen", slice(900, 1000)), ("twin", slice(1000, 1100)))
+    )
     out = folder / "out"
-    words = ["audit", "--gen", gen, "--twin", twin, "--train", sets / "train.npz", "--test", sets / "test.npz", "--out", out]
+    words = [
+        "audit",
+        "--gen",
+        gen,
+        "--twin",
+        twin,
+        "--train",
+        sets / "train.npz",
+        "--test",
+        sets / "test.npz",
+        "--out",
+        out,
+    ]
     return folder, [*map(str, words), "--planted", "40", "--seed", "7"]
 
 
@@ -186,15 +278,40 @@ def test_what_is_written(whole: tuple[Path, list[str]], capsys: pytest.CaptureFi
     output, error = capsys.readouterr()
     assert output.splitlines()[-1] == str(folder / "out" / "audit.html")
     assert "train: 500 rows" in error
-    page, document = html.unescape((folder / "out" / "audit.html").read_text()).replace("\u00a0", " "), result(folder)
+    page, document = (
+        html.unescape((folder / "out" / "audit.html").read_text()).replace("\u00a0", " "),
+        result(folder),
+    )
     assert output.splitlines()[0] == document["verdict"][0]
     assert document["verdict"][0].partition(".")[0] in re.sub("<[^>]+>", "", page)
-    contract = {"schema", "verdict", "metrics", "descriptors", "duplicates", "inputs", "command", "seed", "versions", "warnings"}
+    contract = {
+        "schema",
+        "verdict",
+        "metrics",
+        "descriptors",
+        "duplicates",
+        "inputs",
+        "command",
+        "seed",
+        "versions",
+        "warnings",
+    }
     assert set(document) == contract | {"combined", "hits", "overlap", "protocol", "question"}
     assert (document["schema"], document["seed"], document["warnings"]) == (1, 7, [])
     assert list(document["metrics"]) == list(NAMES)
     for name, one in document["metrics"].items():
-        assert {"value", "low", "high", "level", "n", "method", "threshold", "descriptor", "protocol", "by_descriptor"} <= set(one), name
+        assert {
+            "value",
+            "low",
+            "high",
+            "level",
+            "n",
+            "method",
+            "threshold",
+            "descriptor",
+            "protocol",
+            "by_descriptor",
+        } <= set(one), name
         assert one["value"] is not None or one["reason"], name
         assert one["value"] is None or one["low"] <= one["value"] <= one["high"], name
     assert set(document["descriptors"]) == {"pixels", "pca"}
@@ -204,10 +321,17 @@ def test_what_is_written(whole: tuple[Path, list[str]], capsys: pytest.CaptureFi
     rows = list(csv.reader((folder / "out" / "audit.csv").read_text().splitlines()))
     assert tuple(rows[0]) == COLUMNS
     assert len(rows) == 101
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["audit.csv", "audit.html", "audit.json", "figures"]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "audit.csv",
+        "audit.html",
+        "audit.json",
+        "figures",
+    ]
 
 
-def test_json_stands_alone_and_old_figures_go(whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_stands_alone_and_old_figures_go(
+    whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, words = whole
     (folder / "out" / "figures").mkdir(parents=True, exist_ok=True)
     for name in ("audit_of_before.svg", "mine.svg"):
@@ -222,7 +346,11 @@ def test_json_stands_alone_and_old_figures_go(whole: tuple[Path, list[str]], cap
 
 
 def test_a_dry_run_writes_nothing(
-    whole: tuple[Path, list[str]], memorizing_pipeline: tuple[Path, Tensor], run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole: tuple[Path, list[str]],
+    memorizing_pipeline: tuple[Path, Tensor],
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     _, words = whole
     assert main([*words, "--out", str(tmp_path / "out"), "--dry-run", "--quiet"]) == 0
@@ -233,19 +361,31 @@ def test_a_dry_run_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_exit_codes(digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(
+    digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gen = saved(tmp_path / "gen", torch.cat([digits[TRAIN][:60], digits[FRESH][60:]]))
     assert run("--gen", gen, "--fail-above", 0.9) == 0
     assert capsys.readouterr().err == ""
     assert run("--gen", gen, "--fail-above", 0.05) == 3
-    assert re.fullmatch(r"denoscope: at least 1\d % of the samples are copies, more than --fail-above 0.05\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"denoscope: at least 1\d % of the samples are copies, more than --fail-above 0.05\n",
+        capsys.readouterr().err,
+    )
     assert run("--gen", sets / "fresh.npz", "--fail-above", 0.0) == 0
     colours = torch.rand(3, 300, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    names = [str(saved(tmp_path / name, part)) for name, part in zip(("gen", "train", "test"), colours)]
+    names = [
+        str(saved(tmp_path / name, part)) for name, part in zip(("gen", "train", "test"), colours)
+    ]
     capsys.readouterr()
     assert run("--gen", names[0], "--train", names[1], "--test", names[2], "--fail-above", 0.5) == 3
-    assert "--fail-above cannot be checked: no descriptor can decide here" in capsys.readouterr().err
-    five = [str(saved(tmp_path / name, digits[part])) for name, part in (("gen", slice(900, 905)), ("train", slice(5)))]
+    assert (
+        "--fail-above cannot be checked: no descriptor can decide here" in capsys.readouterr().err
+    )
+    five = [
+        str(saved(tmp_path / name, digits[part]))
+        for name, part in (("gen", slice(900, 905)), ("train", slice(5)))
+    ]
     assert run("--gen", five[0], "--train", five[1], "--fail-above", 0.5, test=False) == 3
     assert "nan" not in capsys.readouterr().err
 
@@ -253,25 +393,46 @@ def test_exit_codes(digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys
 # features, twins
 
 
-def test_features_alone(digits: Tensor, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_alone(
+    digits: Tensor, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def described(name: str, rows: Tensor, **more: Any) -> Path:
         np.savez(tmp_path / name, features=rows.flatten(1).numpy(), **more)
         return tmp_path / f"{name}.npz"
 
-    train, test = described("train", digits[TRAIN], protocol="dino-1"), described("test", digits[TEST], protocol="dino-1")
+    train, test = (
+        described("train", digits[TRAIN], protocol="dino-1"),
+        described("test", digits[TEST], protocol="dino-1"),
+    )
     copies = torch.cat([noisy(digits[TRAIN][:60]), digits[FRESH][60:]])
     words = ["--train", train, "--test", test]
     assert run("--gen", described("gen", copies), *words) == 0
     found = result(tmp_path)
-    assert found["metrics"]["excess_combined"]["low"] <= 0.2 <= found["metrics"]["excess_combined"]["high"]
+    assert (
+        found["metrics"]["excess_combined"]["low"]
+        <= 0.2
+        <= found["metrics"]["excess_combined"]["high"]
+    )
     assert set(found["descriptors"]) == {"features", "features-cosine"}
     shutil.rmtree(tmp_path / "out")
     capsys.readouterr()
-    for other, said in (({"protocol": "dino-2"}, "described by 'dino-2' and --train by 'dino-1'"), ({"protocol": "x\x1b[31m"}, r"x\\+x1b")):
+    for other, said in (
+        ({"protocol": "dino-2"}, "described by 'dino-2' and --train by 'dino-1'"),
+        ({"protocol": "x\x1b[31m"}, r"x\\+x1b"),
+    ):
         refused(capsys, tmp_path, run("--gen", described("gen", copies, **other), *words), said)
-    refused(capsys, tmp_path, run("--gen", tmp_path / "gen.npz", test=False), "--gen holds features and --train holds images")
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", tmp_path / "gen.npz", test=False),
+        "--gen holds features and --train holds images",
+    )
     gen = described("gen", copies, protocol="dino-1")
-    for flag, said in ((["--descriptor", "pixels"], "--descriptor"), (["--resize", 4], "--resize"), (["--range", 0, 1], "--range")):
+    for flag, said in (
+        (["--descriptor", "pixels"], "--descriptor"),
+        (["--resize", 4], "--resize"),
+        (["--range", 0, 1], "--range"),
+    ):
         refused(capsys, tmp_path, run("--gen", gen, *words, *flag), f"{said} .*features")
     spoiled = copies.clone()
     spoiled[3, 0, 0, 0] = torch.nan
@@ -280,25 +441,52 @@ def test_features_alone(digits: Tensor, run: Run, tmp_path: Path, capsys: pytest
     assert result(tmp_path)["inputs"]["gen"]["count"] == 299
 
 
-def test_a_twin(digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_twin(
+    digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--gen", sets / "fresh.npz", "--twin"]
-    refused(capsys, tmp_path, run(*words, sets / "test.npz"), "--twin has 400 rows and --gen has 300")
-    assert run(*words, saved(tmp_path / "twin", noisy(digits[FRESH], 0.01)), metrics=["reproducibility"]) == 0
+    refused(
+        capsys, tmp_path, run(*words, sets / "test.npz"), "--twin has 400 rows and --gen has 300"
+    )
+    assert (
+        run(
+            *words,
+            saved(tmp_path / "twin", noisy(digits[FRESH], 0.01)),
+            metrics=["reproducibility"],
+        )
+        == 0
+    )
     assert result(tmp_path)["metrics"]["reproducibility"]["value"] > 0.95
     assert run(*words, sets / "fresh.npz", metrics=["reproducibility"]) == 0
     assert any("a twin is a second model" in line for line in result(tmp_path)["warnings"])
 
 
 def test_a_model_is_not_sampled_for_pairs_that_cannot_be(
-    memorizing_pipeline: tuple[Path, Tensor], run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    memorizing_pipeline: tuple[Path, Tensor],
+    run: Run,
+    sets: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["--gen", sets / "fresh.npz", "--twin", memorizing_pipeline[0], "--seeds", "0-39"]
     refused(capsys, tmp_path, run(*words), "--gen has 300 rows and --twin is sampled with 40 seeds")
     assert not (tmp_path / "out" / "samples").exists()
-    words = ["--gen", memorizing_pipeline[0], "--train", saved(tmp_path / "two", read_images("digits").data[:2]), "--seeds", "0-39"]
+    words = [
+        "--gen",
+        memorizing_pipeline[0],
+        "--train",
+        saved(tmp_path / "two", read_images("digits").data[:2]),
+        "--seeds",
+        "0-39",
+    ]
     refused(capsys, tmp_path, run(*words), "--train has 2 images: at least 3")
     assert not (tmp_path / "out" / "samples").exists()
-    refused(capsys, tmp_path, run("--gen", memorizing_pipeline[0], "--seeds", 1, 2, 1), "--seeds names a seed twice")
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", memorizing_pipeline[0], "--seeds", 1, 2, 1),
+        "--seeds names a seed twice",
+    )
 
 
 # mistakes
@@ -310,7 +498,10 @@ def test_a_model_is_not_sampled_for_pairs_that_cannot_be(
         (["--gen", ""], "--gen is missing"),
         (["--gen", "nowhere"], "--gen 'nowhere' is neither"),
         (["--gen", "digit"], "did you mean 'digits'"),
-        (["--gen", "digits", "--metrics", "memorised"], "--metrics memorised: .*did you mean memorized"),
+        (
+            ["--gen", "digits", "--metrics", "memorised"],
+            "--metrics memorised: .*did you mean memorized",
+        ),
         (["--gen", "digits", "--descriptor", "pixel"], "did you mean 'pixels'"),
         (["--gen", "digits", "--descriptor", "pixels", "pixels"], "pixels is there twice"),
         (["--gen", "digits", "--descriptor", "pca:100000"], "from 1 to 64"),
@@ -325,33 +516,77 @@ def test_a_model_is_not_sampled_for_pairs_that_cannot_be(
         (["--gen", "digits", "--duplicates", "0.9"], "--duplicates 0.9"),
         (["--gen", "digits", "--planted", "5"], "--planted 5: must be at least 20"),
         (["--gen", "digits", "--batch-size", "0"], "--batch-size 0"),
-        (["--gen", "digits", "--threads", "100000"], "--threads 100000: must lie between 1 and 1024"),
+        (
+            ["--gen", "digits", "--threads", "100000"],
+            "--threads 100000: must lie between 1 and 1024",
+        ),
         (["--gen", "digits", "--resize", "100000"], "GiB"),
         (["--gen", "digits", "--fail-above", "2"], "--fail-above 2"),
         (["--gen", "digits", "--widht", "2"], "unknown argument --widht"),
     ],
 )
-def test_mistakes_cost_one_line(words: list[str], said: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_cost_one_line(
+    words: list[str], said: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     refused(capsys, tmp_path, run(*words), said)
 
 
-def test_sets_that_cannot_be_compared(digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sets_that_cannot_be_compared(
+    digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train, test = digits[TRAIN], digits[TEST]
     fresh, own = sets / "fresh.npz", sets / "train.npz"
     leaking = saved(tmp_path / "leaking", torch.cat([train[:300], test[:100]]))
-    refused(capsys, tmp_path, run("--gen", fresh, "--test", leaking), r"--test is mostly the training set: 300 of 400 test images \(75 %\)")
-    refused(capsys, tmp_path, run("--gen", own, "--test", own), r"mostly the training set: 500 of 500 test images \(100 %\)")
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", fresh, "--test", leaking),
+        r"--test is mostly the training set: 300 of 400 test images \(75 %\)",
+    )
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", own, "--test", own),
+        r"mostly the training set: 500 of 500 test images \(100 %\)",
+    )
     large = saved(tmp_path / "large", train.repeat_interleave(2, 2).repeat_interleave(2, 3))
     refused(capsys, tmp_path, run("--gen", large), "16x16 pixels and --train of 8x8: --resize 8")
     for n, said in ((1, "has 1 image: at least 4"), (2, "has 2 images"), (3, "has 3 images")):
-        refused(capsys, tmp_path, run("--gen", fresh, "--train", saved(tmp_path / "few", train[:n]), test=False), said)
-        refused(capsys, tmp_path, run("--gen", fresh, "--test", saved(tmp_path / "few", test[:n])), said)
+        refused(
+            capsys,
+            tmp_path,
+            run("--gen", fresh, "--train", saved(tmp_path / "few", train[:n]), test=False),
+            said,
+        )
+        refused(
+            capsys, tmp_path, run("--gen", fresh, "--test", saved(tmp_path / "few", test[:n])), said
+        )
     flat = saved(tmp_path / "flat", torch.zeros(100, 1, 8, 8))
-    refused(capsys, tmp_path, run("--gen", fresh, "--train", flat), "by pixels: all rows of train are near-duplicates")
-    refused(capsys, tmp_path, run("--gen", fresh, "--test", flat), "held-out images are all near-duplicates")
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", fresh, "--train", flat),
+        "by pixels: all rows of train are near-duplicates",
+    )
+    refused(
+        capsys,
+        tmp_path,
+        run("--gen", fresh, "--test", flat),
+        "held-out images are all near-duplicates",
+    )
 
 
-@pytest.mark.parametrize("kind", ["one sample", "black", "the training set", "16 images", "1x1", "two training images and a test set"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "one sample",
+        "black",
+        "the training set",
+        "16 images",
+        "1x1",
+        "two training images and a test set",
+    ],
+)
 def test_odd_sets_are_answered(kind: str, digits: Tensor, run: Run, tmp_path: Path) -> None:
     train, test, gen = digits[TRAIN], digits[TEST], digits[FRESH]
     if kind == "one sample":
@@ -363,28 +598,50 @@ def test_odd_sets_are_answered(kind: str, digits: Tensor, run: Run, tmp_path: Pa
     elif kind == "16 images":
         train, test, gen = train[:16], test[:16], gen[:16]
     elif kind == "1x1":
-        train, test, gen = (torch.rand(3, 200, 3, 1, 1, generator=torch.Generator().manual_seed(1)) * 2 - 1).unbind()
+        train, test, gen = (
+            torch.rand(3, 200, 3, 1, 1, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        ).unbind()
     else:
         train = train[:3]
     names = [saved(tmp_path / name, x) for name, x in (("g", gen), ("t", train), ("h", test))]
-    assert run("--gen", names[0], "--train", names[1], "--test", names[2], metrics=[*FAST, "authenticity", "precision", "vendi"]) == 0
+    assert (
+        run(
+            "--gen",
+            names[0],
+            "--train",
+            names[1],
+            "--test",
+            names[2],
+            metrics=[*FAST, "authenticity", "precision", "vendi"],
+        )
+        == 0
+    )
     found = result(tmp_path)
-    copied = {"the training set": "are copies of", "1x1": "cannot decide"}.get(kind, "Copies were not seen")
+    copied = {"the training set": "are copies of", "1x1": "cannot decide"}.get(
+        kind, "Copies were not seen"
+    )
     assert copied in found["verdict"][0]
     for one in found["metrics"].values():
         assert one["value"] is not None or one["reason"]
 
 
-def test_a_leaking_test_set_is_said_loudly(digits: Tensor, run: Run, sets: Path, tmp_path: Path) -> None:
+def test_a_leaking_test_set_is_said_loudly(
+    digits: Tensor, run: Run, sets: Path, tmp_path: Path
+) -> None:
     leaking = saved(tmp_path / "leaking", torch.cat([digits[TRAIN][:50], digits[TEST]]))
     assert run("--gen", sets / "fresh.npz", "--test", leaking) == 0
     found = result(tmp_path)
-    assert any("50 of 450 test images (11 %) are also training images" in line.replace("\u00a0", " ") for line in found["warnings"])
+    assert any(
+        "50 of 450 test images (11 %) are also training images" in line.replace("\u00a0", " ")
+        for line in found["warnings"]
+    )
     assert any(line.startswith("The test set leaks: 50 images of 450") for line in found["verdict"])
     assert "Copies were not seen" in found["verdict"][0]
 
 
-def test_a_folder_with_the_name_of_a_set(run: Run, tmp_path: Path, digits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_the_name_of_a_set(
+    run: Run, tmp_path: Path, digits: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
     for i, image in enumerate(to_uint8(digits[FRESH][:30])):
@@ -398,7 +655,9 @@ def test_a_folder_with_the_name_of_a_set(run: Run, tmp_path: Path, digits: Tenso
 # what may go wrong while it works
 
 
-def test_places_that_cannot_be_written(run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_places_that_cannot_be_written(
+    run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("mine")
     for place, said in (
         (tmp_path / "file", "is a file"),
@@ -411,7 +670,12 @@ def test_places_that_cannot_be_written(run: Run, sets: Path, tmp_path: Path, cap
 
 @pytest.mark.parametrize("file", ["audit.json", "audit.csv", ".png", "audit.html"])
 def test_a_full_disk_leaves_the_last_report(
-    file: str, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    file: str,
+    run: Run,
+    sets: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written = Path.write_bytes
 
@@ -429,13 +693,24 @@ def test_a_full_disk_leaves_the_last_report(
     assert run("--gen", sets / "fresh.npz", drawn=file == ".png") == 1
     output, error = capsys.readouterr()
     assert output == ""
-    assert re.fullmatch(r"denoscope: the report cannot be written into .*, where nothing was changed: No space left on device\n", error)
-    left = {path.relative_to(tmp_path / "out").as_posix(): path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert re.fullmatch(
+        r"denoscope: the report cannot be written into .*, where nothing was changed: No space left on device\n",
+        error,
+    )
+    left = {
+        path.relative_to(tmp_path / "out").as_posix(): path.read_text()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
     assert left == before
 
 
 def test_ctrl_c_leaves_nothing_half_written(
-    run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    sets: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -445,7 +720,11 @@ def test_ctrl_c_leaves_nothing_half_written(
 
 
 def test_a_descriptor_that_fails(
-    run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    sets: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bodies = {
         "leaves": "raise SystemExit(7)",
@@ -455,7 +734,9 @@ def test_a_descriptor_that_fails(
         "talks": "return 'hello'",
         "repeats": "return x.flatten(1) * 0 + 1",
     }
-    (tmp_path / "failing.py").write_text("".join(f"def {name}(x):\n    {body}\n" for name, body in bodies.items()))
+    (tmp_path / "failing.py").write_text(
+        "".join(f"def {name}(x):\n    {body}\n" for name, body in bodies.items())
+    )
     monkeypatch.chdir(tmp_path)
     for name in bodies:
         refused(
@@ -466,7 +747,9 @@ def test_a_descriptor_that_fails(
         )
 
 
-def test_hostile_names_do_no_harm(digits: Tensor, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_names_do_no_harm(
+    digits: Tensor, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "<b>\x1b[31mgen"
     folder.mkdir()
     names = [

@@ -40,7 +40,17 @@ def like(shape: tuple[int, int, int] = (1, 8, 8)) -> Given:
 
 
 def asked(out: Path, **more: Any) -> Asked:
-    return Asked(**{"gen": "x", "train": "y", "out": out, "seeds": tuple(range(12)), "steps": 5, "batch": 4, **more})
+    return Asked(
+        **{
+            "gen": "x",
+            "train": "y",
+            "out": out,
+            "seeds": tuple(range(12)),
+            "steps": 5,
+            "batch": 4,
+            **more,
+        }
+    )
 
 
 def pixels(given: Given) -> Tensor:
@@ -57,7 +67,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of an untrained network of this library, whose answers are not zero."""
-    return str(save(Preconditioned(_shaken(MLP((1, 8, 8), 8))), tmp_path_factory.mktemp("network") / "net.safetensors"))
+    return str(
+        save(
+            Preconditioned(_shaken(MLP((1, 8, 8), 8))),
+            tmp_path_factory.mktemp("network") / "net.safetensors",
+        )
+    )
 
 
 def _shaken(net: nn.Module, scale: float = 0.2) -> nn.Module:
@@ -73,12 +88,18 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, ...]]]:
     drawn: list[tuple[int, ...]] = []
     put = blocks.Blocks.put
     with monkeypatch.context() as patched:
-        patched.setattr(blocks.Blocks, "put", lambda self, seeds, *rest: (drawn.append(tuple(seeds)), put(self, seeds, *rest))[1])
+        patched.setattr(
+            blocks.Blocks,
+            "put",
+            lambda self, seeds, *rest: (drawn.append(tuple(seeds)), put(self, seeds, *rest))[1],
+        )
         yield drawn
 
 
 @pytest.mark.slow
-def test_a_memorizing_pipeline_gives_copies_from_its_folder(memorizing_pipeline: tuple[Path, Tensor], tmp_path: Path) -> None:
+def test_a_memorizing_pipeline_gives_copies_from_its_folder(
+    memorizing_pipeline: tuple[Path, Tensor], tmp_path: Path
+) -> None:
     folder, train = memorizing_pipeline
     for sampler, steps in (("ddim", 20), ("dpmpp", 20), ("heun", 12), ("ddpm", 60)):
         question = asked(tmp_path, seeds=tuple(range(60)), steps=steps, batch=30, sampler=sampler)
@@ -89,7 +110,9 @@ def test_a_memorizing_pipeline_gives_copies_from_its_folder(memorizing_pipeline:
 
 
 def test_what_is_given_says_where_it_comes_from(pipeline: str, tmp_path: Path) -> None:
-    found = generate("twin", pipeline, asked(tmp_path, seeds=(7, 3, 4294967295)), QUIET, like=like())
+    found = generate(
+        "twin", pipeline, asked(tmp_path, seeds=(7, 3, 4294967295)), QUIET, like=like()
+    )
     assert (found.role, found.path, found.seeds, found.names) == (
         "twin",
         pipeline,
@@ -103,34 +126,60 @@ def test_what_is_given_says_where_it_comes_from(pipeline: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samples_are_the_samplers_own_clipped_and_rounded(pipeline: str, tmp_path: Path, sampler: str) -> None:
+def test_samples_are_the_samplers_own_clipped_and_rounded(
+    pipeline: str, tmp_path: Path, sampler: str
+) -> None:
     model, seeds = from_pipeline(pipeline), Seeds(range(12))
     found = generate("gen", pipeline, asked(tmp_path, sampler=sampler), QUIET, like=like())
     with torch.inference_mode():
-        want = sample(model.sampled, model.start(seeds.randn((1, 8, 8))), model.levels(5), SAMPLERS[sampler](), seeds.noise())
+        want = sample(
+            model.sampled,
+            model.start(seeds.randn((1, 8, 8))),
+            model.levels(5),
+            SAMPLERS[sampler](),
+            seeds.noise(),
+        )
     assert int((pixels(found).int() - to_uint8(want).int()).abs().max()) <= 1
     assert int((pixels(found) != to_uint8(want)).sum()) <= 5
 
 
 def test_a_sample_depends_on_its_seed_alone(pipeline: str, tmp_path: Path) -> None:
-    all_ = pixels(generate("gen", pipeline, asked(tmp_path / "a", sampler="ddpm", batch=12), QUIET, like=like()))
-    some = pixels(generate("twin", pipeline, asked(tmp_path / "b", sampler="ddpm", batch=3, seeds=(11, 2, 5, 6)), QUIET, like=like()))
+    all_ = pixels(
+        generate(
+            "gen", pipeline, asked(tmp_path / "a", sampler="ddpm", batch=12), QUIET, like=like()
+        )
+    )
+    some = pixels(
+        generate(
+            "twin",
+            pipeline,
+            asked(tmp_path / "b", sampler="ddpm", batch=3, seeds=(11, 2, 5, 6)),
+            QUIET,
+            like=like(),
+        )
+    )
     assert int((all_[[11, 2, 5, 6]].int() - some.int()).abs().max()) <= 1
     assert len({tuple(row.flatten().tolist()) for row in all_}) == 12
 
 
-def test_the_same_command_draws_nothing_again_and_more_seeds_go_on(pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_command_draws_nothing_again_and_more_seeds_go_on(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = generate("gen", pipeline, asked(tmp_path), QUIET, like=like())
     with counted(monkeypatch) as drawn:
         again = generate("gen", pipeline, asked(tmp_path, batch=7), QUIET, like=like())
         assert drawn == []
         assert torch.equal(pixels(first), pixels(again))
-        more = generate("gen", pipeline, asked(tmp_path, seeds=tuple(range(4, 15))), QUIET, like=like())
+        more = generate(
+            "gen", pipeline, asked(tmp_path, seeds=tuple(range(4, 15))), QUIET, like=like()
+        )
         assert drawn == [(12, 13, 14)]
     assert torch.equal(pixels(more)[:8], pixels(first)[4:])
 
 
-def test_what_is_stored_never_answers_for_another_way(pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored_never_answers_for_another_way(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     others = [
         (pipeline, {"steps": 6}),
         (pipeline, {"sampler": "heun"}),
@@ -148,14 +197,24 @@ def test_what_is_stored_never_answers_for_another_way(pipeline: str, tmp_path: P
     assert len(list((out / "samples").iterdir())) == len(others) + 1
 
 
-def test_the_same_weights_elsewhere_are_the_same_model(pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_weights_elsewhere_are_the_same_model(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generate("gen", pipeline, asked(tmp_path), QUIET, like=like())
     with counted(monkeypatch) as drawn:
-        generate("twin", str(saved(tmp_path / "copy", DDPMScheduler())), asked(tmp_path), QUIET, like=like())
+        generate(
+            "twin",
+            str(saved(tmp_path / "copy", DDPMScheduler())),
+            asked(tmp_path),
+            QUIET,
+            like=like(),
+        )
     assert drawn == []
 
 
-def test_an_interrupt_loses_at_most_the_batch(pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_loses_at_most_the_batch(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     want = generate("gen", pipeline, asked(tmp_path / "whole"), QUIET, like=like())
     put, calls = blocks.Blocks.put, []
 
@@ -178,13 +237,19 @@ def test_an_interrupt_loses_at_most_the_batch(pipeline: str, tmp_path: Path, mon
 def test_damaged_and_foreign_blocks_are_drawn_again(pipeline: str, tmp_path: Path) -> None:
     want = generate("gen", pipeline, asked(tmp_path), QUIET, like=like())
     other = generate("gen", pipeline, asked(tmp_path, steps=4), QUIET, like=like())
-    (mine,) = {path.parent for path in tmp_path.rglob("about.json") if '"steps": 5' in path.read_text()}
-    (theirs,) = {path.parent for path in tmp_path.rglob("about.json") if '"steps": 4' in path.read_text()}
+    (mine,) = {
+        path.parent for path in tmp_path.rglob("about.json") if '"steps": 5' in path.read_text()
+    }
+    (theirs,) = {
+        path.parent for path in tmp_path.rglob("about.json") if '"steps": 4' in path.read_text()
+    }
     first, second, third = sorted(mine.glob("*.safetensors"))
     first.write_bytes(first.read_bytes()[:-50])
     second.write_bytes((theirs / second.name).read_bytes())
     third.write_bytes(b"")
-    assert torch.equal(pixels(generate("gen", pipeline, asked(tmp_path), QUIET, like=like())), pixels(want))
+    assert torch.equal(
+        pixels(generate("gen", pipeline, asked(tmp_path), QUIET, like=like())), pixels(want)
+    )
     assert not torch.equal(pixels(want), pixels(other))
 
 
@@ -201,7 +266,9 @@ def test_after_a_kill_the_same_command_goes_on(pipeline: str, tmp_path: Path) ->
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").rglob("[0-9]*.safetensors")}
+    left = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "killed").rglob("[0-9]*.safetensors")
+    }
     assert 3 <= len(left) < 20
     question = asked(tmp_path / "killed", seeds=tuple(range(160)), steps=20, batch=8)
     found = generate("gen", pipeline, question, QUIET, like=like())
@@ -211,7 +278,9 @@ def test_after_a_kill_the_same_command_goes_on(pipeline: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_processes_give_the_same_samples(network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_give_the_same_samples(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alone = generate("gen", network, asked(tmp_path / "alone"), QUIET, like=like())
     monkeypatch.setattr(generated, "_WORTH", 0.0)
     torch.set_num_threads(2)
@@ -223,7 +292,9 @@ def test_processes_give_the_same_samples(network: str, tmp_path: Path, monkeypat
     assert torch.equal(pixels(alone), pixels(both))
 
 
-def test_progress_is_told_up_to_all(network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_told_up_to_all(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     generate("gen", network, asked(tmp_path), Voice(), like=like())
     generate("gen", network, asked(tmp_path, seeds=tuple(range(14))), Voice(), like=like())
     shown = capsys.readouterr()
@@ -256,10 +327,20 @@ def test_every_kind_of_network_that_is_saved(net: nn.Module, tmp_path: Path) -> 
     file = save(net, tmp_path / "net.safetensors")
     found = generate("gen", str(file), asked(tmp_path), QUIET, like=like())
     assert pixels(found).shape == (12, 1, 8, 8)
-    levels = karras(5, float(net.levels[0]), float(net.levels[-1])) if isinstance(net, LinearMaps) else karras(5)
-    event = (64,) if "LinearMaps" not in str(type(net)) and not isinstance(net, Preconditioned) else tuple(getattr(net, "net", net).shape)
+    levels = (
+        karras(5, float(net.levels[0]), float(net.levels[-1]))
+        if isinstance(net, LinearMaps)
+        else karras(5)
+    )
+    event = (
+        (64,)
+        if "LinearMaps" not in str(type(net)) and not isinstance(net, Preconditioned)
+        else tuple(getattr(net, "net", net).shape)
+    )
     with torch.no_grad():
-        want = sample(net, levels[0].float() * Seeds(range(12)).randn(event), levels, euler).reshape(12, 1, 8, 8)
+        want = sample(
+            net, levels[0].float() * Seeds(range(12)).randn(event), levels, euler
+        ).reshape(12, 1, 8, 8)
     assert int((pixels(found).int() - to_uint8(want).int()).abs().max()) <= 1
 
 
@@ -268,11 +349,19 @@ def test_cells_of_stores_and_what_is_a_model(network: str, pipeline: str, tmp_pa
     cell = store / "cells" / "0123456789abcdef"
     cell.mkdir(parents=True)
     (cell / MODEL).write_bytes(Path(network).read_bytes())
-    assert pixels(generate("gen", str(cell), asked(tmp_path), QUIET, like=like())).shape == (12, 1, 8, 8)
+    assert pixels(generate("gen", str(cell), asked(tmp_path), QUIET, like=like())).shape == (
+        12,
+        1,
+        8,
+        8,
+    )
     Store(store).note({"study": "phase_transition"})
     (tmp_path / "images").mkdir()
     assert [is_model(str(path)) for path in (network, pipeline, cell, store)] == [True] * 4
-    assert [is_model(str(path)) for path in (tmp_path / "images", "digits", tmp_path / "a.npz", tmp_path / "nowhere")] == [False] * 4
+    assert [
+        is_model(str(path))
+        for path in (tmp_path / "images", "digits", tmp_path / "a.npz", tmp_path / "nowhere")
+    ] == [False] * 4
     assert is_model(str(tmp_path / "missing.safetensors"))
     with pytest.raises(ValueError, match=r"name one of its cells, .*cells/KEY"):
         generate("gen", str(store), asked(tmp_path), QUIET, like=like())
@@ -282,8 +371,13 @@ def test_resize_is_that_of_all_sets(pipeline: str, tmp_path: Path) -> None:
     found = generate("gen", pipeline, asked(tmp_path, resize=5), QUIET, like=like((1, 5, 5)))
     assert found.images is not None
     assert found.images.shape == (1, 5, 5)
-    assert generate("gen", pipeline, asked(tmp_path), QUIET, like=like((3, 8, 8))).images is not None  # channels are matched later
-    with pytest.raises(ValueError, match=r"makes images of \(8, 8\) pixels, --train has \(16, 16\): give --resize N"):
+    assert (
+        generate("gen", pipeline, asked(tmp_path), QUIET, like=like((3, 8, 8))).images is not None
+    )  # channels are matched later
+    with pytest.raises(
+        ValueError,
+        match=r"makes images of \(8, 8\) pixels, --train has \(16, 16\): give --resize N",
+    ):
         generate("gen", pipeline, asked(tmp_path), QUIET, like=like((1, 16, 16)))
 
 
@@ -298,7 +392,9 @@ def test_resize_is_that_of_all_sets(pipeline: str, tmp_path: Path) -> None:
         ({"steps": 1001}, "--steps 1001: n must be at least 1 and at most 1000"),
     ],
 )
-def test_questions_that_cannot_be_answered_are_one_clear_line(pipeline: str, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_questions_that_cannot_be_answered_are_one_clear_line(
+    pipeline: str, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         generate("gen", pipeline, asked(tmp_path, **changes), QUIET, like=like())
     assert not (tmp_path / "samples").exists()
@@ -307,11 +403,15 @@ def test_questions_that_cannot_be_answered_are_one_clear_line(pipeline: str, tmp
 def test_models_that_cannot_be_sampled_are_one_clear_line(network: str, tmp_path: Path) -> None:
     latent = saved(tmp_path / "latent", DDIMScheduler())
     index = latent / "model_index.json"
-    index.write_text(index.read_text().replace('"_class_name": "DDPMPipeline"', '"_class_name": "LDMPipeline"'))
+    index.write_text(
+        index.read_text().replace('"_class_name": "DDPMPipeline"', '"_class_name": "LDMPipeline"')
+    )
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(Path(network).read_bytes()[:100])
     members = save(Subspaces(64, (3, 2), members=2), tmp_path / "members.safetensors")
-    weights = saved(tmp_path / "plain", DDPMScheduler()) / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = (
+        saved(tmp_path / "plain", DDPMScheduler()) / "unet" / "diffusion_pytorch_model.safetensors"
+    )
     flat = save(Preconditioned(MLP((50,), 4)), tmp_path / "flat.safetensors")
     for path, words in [
         (latent, "'LDMPipeline' is not a pipeline that can be read"),
@@ -325,11 +425,15 @@ def test_models_that_cannot_be_sampled_are_one_clear_line(network: str, tmp_path
             generate("gen", str(path), asked(tmp_path), QUIET, like=like())
         assert "\n" not in str(caught.value)
     features = Given("train", "reps.npz", None, torch.zeros(3, 5), ("a", "b", "c"), "")
-    with pytest.raises(ValueError, match=r"whose samples are images, and --train reps\.npz holds features"):
+    with pytest.raises(
+        ValueError, match=r"whose samples are images, and --train reps\.npz holds features"
+    ):
         generate("gen", network, asked(tmp_path), QUIET, like=features)
 
 
-def test_samples_that_are_not_finite_are_counted_and_named(pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_that_are_not_finite_are_counted_and_named(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, bad = generated.open_model, Seeds([2, 5, 7, 8, 9, 10, 11]).randn((1, 8, 8))
 
     def spoiled(*arguments: Any) -> Any:
@@ -342,7 +446,9 @@ def test_samples_that_are_not_finite_are_counted_and_named(pipeline: str, tmp_pa
         return replace(model, start=start)
 
     monkeypatch.setattr(generated, "open_model", spoiled)
-    with pytest.raises(ValueError, match=r"7 of 12 samples are not finite \(seeds 2, 5, 7, 8, 9, …\)"):
+    with pytest.raises(
+        ValueError, match=r"7 of 12 samples are not finite \(seeds 2, 5, 7, 8, 9, …\)"
+    ):
         generate("gen", pipeline, asked(tmp_path, batch=6), QUIET, like=like())
     with pytest.raises(ValueError, match=r"2 of 6 samples are not finite \(seeds 2, 5\)"):
         generate("gen", pipeline, asked(tmp_path, seeds=tuple(range(6))), QUIET, like=like())
@@ -350,14 +456,26 @@ def test_samples_that_are_not_finite_are_counted_and_named(pipeline: str, tmp_pa
     nan.conv_in.weight.data[:] = torch.nan
     monkeypatch.undo()
     with pytest.raises(ValueError, match="none of 4 samples is finite"):
-        generate("gen", str(saved(tmp_path / "nan", DDPMScheduler(), nan)), asked(tmp_path), QUIET, like=like())
+        generate(
+            "gen",
+            str(saved(tmp_path / "nan", DDPMScheduler(), nan)),
+            asked(tmp_path),
+            QUIET,
+            like=like(),
+        )
 
 
 def test_a_model_that_changes_meanwhile_is_not_mixed(network: str, tmp_path: Path) -> None:
     file = tmp_path / "net.safetensors"
     file.write_bytes(Path(network).read_bytes())
     job = generated._Batch(
-        "gen", str(file), (1, 8, 8), "ddim", 3, (0, 1), blocks.Blocks(tmp_path, {"model": {"sha256": "other"}}, (1, 8, 8))
+        "gen",
+        str(file),
+        (1, 8, 8),
+        "ddim",
+        3,
+        (0, 1),
+        blocks.Blocks(tmp_path, {"model": {"sha256": "other"}}, (1, 8, 8)),
     )
     generated._opened.cache_clear()
     with pytest.raises(ValueError, match="has changed while it was sampled"):

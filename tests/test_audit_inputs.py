@@ -29,7 +29,9 @@ def png(seed: int, channels: int = 3, side: int = 8) -> bytes:
     return stream.getvalue()
 
 
-def folder(root: Path, names: list[str], *, channels: int = 3, side: int = 8, first: int = 0) -> str:
+def folder(
+    root: Path, names: list[str], *, channels: int = 3, side: int = 8, first: int = 0
+) -> str:
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(png(first + i, channels, side))
@@ -64,7 +66,9 @@ def test_parts_are_written(text: str, meant: Selection) -> None:
     assert select(text) == meant
 
 
-def test_what_exists_is_meant_by_its_whole_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_exists_is_meant_by_its_whole_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("set[0:1]", "set:test"):
         folder(tmp_path / name, ["a.png", "b.png"])
@@ -105,13 +109,19 @@ def test_a_part_is_that_part() -> None:
     assert torch.equal(part.images.labels, whole.images.labels[3:9])
     assert part.names == tuple(map(str, range(3, 9)))
     assert part.sha256 == content_hash(part.images.data.numpy()) != whole.sha256
-    assert part.images.data.untyped_storage().nbytes() == 6 * 64 * 4  # the rest is not kept in memory
+    assert (
+        part.images.data.untyped_storage().nbytes() == 6 * 64 * 4
+    )  # the rest is not kept in memory
     assert read("gen", "digits[0:]").sha256 == whole.sha256
 
 
 def test_splits_go_to_their_roles(tmp_path: Path) -> None:
     def idx(pixels: np.ndarray) -> bytes:
-        return np.array([0, 0, 8, pixels.ndim], np.uint8).tobytes() + np.array(pixels.shape, ">u4").tobytes() + pixels.tobytes()
+        return (
+            np.array([0, 0, 8, pixels.ndim], np.uint8).tobytes()
+            + np.array(pixels.shape, ">u4").tobytes()
+            + pixels.tobytes()
+        )
 
     pixels = RNG.integers(0, 256, (7, 4, 4), dtype=np.uint8)
     for split, part in (("train", pixels[:5]), ("t10k", pixels[5:])):
@@ -140,7 +150,12 @@ def test_folders_archives_and_arrays_are_one_set(tmp_path: Path) -> None:
     pixels = ((images.data + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     np.savez(tmp_path / "arr.npz", pixels)
     np.savez(tmp_path / "images.npz", images=pixels / np.float32(255), features=ROWS)
-    assert flat.sha256 == images.sha256 == read("gen", str(tmp_path / "set.zip")).sha256 == read("gen", str(tmp_path / "arr.npz")).sha256
+    assert (
+        flat.sha256
+        == images.sha256
+        == read("gen", str(tmp_path / "set.zip")).sha256
+        == read("gen", str(tmp_path / "arr.npz")).sha256
+    )
     ranged = read("gen", str(tmp_path / "images.npz"), value_range=[0, 1])
     assert ranged.images is not None  # images are better than features
     assert torch.allclose(ranged.images.data, images.data, atol=1e-6)
@@ -161,7 +176,9 @@ def test_folders_archives_and_arrays_are_one_set(tmp_path: Path) -> None:
         (["1.png", "9" * 30 + ".png"], ()),
     ],
 )
-def test_seeds_are_read_from_names(tmp_path: Path, names: list[str], seeds: tuple[int, ...]) -> None:
+def test_seeds_are_read_from_names(
+    tmp_path: Path, names: list[str], seeds: tuple[int, ...]
+) -> None:
     path = folder(tmp_path / "set", names)
     assert read("gen", path).seeds == seeds
     assert read("train", path).seeds == ()
@@ -172,7 +189,9 @@ def test_unreadable_images_are_refused_or_counted(tmp_path: Path) -> None:
     (tmp_path / "set/1.png").write_bytes(b"no")
     refused("gen", path, r"1\.png cannot be read: not an image; skip_bad \(--skip-bad\)")
     told: list[tuple[int, int]] = []
-    found = read("gen", path, skip_bad=True, progress=lambda done, total: told.append((done, total)))
+    found = read(
+        "gen", path, skip_bad=True, progress=lambda done, total: told.append((done, total))
+    )
     assert found.names == ("0.png", "2.png")
     assert found.seeds == (0, 2)
     assert found.warnings == ("gen: 1 of 3 images could not be used and were skipped",)
@@ -202,7 +221,13 @@ def test_features_in_npz(tmp_path: Path, key: str, kind: type) -> None:
 
 def test_own_feature_files(tmp_path: Path) -> None:
     names = np.array([f"img{i}\x1b[0m" for i in range(6)])
-    path = save(tmp_path / "a.npz", features=ROWS, protocol=np.array("rpgl-2024"), names=names, seeds=np.arange(6) * 3)
+    path = save(
+        tmp_path / "a.npz",
+        features=ROWS,
+        protocol=np.array("rpgl-2024"),
+        names=names,
+        seeds=np.arange(6) * 3,
+    )
     found = read("gen", f"{path}[1:3]")
     assert found.names == ("img1\\x1b[0m", "img2\\x1b[0m")
     assert found.seeds == (3, 6)
@@ -212,7 +237,13 @@ def test_own_feature_files(tmp_path: Path) -> None:
 
 
 def test_dgm_eval_files(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.npz", model=np.array("dinov2"), checkpoint=np.array(None), reps=ROWS, hparams=np.array({"a": 1}))
+    path = save(
+        tmp_path / "a.npz",
+        model=np.array("dinov2"),
+        checkpoint=np.array(None),
+        reps=ROWS,
+        hparams=np.array({"a": 1}),
+    )
     found = read_features(path)  # its other arrays are pickled and stay unread
     assert np.array_equal(found.rows.numpy(), ROWS)
     assert found.protocol == "dgm-eval dinov2"
@@ -288,13 +319,25 @@ def test_hostile_torch_files(tmp_path: Path, content: bytes, match: str) -> None
 
 @pytest.mark.parametrize(
     ("offset", "size", "stride"),
-    [(0, (6, 5), (5, 1)), (1, (6, 4), (4, 1)), (0, (6, 4), (-4, 1)), (-1, (6, 4), (4, 1)), (0, (1 << 70, 1), (0, 0))],
+    [
+        (0, (6, 5), (5, 1)),
+        (1, (6, 4), (4, 1)),
+        (0, (6, 4), (-4, 1)),
+        (-1, (6, 4), (4, 1)),
+        (0, (1 << 70, 1), (0, 0)),
+    ],
 )
-def test_torch_layouts_beyond_their_numbers(tmp_path: Path, offset: int, size: tuple[int, int], stride: tuple[int, int]) -> None:
+def test_torch_layouts_beyond_their_numbers(
+    tmp_path: Path, offset: int, size: tuple[int, int], stride: tuple[int, int]
+) -> None:
     storage = ("storage", ("storage", Unknown("torch FloatStorage"), "0", "cpu", 24))
-    layout = made(Unknown("torch._utils _rebuild_tensor_v2"), (storage[1:], offset, size, stride, False, {}))
+    layout = made(
+        Unknown("torch._utils _rebuild_tensor_v2"), (storage[1:], offset, size, stride, False, {})
+    )
     assert isinstance(layout, Unknown)  # a storage stands under one name only
-    layout = made(Unknown("torch._utils _rebuild_tensor_v2"), (storage, offset, size, stride, False, {}))
+    layout = made(
+        Unknown("torch._utils _rebuild_tensor_v2"), (storage, offset, size, stride, False, {})
+    )
     assert isinstance(layout, Layout)
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
         archive.writestr("a/data/0", ROWS.tobytes())
@@ -310,7 +353,10 @@ NOT_FINITE[[2, 4], 1] = np.nan, np.inf
     ("arrays", "match"),
     [
         ({"features": NOT_FINITE}, r"row 2 of features is not finite .*2 of 6"),
-        ({"features": np.full((2, 2), 1e300)}, "row 0 of features is not finite in single precision"),
+        (
+            {"features": np.full((2, 2), 1e300)},
+            "row 0 of features is not finite in single precision",
+        ),
         ({"features": ROWS[0]}, r"shape \(4,\)"),
         ({"features": ROWS[None]}, r"shape \(1, 6, 4\)"),
         ({"features": ROWS[:0]}, r"shape \(0, 4\)"),
@@ -322,7 +368,10 @@ NOT_FINITE[[2, 4], 1] = np.nan, np.inf
         ({"features": np.zeros((2, 2), [("a", "f4")])}, "real numbers"),
         ({"features": np.array([[{}]], object)}, "pickled"),
         ({"mu": ROWS[0], "sigma": ROWS}, "only moments"),
-        ({"../features": ROWS, "x\x1b[31m": ROWS}, r"neither features .* only \.\./features, x\\x1b\[31m"),
+        (
+            {"../features": ROWS, "x\x1b[31m": ROWS},
+            r"neither features .* only \.\./features, x\\x1b\[31m",
+        ),
         ({"features": ROWS, "names": np.array(["a"])}, "names has the shape"),
         ({"features": ROWS, "names": np.arange(6)}, "names has the shape"),
         ({"features": ROWS, "names": np.array([{}] * 6)}, "names has the shape"),
@@ -335,7 +384,9 @@ def test_features_that_are_none(tmp_path: Path, arrays: dict[str, np.ndarray], m
 
 
 def test_rows_that_are_not_finite_can_be_left_out(tmp_path: Path) -> None:
-    found = read("gen", str(save(tmp_path / "a.npz", features=NOT_FINITE, seeds=np.arange(6))), skip_bad=True)
+    found = read(
+        "gen", str(save(tmp_path / "a.npz", features=NOT_FINITE, seeds=np.arange(6))), skip_bad=True
+    )
     assert found.features is not None
     assert np.array_equal(found.features.numpy(), ROWS[[0, 1, 3, 5]])
     assert found.names == ("0", "1", "3", "5")
@@ -346,7 +397,9 @@ def test_rows_that_are_not_finite_can_be_left_out(tmp_path: Path) -> None:
 
 def member(shape: tuple[int, ...], payload: bytes, descr: str = "<f4") -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": descr})
+    np.lib.format.write_array_header_1_0(
+        stream, {"shape": shape, "fortran_order": False, "descr": descr}
+    )
     return stream.getvalue() + payload
 
 
@@ -364,7 +417,10 @@ def member(shape: tuple[int, ...], payload: bytes, descr: str = "<f4") -> bytes:
         ([("features.npy", b"")], "a.npz"),
         ([("features.npy", pickle.dumps(ROWS))], "a.npz"),
         ([("features", member((2, 2), bytes(16)))], "only nothing"),
-        ([("/features.npy", member((2, 2), bytes(16))), ("../../features.npy", b"")], "neither features"),
+        (
+            [("/features.npy", member((2, 2), bytes(16))), ("../../features.npy", b"")],
+            "neither features",
+        ),
         ([("features.npy", member((2, 2), bytes(16)))] * 2, "two of its arrays have one name"),
         ([("a.zip", b"")], "only nothing"),
     ],
@@ -377,7 +433,9 @@ def test_hostile_npz(tmp_path: Path, files: list[tuple[str, bytes]], match: str)
     refused("gen", tmp_path / "a.npz", match)
 
 
-def test_a_bomb_of_features_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_of_features_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("features.npy", member((1000, 1000), bytes(4_000_000)))
     assert (tmp_path / "a.npz").stat().st_size < 10_000
@@ -400,20 +458,31 @@ def test_sets_of_one_shape_stay_as_they_are() -> None:
 
 
 def test_shapes_that_differ_are_named_with_a_remedy(tmp_path: Path) -> None:
-    given = sets(gen=folder(tmp_path / "a", ["a.png"], side=16), train=folder(tmp_path / "b", ["a.png"], side=12))
-    with pytest.raises(ValueError, match=r"--gen has images of 16x16 pixels and --train of 12x12: --resize 12 makes all one size"):
+    given = sets(
+        gen=folder(tmp_path / "a", ["a.png"], side=16),
+        train=folder(tmp_path / "b", ["a.png"], side=12),
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"--gen has images of 16x16 pixels and --train of 12x12: --resize 12 makes all one size",
+    ):
         matched(given)
 
 
 def test_grey_among_colour_is_replicated(tmp_path: Path) -> None:
-    given = sets(gen=folder(tmp_path / "a", ["a.png"]), train=folder(tmp_path / "b", ["a.png", "b.png"], channels=1))
+    given = sets(
+        gen=folder(tmp_path / "a", ["a.png"]),
+        train=folder(tmp_path / "b", ["a.png", "b.png"], channels=1),
+    )
     together = matched(given)
     grey, colour = given["train"].images, together["train"].images
     assert grey is not None
     assert colour is not None
     assert torch.equal(colour.data, grey.data.expand(-1, 3, -1, -1))
     assert together["train"].sha256 == colour.sha256 != given["train"].sha256
-    assert together["train"].warnings == ("train: grey images were replicated to RGB, since other sets are in colour",)
+    assert together["train"].warnings == (
+        "train: grey images were replicated to RGB, since other sets are in colour",
+    )
     assert together["gen"] is given["gen"]
 
 
@@ -426,8 +495,14 @@ def test_features_must_be_of_one_kind(tmp_path: Path) -> None:
         (sets(gen="digits", train=plain), "--gen holds images and --train holds features"),
         (sets(gen=plain, train="digits"), "--gen holds features and --train holds images"),
         (sets(gen=plain, train=plain, test="digits"), "--test holds images"),
-        (sets(gen=save(tmp_path / "o.npz", reps=other), train=plain), "--gen has 5 features a row and --train has 4"),
-        (sets(gen=named[0], train=plain, test=named[1]), "--test was described by 'q' and --gen by 'p'"),
+        (
+            sets(gen=save(tmp_path / "o.npz", reps=other), train=plain),
+            "--gen has 5 features a row and --train has 4",
+        ),
+        (
+            sets(gen=named[0], train=plain, test=named[1]),
+            "--test was described by 'q' and --gen by 'p'",
+        ),
     ):
         with pytest.raises(ValueError, match=match):
             matched(given)
@@ -455,17 +530,31 @@ def test_a_twin_in_another_order_is_put_in_order(tmp_path: Path) -> None:
     train = save(tmp_path / "t.npz", features=ROWS)
     gen = save(tmp_path / "g.npz", features=ROWS, seeds=np.arange(6))
     order = np.array([3, 0, 5, 1, 4, 2])
-    twin = save(tmp_path / "w.npz", features=ROWS[order], seeds=order, names=np.array([f"n{i}" for i in order]))
+    twin = save(
+        tmp_path / "w.npz",
+        features=ROWS[order],
+        seeds=order,
+        names=np.array([f"n{i}" for i in order]),
+    )
     found = matched(sets(gen=gen, train=train, twin=twin))["twin"]
     assert found.features is not None
     assert np.array_equal(found.features.numpy(), ROWS)
     assert found.seeds == tuple(range(6))
     assert found.names == tuple(f"n{i}" for i in range(6))
     assert found.sha256 == content_hash(ROWS)
-    images = {"gen": folder(tmp_path / "g", ["z/1.png", "y/2.png"]), "twin": folder(tmp_path / "w", ["a/2.png", "b/1.png"])}
+    images = {
+        "gen": folder(tmp_path / "g", ["z/1.png", "y/2.png"]),
+        "twin": folder(tmp_path / "w", ["a/2.png", "b/1.png"]),
+    }
     turned = matched(sets(train=folder(tmp_path / "t", ["a.png"]), **images))
     assert turned["gen"].seeds == turned["twin"].seeds == (2, 1)
-    turned = matched(sets(train=tmp_path / "t", gen=tmp_path / "w", twin=folder(tmp_path / "v", ["a/1.png", "b/2.png"])))
+    turned = matched(
+        sets(
+            train=tmp_path / "t",
+            gen=tmp_path / "w",
+            twin=folder(tmp_path / "v", ["a/1.png", "b/2.png"]),
+        )
+    )
     assert turned["twin"].names == ("b/2.png", "a/1.png")
     assert turned["twin"].images is not None
     assert turned["twin"].sha256 == turned["twin"].images.sha256

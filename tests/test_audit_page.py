@@ -26,15 +26,30 @@ from denoscope.report import Figure, Finding, Gallery, Page, Table
 from denoscope.report.blocks import Block
 
 VERSIONS = {"denoscope": "1.0", "python": "3.11"}
-HOSTILE = ("<script>alert(1)</script>.png", "a**b**`c`.png", "\x1b[31mred\x1b[0m\u202egnp.exe", "&lt;b&gt;.png", "x" * 300 + ".png")
+HOSTILE = (
+    "<script>alert(1)</script>.png",
+    "a**b**`c`.png",
+    "\x1b[31mred\x1b[0m\u202egnp.exe",
+    "&lt;b&gt;.png",
+    "x" * 300 + ".png",
+)
 
 
 def _copying() -> Audit:
     train = cases.digits(300)
-    gen = torch.cat([cases.noisy(train[:20]), cases.noisy(train[:5], seed=2), train[30:33], cases.digits(72, 900)])
+    gen = torch.cat(
+        [
+            cases.noisy(train[:20]),
+            cases.noisy(train[:5], seed=2),
+            train[30:33],
+            cases.digits(72, 900),
+        ]
+    )
     clusters = torch.full((300,), -1)
     clusters[[0, 7]] = 0
-    return cases.audit(gen, train, cases.digits(300, 400), cluster=clusters, warnings=("gen: 2 images were cut",))
+    return cases.audit(
+        gen, train, cases.digits(300, 400), cluster=clusters, warnings=("gen: 2 images were cut",)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +64,9 @@ def alone() -> Audit:
 
 @pytest.fixture(scope="module")
 def rows() -> Audit:
-    return cases.audit(cases.noisy(cases.digits(40)), cases.digits(200), cases.digits(200, 400), as_features=True)
+    return cases.audit(
+        cases.noisy(cases.digits(40)), cases.digits(200), cases.digits(200, 400), as_features=True
+    )
 
 
 def _built(audit: Audit) -> Page:
@@ -65,7 +82,11 @@ def _blocks(built: Page) -> list[Block]:
 
 
 def _table(built: Page, title: str) -> Table:
-    return next(block for block in _blocks(built) if isinstance(block, Table) and block.title.startswith(title))
+    return next(
+        block
+        for block in _blocks(built)
+        if isinstance(block, Table) and block.title.startswith(title)
+    )
 
 
 def _titles(built: Page) -> list[str]:
@@ -99,23 +120,35 @@ def test_sections_are_those_that_the_sets_allow(copying: Audit, alone: Audit, ro
     assert "The closest pairs" not in _titles(_built(rows))
     assert "Training rows copied most" in _titles(_built(rows))
     assert not any(isinstance(block, Gallery) for block in _blocks(_built(rows)))
-    held_out = [block for block in _blocks(_built(alone)) if isinstance(block, Gallery) and "held-out" in block.title]
+    held_out = [
+        block
+        for block in _blocks(_built(alone))
+        if isinstance(block, Gallery) and "held-out" in block.title
+    ]
     assert not held_out
 
 
 @pytest.mark.parametrize("name", ["copying", "alone", "rows"])
-def test_pages_are_written_whole_with_their_figures(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_pages_are_written_whole_with_their_figures(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     audit = request.getfixturevalue(name)
     text = _written(audit, tmp_path)
     assert text.rstrip().endswith("</html>")
-    assert not re.search(r"\bnan\b|\binf\b", re.sub(r"<[^>]*>", "", text.partition("<main")[2].partition("<script")[0]), re.IGNORECASE)
+    assert not re.search(
+        r"\bnan\b|\binf\b",
+        re.sub(r"<[^>]*>", "", text.partition("<main")[2].partition("<script")[0]),
+        re.IGNORECASE,
+    )
     for figure in ("audit_nearness", "audit_roc"):
         assert (tmp_path / "figures" / f"{figure}.svg").stat().st_size > 2000
 
 
 def test_a_page_without_a_deciding_descriptor_is_built(copying: Audit, tmp_path: Path) -> None:
     low = Estimate(0.7, 0.6, 0.8, 100)
-    blind = replace(copying, evidence=tuple(_with_area(one, low) for one in copying.evidence), combined=None)
+    blind = replace(
+        copying, evidence=tuple(_with_area(one, low) for one in copying.evidence), combined=None
+    )
     blind = replace(blind, overlap=replace(blind.overlap, shared={}))
     text = _written(blind, tmp_path)
     assert "Undecided" in text
@@ -129,18 +162,30 @@ def _with_area(one: Evidence, area: Estimate) -> Evidence:
 
 
 def test_a_page_without_planted_copies_is_built(copying: Audit, tmp_path: Path) -> None:
-    bare = replace(copying, evidence=tuple(replace(one, planted={}, quality={}, near=None) for one in copying.evidence), combined=None)
+    bare = replace(
+        copying,
+        evidence=tuple(replace(one, planted={}, quality={}, near=None) for one in copying.evidence),
+        combined=None,
+    )
     assert "No copies were planted" in _written(bare, tmp_path)
 
 
 def test_a_twin_is_a_set_and_its_chance_a_row(tmp_path: Path) -> None:
     gen = cases.noisy(cases.digits(40))
-    audit = cases.audit(gen, cases.digits(200), cases.digits(200, 400), twin=cases.noisy(cases.digits(40), seed=4))
+    audit = cases.audit(
+        gen, cases.digits(200), cases.digits(200, 400), twin=cases.noisy(cases.digits(40), seed=4)
+    )
     extra = {"chance": proportion(3, 200), "fixed_threshold": 0.6}
-    audit = replace(audit, metrics={"reproducibility": {"pixels": Measured(proportion(180, 200), None, 0.95, extra)}})
+    audit = replace(
+        audit,
+        metrics={"reproducibility": {"pixels": Measured(proportion(180, 200), None, 0.95, extra)}},
+    )
     built = _built(audit)
     assert [row[0] for row in _table(built, "Sets").rows] == ["gen", "train", "test", "twin"]
-    assert [row[0] for row in _table(built, "Metrics").rows] == ["reproducibility", "reproducibility, chance"]
+    assert [row[0] for row in _table(built, "Metrics").rows] == [
+        "reproducibility",
+        "reproducibility, chance",
+    ]
     assert "chance alone gives 1.5\u00a0%" in _written(audit, tmp_path)
 
 
@@ -177,11 +222,18 @@ def test_every_metric_stands_with_its_control_or_its_reason(copying: Audit) -> N
     gap = Estimate(-1.0, -2.0, 0.5, 20)
     metrics = {
         "memorized": {"pixels": Measured(proportion(4, 100), proportion(0, 100), 1 / 3)},
-        "feature_likelihood": {"pixels": Measured(Estimate(3.0, 2.0, 4.0, 20), extra={"gap": gap, "splits": [1.0]})},
+        "feature_likelihood": {
+            "pixels": Measured(Estimate(3.0, 2.0, 4.0, 20), extra={"gap": gap, "splits": [1.0]})
+        },
         "frechet": {"pixels": Measured(unavailable("needs --test"))},
     }
     shown = _table(_built(replace(copying, metrics=metrics)), "Metrics").rows
-    assert [row[0] for row in shown] == ["memorized", "feature_likelihood", "feature_likelihood, gap", "frechet"]
+    assert [row[0] for row in shown] == [
+        "memorized",
+        "feature_likelihood",
+        "feature_likelihood, gap",
+        "frechet",
+    ]
     assert shown[0][2:5] == [proportion(4, 100), proportion(0, 100), 1 / 3]
     assert shown[2][2] is gap
     assert shown[3][5:] == [None, "needs --test"]
@@ -195,14 +247,23 @@ def test_planted_copies_are_counted_as_they_were(copying: Audit, rows: Audit) ->
     assert page.conditions(copying, "x", {})["planted copies"] == (
         "100 training images drawn by seed 0, each changed by noise, blur, JPEG, changed colours, shift, crop and flip"
     )
-    assert page.conditions(rows, "x", {})["planted copies"] == "100 training rows drawn by seed 0, each changed by noise"
+    assert (
+        page.conditions(rows, "x", {})["planted copies"]
+        == "100 training rows drawn by seed 0, each changed by noise"
+    )
     assert [row[0] for row in _table(_built(rows), "Power").rows] == ["noise"]
     assert [row[0] for row in _table(_built(rows), "AUC").rows] == ["noise"]
-    assert [row[0] for row in _table(_built(copying), "AUC").rows][-2:] == ["flip (moved)", "all that are not moved"]
+    assert [row[0] for row in _table(_built(copying), "AUC").rows][-2:] == [
+        "flip (moved)",
+        "all that are not moved",
+    ]
 
 
 def test_hostile_names_stay_text(copying: Audit, tmp_path: Path) -> None:
-    given = {role: replace(one, names=tuple(HOSTILE[i % 5] for i in range(len(one)))) for role, one in copying.given.items()}
+    given = {
+        role: replace(one, names=tuple(HOSTILE[i % 5] for i in range(len(one))))
+        for role, one in copying.given.items()
+    }
     given["gen"] = replace(given["gen"], path="/data/<img src=x onerror=alert(1)>\x1b[2J**b**")
     warning = "gen: <b>bold</b> `code`\x1b[1m was skipped"
     text = _written(replace(copying, given=given, warnings=(warning,)), tmp_path)
@@ -226,31 +287,47 @@ def test_short_names_are_short_and_visible(name: str) -> None:
 
 def test_galleries_pair_each_sample_with_its_nearest_image(copying: Audit) -> None:
     samples, held_out = galleries.galleries(copying)
-    images = {role: one.images.data for role, one in copying.given.items() if one.images is not None}
+    images = {
+        role: one.images.data for role, one in copying.given.items() if one.images is not None
+    }
     for strip in samples.rows[:10]:
         rows = [int(note.removesuffix(".png")) for note in strip.notes]
-        found = [np.array_equal(tile, galleries.tile(images[role], row)) for tile, role, row in zip(strip.images, ("gen", "train"), rows)]
+        found = [
+            np.array_equal(tile, galleries.tile(images[role], row))
+            for tile, role, row in zip(strip.images, ("gen", "train"), rows)
+        ]
         assert found == [True, True]
         assert "**flagged:**" in strip.caption
     assert not any("flagged" in strip.caption for strip in held_out.rows)
-    scores = [float(re.findall(r"ratio\u00a0([\d.]+)", strip.caption)[0]) for strip in held_out.rows]
+    scores = [
+        float(re.findall(r"ratio\u00a0([\d.]+)", strip.caption)[0]) for strip in held_out.rows
+    ]
     assert scores == sorted(scores)
     assert len(samples.rows) == galleries.PAIRS
 
 
 def test_leaked_held_out_images_are_not_shown_for_contrast() -> None:
     train = cases.digits(200)
-    audit = cases.audit(cases.noisy(train[:30]), train, torch.cat([train[5:8], cases.digits(150, 400)]))
+    audit = cases.audit(
+        cases.noisy(train[:30]), train, torch.cat([train[5:8], cases.digits(150, 400)])
+    )
     shown = [given for _, given in galleries.held_out(audit)]
     assert not {0, 1, 2} & set(shown)
     assert len(shown) == 150
-    kept = replace(audit, evidence=tuple(replace(one, test=_without_first(one, 3)) for one in audit.evidence))
+    kept = replace(
+        audit, evidence=tuple(replace(one, test=_without_first(one, 3)) for one in audit.evidence)
+    )
     assert [given for _, given in galleries.held_out(kept)] == shown
 
 
 def _without_first(one: Evidence, n: int):
     assert one.test is not None
-    return type(one.test)(*(getattr(one.test, name)[n:] for name in ("score", "nearest", "index", "second", "cosine", "plain")))
+    return type(one.test)(
+        *(
+            getattr(one.test, name)[n:]
+            for name in ("score", "nearest", "index", "second", "cosine", "plain")
+        )
+    )
 
 
 def test_most_copied_images_come_first(copying: Audit) -> None:
@@ -284,12 +361,20 @@ def test_histograms_are_shares_of_each_set(copying: Audit) -> None:
         heights = np.asarray(panel.series[0].y)[::2]
         assert panel.limits is not None
         assert heights[heights > panel.limits[0]].sum() == pytest.approx(100)
-        assert panel.positions[0].x == (1 - one.rates.folds[0].threshold if one.score == "ratio" else one.rates.folds[0].threshold)
+        assert panel.positions[0].x == (
+            1 - one.rates.folds[0].threshold
+            if one.score == "ratio"
+            else one.rates.folds[0].threshold
+        )
     assert panels[0].span == (0.0, 1.0)
 
 
 def test_one_copy_among_thousands_shows_above_the_floor() -> None:
-    audit = cases.audit(torch.cat([cases.noisy(cases.digits(1)), cases.digits(600, 900)]), cases.digits(200), cases.digits(100, 400))
+    audit = cases.audit(
+        torch.cat([cases.noisy(cases.digits(1)), cases.digits(600, 900)]),
+        cases.digits(200),
+        cases.digits(100, 400),
+    )
     panel = drawings._histograms(audit.evidence[0], "images")
     heights = np.asarray(panel.series[0].y)[: 2 * 8]
     assert panel.limits is not None
@@ -303,7 +388,9 @@ def test_the_roc_curve_has_the_area_that_is_printed() -> None:
     far, power = drawings.roc(copies, null)
     area = np.trapezoid(np.concatenate([[power[0]], power]), np.concatenate([[0.0], far]))
     assert area == pytest.approx(auc(copies, null).value, abs=0.01)
-    assert auc(copies, null).value == pytest.approx(mannwhitneyu(copies, null).statistic / (400 * 150))
+    assert auc(copies, null).value == pytest.approx(
+        mannwhitneyu(copies, null).statistic / (400 * 150)
+    )
     assert (np.diff(power) >= 0).all()
     assert (far[0], far[-1], power[-1]) == (1 / 150, 1.0, 1.0)
 
@@ -321,10 +408,17 @@ def test_figures_are_drawn_for_phones_too(copying: Audit) -> None:
 
 def test_unusual_scores_are_drawn(copying: Audit) -> None:
     one = copying.evidence[0]
-    same = replace(one.gen, score=torch.ones(100, dtype=torch.float64), nearest=torch.zeros(100), second=torch.zeros(100))
+    same = replace(
+        one.gen,
+        score=torch.ones(100, dtype=torch.float64),
+        nearest=torch.zeros(100),
+        second=torch.zeros(100),
+    )
     far = replace(one.gen, second=torch.full((100,), torch.inf, dtype=torch.float64))
     for gen in (same, far):
-        audit = replace(copying, evidence=(replace(one, gen=gen), replace(copying.evidence[1], gen=gen)))
+        audit = replace(
+            copying, evidence=(replace(one, gen=gen), replace(copying.evidence[1], gen=gen))
+        )
         drawings.nearness(audit).figure(report.WIDE)  # pyright: ignore[reportCallIssue] -- a function of the width
 
 

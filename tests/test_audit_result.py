@@ -25,8 +25,31 @@ from denoscope.audit.weighing.repeats import repeats
 from denoscope.audit.weighing.table import NAMES, measure_all
 from denoscope.estimate import Estimate
 
-KEYS = {"schema", "verdict", "metrics", "descriptors", "duplicates", "inputs", "command", "seed", "versions", "warnings"}
-FIELDS = {"value", "low", "high", "level", "n", "method", "threshold", "descriptor", "protocol", "control", "by_descriptor"}
+KEYS = {
+    "schema",
+    "verdict",
+    "metrics",
+    "descriptors",
+    "duplicates",
+    "inputs",
+    "command",
+    "seed",
+    "versions",
+    "warnings",
+}
+FIELDS = {
+    "value",
+    "low",
+    "high",
+    "level",
+    "n",
+    "method",
+    "threshold",
+    "descriptor",
+    "protocol",
+    "control",
+    "by_descriptor",
+}
 
 
 def normal(n: int, seed: int, d: int = 6) -> Tensor:
@@ -40,7 +63,13 @@ GEN = torch.cat([TRAIN[:2], TRAIN[5:20] + 1e-3 * normal(15, 4), normal(83, 3)])
 
 def given(role: str, rows: Tensor, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> Given:
     return Given(
-        role, f"/data/{role}.npz", None, rows, tuple(names) or tuple(f"{role}-{i}" for i in range(len(rows))), role * 8, tuple(seeds)
+        role,
+        f"/data/{role}.npz",
+        None,
+        rows,
+        tuple(names) or tuple(f"{role}-{i}" for i in range(len(rows))),
+        role * 8,
+        tuple(seeds),
     )
 
 
@@ -61,13 +90,28 @@ def audited(
     if names or seeds:
         sets["gen"] = given("gen", gen, names, seeds)
     features = {role: one.features for role, one in sets.items() if one.features is not None}
-    planted = {"noise": normal(60, 8) if blind else train[:60] + 1e-3 * normal(60, 8, train.shape[1])}
+    planted = {
+        "noise": normal(60, 8) if blind else train[:60] + 1e-3 * normal(60, 8, train.shape[1])
+    }
     evidence = tuple(
-        weigh(name, kind, {"name": name, "preprocessing": "none"}, features, planted, false_alarm=0.02, quantile=0.01, seed=0)
+        weigh(
+            name,
+            kind,
+            {"name": name, "preprocessing": "none"},
+            features,
+            planted,
+            false_alarm=0.02,
+            quantile=0.01,
+            seed=0,
+        )
         for name, kind in (("features", "ratio"), ("features-cosine", "cosine"))
     )
     combined = combine(evidence, false_alarm=0.02, seed=0)
-    exact = {role: int(exact_rows(sets[role], sets["train"]).sum()) for role in ("gen", "test") if role in sets}
+    exact = {
+        role: int(exact_rows(sets[role], sets["train"]).sum())
+        for role in ("gen", "test")
+        if role in sets
+    }
     metrics = measure_all(
         evidence,
         {one.name: features for one in evidence},
@@ -78,11 +122,24 @@ def audited(
         seed=0,
         say=lambda text: None,
     )
-    asked = Asked(gen="/data/gen.npz", train="/data/train.npz", test="" if test is None else "/data/test.npz", seed=5)
+    asked = Asked(
+        gen="/data/gen.npz",
+        train="/data/train.npz",
+        test="" if test is None else "/data/test.npz",
+        seed=5,
+    )
     protocol = {"name": "denoscope-1", "version": 1}
     shared = overlap(sets, features, evidence[0].spacing)
     return Audit(
-        asked, sets, protocol, evidence, combined, metrics, repeats(evidence[0], sets["train"], quantile=0.01), shared, ("careful",)
+        asked,
+        sets,
+        protocol,
+        evidence,
+        combined,
+        metrics,
+        repeats(evidence[0], sets["train"], quantile=0.01),
+        shared,
+        ("careful",),
     )
 
 
@@ -119,8 +176,12 @@ def test_a_metric_is_that_of_the_first_descriptor_and_of_each(whole: Audit) -> N
         assert found.keys() >= FIELDS, name
         assert found["protocol"] == "denoscope-1"
         each = found["by_descriptor"]
-        assert {key: value for key, value in found.items() if key != "by_descriptor"} == next(iter(each.values()))
-        wanted = {"excess_combined": ["combined"], "exact_duplicates": ["content"]}.get(name, ["features", "features-cosine"])
+        assert {key: value for key, value in found.items() if key != "by_descriptor"} == next(
+            iter(each.values())
+        )
+        wanted = {"excess_combined": ["combined"], "exact_duplicates": ["content"]}.get(
+            name, ["features", "features-cosine"]
+        )
         assert list(each) == [each[word]["descriptor"] for word in wanted] == wanted
         if found["value"] is None:
             assert found["reason"]
@@ -187,7 +248,12 @@ def test_nothing_is_nan_or_infinite(options: dict[str, Any]) -> None:
             assert one.get("reason", "said"), name
     lines = list(csv.DictReader(io.StringIO(as_csv(audit))))
     assert len(lines) == len(audit.given["gen"])
-    assert not any(word in value.lower() for line in lines for value in line.values() for word in ("nan", "inf"))
+    assert not any(
+        word in value.lower()
+        for line in lines
+        for value in line.values()
+        for word in ("nan", "inf")
+    )
 
 
 def test_copies_without_end_are_null_with_a_reason() -> None:
@@ -210,7 +276,12 @@ def test_whatever_is_measured_becomes_json(whole: Audit) -> None:
         },
     )
     found = document(replace(whole, metrics={"vendi": {"features": odd}}))["metrics"]["vendi"]
-    assert (found["value"], found["low"], found["high"], found["threshold"]) == (1.0, None, None, None)
+    assert (found["value"], found["low"], found["high"], found["threshold"]) == (
+        1.0,
+        None,
+        None,
+        None,
+    )
     assert found["control"]["reason"] == "none"
     assert found["extra"]["tensor"] == [1.0, None]
     assert found["extra"]["one"]["value"] == 0.5
@@ -223,13 +294,24 @@ def test_the_csv_reads_back(whole: Audit) -> None:
     text = as_csv(whole)
     lines = list(csv.DictReader(io.StringIO(text)))
     assert text.splitlines()[0] == ",".join(COLUMNS)
-    assert ",".join(COLUMNS) == "sample,file,seed,nearest,nearest_file,similarity,second,ratio,p_value,verdict,duplicate_cluster"
+    assert (
+        ",".join(COLUMNS)
+        == "sample,file,seed,nearest,nearest_file,similarity,second,ratio,p_value,verdict,duplicate_cluster"
+    )
     assert whole.combined is not None
     for row, line in enumerate(lines):
         nearest = int(whole.first.gen.index[row])
-        assert (int(line["sample"]), line["file"], int(line["seed"])) == (row, f"gen-{row}", 100 + row)
+        assert (int(line["sample"]), line["file"], int(line["seed"])) == (
+            row,
+            f"gen-{row}",
+            100 + row,
+        )
         assert (int(line["nearest"]), line["nearest_file"]) == (nearest, f"train-{nearest}")
-        for name, values in (("similarity", whole.first.gen.cosine), ("second", whole.first.gen.second), ("ratio", whole.first.gen.ratio)):
+        for name, values in (
+            ("similarity", whole.first.gen.cosine),
+            ("second", whole.first.gen.second),
+            ("ratio", whole.first.gen.ratio),
+        ):
             assert float(line[name]) == float(values[row])
         assert float(line["p_value"]) == float(whole.combined.p_values[row])
         copied = "copy" if whole.combined.copies[row] else "novel"
@@ -274,7 +356,16 @@ def test_names_of_files_do_no_harm() -> None:
     text.encode()
     read = [line["file"] for line in csv.DictReader(io.StringIO(text))]
     assert read[:4] == ["'" + name for name in HOSTILE[:4]]
-    assert read[4:] == ['a,"b"\\nc', "\\x1b[2J", "<b>&", "'  =1", "\\t=1", "\\u202egnp.exe", "plain.png", "\\udcff.png"]
+    assert read[4:] == [
+        'a,"b"\\nc',
+        "\\x1b[2J",
+        "<b>&",
+        "'  =1",
+        "\\t=1",
+        "\\u202egnp.exe",
+        "plain.png",
+        "\\udcff.png",
+    ]
     assert len(text.splitlines()) == 1 + len(HOSTILE)
     json.dumps(as_json(audit, "x"), ensure_ascii=False, allow_nan=False).encode()
 

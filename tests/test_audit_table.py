@@ -24,7 +24,16 @@ from denoscope.metrics.divergence import frechet_floor
 
 D = 8
 KINDS = ("ratio", "cosine")
-QUALITY = ("precision", "recall", "density", "coverage", "frechet", "kernel", "copying_test", "feature_likelihood")
+QUALITY = (
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "frechet",
+    "kernel",
+    "copying_test",
+    "feature_likelihood",
+)
 
 
 def normal(n: int, seed: int, d: int = D) -> Tensor:
@@ -34,10 +43,24 @@ def normal(n: int, seed: int, d: int = D) -> Tensor:
 TRAIN, TEST, GEN, TWIN = normal(300, 1), normal(240, 2), normal(200, 3), normal(200, 4)
 
 
-def seen(sets: Mapping[str, Tensor], kind: str = "ratio", identity: Mapping[str, str] | None = None, alpha: float = 0.02) -> Evidence:
+def seen(
+    sets: Mapping[str, Tensor],
+    kind: str = "ratio",
+    identity: Mapping[str, str] | None = None,
+    alpha: float = 0.02,
+) -> Evidence:
     train = sets["train"]
     planted = {"noise": train[:60] + 1e-3 * normal(len(train[:60]), 9, train.shape[1])}
-    return weigh(kind, kind, identity or {"name": kind}, sets, planted, false_alarm=alpha, quantile=0.01, seed=0)
+    return weigh(
+        kind,
+        kind,
+        identity or {"name": kind},
+        sets,
+        planted,
+        false_alarm=alpha,
+        quantile=0.01,
+        seed=0,
+    )
 
 
 def measured(
@@ -97,7 +120,9 @@ def test_every_metric_is_there_for_every_descriptor(whole: dict[str, dict[str, M
             assert one.estimate.low <= one.estimate.value <= one.estimate.high
 
 
-def test_the_numbers_are_those_of_the_public_functions(whole: dict[str, dict[str, Measured]]) -> None:
+def test_the_numbers_are_those_of_the_public_functions(
+    whole: dict[str, dict[str, Measured]],
+) -> None:
     found = {name: by["ratio"].estimate for name, by in whole.items() if "ratio" in by}
     same(found["generalization"], metrics.generalization(GEN, TRAIN, threshold=0.6))
     same(found["memorized_plain"], metrics.memorized(GEN, TRAIN))
@@ -112,7 +137,12 @@ def test_the_numbers_are_those_of_the_public_functions(whole: dict[str, dict[str
         same(found[name], one)
     same(
         found["excess"],
-        metrics.copy_rates(seen_ratio().gen.score, seen_ratio().held_out, false_alarm=0.02, groups=seen_ratio().groups).excess,
+        metrics.copy_rates(
+            seen_ratio().gen.score,
+            seen_ratio().held_out,
+            false_alarm=0.02,
+            groups=seen_ratio().groups,
+        ).excess,
     )
 
 
@@ -120,17 +150,27 @@ def seen_ratio() -> Evidence:
     return seen({"gen": GEN, "train": TRAIN, "test": TEST})
 
 
-def test_by_cosine_everything_is_as_on_rows_of_length_one(whole: dict[str, dict[str, Measured]]) -> None:
+def test_by_cosine_everything_is_as_on_rows_of_length_one(
+    whole: dict[str, dict[str, Measured]],
+) -> None:
     gen, train, test = (torch.nn.functional.normalize(x.double()) for x in (GEN, TRAIN, TEST))
-    same(whole["generalization"]["cosine"].estimate, metrics.generalization(GEN, TRAIN, threshold=0.6))
-    same(whole["generalization"]["cosine"].control, metrics.generalization(TEST, TRAIN, threshold=0.6))
+    same(
+        whole["generalization"]["cosine"].estimate,
+        metrics.generalization(GEN, TRAIN, threshold=0.6),
+    )
+    same(
+        whole["generalization"]["cosine"].control,
+        metrics.generalization(TEST, TRAIN, threshold=0.6),
+    )
     same(whole["memorized_plain"]["cosine"].estimate, metrics.memorized(gen, train))
     same(whole["authenticity"]["cosine"].estimate, metrics.authenticity(gen, train))
     same(whole["authenticity"]["cosine"].control, metrics.authenticity(test, train))
     same(whole["kernel"]["cosine"].estimate, metrics.kernel(GEN, TEST))
 
 
-def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(whole: dict[str, dict[str, Measured]]) -> None:
+def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(
+    whole: dict[str, dict[str, Measured]],
+) -> None:
     control = {name: by["ratio"].control for name, by in whole.items() if "ratio" in by}
     same(control["generalization"], metrics.generalization(TEST, TRAIN, threshold=0.6))
     same(control["memorized_plain"], metrics.memorized(TEST, TRAIN))
@@ -138,7 +178,9 @@ def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(whole: dict[s
     same(control["mifid"], metrics.mifid(TEST, TRAIN))
 
 
-def test_controls_of_quality_are_as_many_training_rows(whole: dict[str, dict[str, Measured]]) -> None:
+def test_controls_of_quality_are_as_many_training_rows(
+    whole: dict[str, dict[str, Measured]],
+) -> None:
     drawn = measures.Case(seen_ratio(), {"gen": GEN, "train": TRAIN, "test": TEST}, None, 0).drawn
     assert drawn is not None
     assert len(drawn) == len(GEN) == len(drawn.unique(dim=0))
@@ -167,30 +209,54 @@ def test_the_duplicate_aware_rule_skips_the_star_of_the_nearest() -> None:
     assert plain.estimate.value < 0.1
 
 
-def test_without_held_out_rows_controls_are_leave_one_out(alone: dict[str, dict[str, Measured]]) -> None:
+def test_without_held_out_rows_controls_are_leave_one_out(
+    alone: dict[str, dict[str, Measured]],
+) -> None:
     within = cdist(TRAIN.double(), TRAIN.double())
     np.fill_diagonal(within, np.inf)
     first, second = np.sort(within, 1)[:, :2].T
-    same(alone["memorized_plain"]["ratio"].control, proportion(int((first / second < 1 / 3).sum()), 300))
-    authentic = sum(first[row] > np.delete(within[index], row).min() for row, index in enumerate(within.argmin(1)))
+    same(
+        alone["memorized_plain"]["ratio"].control,
+        proportion(int((first / second < 1 / 3).sum()), 300),
+    )
+    authentic = sum(
+        first[row] > np.delete(within[index], row).min()
+        for row, index in enumerate(within.argmin(1))
+    )
     found = alone["authenticity"]["ratio"].control
     assert found is not None
-    assert found.value == pytest.approx(authentic / 300, abs=3 / 300)  # near-duplicates of a row do not count as its nearest
+    assert found.value == pytest.approx(
+        authentic / 300, abs=3 / 300
+    )  # near-duplicates of a row do not count as its nearest
     assert "each training image against the others" in found.method
     cosine = torch.nn.functional.normalize(TRAIN.double())
     matrix = (cosine @ cosine.T).fill_diagonal_(-2)
-    same(alone["generalization"]["ratio"].control, proportion(int((matrix.max(1).values <= 0.6).sum()), 300))
+    same(
+        alone["generalization"]["ratio"].control,
+        proportion(int((matrix.max(1).values <= 0.6).sum()), 300),
+    )
     assert alone["mifid"]["ratio"].control is None
 
 
-def test_without_held_out_rows_what_needs_them_is_not_available(alone: dict[str, dict[str, Measured]]) -> None:
+def test_without_held_out_rows_what_needs_them_is_not_available(
+    alone: dict[str, dict[str, Measured]],
+) -> None:
     for name in QUALITY:
         for one in alone[name].values():
             assert math.isnan(one.estimate.value)
             assert one.estimate.method == "needs --test"
             assert one.control is None
     assert alone["reproducibility"]["ratio"].estimate.method == "needs --twin"
-    for name in ("generalization", "memorized", "memorized_plain", "excess", "excess_combined", "authenticity", "mifid", "vendi"):
+    for name in (
+        "generalization",
+        "memorized",
+        "memorized_plain",
+        "excess",
+        "excess_combined",
+        "authenticity",
+        "mifid",
+        "vendi",
+    ):
         assert all(math.isfinite(one.estimate.value) for one in alone[name].values()), name
 
 
@@ -217,13 +283,27 @@ def test_planted_copies_read_as_their_share(share: float, held: bool) -> None:
 
 
 def test_copies_by_distributions() -> None:
-    copied = measured(TRAIN[:200], wanted=["copying_test", "feature_likelihood", "mifid", "generalization"], kinds=["ratio"])
-    fresh = measured(GEN, wanted=["copying_test", "feature_likelihood", "mifid", "generalization"], kinds=["ratio"])
+    copied = measured(
+        TRAIN[:200],
+        wanted=["copying_test", "feature_likelihood", "mifid", "generalization"],
+        kinds=["ratio"],
+    )
+    fresh = measured(
+        GEN,
+        wanted=["copying_test", "feature_likelihood", "mifid", "generalization"],
+        kinds=["ratio"],
+    )
     assert copied["generalization"]["ratio"].estimate.value == 0
-    assert copied["copying_test"]["ratio"].estimate.high < -5 < fresh["copying_test"]["ratio"].estimate.low
+    assert (
+        copied["copying_test"]["ratio"].estimate.high
+        < -5
+        < fresh["copying_test"]["ratio"].estimate.low
+    )
     assert copied["mifid"]["ratio"].estimate.value == math.inf
     assert copied["feature_likelihood"]["ratio"].estimate.value > 1e3
-    gap, other = ((found["feature_likelihood"]["ratio"].extra or {})["gap"] for found in (copied, fresh))
+    gap, other = (
+        (found["feature_likelihood"]["ratio"].extra or {})["gap"] for found in (copied, fresh)
+    )
     assert gap.high < other.low
     nearer = (copied["copying_test"]["ratio"].extra or {})["nearer"]
     assert nearer.value == pytest.approx(1.0)
@@ -231,7 +311,9 @@ def test_copies_by_distributions() -> None:
 
 def test_reproducibility_has_its_own_threshold_and_its_chance() -> None:
     twin = torch.cat([GEN[:100], normal(100, 11)])
-    found = measured(GEN, twin=twin, kinds=["ratio"], wanted=["reproducibility"])["reproducibility"]["ratio"]
+    found = measured(GEN, twin=twin, kinds=["ratio"], wanted=["reproducibility"])[
+        "reproducibility"
+    ]["ratio"]
     threshold = metrics.pair_threshold(TEST, 0.99)
     assert found.threshold == pytest.approx(threshold)
     same(found.estimate, metrics.reproducibility(GEN, twin, threshold=threshold))
@@ -255,8 +337,12 @@ def test_unequal_twins_are_a_reason_and_no_crash() -> None:
         ({"name": "own"}, {}, 0.6, "published for SSCD alone"),
     ],
 )
-def test_fixed_thresholds_say_whose_they_are(identity: dict[str, str], thresholds: dict[str, float], threshold: float, words: str) -> None:
-    found = measured(GEN, identity=identity, thresholds=thresholds, kinds=["cosine"], wanted=["generalization"])
+def test_fixed_thresholds_say_whose_they_are(
+    identity: dict[str, str], thresholds: dict[str, float], threshold: float, words: str
+) -> None:
+    found = measured(
+        GEN, identity=identity, thresholds=thresholds, kinds=["cosine"], wanted=["generalization"]
+    )
     one = found["generalization"]["cosine"]
     assert one.threshold == threshold
     same(one.estimate, metrics.generalization(GEN, TRAIN, threshold=threshold))
@@ -266,14 +352,20 @@ def test_fixed_thresholds_say_whose_they_are(identity: dict[str, str], threshold
 
 def test_exact_duplicates_are_counts_of_content() -> None:
     """Held-out rows that are training rows were left out of the features: they count all the same."""
-    found = measured(GEN, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 12, "test": 10})["exact_duplicates"]["content"]
+    found = measured(
+        GEN, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 12, "test": 10}
+    )["exact_duplicates"]["content"]
     same(found.estimate, proportion(12, 200))
     same(found.control, proportion(10, 250))
-    lonely = measured(GEN, test=None, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 0})["exact_duplicates"]["content"]
+    lonely = measured(
+        GEN, test=None, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 0}
+    )["exact_duplicates"]["content"]
     assert (lonely.estimate.value, lonely.control) == (0.0, None)
 
 
-def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(whole: dict[str, dict[str, Measured]]) -> None:
+def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(
+    whole: dict[str, dict[str, Measured]],
+) -> None:
     found = whole["frechet"]["ratio"]
     limit = (found.extra or {})["limit"]
     assert limit == metrics.frechet(GEN, TEST).limit
@@ -284,7 +376,11 @@ def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(whole: dict[
 
 def test_too_small_sets_give_reasons() -> None:
     found = measured(GEN[:2], TRAIN[:12], TEST[:6], kinds=["ratio"])
-    reasons = {name: by["ratio"].estimate.method for name, by in found.items() if "ratio" in by and math.isnan(by["ratio"].estimate.value)}
+    reasons = {
+        name: by["ratio"].estimate.method
+        for name, by in found.items()
+        if "ratio" in by and math.isnan(by["ratio"].estimate.value)
+    }
     assert set(reasons) >= {"copying_test", "feature_likelihood", "frechet", "precision", "mifid"}
     assert reasons["frechet"] == "a Fréchet distance needs at least 3 rows, gen has 2"
     assert "at least 6 rows, gen has 2" in reasons["coverage"]
@@ -304,7 +400,9 @@ def test_what_takes_hours_is_left_until_it_is_named(monkeypatch: pytest.MonkeyPa
     assert seconds("frechet", Sizes(5000, 5000, 5000, 3072)) > PATIENCE
     monkeypatch.setattr(table, "PATIENCE", 1e-12)
     left = measured(GEN, kinds=["ratio"])
-    assert "name it in --metrics to compute it" in left["feature_likelihood"]["ratio"].estimate.method
+    assert (
+        "name it in --metrics to compute it" in left["feature_likelihood"]["ratio"].estimate.method
+    )
     assert math.isfinite(left["memorized"]["ratio"].estimate.value)
     named = measured(GEN, kinds=["ratio"], wanted=["vendi"])
     assert list(named) == ["vendi"]
@@ -321,7 +419,14 @@ def test_distances_that_are_known_are_not_computed_again(monkeypatch: pytest.Mon
     for name in ("neighbors", "nearest_similarity"):
         monkeypatch.setattr(measures, name, refuse)
     options = {"thresholds": {}, "exact": {"gen": 0}, "seed": 0, "say": lambda text: None}
-    names = ["memorized", "memorized_plain", "excess", "authenticity", "excess_combined", "exact_duplicates"]
+    names = [
+        "memorized",
+        "memorized_plain",
+        "excess",
+        "authenticity",
+        "excess_combined",
+        "exact_duplicates",
+    ]
     measure_all(evidence, dict.fromkeys(KINDS, sets), None, wanted=names, **options)
     measure_all(evidence[1:], {"cosine": sets}, None, wanted=["generalization"], **options)
 
@@ -329,7 +434,14 @@ def test_distances_that_are_known_are_not_computed_again(monkeypatch: pytest.Mon
 def test_nothing_decides_nothing_combined() -> None:
     sets = {"gen": GEN, "train": TRAIN, "test": TEST}
     found = measure_all(
-        [seen(sets)], {"ratio": sets}, None, wanted=["excess_combined"], thresholds={}, exact={}, seed=0, say=lambda text: None
+        [seen(sets)],
+        {"ratio": sets},
+        None,
+        wanted=["excess_combined"],
+        thresholds={},
+        exact={},
+        seed=0,
+        say=lambda text: None,
     )
     assert "no descriptor" in found["excess_combined"]["combined"].estimate.method
 
@@ -337,11 +449,23 @@ def test_nothing_decides_nothing_combined() -> None:
 def test_evidence_without_its_pass_says_so() -> None:
     sets = {"gen": GEN, "train": TRAIN, "test": TEST}
     bare = replace(seen(sets), among=None)
-    found = measure_all([bare], {"ratio": sets}, None, wanted=["authenticity"], thresholds={}, exact={}, seed=0, say=lambda text: None)
+    found = measure_all(
+        [bare],
+        {"ratio": sets},
+        None,
+        wanted=["authenticity"],
+        thresholds={},
+        exact={},
+        seed=0,
+        say=lambda text: None,
+    )
     assert "which this evidence lacks" in found["authenticity"]["ratio"].estimate.method
 
 
-@pytest.mark.parametrize(("name", "close"), [("memorised", "memorized"), ("fid", "mifid"), ("excess_combine", "excess_combined")])
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [("memorised", "memorized"), ("fid", "mifid"), ("excess_combine", "excess_combined")],
+)
 def test_unknown_names_are_refused_with_the_nearest(name: str, close: str) -> None:
     with pytest.raises(ValueError, match=f"did you mean {close}"):
         check_names([name])

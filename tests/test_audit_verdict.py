@@ -17,7 +17,16 @@ from denoscope.audit.telling.sources import closest, hits, origins
 from denoscope.audit.telling.verdict import headline, verdict
 from denoscope.estimate import Estimate, proportion, proportion_ratio
 from denoscope.metrics.calibrate import Quality
-from denoscope.report.words import decimals, numbers, percent, percents, probability, rounded, span, upper
+from denoscope.report.words import (
+    decimals,
+    numbers,
+    percent,
+    percents,
+    probability,
+    rounded,
+    span,
+    upper,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +51,31 @@ def _clustered(audit: Audit, *clusters: list[int], exact: int = 0) -> Audit:
     labels = torch.full((len(audit.given["train"]),), -1)
     for label, rows in enumerate(clusters):
         labels[rows] = label
-    return replace(audit, duplicated=Duplicated(exact, 3, 0.1, 0.01, labels, max(map(len, clusters)), ()))
+    return replace(
+        audit, duplicated=Duplicated(exact, 3, 0.1, 0.01, labels, max(map(len, clusters)), ())
+    )
 
 
 def _blind(audit: Audit, auc: float = 0.71) -> Audit:
     """The audit with descriptors that cannot decide."""
     area = Estimate(auc, auc - 0.05, auc + 0.05, 100)
-    evidence = tuple(replace(one, near=Quality(area, proportion(5, 100), 0.9)) for one in audit.evidence)
+    evidence = tuple(
+        replace(one, near=Quality(area, proportion(5, 100), 0.9)) for one in audit.evidence
+    )
     return replace(audit, evidence=evidence, combined=None)
 
 
 def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> None:
     found = _clustered(
-        cases.counted(base, n=2000, copies=32, held_out=1000, alarms=10, of=[4] * 3 + [5] * 2 + [9] * 4 + [11, 12], flagged=20),
+        cases.counted(
+            base,
+            n=2000,
+            copies=32,
+            held_out=1000,
+            alarms=10,
+            of=[4] * 3 + [5] * 2 + [9] * 4 + [11, 12],
+            flagged=20,
+        ),
         [4, 5],
         [9, 10],
         [20, 21],
@@ -69,7 +90,9 @@ def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> No
     assert status == "copies"
     low, high = f"{100 * excess.low:.1f}", f"{100 * excess.high:.1f}"
     beyond = "are copies of training images beyond what real held-out images show.**"
-    assert text.startswith(f"**32 of 2\u00a0000 samples (1.6\u00a0%, 95\u00a0% {low}–{high}) {beyond}")
+    assert text.startswith(
+        f"**32 of 2\u00a0000 samples (1.6\u00a0%, 95\u00a0% {low}–{high}) {beyond}"
+    )
     assert "Copies below 0.4\u00a0% could not be seen at this size." in text
     assert (
         "20 samples of 2 000 are flagged; of as many real images about 20 would be. 9 of the 20 come from 2 duplicated training images."
@@ -99,7 +122,9 @@ def test_none_seen_is_an_upper_end_and_never_no_copying(base: Audit) -> None:
 def test_samples_farther_than_real_images_are_no_clean_bill(base: Audit) -> None:
     status, text = headline(cases.counted(base, n=2000, copies=0, held_out=1000, alarms=60))
     assert status == "not seen"
-    assert text.startswith("**Fewer of the 2\u00a0000 samples than of real held-out images come near training images.**")
+    assert text.startswith(
+        "**Fewer of the 2\u00a0000 samples than of real held-out images come near training images.**"
+    )
     assert "noisy or blurred" in text
     assert "below" not in text.split(".**")[0]
 
@@ -115,7 +140,14 @@ def test_blind_descriptors_cannot_decide(base: Audit) -> None:
 
 def test_a_descriptor_without_an_area_is_said(base: Audit) -> None:
     assert (
-        "no planted copies" in headline(replace(base, combined=None, evidence=tuple(replace(one, near=None) for one in base.evidence)))[1]
+        "no planted copies"
+        in headline(
+            replace(
+                base,
+                combined=None,
+                evidence=tuple(replace(one, near=None) for one in base.evidence),
+            )
+        )[1]
     )
 
 
@@ -126,9 +158,16 @@ def test_every_real_image_passing_cannot_decide(base: Audit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gen", "test", "status"), [((40, 2000), (0, 1000), "copies"), ((40, 2000), (20, 1000), "not seen"), ((1, 2000), (0, 9), "copies")]
+    ("gen", "test", "status"),
+    [
+        ((40, 2000), (0, 1000), "copies"),
+        ((40, 2000), (20, 1000), "not seen"),
+        ((1, 2000), (0, 9), "copies"),
+    ],
 )
-def test_exact_copies_count_unless_real_images_show_as_many(base: Audit, gen: tuple[int, int], test: tuple[int, int], status: str) -> None:
+def test_exact_copies_count_unless_real_images_show_as_many(
+    base: Audit, gen: tuple[int, int], test: tuple[int, int], status: str
+) -> None:
     plain = cases.counted(base, n=2000, copies=20, held_out=1000, alarms=10)
     found = _exactly(plain, gen=gen, test=test)
     assert headline(found)[0] == status
@@ -151,7 +190,9 @@ def test_exact_copies_decide_where_no_descriptor_can(base: Audit) -> None:
 
 
 def test_without_held_out_images_a_set_of_repeats_excuses_as_many(base: Audit) -> None:
-    alone = replace(base, evidence=tuple(replace(one, test=None) for one in base.evidence), combined=None)
+    alone = replace(
+        base, evidence=tuple(replace(one, test=None) for one in base.evidence), combined=None
+    )
     alone = _blind(_exactly(alone, gen=(6, 60)))
     assert headline(alone)[0] == "copies"
     assert headline(_clustered(alone, [0, 1], exact=40))[0] == "undecided"
@@ -173,14 +214,18 @@ def test_a_leaking_test_set_is_loud(base: Audit) -> None:
         "The test set leaks: 13 images of 300 are in the training set too and were left out of the control. 4 more nearly repeat training images"
         in text
     )
-    assert "The test set leaks: 1 image of 300 is in the training set too and was left out" in _said(_exactly(base, test=(1, 300)))
+    assert (
+        "The test set leaks: 1 image of 300 is in the training set too and was left out"
+        in _said(_exactly(base, test=(1, 300)))
+    )
     assert "leaks" not in _said(base)
 
 
 def test_a_duplicated_training_set_is_loud(base: Audit) -> None:
     found = _clustered(base, list(range(20)), [30, 31], exact=7)
-    assert "The training set is duplicated: 22 of the 300 training images (7.3 %) have a duplicate or near-duplicate, 7 repeat" in _said(
-        found
+    assert (
+        "The training set is duplicated: 22 of the 300 training images (7.3 %) have a duplicate or near-duplicate, 7 repeat"
+        in _said(found)
     )
     assert "the largest cluster has 20" in _said(found)
     assert "duplicated:" not in _said(_clustered(base, [0, 1]))
@@ -188,15 +233,27 @@ def test_a_duplicated_training_set_is_loud(base: Audit) -> None:
 
 def test_a_raised_false_alarm_rate_is_said(base: Audit) -> None:
     found = cases.counted(base, n=400, copies=40, held_out=30, alarms=1, alpha=0.0645, asked=0.01)
-    assert "Only 60 held-out images calibrate the thresholds: the false alarm rate is 6.5 % instead of the 1 % asked." in _said(found)
+    assert (
+        "Only 60 held-out images calibrate the thresholds: the false alarm rate is 6.5 % instead of the 1 % asked."
+        in _said(found)
+    )
     assert "instead of" not in _said(cases.counted(base, n=400, copies=40, held_out=200, alarms=1))
 
 
 def test_what_is_missed_is_said(base: Audit) -> None:
-    found = cases.counted(base, n=400, copies=40, held_out=200, alarms=1, near_power=proportion(50, 100))
+    found = cases.counted(
+        base, n=400, copies=40, held_out=200, alarms=1, near_power=proportion(50, 100)
+    )
     assert "the true share of copies may be 2 times as large" in _said(found)
-    assert "times as large" not in _said(cases.counted(base, n=400, copies=40, held_out=200, alarms=1, near_power=proportion(99, 100)))
-    assert "Copies that were moved can be missed here: shift (0 % found), crop (0 % found) and flip (0 % found)." in _said(base)
+    assert "times as large" not in _said(
+        cases.counted(
+            base, n=400, copies=40, held_out=200, alarms=1, near_power=proportion(99, 100)
+        )
+    )
+    assert (
+        "Copies that were moved can be missed here: shift (0 % found), crop (0 % found) and flip (0 % found)."
+        in _said(base)
+    )
     assert base.combined is not None
     seen = {name: proportion(95, 100) for name in base.combined.power}
     assert "moved" not in _said(replace(base, combined=replace(base.combined, power=seen)))
@@ -209,7 +266,12 @@ def test_a_size_that_sees_nothing_says_so(base: Audit) -> None:
 
 
 def test_two_runs_stand_beside_chance(base: Audit) -> None:
-    twin = cases.audit(cases.noisy(cases.digits(60)), cases.digits(300), cases.digits(300, 400), twin=cases.noisy(cases.digits(60), seed=5))
+    twin = cases.audit(
+        cases.noisy(cases.digits(60)),
+        cases.digits(300),
+        cases.digits(300, 400),
+        twin=cases.noisy(cases.digits(60), seed=5),
+    )
     assert "in 90 % (95 % 85–94) of pairs; chance alone gives 1.5 % (pixels)." in _said(twin)
     assert "two runs" not in _said(base)
 
@@ -217,18 +279,33 @@ def test_two_runs_stand_beside_chance(base: Audit) -> None:
 def test_a_descriptor_left_out_is_named(base: Audit) -> None:
     assert base.combined is not None
     second = _blind(base).evidence[1]
-    text = _said(replace(base, evidence=(base.evidence[0], second), combined=replace(base.combined, descriptors=("pixels",))))
+    text = _said(
+        replace(
+            base,
+            evidence=(base.evidence[0], second),
+            combined=replace(base.combined, descriptors=("pixels",)),
+        )
+    )
     assert "pca (AUC 0.710, 95 % 0.660–0.760) cannot decide here and was left out." in text
 
 
 def test_held_out_images_among_the_samples_are_asked_about(base: Audit) -> None:
     shared = dict(base.overlap.shared)
     shared["test", "gen"] = Shared("test", "gen", torch.arange(300) < 2, 0, 0.1)
-    assert "2 samples equal a held-out image exactly: are these samples of a model?" in _said(replace(base, overlap=Overlap(shared, ())))
+    assert "2 samples equal a held-out image exactly: are these samples of a model?" in _said(
+        replace(base, overlap=Overlap(shared, ()))
+    )
 
 
 def test_rows_of_features_are_not_called_images() -> None:
-    text = _said(cases.audit(cases.noisy(cases.digits(60)), cases.digits(300), cases.digits(300, 400), as_features=True))
+    text = _said(
+        cases.audit(
+            cases.noisy(cases.digits(60)),
+            cases.digits(300),
+            cases.digits(300, 400),
+            as_features=True,
+        )
+    )
     assert "image" not in text
     assert "training rows" in text
 

@@ -19,15 +19,21 @@ from denoscope.metrics.calibrate import halves, upper_quantile
 
 
 def scores(n: int, seed: int, shift: float = 0.0) -> Tensor:
-    return shift + torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return shift + torch.randn(
+        n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(20, 0.05), (60, 0.05), (130, 0.05), (30, 0.1), (7, 0.5), (19, 0.05)])
+@pytest.mark.parametrize(
+    ("n", "alpha"), [(20, 0.05), (60, 0.05), (130, 0.05), (30, 0.1), (7, 0.5), (19, 0.05)]
+)
 def test_a_share_alpha_passes_the_threshold_it_chose_and_no_more(n: int, alpha: float) -> None:
     x = scores(n, 0)
     threshold = upper_quantile(x, alpha)
     assert int((x > threshold).sum()) == math.floor(alpha * n + 1e-9)
-    assert threshold == pytest.approx(np.quantile(x.numpy(), 1 - alpha, method="inverted_cdf"), abs=1e-12)
+    assert threshold == pytest.approx(
+        np.quantile(x.numpy(), 1 - alpha, method="inverted_cdf"), abs=1e-12
+    )
 
 
 def test_everything_passes_at_alpha_one() -> None:
@@ -47,7 +53,10 @@ def test_folds_are_counts_at_the_threshold_of_the_other_half() -> None:
     assert int((test > second.threshold).sum()) == second.alarms + 6
     assert rates.p_gen == pytest.approx((first.copies + second.copies) / 600)
     assert rates.p_test == pytest.approx((first.alarms / 131 + second.alarms / 130) / 2)
-    ratios = [proportion_ratio(300 - f.copies, 300, f.held_out - f.alarms, f.held_out) for f in rates.folds]
+    ratios = [
+        proportion_ratio(300 - f.copies, 300, f.held_out - f.alarms, f.held_out)
+        for f in rates.folds
+    ]
     assert rates.generalization.value == pytest.approx((ratios[0].value + ratios[1].value) / 2)
     assert rates.generalization.low == min(ratios[0].low, rates.generalization.value)
     assert rates.excess.value == pytest.approx(1 - rates.generalization.value)
@@ -82,15 +91,26 @@ def test_p_test_of_one_is_not_available_and_of_zero_is_fine() -> None:
 def test_the_false_alarm_rate_of_the_other_half_is_alpha_in_the_mean() -> None:
     """The chance to exceed the r-th largest of m is r/(m + 1): here 7/131 and 7/132 for m = 130 and 131."""
     expectation = (7 / 131 + 7 / 132) / 2
-    laws.check_mean(lambda seed: copy_rates(scores(10, 1), scores(261, seed), seed=seed).p_test, expectation, draws=400, sigmas=sigmas())
+    laws.check_mean(
+        lambda seed: copy_rates(scores(10, 1), scores(261, seed), seed=seed).p_test,
+        expectation,
+        draws=400,
+        sigmas=sigmas(),
+    )
 
 
 def test_the_p_value_is_fishers_and_is_valid_under_the_null() -> None:
     rates = copy_rates(scores(200, 1, 0.6), scores(160, 2))
     fold = rates.folds[0]
-    table = [[fold.copies, fold.generated - fold.copies], [fold.alarms, fold.held_out - fold.alarms]]
+    table = [
+        [fold.copies, fold.generated - fold.copies],
+        [fold.alarms, fold.held_out - fold.alarms],
+    ]
     assert rates.p_value == pytest.approx(stats.fisher_exact(table, "greater").pvalue)
-    small = [copy_rates(scores(200, 2 * seed + 10**6), scores(160, 2 * seed + 10**6 + 1)).p_value <= 0.05 for seed in range(300)]
+    small = [
+        copy_rates(scores(200, 2 * seed + 10**6), scores(160, 2 * seed + 10**6 + 1)).p_value <= 0.05
+        for seed in range(300)
+    ]
     assert sum(small) <= stats.binom.isf(1e-6, 300, 0.05)
 
 
@@ -101,7 +121,9 @@ def test_excess_is_the_excess_of_copy_rates_and_covers_the_planted_share_end_to_
         source = torch.Generator().manual_seed(seed)
         gen, train, test = torch.randn(900, 6, generator=source).split([300, 200, 400])
         copied = torch.rand(300, generator=source) < 0.2
-        gen = torch.where(copied[:, None], train[torch.randint(0, 200, (300,), generator=source)], gen)
+        gen = torch.where(
+            copied[:, None], train[torch.randint(0, 200, (300,), generator=source)], gen
+        )
         return excess(gen, train, test, seed=seed)
 
     laws.check_coverage(draw, 0.2, draws=100, least=0.88)
@@ -131,11 +153,18 @@ def test_planted_copies_give_power_and_auc() -> None:
     quality = planted(copies, test, seed=4)
     assert quality.power.value == pytest.approx(float((copies > quality.threshold).double().mean()))
     labels = np.r_[np.ones(80), np.zeros(100)]
-    assert quality.auc.value == pytest.approx(roc_auc_score(labels, torch.cat([copies, test]).numpy()), abs=1e-12)
+    assert quality.auc.value == pytest.approx(
+        roc_auc_score(labels, torch.cat([copies, test]).numpy()), abs=1e-12
+    )
 
 
-@pytest.mark.parametrize(("positive", "negative", "value"), [([1.0], [0.0], 1.0), ([0.0], [1.0], 0.0), ([1.0, 1.0], [1.0], 0.5)])
-def test_auc_at_its_ends_has_an_open_interval(positive: list[float], negative: list[float], value: float) -> None:
+@pytest.mark.parametrize(
+    ("positive", "negative", "value"),
+    [([1.0], [0.0], 1.0), ([0.0], [1.0], 0.0), ([1.0, 1.0], [1.0], 0.5)],
+)
+def test_auc_at_its_ends_has_an_open_interval(
+    positive: list[float], negative: list[float], value: float
+) -> None:
     estimate = auc(torch.tensor(positive), torch.tensor(negative))
     assert estimate.value == value
     assert 0 <= estimate.low <= value <= estimate.high <= 1
@@ -151,7 +180,12 @@ def test_a_perfect_auc_of_many_scores_is_known_well() -> None:
 @pytest.mark.parametrize(("shift", "m", "n"), [(0.0, 40, 60), (1.0, 40, 60), (2.5, 30, 100)])
 def test_auc_intervals_cover(shift: float, m: int, n: int) -> None:
     truth = float(stats.norm.cdf(shift / math.sqrt(2)))
-    laws.check_coverage(lambda seed: auc(scores(m, 2 * seed, shift), scores(n, 2 * seed + 1)), truth, draws=300, least=0.91)
+    laws.check_coverage(
+        lambda seed: auc(scores(m, 2 * seed, shift), scores(n, 2 * seed + 1)),
+        truth,
+        draws=300,
+        least=0.91,
+    )
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1])
@@ -181,7 +215,9 @@ def test_a_large_group_leaves_a_small_part_and_a_larger_false_alarm_rate() -> No
     small = min(fold.held_out for fold in rates.folds)
     assert small <= 20
     assert rates.false_alarm == pytest.approx(1 / small)
-    assert copy_rates(scores(50, 1), scores(200, 2), false_alarm=0.01).false_alarm == pytest.approx(0.01)
+    assert copy_rates(scores(50, 1), scores(200, 2), false_alarm=0.01).false_alarm == pytest.approx(
+        0.01
+    )
 
 
 def test_copies_of_one_image_do_not_narrow_an_interval() -> None:
@@ -190,4 +226,7 @@ def test_copies_of_one_image_do_not_narrow_an_interval() -> None:
     one = planted(copies, test, seed=1)
     assert many.power == one.power
     assert many.auc == one.auc
-    assert auc(copies, test, units=10).high - auc(copies, test, units=10).low > one.auc.high - one.auc.low
+    assert (
+        auc(copies, test, units=10).high - auc(copies, test, units=10).low
+        > one.auc.high - one.auc.low
+    )

@@ -39,16 +39,31 @@ TINY = [
     [
         (["rnu"], "no command 'rnu'; did you mean run?"),
         (["run"], "run needs a study first: .*phase_transition"),
-        (["run", "phase_transitions"], "no study 'phase_transitions'; did you mean phase_transition?"),
-        (["run", "phase_transition", "--widht", "3"], "unknown argument --widht; did you mean --width?"),
+        (
+            ["run", "phase_transitions"],
+            "no study 'phase_transitions'; did you mean phase_transition?",
+        ),
+        (
+            ["run", "phase_transition", "--widht", "3"],
+            "unknown argument --widht; did you mean --width?",
+        ),
         (["run", "phase_transition", "--n", "many"], "'many' is not a whole number or a range"),
         (["run", "phase_transition", "--n", "9-3"], "the range 9-3 ends before it begins"),
-        (["run", "phase_transition", "--n", "100000"], "--n 100000: digits has 1536 images beside the 261 held out"),
-        (["run", "phase_transition", "--n", "0", "--width", "8"], "--n 0: a training set needs at least 2 images"),
+        (
+            ["run", "phase_transition", "--n", "100000"],
+            "--n 100000: digits has 1536 images beside the 261 held out",
+        ),
+        (
+            ["run", "phase_transition", "--n", "0", "--width", "8"],
+            "--n 0: a training set needs at least 2 images",
+        ),
         (["run", "phase_transition", "--held", "5000"], "5000"),
         (["run", "phase_transition", "--net", "umlp"], "'umlp' is not valid"),
         (["run", "phase_transition", "--data", "digit"], "digit"),
-        (["run", "phase_transition", "--device", "abacus", "--steps", "1"], "--device abacus cannot be used here"),
+        (
+            ["run", "phase_transition", "--device", "abacus", "--steps", "1"],
+            "--device abacus cannot be used here",
+        ),
         (["run", "phase_transition", "--workers", "0"], "--workers"),
         (["run", "phase_transition", "--steps", "0"], "--steps"),
         (["run", "phase_transition", "--width", "-3"], "--width"),
@@ -60,7 +75,11 @@ TINY = [
     ],
 )
 def test_mistakes_cost_one_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
@@ -79,7 +98,17 @@ def test_help_and_list_name_every_study_and_field(capsys: pytest.CaptureFixture[
     assert "phase_transition" in json.loads(capsys.readouterr().out)
     assert main(["run", "phase_transition", "--help"]) == 0
     text = capsys.readouterr().out
-    for flag in ("--n ", "--width ", "--seed ", "--steps ", "--data ", "--net ", "--samples ", "--store ", "--dry-run"):
+    for flag in (
+        "--n ",
+        "--width ",
+        "--seed ",
+        "--steps ",
+        "--data ",
+        "--net ",
+        "--samples ",
+        "--store ",
+        "--dry-run",
+    ):
         assert flag in text
 
 
@@ -90,7 +119,9 @@ def test_cite_names_the_works_of_a_study(capsys: pytest.CaptureFixture[str]) -> 
     assert "@misc{zhang2024" in capsys.readouterr().out
 
 
-def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_counts_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", "phase_transition", "--dry-run"]) == 0
     assert "108 cells, 0 already stored" in capsys.readouterr().err
@@ -98,12 +129,21 @@ def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.slow
-def test_run_measures_reports_resumes_and_checks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_run_measures_reports_resumes_and_checks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     words = ["run", "phase_transition", *TINY, "--store", str(store), "--on", "serial"]
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(store / "report.html")
-    for name in ("report.html", "table.csv", "table.json", "comparisons.csv", "comparisons.json", "store.json"):
+    for name in (
+        "report.html",
+        "table.csv",
+        "table.json",
+        "comparisons.csv",
+        "comparisons.json",
+        "store.json",
+    ):
         assert (store / name).is_file()
     first = (store / "table.csv").read_text()
     assert main([*words, "--quiet", "--json"]) == 0
@@ -117,5 +157,7 @@ def test_run_measures_reports_resumes_and_checks(capsys: pytest.CaptureFixture[s
 
 
 def test_the_module_runs_as_a_program() -> None:
-    done = subprocess.run([sys.executable, "-m", "denoscope.cli", "--version"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "denoscope.cli", "--version"], capture_output=True, text=True
+    )
     assert done.stdout.startswith("denoscope 0.")

@@ -34,8 +34,15 @@ def test_the_combined_excess_of_planted_copies_of_digits_is_covered(share: float
     for seed in range(SEEDS):
         evidence = draw(seed)
         copied = torch.rand(GEN, generator=torch.Generator().manual_seed(seed + 10**6)) < share
-        rates = together(tuple(replace(one, gen=mixed(one, copied, seed)) for one in evidence), seed=seed).rates
-        truth = np.mean([_truth(share, evidence, part, rates.false_alarm) for part in halves(500, seed, evidence[0].groups)])
+        rates = together(
+            tuple(replace(one, gen=mixed(one, copied, seed)) for one in evidence), seed=seed
+        ).rates
+        truth = np.mean(
+            [
+                _truth(share, evidence, part, rates.false_alarm)
+                for part in halves(500, seed, evidence[0].groups)
+            ]
+        )
         covered += rates.excess.low <= truth <= rates.excess.high
     assert covered >= 88
 
@@ -50,18 +57,24 @@ def _truth(share: float, evidence: tuple[Evidence, ...], part: Tensor, rate: flo
 
 @pytest.mark.parametrize("descriptors", [1, 2, 3])
 @pytest.mark.parametrize("ties", [False, True])
-def test_a_fresh_image_has_a_p_value_of_at_most_a_with_probability_at_most_a(descriptors: int, ties: bool) -> None:
+def test_a_fresh_image_has_a_p_value_of_at_most_a_with_probability_at_most_a(
+    descriptors: int, ties: bool
+) -> None:
     source = torch.Generator().manual_seed(descriptors)
     draws, m = 4000, 99
     base = torch.randn(draws, 1, m + 1, generator=source)
-    x = 0.7 * base + 0.7 * torch.randn(draws, descriptors, m + 1, generator=source)  # descriptors agree in part
+    x = 0.7 * base + 0.7 * torch.randn(
+        draws, descriptors, m + 1, generator=source
+    )  # descriptors agree in part
     x = x.round() if ties else x
     p = torch.stack([conformal(one[:, :1], one[:, 1:])[0] for one in x])
     for rate in (0.01, 0.03, 0.1, 0.3, 0.7):
         share = float((p <= rate + 1e-12).double().mean())
         assert share <= rate + sigmas(30) * math.sqrt(rate * (1 - rate) / draws)
         if descriptors == 1 and not ties:
-            assert share == pytest.approx(rate, abs=sigmas(30) * math.sqrt(rate * (1 - rate) / draws))
+            assert share == pytest.approx(
+                rate, abs=sigmas(30) * math.sqrt(rate * (1 - rate) / draws)
+            )
 
 
 def test_conformal_p_values_are_counts() -> None:
@@ -82,7 +95,9 @@ def test_one_descriptor_gives_the_copies_that_a_threshold_gives() -> None:
         threshold = evidence.held_out[part].sort(descending=True).values[allowed]
         assert fold.copies == int((evidence.gen.score > threshold).sum())
     assert [fold.held_out for fold in found.rates.folds] == m[::-1]
-    single = copy_rates(evidence.gen.score, evidence.held_out, false_alarm=0.02, groups=evidence.groups, seed=3)
+    single = copy_rates(
+        evidence.gen.score, evidence.held_out, false_alarm=0.02, groups=evidence.groups, seed=3
+    )
     assert found.rates.excess.value == pytest.approx(single.excess.value, abs=0.01)
 
 
@@ -93,7 +108,9 @@ def test_copies_power_and_what_can_be_detected() -> None:
     assert found.copies[:60].double().mean() > 0.8
     assert found.copies[60:].double().mean() < 0.06
     assert torch.equal(found.copies, found.p_values <= found.rates.false_alarm + 1e-12)
-    assert found.near_power.value == pytest.approx(np.mean([found.power[word].value for word in NEAR]))
+    assert found.near_power.value == pytest.approx(
+        np.mean([found.power[word].value for word in NEAR])
+    )
     assert found.near_power.n == 500
     assert found.near_power.low < found.near_power.value < found.near_power.high
     assert found.detectable == found.rates.detectable(found.near_power.value)
@@ -103,7 +120,9 @@ def test_copies_power_and_what_can_be_detected() -> None:
 
 def test_a_hold_out_that_is_too_small_raises_the_rate_and_says_so() -> None:
     few = torch.arange(80)
-    evidence = tuple(replace(one, test=rows(one.null, few), counted=few, groups=None) for one in draw(2))
+    evidence = tuple(
+        replace(one, test=rows(one.null, few), counted=few, groups=None) for one in draw(2)
+    )
     rates = together(evidence, false_alarm=0.01).rates
     assert rates.asked == 0.01
     assert rates.false_alarm == pytest.approx(2 / 41)
@@ -130,7 +149,11 @@ def test_without_held_out_images_fresh_samples_are_no_copies_and_copies_are() ->
         rates = together(evidence, seed=seed).rates
         low.append(rates.excess.low)
         copied = torch.arange(GEN) < 30
-        found.append(together(tuple(replace(one, gen=mixed(one, copied, seed)) for one in evidence), seed=seed).rates.excess.low)
+        found.append(
+            together(
+                tuple(replace(one, gen=mixed(one, copied, seed)) for one in evidence), seed=seed
+            ).rates.excess.low
+        )
     assert np.mean(np.array(low) <= 0) >= 5 / 6
     assert min(found) > 0.02
 

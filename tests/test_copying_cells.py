@@ -35,7 +35,9 @@ def copies_in_place(gen: Tensor, train: Tensor, result: CopyingTest) -> Tensor:
     return train[distance.masked_fill(other, math.inf).argmin(1)]
 
 
-def by_loops(gen: np.ndarray, train: np.ndarray, test: np.ndarray, centres: np.ndarray) -> tuple[float, float, float]:
+def by_loops(
+    gen: np.ndarray, train: np.ndarray, test: np.ndarray, centres: np.ndarray
+) -> tuple[float, float, float]:
     """C_T, its null standard deviation and the weighted P(L_gen < L_test), from the definition."""
 
     def cell(x: np.ndarray) -> int:
@@ -64,7 +66,10 @@ def by_loops(gen: np.ndarray, train: np.ndarray, test: np.ndarray, centres: np.n
 @pytest.mark.parametrize("cells", [1, 3, 4])
 @pytest.mark.parametrize("grid", [False, True], ids=["continuous", "ties"])
 def test_the_test_is_its_definition_in_loops(cells: int, grid: bool) -> None:
-    sets = [(x * 2).round() if grid else x for x in (GEN[:110].double(), TRAIN[:90].double(), TEST[:80].double())]
+    sets = [
+        (x * 2).round() if grid else x
+        for x in (GEN[:110].double(), TRAIN[:90].double(), TEST[:80].double())
+    ]
     result = copying_test(*sets, cells=cells, seed=4)
     value, deviation, nearer = by_loops(*(x.numpy() for x in sets), result.centres.numpy())
     assert result.value == pytest.approx(value, abs=1e-9)
@@ -75,13 +80,26 @@ def test_the_test_is_its_definition_in_loops(cells: int, grid: bool) -> None:
 
 def test_each_cell_is_a_mann_whitney_test() -> None:
     result = copying_test(GEN, TRAIN, TEST)
-    cells = {name: nearest_centre(rows, result.centres).numpy() for name, rows in (("gen", GEN), ("train", TRAIN), ("test", TEST))}
+    cells = {
+        name: nearest_centre(rows, result.centres).numpy()
+        for name, rows in (("gen", GEN), ("train", TRAIN), ("test", TEST))
+    }
     assert np.array_equal(cells["train"], result.labels)
     for index, cell in enumerate(result.cells):
-        gen, train, test = (rows[cells[name] == index].double() for name, rows in (("gen", GEN), ("train", TRAIN), ("test", TEST)))
-        assert (cell.gen, cell.train, cell.test, cell.share) == (len(gen), len(train), len(test), len(test) / len(TEST))
+        gen, train, test = (
+            rows[cells[name] == index].double()
+            for name, rows in (("gen", GEN), ("train", TRAIN), ("test", TEST))
+        )
+        assert (cell.gen, cell.train, cell.test, cell.share) == (
+            len(gen),
+            len(train),
+            len(test),
+            len(test) / len(TEST),
+        )
         near, far = cdist(gen, train).min(1), cdist(test, train).min(1)
-        expected = stats.mannwhitneyu(near, far, alternative="less", method="asymptotic", use_continuity=True)
+        expected = stats.mannwhitneyu(
+            near, far, alternative="less", method="asymptotic", use_continuity=True
+        )
         assert cell.u == expected.statistic
         assert cell.z is not None
         assert stats.norm.cdf(cell.z) == pytest.approx(expected.pvalue, rel=1e-9)
@@ -96,7 +114,9 @@ def test_a_perfect_generalizer_has_mean_zero_and_the_stated_deviation() -> None:
         gen, train, test = normal(360, 3, seed=seed).split([120, 80, 160])
         result = copying_test(gen, train, test, seed=seed)
         counted = [cell for cell in result.cells if cell.z is not None]
-        shift = sum(c.share * 0.5 / math.sqrt(c.gen * c.test * (c.gen + c.test + 1) / 12) for c in counted) / sum(c.share for c in counted)
+        shift = sum(
+            c.share * 0.5 / math.sqrt(c.gen * c.test * (c.gen + c.test + 1) / 12) for c in counted
+        ) / sum(c.share for c in counted)
         return (result.value - shift) * stats.norm.ppf(0.975) / (result.high - result.value)
 
     values = np.array([draw(seed) for seed in range(250)])
@@ -106,8 +126,16 @@ def test_a_perfect_generalizer_has_mean_zero_and_the_stated_deviation() -> None:
 
 def test_planted_copies_lower_it_and_it_never_turns_back() -> None:
     copies = copies_in_place(GEN, TRAIN, copying_test(GEN, TRAIN, TEST))
-    laws.check_monotone(lambda gen: copying_test(gen, TRAIN, TEST), GEN, copies, range(0, 151, 10), rising=False)
-    laws.check_monotone(lambda gen: copying_test(gen, TRAIN, TEST).nearer, GEN, copies, range(0, 151, 10), rising=True)
+    laws.check_monotone(
+        lambda gen: copying_test(gen, TRAIN, TEST), GEN, copies, range(0, 151, 10), rising=False
+    )
+    laws.check_monotone(
+        lambda gen: copying_test(gen, TRAIN, TEST).nearer,
+        GEN,
+        copies,
+        range(0, 151, 10),
+        rising=True,
+    )
     assert copying_test(torch.cat([copies[:75], GEN[75:]]), TRAIN, TEST).high < 0
 
 
@@ -137,9 +165,13 @@ def test_the_interval_of_the_effect_covers_a_known_one(scale: float) -> None:
     def draw(seed: int) -> CopyingTest:
         rows = normal(240, 1, seed=seed)
         place = torch.tensor([-50.0, 50.0]).repeat(60)[:, None]
-        return copying_test(place + scale * rows[:120], torch.tensor([[-50.0], [50.0]]), place + rows[120:], cells=2)
+        return copying_test(
+            place + scale * rows[:120], torch.tensor([[-50.0], [50.0]]), place + rows[120:], cells=2
+        )
 
-    laws.check_coverage(lambda seed: draw(seed).nearer, 2 / math.pi * math.atan(1 / scale), draws=100, least=0.88)
+    laws.check_coverage(
+        lambda seed: draw(seed).nearer, 2 / math.pi * math.atan(1 / scale), draws=100, least=0.88
+    )
 
 
 def test_a_cell_with_few_generated_rows_does_not_count() -> None:
@@ -162,7 +194,9 @@ def test_the_order_of_rows_the_unit_and_the_precision_are_of_no_matter() -> None
 
 
 def test_the_same_seed_gives_the_same_cells_and_json_holds_no_nan() -> None:
-    first, second, other = (copying_test(GEN, TRAIN, TEST, cells=6, seed=seed) for seed in (1, 1, 2))
+    first, second, other = (
+        copying_test(GEN, TRAIN, TEST, cells=6, seed=seed) for seed in (1, 1, 2)
+    )
     assert first == second
     assert torch.equal(first.labels, second.labels)
     assert not torch.equal(first.centres, other.centres)
@@ -174,7 +208,9 @@ def test_the_same_seed_gives_the_same_cells_and_json_holds_no_nan() -> None:
 
 
 def test_k_means_settles_where_scikit_learn_finds_nothing_to_improve() -> None:
-    x = torch.cat([normal(300, 4, seed=1), normal(200, 4, seed=2) + 2, 0.3 * normal(100, 4, seed=3) - 1])
+    x = torch.cat(
+        [normal(300, 4, seed=1), normal(200, 4, seed=2) + 2, 0.3 * normal(100, 4, seed=3) - 1]
+    )
     centres = k_means(x, 3, seed=5)
     labels = nearest_centre(x, centres)
     for index in range(3):
@@ -192,7 +228,9 @@ def test_k_means_finds_separated_clusters_from_every_seed() -> None:
         assert sorted(labels.bincount().tolist()) == [100, 100, 100]
 
 
-def test_cells_do_not_depend_on_the_order_of_rows_or_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_do_not_depend_on_the_order_of_rows_or_on_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     centres = k_means(TRAIN, 4, seed=3)
     torch.testing.assert_close(k_means(TRAIN.flip(0), 4, seed=3), centres, rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(partition, "_NUMBERS", 37)
@@ -204,14 +242,29 @@ def test_cells_do_not_depend_on_the_order_of_rows_or_on_chunks(monkeypatch: pyte
     ("call", "words"),
     [
         (lambda: copying_test(GEN[:, :4], TRAIN, TEST), "gen has 4 features a row and train has 5"),
-        (lambda: copying_test(GEN, TRAIN, TEST[:, :4]), "test has 4 features a row and train has 5"),
+        (
+            lambda: copying_test(GEN, TRAIN, TEST[:, :4]),
+            "test has 4 features a row and train has 5",
+        ),
         (lambda: copying_test(GEN, TRAIN, TEST[:0]), "needs rows .* 0 test"),
         (lambda: copying_test(GEN, TRAIN, TEST, cells=0), "at least 1 cell"),
-        (lambda: copying_test(GEN, TRAIN, torch.full_like(TEST, torch.nan)), "test has a value that is not finite"),
+        (
+            lambda: copying_test(GEN, TRAIN, torch.full_like(TEST, torch.nan)),
+            "test has a value that is not finite",
+        ),
         (lambda: copying_test(torch.zeros(3, 1, 4, 4), TRAIN, TEST), "describe first"),
-        (lambda: copying_test(GEN, TRAIN[:1].repeat(9, 1), TEST, cells=2), "2 cells need at least 2 different training rows, there are 1"),
-        (lambda: copying_test(GEN[:20], TRAIN, TEST), "no cell has more than 20 of the 20 generated rows"),
-        (lambda: copying_test(GEN, torch.cat([TRAIN, TRAIN + 99]), TEST, cells=2), r"cell \d of 2 has no held-out rows"),
+        (
+            lambda: copying_test(GEN, TRAIN[:1].repeat(9, 1), TEST, cells=2),
+            "2 cells need at least 2 different training rows, there are 1",
+        ),
+        (
+            lambda: copying_test(GEN[:20], TRAIN, TEST),
+            "no cell has more than 20 of the 20 generated rows",
+        ),
+        (
+            lambda: copying_test(GEN, torch.cat([TRAIN, TRAIN + 99]), TEST, cells=2),
+            r"cell \d of 2 has no held-out rows",
+        ),
     ],
 )
 def test_mistakes_are_named(call: Callable[[], object], words: str) -> None:

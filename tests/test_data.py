@@ -20,7 +20,15 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 
-from denoscope.data import Images, find_duplicates, from_uint8, hold_out, read_images, subset, to_uint8
+from denoscope.data import (
+    Images,
+    find_duplicates,
+    from_uint8,
+    hold_out,
+    read_images,
+    subset,
+    to_uint8,
+)
 from denoscope.data.emoji import family
 from denoscope.data.folders import natural
 
@@ -55,7 +63,9 @@ def bomb(side: int = 40_000) -> bytes:
     """A PNG whose header claims side x side pixels."""
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
 
 
 # ---- values
@@ -67,7 +77,9 @@ def test_eight_bits_come_back() -> None:
     assert x[0] == -1
     assert x[255] == 1
     assert torch.equal(to_uint8(x), every)
-    assert torch.equal(to_uint8(torch.tensor([-3.0, 3.0])), torch.tensor([0, 255], dtype=torch.uint8))
+    assert torch.equal(
+        to_uint8(torch.tensor([-3.0, 3.0])), torch.tensor([0, 255], dtype=torch.uint8)
+    )
     with pytest.raises(ValueError, match="NaN"):
         to_uint8(torch.tensor([float("nan")]))
 
@@ -128,10 +140,14 @@ def test_emoji_variants_share_a_group() -> None:
     assert images.groups is not None
     group = dict(zip(images.files, images.groups.tolist(), strict=True))
     assert group["1F44B"] == group["1F44B-1F3FB"] == group["1F44B-1F3FF"]  # waving hand
-    assert group["1F468-200D-1F680"] == group["1F469-1F3FE-200D-1F680"] != group["1F680"]  # astronauts, rocket
+    assert (
+        group["1F468-200D-1F680"] == group["1F469-1F3FE-200D-1F680"] != group["1F680"]
+    )  # astronauts, rocket
     repeats = find_duplicates(images.data, quantile=0)
     assert repeats.exact > 0
-    assert torch.equal(images.groups, images.groups[repeats.copies])  # equal pictures are variants of one
+    assert torch.equal(
+        images.groups, images.groups[repeats.copies]
+    )  # equal pictures are variants of one
 
 
 def test_emoji_that_were_read_before_are_nobody_elses() -> None:
@@ -177,16 +193,34 @@ def idx(pixels: np.ndarray) -> bytes:
 
 
 def test_idx_folder(tmp_path: Path) -> None:
-    pixels, labels = RNG.integers(0, 256, (5, 4, 3), dtype=np.uint8), RNG.integers(0, 9, 5, dtype=np.uint8)
-    folder(tmp_path, {"train-images-idx3-ubyte.gz": gzip.compress(idx(pixels)), "train-labels-idx1-ubyte": idx(labels)})
+    pixels, labels = (
+        RNG.integers(0, 256, (5, 4, 3), dtype=np.uint8),
+        RNG.integers(0, 9, 5, dtype=np.uint8),
+    )
+    folder(
+        tmp_path,
+        {
+            "train-images-idx3-ubyte.gz": gzip.compress(idx(pixels)),
+            "train-labels-idx1-ubyte": idx(labels),
+        },
+    )
     for images in (read_images(tmp_path), read_images("fashion_mnist", data_root=tmp_path)):
         assert torch.equal(to_uint8(images.data[:, 0]), torch.from_numpy(pixels))
         assert images.labels is not None
         assert images.labels.tolist() == labels.tolist()
         assert images.test_from is None
-    folder(tmp_path, {"t10k-images-idx3-ubyte": idx(pixels[:2]), "t10k-labels-idx1-ubyte": idx(labels[:2])})
+    folder(
+        tmp_path,
+        {"t10k-images-idx3-ubyte": idx(pixels[:2]), "t10k-labels-idx1-ubyte": idx(labels[:2])},
+    )
     assert read_images(tmp_path).test_from == 5
-    for damaged in (idx(pixels)[:-1], idx(pixels) + b"x", idx(labels), b"", struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**11, 2**11)):
+    for damaged in (
+        idx(pixels)[:-1],
+        idx(pixels) + b"x",
+        idx(labels),
+        b"",
+        struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**11, 2**11),
+    ):
         folder(tmp_path, {"t10k-images-idx3-ubyte": damaged})
         with pytest.raises(ValueError, match="t10k-images-idx3-ubyte") as error:
             read_images(tmp_path)
@@ -197,7 +231,10 @@ def test_missing_sets_say_how_to_install(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("denoscope.data.embedded._FASHION", tmp_path / "no")
     monkeypatch.setattr("denoscope.data.emoji._FOLDERS", (str(tmp_path),))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    wanted = {"fashion_mnist": "apt-get install dataset-fashion-mnist", "emoji": "apt-get install fonts-noto-color-emoji"}
+    wanted = {
+        "fashion_mnist": "apt-get install dataset-fashion-mnist",
+        "emoji": "apt-get install fonts-noto-color-emoji",
+    }
     for name, command in (wanted | {"faces": "pip install 'denoscope\\[data\\]'"}).items():
         with pytest.raises(ValueError, match=command) as error:
             read_images(name)
@@ -211,7 +248,12 @@ def test_missing_sets_say_how_to_install(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("digit", "did you mean 'digits'"), ("Fashion-MNIST", "did you mean 'fashion_mnist'"), ("/no/such", "neither"), ("", "neither")],
+    [
+        ("digit", "did you mean 'digits'"),
+        ("Fashion-MNIST", "did you mean 'fashion_mnist'"),
+        ("/no/such", "neither"),
+        ("", "neither"),
+    ],
 )
 def test_unknown_names(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint) as error:
@@ -223,8 +265,14 @@ def test_unknown_names(name: str, hint: str) -> None:
 
 
 def test_folder_natural_order_and_classes(tmp_path: Path) -> None:
-    files = {f"class{c}/img{i}.png": png(picture(seed=100 * c + i)) for c in (2, 10) for i in (10, 9, 1)}
-    images = read_images(folder(tmp_path, files | {"readme.txt": b"hello", ".hidden.png": b"", "__MACOSX/a.png": b""}))
+    files = {
+        f"class{c}/img{i}.png": png(picture(seed=100 * c + i)) for c in (2, 10) for i in (10, 9, 1)
+    }
+    images = read_images(
+        folder(
+            tmp_path, files | {"readme.txt": b"hello", ".hidden.png": b"", "__MACOSX/a.png": b""}
+        )
+    )
     assert images.files == tuple(f"class{c}/img{i}.png" for c in (2, 10) for i in (1, 9, 10))
     assert images.labels is not None
     assert images.labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -270,7 +318,12 @@ def test_sixteen_bits_and_palettes(tmp_path: Path) -> None:
     palette = Image.fromarray(picture(3)).quantize(16)
     stream = io.BytesIO()
     palette.save(stream, "png")
-    images = read_images(folder(tmp_path, {"a.png": png(deep), "b.png": stream.getvalue(), "c.png": png(picture(1) > 127)}))
+    images = read_images(
+        folder(
+            tmp_path,
+            {"a.png": png(deep), "b.png": stream.getvalue(), "c.png": png(picture(1) > 127)},
+        )
+    )
     back = to_uint8(images.data).permute(0, 2, 3, 1).numpy()
     assert (back[0, ..., 0] == picture(1)).all()
     assert (back[1] == np.array(palette.convert("RGB"))).all()
@@ -289,7 +342,10 @@ def test_frames_and_grey_alpha(tmp_path: Path) -> None:
     assert images.shape == (1, 8, 8)
     assert np.array_equal(to_uint8(images.data)[0, 0].numpy(), picture(1, seed=1))
     assert (images.data[1] == 1).all()
-    assert images.warnings == ("1 file: only the first frame or page was read", "1 file: transparency was laid on white")
+    assert images.warnings == (
+        "1 file: only the first frame or page was read",
+        "1 file: transparency was laid on white",
+    )
 
 
 def test_numbers_without_a_range_are_refused(tmp_path: Path) -> None:
@@ -313,7 +369,10 @@ BAD = {
     "empty": (b"", "an empty file"),
     "bomb": (bomb(), "decompression bomb"),
     "small_bomb": (bomb(10_000), "decompression bomb"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "not an image"),
+    "postscript": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n",
+        "not an image",
+    ),
     "other_size": (png(picture(3, 8, 9)), "9x8 pixels where most are 8x8"),
 }
 
@@ -342,9 +401,14 @@ def test_bad_files(tmp_path: Path, kind: str, archive: bool) -> None:
 
 
 def test_resize_makes_one_size(tmp_path: Path) -> None:
-    images = read_images(folder(tmp_path, {"a.png": png(picture(3, 20, 30)), "b.png": png(picture(3, 8, 8))}), resize=8)
+    images = read_images(
+        folder(tmp_path, {"a.png": png(picture(3, 20, 30)), "b.png": png(picture(3, 8, 8))}),
+        resize=8,
+    )
     assert images.shape == (3, 8, 8)
-    assert torch.equal(to_uint8(images.data[1]), torch.from_numpy(picture(3, 8, 8)).permute(2, 0, 1))
+    assert torch.equal(
+        to_uint8(images.data[1]), torch.from_numpy(picture(3, 8, 8)).permute(2, 0, 1)
+    )
     flat = Images(torch.full((1, 3, 9, 7), 1.0), "white").resized(4)
     assert torch.allclose(flat.data, torch.ones(1, 3, 4, 4))
     with pytest.raises(ValueError, match="at least 1"):
@@ -360,7 +424,9 @@ def test_no_images(tmp_path: Path) -> None:
         read_images(tmp_path / "a.png")
 
 
-def test_too_much_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder(tmp_path, {f"{i}.png": png(picture(3, 64, 64)) for i in range(4)})
     monkeypatch.setattr("os.sysconf", lambda name: 300)  # 300 pages of 300 bytes
     with pytest.raises(ValueError, match="half of this machine's memory"):
@@ -382,12 +448,19 @@ def edm_zip(path: Path, extra: dict[str, bytes]) -> Path:
 
 def test_edm_zip(tmp_path: Path) -> None:
     labels = {"labels": [[f"00000/img{i}.png", i % 7] for i in (10, 1, 0)]}
-    images = read_images(edm_zip(tmp_path / "a.zip", {"dataset.json": json.dumps(labels).encode(), "notes.txt": b"x"}))
+    images = read_images(
+        edm_zip(
+            tmp_path / "a.zip", {"dataset.json": json.dumps(labels).encode(), "notes.txt": b"x"}
+        )
+    )
     assert images.files == ("00000/img0.png", "00000/img1.png", "00000/img10.png")
     assert images.labels is not None
     assert images.labels.tolist() == [0, 1, 3]
     assert images.warnings == ("1 file: not read: no image by its name",)
-    assert read_images(edm_zip(tmp_path / "b.zip", {"dataset.json": b'{"labels": null}'})).labels is None
+    assert (
+        read_images(edm_zip(tmp_path / "b.zip", {"dataset.json": b'{"labels": null}'})).labels
+        is None
+    )
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     unpacked = read_images(tmp_path / "unpacked")
@@ -396,7 +469,16 @@ def test_edm_zip(tmp_path: Path) -> None:
     assert torch.equal(unpacked.labels, images.labels)
 
 
-@pytest.mark.parametrize("content", [b"not json", b"[1]", b'{"label": 3}', b'{"labels": 3}', b'{"labels": [["00000/img0.png", 1]]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not json",
+        b"[1]",
+        b'{"label": 3}',
+        b'{"labels": 3}',
+        b'{"labels": [["00000/img0.png", 1]]}',
+    ],
+)
 def test_bad_label_tables(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"dataset\.json") as error:
         read_images(edm_zip(tmp_path / "a.zip", {"dataset.json": content}))
@@ -425,7 +507,9 @@ def test_npz(tmp_path: Path, key: str, shape: tuple[int, ...]) -> None:
     pixels, file = RNG.integers(0, 256, shape, dtype=np.uint8), tmp_path / "a.npz"
     np.savez(file, **{key: pixels}, labels=np.arange(4))
     images = read_images(file)
-    assert np.array_equal(to_uint8(images.data).permute(0, 2, 3, 1).numpy(), pixels.reshape(4, 5, 6, -1))
+    assert np.array_equal(
+        to_uint8(images.data).permute(0, 2, 3, 1).numpy(), pixels.reshape(4, 5, 6, -1)
+    )
     assert images.labels is not None
     assert images.labels.tolist() == [0, 1, 2, 3]
     np.savez(file, **{key: (pixels / 255).astype(np.float32)})
@@ -462,7 +546,12 @@ GREY = np.zeros((2, 4, 4), np.float32)
         ({"images": np.zeros((1, 2, 2, 1), "U1")}, None, "numbers"),
     ],
 )
-def test_bad_npz(tmp_path: Path, arrays: dict[str, np.ndarray], value_range: tuple[float, float] | None, reason: str) -> None:
+def test_bad_npz(
+    tmp_path: Path,
+    arrays: dict[str, np.ndarray],
+    value_range: tuple[float, float] | None,
+    reason: str,
+) -> None:
     np.savez(tmp_path / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=reason) as error:
         read_images(tmp_path / "a.npz", value_range=value_range)
@@ -503,9 +592,13 @@ def test_groups_stay_together(labels: list[int], seed: int) -> None:
         except ValueError:
             break
         most = size
-        assert not set(groups[subset(pool, size, 0, seed=seed, groups=groups)].tolist()) & set(groups[back].tolist())
+        assert not set(groups[subset(pool, size, 0, seed=seed, groups=groups)].tolist()) & set(
+            groups[back].tolist()
+        )
     sizes = groups[pool].unique(return_counts=True)[1]
-    assert most > len(pool) // 2 - int(sizes.max())  # greedy filling stops short by less than one group
+    assert most > len(pool) // 2 - int(
+        sizes.max()
+    )  # greedy filling stops short by less than one group
 
 
 def test_single_groups_are_filled_exactly() -> None:
@@ -523,7 +616,9 @@ def test_subsets_are_nested_and_disjoint(grouped: bool) -> None:
             assert torch.equal(large[: len(small)], small)
         assert all(len(s.unique()) == len(s) for s in sets)
         assert set(sets[-1].tolist()) <= set(pool.tolist())
-    assert not set(subset(pool, 36, 0, groups=groups).tolist()) & set(subset(pool, 36, 1, groups=groups).tolist())
+    assert not set(subset(pool, 36, 0, groups=groups).tolist()) & set(
+        subset(pool, 36, 1, groups=groups).tolist()
+    )
     assert not torch.equal(subset(pool, 30, seed=1), subset(pool, 30, seed=2))
 
 
@@ -560,7 +655,9 @@ def test_duplicates_against_brute_force() -> None:
     assert found.largest == np.bincount(labels).max()
     assert len(found.clusters.unique()) == labels.max() + 1
     centre = found.groups.numpy()
-    assert (np.linalg.norm(x - x[centre], axis=1) < found.threshold).all()  # every row is in its centre's star
+    assert (
+        np.linalg.norm(x - x[centre], axis=1) < found.threshold
+    ).all()  # every row is in its centre's star
     assert (centre[centre] == centre).all()
     assert (centre[found.copies] == centre).all()
 
@@ -570,7 +667,9 @@ def test_all_equal_and_a_chain() -> None:
     assert (found.exact, found.largest, len(found.links)) == (49, 50, 0)
     assert "100 %" in found.warnings[0]
     steps = torch.cat([torch.arange(20.0), torch.arange(100.0, 120.0, 2.0)])[:, None]
-    chain = find_duplicates(steps, quantile=0.5)  # half the distances are 1, the threshold: none is below it
+    chain = find_duplicates(
+        steps, quantile=0.5
+    )  # half the distances are 1, the threshold: none is below it
     assert len(chain.links) == 0
     steps = torch.cat([torch.arange(20.0), torch.arange(100.0, 150.0, 2.0)])[:, None]
     chain = find_duplicates(steps, quantile=0.5)
@@ -580,7 +679,11 @@ def test_all_equal_and_a_chain() -> None:
 
 
 def test_no_duplicates() -> None:
-    for x in (torch.zeros(1, 2), torch.eye(2), torch.randn(40, 5, generator=torch.Generator().manual_seed(0))):
+    for x in (
+        torch.zeros(1, 2),
+        torch.eye(2),
+        torch.randn(40, 5, generator=torch.Generator().manual_seed(0)),
+    ):
         found = find_duplicates(x, quantile=0)
         assert (found.exact, len(found.links), found.largest) == (0, 0, 1)
         assert torch.equal(found.groups, torch.arange(len(x)))

@@ -17,7 +17,18 @@ from torch import Tensor
 from denoscope.data import Images, read_images
 from denoscope.data.images import resize
 from denoscope.data.perturb import PERTURBATIONS
-from denoscope.describe import PCA, PROTOCOLS, Custom, Pixels, RandomProjection, by_name, key, protocol, published, same_identity
+from denoscope.describe import (
+    PCA,
+    PROTOCOLS,
+    Custom,
+    Pixels,
+    RandomProjection,
+    by_name,
+    key,
+    protocol,
+    published,
+    same_identity,
+)
 from denoscope.describe import components as fitting
 from denoscope.nearest import neighbors
 from denoscope.references import references
@@ -31,7 +42,12 @@ def images_hash(x: Tensor) -> str:
     return Images(x, "x").sha256[:12]
 
 
-DESCRIPTORS = [Pixels(), RandomProjection((3, 4, 5), 7, seed=1), PCA.fit(images(), 6), PCA.fit(images(), 6, whiten=False)]
+DESCRIPTORS = [
+    Pixels(),
+    RandomProjection((3, 4, 5), 7, seed=1),
+    PCA.fit(images(), 6),
+    PCA.fit(images(), 6, whiten=False),
+]
 
 
 @pytest.mark.parametrize("describe", DESCRIPTORS, ids=lambda d: d.name)
@@ -41,12 +57,16 @@ def test_contract(describe: Pixels | RandomProjection | PCA) -> None:
     assert features.shape[0] == 9
     assert features.ndim == 2
     assert features.dtype == torch.float32
-    assert torch.equal(features[3:5], describe(x[3:5]))  # a row depends on its image alone, to the last bit
+    assert torch.equal(
+        features[3:5], describe(x[3:5])
+    )  # a row depends on its image alone, to the last bit
     assert describe.name
     assert describe.protocol
     assert describe.score in ("ratio", "cosine")
     assert not describe.costly
-    assert {"name", "version", "preprocessing"} <= json.loads(json.dumps(dict(describe.identity))).keys()
+    assert {"name", "version", "preprocessing"} <= json.loads(
+        json.dumps(dict(describe.identity))
+    ).keys()
     with pytest.raises(ValueError, match=r"\(9, 60\)"):
         describe(x.flatten(1))
 
@@ -56,15 +76,21 @@ def test_pixels_drop_the_mean_and_nothing_else() -> None:
     features = Pixels()(x)
     assert features.mean(1).abs().max() < 1e-6
     assert torch.allclose(features, Pixels()(x * 0.5 + 0.3) * 2, atol=1e-6)
-    flat = torch.full((4, 3, 32, 32), 1.0) * torch.tensor([0.1, -0.7, 1 / 3, 0.0])[:, None, None, None]
+    flat = (
+        torch.full((4, 3, 32, 32), 1.0) * torch.tensor([0.1, -0.7, 1 / 3, 0.0])[:, None, None, None]
+    )
     assert (Pixels()(flat) == 0).all()
 
 
 def test_projection_keeps_lengths_on_average() -> None:
     x = images(30, (1, 8, 8))
-    squared = torch.stack([RandomProjection((1, 8, 8), 16, seed=s)(x).square().sum(1) for s in range(400)])
+    squared = torch.stack(
+        [RandomProjection((1, 8, 8), 16, seed=s)(x).square().sum(1) for s in range(400)]
+    )
     ratio = (squared / x.square().sum((1, 2, 3))).mean(0)
-    assert (ratio - 1).abs().max() < 5 * np.sqrt(2 / 16 / 400)  # a chi-square of 16 degrees over 16, 400 matrices
+    assert (ratio - 1).abs().max() < 5 * np.sqrt(
+        2 / 16 / 400
+    )  # a chi-square of 16 degrees over 16, 400 matrices
     matrix = RandomProjection((3, 32, 32), 64, seed=0).matrix
     assert abs(float(matrix.var()) * 64 - 1) < 0.02
     assert torch.equal(matrix, RandomProjection((3, 32, 32), 64, seed=0).matrix)
@@ -132,7 +158,10 @@ def test_a_row_is_the_same_to_the_last_bit_in_every_batch(shape: tuple[int, ...]
 def test_large_images_are_reduced_first() -> None:
     x = images(40, (1, 96, 70))
     assert torch.equal(Pixels()(x), Pixels()(resize(x, 64)))
-    assert Pixels()(images(4, (3, 64, 40))).shape == (4, 3 * 64 * 40)  # 64 pixels are not more than 64
+    assert Pixels()(images(4, (3, 64, 40))).shape == (
+        4,
+        3 * 64 * 40,
+    )  # 64 pixels are not more than 64
     projection = RandomProjection((1, 96, 70), 5)
     assert torch.allclose(projection(x), resize(x, 64).flatten(1) @ projection.matrix, atol=1e-4)
     assert "from 96x70 to 64x64" in projection.protocol
@@ -163,7 +192,9 @@ def test_identities_tell_features_apart_and_together() -> None:
     assert torch.equal(PCA.fit(x, 4)(y), PCA.fit(x.clone(), 4)(y))
     same_identity(Pixels().identity, dict(Pixels.identity), ("gen", "train"))
     with pytest.raises(ValueError, match="gen and train were described differently, sha256: "):
-        same_identity({"name": "pca", "sha256": "a"}, {"name": "pca", "sha256": "b"}, ("gen", "train"))
+        same_identity(
+            {"name": "pca", "sha256": "a"}, {"name": "pca", "sha256": "b"}, ("gen", "train")
+        )
     with pytest.raises(ValueError, match="seed: null and 3"):
         same_identity({"name": "p"}, {"name": "p", "seed": 3}, ("gen", "train"))
 
@@ -176,7 +207,9 @@ def test_pca_of_many_images_looks_at_some_of_them(monkeypatch: pytest.MonkeyPatc
     assert torch.equal(fit.axes, again.axes)
     assert not torch.equal(fit.axes, other.axes)
     assert key(fit.identity) != key(other.identity)
-    assert torch.equal(PCA.fit(x[:200], 3).axes, PCA.fit(x[:200], 3, seed=1).axes)  # all are looked at: the seed says nothing
+    assert torch.equal(
+        PCA.fit(x[:200], 3).axes, PCA.fit(x[:200], 3, seed=1).axes
+    )  # all are looked at: the seed says nothing
 
 
 @pytest.mark.parametrize("dims", [3, 12, 30])
@@ -198,7 +231,10 @@ def test_components_find_copies_of_digits() -> None:
     copies = PERTURBATIONS["jpeg"](train[:300], 0)
 
     def area(describe: PCA) -> float:
-        score = [-neighbors(describe(x), describe(train), metric="cosine").distance[:, 0].numpy() for x in (copies, held_out)]
+        score = [
+            -neighbors(describe(x), describe(train), metric="cosine").distance[:, 0].numpy()
+            for x in (copies, held_out)
+        ]
         ranks = rankdata(np.concatenate(score))
         return float((ranks[:300].sum() - 300 * 301 / 2) / (300 * len(held_out)))
 
@@ -208,9 +244,20 @@ def test_components_find_copies_of_digits() -> None:
 
 def test_by_name() -> None:
     x = images(100)
-    names = {word: by_name(word, x).name for word in ("pixels", "pca", "pca:7", "projection", "projection:5")}
-    assert names == {"pixels": "pixels", "pca": "pca", "pca:7": "pca-7", "projection": "projection-60", "projection:5": "projection-5"}
-    assert key(by_name("projection:5", x, seed=3).identity) == key(RandomProjection((3, 4, 5), 5, 3).identity)
+    names = {
+        word: by_name(word, x).name
+        for word in ("pixels", "pca", "pca:7", "projection", "projection:5")
+    }
+    assert names == {
+        "pixels": "pixels",
+        "pca": "pca",
+        "pca:7": "pca-7",
+        "projection": "projection-60",
+        "projection:5": "projection-5",
+    }
+    assert key(by_name("projection:5", x, seed=3).identity) == key(
+        RandomProjection((3, 4, 5), 5, 3).identity
+    )
     for word in names:
         assert by_name(word, x)(x[:3]).shape[0] == 3
 
@@ -287,7 +334,9 @@ def test_a_function_of_the_user(own: Path, monkeypatch: pytest.MonkeyPatch) -> N
     before = list(sys.path)
     x = images(6)
     rows = by_name("own_features:rows", x)
-    assert torch.equal(rows(x), x.mean((1, 3)) / 2)  # a module beside it is found when the function runs, too
+    assert torch.equal(
+        rows(x), x.mean((1, 3)) / 2
+    )  # a module beside it is found when the function runs, too
     assert (rows.name, rows.score, rows.costly) == ("own_features:rows", "cosine", True)
     assert rows.protocol == "own_features:rows: Means of rows."
     arrays = Custom("own_features:arrays")
@@ -295,7 +344,9 @@ def test_a_function_of_the_user(own: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert arrays.score == "ratio"
     assert arrays.identity["own"] == {"weights": "v1"}
     assert key(arrays.identity) != key(rows.identity)
-    assert Custom("own_features:net")(x).shape == Custom("own_features:Net.inner")(x).shape == (6, 60)
+    assert (
+        Custom("own_features:net")(x).shape == Custom("own_features:Net.inner")(x).shape == (6, 60)
+    )
     assert sys.path == before
     first = rows.identity
     (own / "own_features.py").write_text(OWN + "# edited\n")

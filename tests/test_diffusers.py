@@ -52,7 +52,9 @@ def noises(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("betas", BETAS, ids=lambda betas: betas.get("beta_schedule", "trained"))
-def test_it_is_the_pipelines_own_prediction_at_the_times_of_training(tmp_path: Path, prediction: str, betas: dict[str, Any]) -> None:
+def test_it_is_the_pipelines_own_prediction_at_the_times_of_training(
+    tmp_path: Path, prediction: str, betas: dict[str, Any]
+) -> None:
     scheduler = DDPMScheduler(**betas, prediction_type=prediction, clip_sample=False)
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     abar, net = scheduler.alphas_cumprod.double(), pipeline.denoiser.net
@@ -66,7 +68,9 @@ def test_it_is_the_pipelines_own_prediction_at_the_times_of_training(tmp_path: P
 
 @pytest.mark.parametrize("name", PRESERVING)
 def test_the_levels_are_read_from_every_scheduler(tmp_path: Path, name: str) -> None:
-    scheduler = getattr(diffusers, name)(num_train_timesteps=120, beta_start=2e-4, beta_end=0.07, beta_schedule="scaled_linear")
+    scheduler = getattr(diffusers, name)(
+        num_train_timesteps=120, beta_start=2e-4, beta_end=0.07, beta_schedule="scaled_linear"
+    )
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     abar = scheduler.alphas_cumprod.double()
     torch.testing.assert_close(pipeline.sigmas, torch.sqrt((1 - abar) / abar))
@@ -78,7 +82,11 @@ def test_the_levels_are_read_from_every_scheduler(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("spacing", ["trailing", "linspace"])
 def test_euler_is_ddim(tmp_path: Path, prediction: str, spacing: str) -> None:
     scheduler = DDIMScheduler(
-        num_train_timesteps=200, beta_end=0.05, prediction_type=prediction, clip_sample=False, timestep_spacing="trailing"
+        num_train_timesteps=200,
+        beta_end=0.05,
+        prediction_type=prediction,
+        clip_sample=False,
+        timestep_spacing="trailing",
     )
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     start = noises(4, 1, 8, 8)
@@ -96,19 +104,33 @@ def test_euler_is_ddim(tmp_path: Path, prediction: str, spacing: str) -> None:
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_ancestral_is_ddpm_step_by_step(tmp_path: Path, prediction: str, clip: bool) -> None:
     betas = {"num_train_timesteps": 30, "beta_start": 2e-3, "beta_end": 0.3}
-    scheduler = DDPMScheduler(**betas, prediction_type=prediction, clip_sample=clip, clip_sample_range=0.8, variance_type="fixed_small")
+    scheduler = DDPMScheduler(
+        **betas,
+        prediction_type=prediction,
+        clip_sample=clip,
+        clip_sample_range=0.8,
+        variance_type="fixed_small",
+    )
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     start, alphas = noises(4, 1, 8, 8), scheduler.alphas_cumprod.sqrt()
     ours, theirs = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
     scheduler.set_timesteps(30)
     states = trajectory(
-        pipeline.sampled, pipeline.start(start), pipeline.levels(30), ancestral, lambda x: torch.randn(x.shape, generator=ours)
+        pipeline.sampled,
+        pipeline.start(start),
+        pipeline.levels(30),
+        ancestral,
+        lambda x: torch.randn(x.shape, generator=ours),
     )
     x = start
     for t, state in zip(scheduler.timesteps, states):
         torch.testing.assert_close(state * alphas[t], x, rtol=1e-4, atol=1e-4)
-        x = scheduler.step(pipeline.denoiser.net(x, t).sample, int(t), x, generator=theirs).prev_sample
-    last = sample(pipeline.sampled, pipeline.start(start), pipeline.levels(30), ancestral, _again(5))
+        x = scheduler.step(
+            pipeline.denoiser.net(x, t).sample, int(t), x, generator=theirs
+        ).prev_sample
+    last = sample(
+        pipeline.sampled, pipeline.start(start), pipeline.levels(30), ancestral, _again(5)
+    )
     torch.testing.assert_close(last, x, rtol=1e-4, atol=1e-4)
     assert not clip or float(last.abs().max()) <= 0.8001
 
@@ -120,12 +142,21 @@ def _again(seed: int) -> Callable[[Tensor], Tensor]:
 
 @pytest.mark.parametrize("bound", [1.0, 1.5])
 def test_dynamic_thresholding_is_the_schedulers(tmp_path: Path, bound: float) -> None:
-    scheduler = DDPMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=bound)
+    scheduler = DDPMScheduler(
+        thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=bound
+    )
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     for t in (100, 500, 999):
         x, abar = noises(3, 1, 8, 8, seed=t), scheduler.alphas_cumprod[t]
-        want = scheduler.step(pipeline.denoiser.net(x, torch.tensor(t)).sample, t, x).pred_original_sample
-        torch.testing.assert_close(pipeline.sampled(x / abar.sqrt(), pipeline.sigmas[t].float()), want, rtol=1e-5, atol=1e-5)
+        want = scheduler.step(
+            pipeline.denoiser.net(x, torch.tensor(t)).sample, t, x
+        ).pred_original_sample
+        torch.testing.assert_close(
+            pipeline.sampled(x / abar.sqrt(), pipeline.sigmas[t].float()),
+            want,
+            rtol=1e-5,
+            atol=1e-5,
+        )
 
 
 def test_without_a_bound_what_is_sampled_is_the_denoiser(tmp_path: Path) -> None:
@@ -136,7 +167,14 @@ def test_without_a_bound_what_is_sampled_is_the_denoiser(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "make", [DDPMScheduler, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler]
+    "make",
+    [
+        DDPMScheduler,
+        DDIMScheduler,
+        DPMSolverMultistepScheduler,
+        EulerDiscreteScheduler,
+        UniPCMultistepScheduler,
+    ],
 )
 def test_a_schedule_that_ends_in_pure_noise(tmp_path: Path, make: Any) -> None:
     scheduler = make(rescale_betas_zero_snr=True, prediction_type="v_prediction")
@@ -145,8 +183,15 @@ def test_a_schedule_that_ends_in_pure_noise(tmp_path: Path, make: Any) -> None:
     assert 4095 < float(pipeline.sigmas[-1]) < 1e5
     noise = noises(2, 1, 8, 8)
     with torch.no_grad():
-        want = -pipeline.denoiser.net(noise, torch.tensor(999)).sample  # v = -x0 where nothing of the image is left
-    torch.testing.assert_close(pipeline.denoiser(pipeline.start(noise), pipeline.sigmas[-1].float()), want, rtol=0, atol=2e-3)
+        want = -pipeline.denoiser.net(
+            noise, torch.tensor(999)
+        ).sample  # v = -x0 where nothing of the image is left
+    torch.testing.assert_close(
+        pipeline.denoiser(pipeline.start(noise), pipeline.sigmas[-1].float()),
+        want,
+        rtol=0,
+        atol=2e-3,
+    )
     with pytest.raises(ValueError, match="ends in pure noise"):
         from_pipeline(saved(tmp_path / "eps", make(rescale_betas_zero_snr=True)))
 
@@ -155,15 +200,24 @@ def test_a_schedule_that_ends_in_pure_noise(tmp_path: Path, make: Any) -> None:
 @pytest.mark.parametrize("make", [EDMEulerScheduler, EDMDPMSolverMultistepScheduler])
 @pytest.mark.parametrize("spacing", ["karras", "exponential"])
 def test_edm_is_its_scheduler(tmp_path: Path, prediction: str, make: Any, spacing: str) -> None:
-    scheduler = make(prediction_type=prediction, sigma_data=0.7, sigma_max=50.0, rho=5.0, sigma_schedule=spacing)
+    scheduler = make(
+        prediction_type=prediction, sigma_data=0.7, sigma_max=50.0, rho=5.0, sigma_schedule=spacing
+    )
     pipeline = from_pipeline(saved(tmp_path, scheduler))
     scheduler.set_timesteps(9)
     torch.testing.assert_close(pipeline.levels(9).float(), scheduler.sigmas)
     x = noises(3, 1, 8, 8)
     assert torch.equal(pipeline.start(x), x * scheduler.init_noise_sigma)
     for sigma in scheduler.sigmas[:-1]:
-        answer = pipeline.denoiser.net(scheduler.precondition_inputs(x, sigma), scheduler.precondition_noise(sigma)).sample
-        torch.testing.assert_close(pipeline.denoiser(x, sigma), scheduler.precondition_outputs(x, answer, sigma), rtol=1e-5, atol=1e-5)
+        answer = pipeline.denoiser.net(
+            scheduler.precondition_inputs(x, sigma), scheduler.precondition_noise(sigma)
+        ).sample
+        torch.testing.assert_close(
+            pipeline.denoiser(x, sigma),
+            scheduler.precondition_outputs(x, answer, sigma),
+            rtol=1e-5,
+            atol=1e-5,
+        )
 
 
 def test_edm_samples_as_its_scheduler(tmp_path: Path) -> None:
@@ -172,8 +226,12 @@ def test_edm_samples_as_its_scheduler(tmp_path: Path) -> None:
     scheduler.set_timesteps(12)
     x = start = pipeline.start(noises(3, 1, 8, 8))
     for t in scheduler.timesteps:
-        x = scheduler.step(pipeline.denoiser.net(scheduler.scale_model_input(x, t), t).sample, t, x).prev_sample
-    torch.testing.assert_close(sample(pipeline.denoiser, start, pipeline.levels(12), euler), x, rtol=1e-4, atol=1e-4)
+        x = scheduler.step(
+            pipeline.denoiser.net(scheduler.scale_model_input(x, t), t).sample, t, x
+        ).prev_sample
+    torch.testing.assert_close(
+        sample(pipeline.denoiser, start, pipeline.levels(12), euler), x, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_score_of_images_from_0_to_1(tmp_path: Path) -> None:
@@ -196,13 +254,23 @@ def test_a_score_of_images_from_0_to_1(tmp_path: Path) -> None:
 
 def test_all_laws_of_a_differentiable_denoiser(tmp_path: Path) -> None:
     for number, (scheduler, attention) in enumerate(
-        [(DDPMScheduler(), True), (DDIMScheduler(prediction_type="v_prediction"), False), (EDMEulerScheduler(), True)]
+        [
+            (DDPMScheduler(), True),
+            (DDIMScheduler(prediction_type="v_prediction"), False),
+            (EDMEulerScheduler(), True),
+        ]
     ):
-        pipeline = from_pipeline(saved(tmp_path / str(number), scheduler, unet(2, attention=attention)))
+        pipeline = from_pipeline(
+            saved(tmp_path / str(number), scheduler, unet(2, attention=attention))
+        )
         pipeline.denoiser.double()
         check_denoiser(pipeline.denoiser, pipeline.shape)
     x = noises(1, 2, 8, 8).double()
-    assert jacobian(pipeline.denoiser, x, torch.full((1,), 0.5, dtype=torch.float64)).shape == (1, 128, 128)
+    assert jacobian(pipeline.denoiser, x, torch.full((1,), 0.5, dtype=torch.float64)).shape == (
+        1,
+        128,
+        128,
+    )
 
 
 def test_the_fused_attention_of_inference_mode_says_the_same(tmp_path: Path) -> None:
@@ -213,17 +281,23 @@ def test_the_fused_attention_of_inference_mode_says_the_same(tmp_path: Path) -> 
     torch.testing.assert_close(fused, pipeline.denoiser(x, sigma), rtol=1e-4, atol=1e-4)
 
 
-def test_between_the_levels_time_is_linear_in_log_sigma_and_beyond_them_held(tmp_path: Path) -> None:
+def test_between_the_levels_time_is_linear_in_log_sigma_and_beyond_them_held(
+    tmp_path: Path,
+) -> None:
     pipeline = from_pipeline(saved(tmp_path, DDPMScheduler()))
     x, sigmas = noises(1, 1, 8, 8), pipeline.sigmas
     for t in (0.25, 300.5, 998.75):
         below, above = sigmas[int(t)].log(), sigmas[int(t) + 1].log()
         sigma = torch.exp(below + (t - int(t)) * (above - below))
         eps = pipeline.denoiser.net(x / torch.sqrt(1 + sigma**2).float(), torch.tensor(t)).sample
-        torch.testing.assert_close(pipeline.denoiser(x, sigma.float()), x - sigma.float() * eps, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            pipeline.denoiser(x, sigma.float()), x - sigma.float() * eps, rtol=1e-4, atol=1e-4
+        )
     assert torch.equal(pipeline.denoiser(x, torch.tensor(0.0)), x)
     eps = pipeline.denoiser.net(x / 1e4, torch.tensor(999)).sample
-    torch.testing.assert_close(pipeline.denoiser(x, torch.tensor(1e4)), x - 1e4 * eps, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(
+        pipeline.denoiser(x, torch.tensor(1e4)), x - 1e4 * eps, rtol=1e-4, atol=1e-2
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -241,9 +315,17 @@ def test_shapes_and_identity(tmp_path: Path) -> None:
     first = from_pipeline(saved(tmp_path / "a", DDPMScheduler(), unet(3, (8, 16))))
     assert first.shape == (3, 8, 16)
     assert json.loads(json.dumps(first.identity)) == first.identity
-    names = {"pipeline": "DDPMPipeline", "unet": "UNet2DModel", "scheduler": "DDPMScheduler", "prediction": "eps"}
+    names = {
+        "pipeline": "DDPMPipeline",
+        "unet": "UNet2DModel",
+        "scheduler": "DDPMScheduler",
+        "prediction": "eps",
+    }
     assert names.items() <= first.identity.items()
-    assert from_pipeline(saved(tmp_path / "b", DDPMScheduler(), unet(3, (8, 16)))).identity == first.identity
+    assert (
+        from_pipeline(saved(tmp_path / "b", DDPMScheduler(), unet(3, (8, 16)))).identity
+        == first.identity
+    )
     other = from_pipeline(saved(tmp_path / "c", DDPMScheduler(), unet(3, (8, 16), seed=1)))
     assert other.identity["sha256"] != first.identity["sha256"]
     slower = from_pipeline(saved(tmp_path / "d", DDPMScheduler(beta_end=0.03), unet(3, (8, 16))))
@@ -255,7 +337,9 @@ def test_a_learned_variance_is_dropped(tmp_path: Path) -> None:
     scheduler = DDPMScheduler(variance_type="learned_range", clip_sample=False)
     pipeline = from_pipeline(saved(tmp_path, scheduler, unet(out_channels=2)))
     x = noises(2, 1, 8, 8)
-    want = scheduler.step(pipeline.denoiser.net(x, torch.tensor(500)).sample, 500, x).pred_original_sample
+    want = scheduler.step(
+        pipeline.denoiser.net(x, torch.tensor(500)).sample, 500, x
+    ).pred_original_sample
     got = pipeline.denoiser(x / scheduler.alphas_cumprod[500].sqrt(), pipeline.sigmas[500].float())
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="2 channels from 1"):
@@ -268,19 +352,33 @@ def test_classes_and_networks_of_whole_times(tmp_path: Path) -> None:
     answers = [from_pipeline(folder, label=label).denoiser(x, sigma) for label in range(3)]
     assert not torch.allclose(answers[0], answers[1])
     for label in (None, 3, -1):
-        with pytest.raises(ValueError, match=r"class-conditional: give label, one of its classes 0 \.\.\. 2"):
+        with pytest.raises(
+            ValueError, match=r"class-conditional: give label, one of its classes 0 \.\.\. 2"
+        ):
             from_pipeline(folder, label=label)
     plain = saved(tmp_path / "plain", DDPMScheduler())
     with pytest.raises(ValueError, match="knows no classes"):
         from_pipeline(plain, label=0)
-    whole = from_pipeline(saved(tmp_path / "whole", DDPMScheduler(), unet(time_embedding_type="learned", num_train_timesteps=1000)))
+    whole = from_pipeline(
+        saved(
+            tmp_path / "whole",
+            DDPMScheduler(),
+            unet(time_embedding_type="learned", num_train_timesteps=1000),
+        )
+    )
     sigmas = whole.sigmas.float()
     torch.testing.assert_close(
-        whole.denoiser(x, sigmas[400]), x - sigmas[400] * whole.denoiser.net(x / torch.sqrt(1 + sigmas[400] ** 2), torch.tensor(400)).sample
+        whole.denoiser(x, sigmas[400]),
+        x
+        - sigmas[400]
+        * whole.denoiser.net(x / torch.sqrt(1 + sigmas[400] ** 2), torch.tensor(400)).sample,
     )
 
 
-@pytest.mark.parametrize("how", [{"variant": "fp16"}, {"max_shard_size": "20KB"}, {"variant": "ema", "max_shard_size": "20KB"}])
+@pytest.mark.parametrize(
+    "how",
+    [{"variant": "fp16"}, {"max_shard_size": "20KB"}, {"variant": "ema", "max_shard_size": "20KB"}],
+)
 def test_weights_in_parts_and_variants(tmp_path: Path, how: dict[str, Any]) -> None:
     plain = from_pipeline(saved(tmp_path / "plain", DDPMScheduler()))
     other = from_pipeline(saved(tmp_path / "other", DDPMScheduler(), **how))
@@ -296,7 +394,9 @@ def test_weights_with_the_old_names_of_attention(tmp_path: Path) -> None:
     names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     tensors = load_file(_weights(old))
     for now, then in names.items():
-        tensors = {name.replace(f".{now}.", f".{then}."): tensor for name, tensor in tensors.items()}
+        tensors = {
+            name.replace(f".{now}.", f".{then}."): tensor for name, tensor in tensors.items()
+        }
     save_file(tensors, _weights(old), {"format": "pt"})
     assert any("proj_attn" in name for name in tensors)
     x, sigma = noises(2, 1, 8, 8), torch.tensor(0.7)
@@ -373,7 +473,9 @@ def test_what_cannot_be_read_is_one_clear_line(good: Path, tmp_path: Path, what:
 
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     for name in (tmp_path / "nowhere", "google/ddpm-cifar10-32"):
-        with pytest.raises(ValueError, match=f"there is no folder {name}; .* nothing is downloaded"):
+        with pytest.raises(
+            ValueError, match=f"there is no folder {name}; .* nothing is downloaded"
+        ):
             from_pipeline(name)
 
 
@@ -393,7 +495,9 @@ def test_nothing_is_asked_of_the_network_and_no_code_of_the_folder_runs(
     assert isinstance(from_pipeline(str(folder)), Pipeline)
 
 
-def test_without_diffusers_the_line_says_how_to_get_it(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_diffusers_the_line_says_how_to_get_it(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ValueError, match=r"pip install 'denoscope\[diffusers\]'"):
         from_pipeline(good)

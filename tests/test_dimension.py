@@ -12,10 +12,21 @@ from scipy import special, stats
 from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, GaussianMixture, MoLRG
-from denoscope.geometry.dimension import flipd, local_pca_dimension, mle_dimension, normal_bundle_dimension, trace_dimension, two_nn
+from denoscope.geometry.dimension import (
+    flipd,
+    local_pca_dimension,
+    mle_dimension,
+    normal_bundle_dimension,
+    trace_dimension,
+    two_nn,
+)
 from denoscope.random import generator
 
-BY_DATA = {"two": two_nn, "mle": lambda x: mle_dimension(x, 12), "pca": lambda x: local_pca_dimension(x, 30)}
+BY_DATA = {
+    "two": two_nn,
+    "mle": lambda x: mle_dimension(x, 12),
+    "pca": lambda x: local_pca_dimension(x, 30),
+}
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -48,13 +59,22 @@ def test_agrees_with_scikit_dimension(d, n):
         want = reference.TwoNN(method="mle", discard_fraction=discard).fit(x.numpy()).dimension_
         assert two_nn(x, discard=discard).value == pytest.approx(want, rel=1e-9)
     for k in (2, 5, 20):
-        assert mle_dimension(x, k).value == pytest.approx(reference.MLE().fit(x.numpy(), n_neighbors=k).dimension_, rel=1e-9)
+        assert mle_dimension(x, k).value == pytest.approx(
+            reference.MLE().fit(x.numpy(), n_neighbors=k).dimension_, rel=1e-9
+        )
     for k, share in ((100, 0.95), (20, 0.8), (12, 0.99)):
-        local = reference.lPCA(ver="ratio", alphaRatio=share).fit_pw(x.numpy(), n_neighbors=k).dimension_pw_
+        local = (
+            reference.lPCA(ver="ratio", alphaRatio=share)
+            .fit_pw(x.numpy(), n_neighbors=k)
+            .dimension_pw_
+        )
         assert local_pca_dimension(x, k, share).value == np.median(local)
 
 
-@pytest.mark.parametrize(("points", "d"), [(ball(1500, 2) @ frame(50, 2).T, 2), (sphere(1500, 2), 2), (sphere(1500, 4), 4)])
+@pytest.mark.parametrize(
+    ("points", "d"),
+    [(ball(1500, 2) @ frame(50, 2).T, 2), (sphere(1500, 2), 2), (sphere(1500, 4), 4)],
+)
 def test_finds_known_dimensions(points, d):
     assert two_nn(points).value == pytest.approx(d, rel=0.12)
     assert mle_dimension(points).value == pytest.approx(d, rel=0.08)
@@ -81,7 +101,9 @@ def test_does_not_depend_on_frame_scale_or_shape(name):
     moved = 1e3 * (x @ frame(12, 4, seed=1).T) - 40 * normal(12, seed=1)
     for same in (moved, moved.reshape(200, 3, 2, 2), moved.numpy(), 1e-20 * x):
         got = BY_DATA[name](same)
-        assert (got.value, got.low, got.high) == pytest.approx((want.value, want.low, want.high), rel=1e-6)
+        assert (got.value, got.low, got.high) == pytest.approx(
+            (want.value, want.low, want.high), rel=1e-6
+        )
     assert BY_DATA[name](x.float()).value == pytest.approx(want.value, rel=1e-3)
 
 
@@ -157,7 +179,11 @@ def test_refuses_bad_data(call, message):
 
 
 def flat(n: int, variances: list[float], seed: int = 0) -> tuple[Gaussian, Tensor, Tensor]:
-    basis, spread, mean = frame(n, len(variances), seed), torch.tensor(variances, dtype=torch.float64), normal(n, seed=50 + seed)
+    basis, spread, mean = (
+        frame(n, len(variances), seed),
+        torch.tensor(variances, dtype=torch.float64),
+        normal(n, seed=50 + seed),
+    )
     return Gaussian(mean, basis * spread @ basis.T), basis, spread
 
 
@@ -204,7 +230,9 @@ def test_flipd_is_the_slope_of_the_log_density():
     roots = normal(3, 5, 5, seed=8)
     law = GaussianMixture(normal(3, 5, seed=9), roots @ roots.mT / 5)
     x, sigma, step = normal(4, 5, seed=10), torch.full((4,), 0.6, dtype=torch.float64), 1e-5
-    slope = (law.log_prob(x, sigma * math.exp(step)) - law.log_prob(x, sigma * math.exp(-step))) / (2 * step)
+    slope = (law.log_prob(x, sigma * math.exp(step)) - law.log_prob(x, sigma * math.exp(-step))) / (
+        2 * step
+    )
     torch.testing.assert_close(flipd(law, x, sigma).value, 5 + slope, rtol=1e-6, atol=1e-6)
 
 
@@ -230,10 +258,14 @@ def test_a_sphere_has_two_dimensions():
     x = torch.nn.functional.pad(sphere(4, 2, seed=5), (0, 7))
     for sigma in (0.02, 0.1):
         levels = torch.full((4,), sigma)
-        torch.testing.assert_close(flipd(posterior_on_sphere, x, levels).value, torch.full((4,), 2.0, dtype=torch.float64))
+        torch.testing.assert_close(
+            flipd(posterior_on_sphere, x, levels).value, torch.full((4,), 2.0, dtype=torch.float64)
+        )
         assert normal_bundle_dimension(posterior_on_sphere, x, levels).dimension.tolist() == [2] * 4
         kept = trace_dimension(posterior_on_sphere, x, levels, draws=8)
-        assert float((kept.value - 2).abs().max()) < 8 * sigma**2 + sigmas(8) * float(kept.error.max())
+        assert float((kept.value - 2).abs().max()) < 8 * sigma**2 + sigmas(8) * float(
+            kept.error.max()
+        )
 
 
 def test_a_copying_denoiser_has_none():
@@ -247,7 +279,9 @@ def test_a_copying_denoiser_has_none():
 def test_normal_bundle_is_the_svd_of_stacked_scores():
     law, _, _ = flat(5, [1.0, 0.3], seed=2)
     x, sigma, draws = law.sample(2, generator(7)), 0.4, 300
-    found = normal_bundle_dimension(law, x, torch.full((2,), sigma, dtype=torch.float64), draws=draws, seed=9)
+    found = normal_bundle_dimension(
+        law, x, torch.full((2,), sigma, dtype=torch.float64), draws=draws, seed=9
+    )
     for i in range(2):
         noisy = x[i] + sigma * torch.randn(draws, 5, generator=generator(9, i), dtype=torch.float64)
         scores = (law(noisy, torch.full((draws,), sigma, dtype=torch.float64)) - noisy) / sigma**2
@@ -260,7 +294,9 @@ def test_normal_bundle_is_the_svd_of_stacked_scores():
 
 def test_any_denoiser_of_images():
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.GELU(), torch.nn.Conv2d(8, 1, 3, padding=1))
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.GELU(), torch.nn.Conv2d(8, 1, 3, padding=1)
+    )
 
     def D(x: Tensor, sigma: Tensor) -> Tensor:
         return net(x) / (1 + sigma[:, None, None, None])
@@ -268,18 +304,29 @@ def test_any_denoiser_of_images():
     x, sigma = torch.randn(2, 1, 6, 6), torch.tensor([0.3, 1.5])
     found = flipd(D, x, sigma)
     for i in range(2):
-        dense = torch.autograd.functional.jacobian(lambda y: D(y[None], sigma[i : i + 1])[0], x[i]).reshape(36, 36)  # noqa: B023
+        dense = torch.autograd.functional.jacobian(
+            lambda y: D(y[None], sigma[i : i + 1])[0], x[i]
+        ).reshape(36, 36)  # noqa: B023
         across = (D(x[i : i + 1], sigma[i : i + 1]) - x[i]).square().sum() / sigma[i] ** 2
-        torch.testing.assert_close(found.value[i], (dense.trace() + across).detach(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            found.value[i], (dense.trace() + across).detach(), rtol=1e-4, atol=1e-4
+        )
     sketched = flipd(D, x, sigma, probes=6, seed=1)
-    assert bool(((sketched.value - found.value).abs() <= stats.t.isf(FAILURE_RATE / 4, 5) * sketched.error).all())
+    assert bool(
+        (
+            (sketched.value - found.value).abs()
+            <= stats.t.isf(FAILURE_RATE / 4, 5) * sketched.error
+        ).all()
+    )
     bundle = normal_bundle_dimension(D, x, sigma, draws=40)
     assert bundle.S.dtype == torch.float32
     assert bool((bundle.S.diff(dim=1) <= 0).all())
 
 
 def test_traces_of_noisy_copies_measure_the_error_of_denoising():
-    law = GaussianMixture(normal(2, 4, seed=20), 0.3 * torch.eye(4, dtype=torch.float64).expand(2, 4, 4))
+    law = GaussianMixture(
+        normal(2, 4, seed=20), 0.3 * torch.eye(4, dtype=torch.float64).expand(2, 4, 4)
+    )
     clean, sigma = law.sample(300, generator(8)), 0.8
     kept = trace_dimension(law, clean, torch.full((300,), sigma), draws=2).value * sigma**2
     noisy = law.sample(20000, generator(9))

@@ -24,10 +24,34 @@ from denoscope.studies.dimension_scaling import METHODS, DimensionScaling
 from denoscope.study import swept
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["dimension_scaling"]
-TINY = ["--draws", "2", "--largest", "64", "--probes", "16", "--compared", "16", "--steps", "8", "--width", "8", "--batch-size", "8"]
+TINY = [
+    "--draws",
+    "2",
+    "--largest",
+    "64",
+    "--probes",
+    "16",
+    "--compared",
+    "16",
+    "--steps",
+    "8",
+    "--width",
+    "8",
+    "--batch-size",
+    "8",
+]
 
 
-def _draw(d: int, n: int, clusters: int, *, sigma: float = 0.3, noise: float = 0.0, probes: int = 64, index: int = 0) -> Draw:
+def _draw(
+    d: int,
+    n: int,
+    clusters: int,
+    *,
+    sigma: float = 0.3,
+    noise: float = 0.0,
+    probes: int = 64,
+    index: int = 0,
+) -> Draw:
     return Draw(Setting(d, n, clusters, sigma, noise, probes, 0), index)
 
 
@@ -49,7 +73,9 @@ def test_the_sweep_is_two_lines_and_smoothers_end_early() -> None:
     assert {cell.method for cell in cells if cell.d > 8} == {"gaussian", "molrg", "network"}
     assert len(grid(DimensionScaling, d=[2, 3], n=[8, 9], full=True)) == 4
     jobs = DimensionScaling.plan(cells)
-    assert sorted(cell.key() for job in jobs for cell in job) == sorted(cell.key() for cell in cells)
+    assert sorted(cell.key() for job in jobs for cell in job) == sorted(
+        cell.key() for cell in cells
+    )
     assert all(len({(cell.d, cell.n, cell.clusters) for cell in job}) == 1 for job in jobs)
 
 
@@ -77,7 +103,10 @@ def test_a_smoother_is_the_posterior_mean_of_a_kernel_density_estimate() -> None
         width = sigma**2 * (factor**2 - 1)
         law = GaussianMixture(points, width * torch.eye(5, dtype=torch.float64).expand(7, 5, 5))
         assert (density - law(draw.noisy, torch.tensor(sigma))).abs().max() < 1e-5
-        weights = softmax(-((draw.noisy[:, None] - points) ** 2).sum(2).numpy() / (2 * (factor * sigma) ** 2), axis=1)
+        weights = softmax(
+            -((draw.noisy[:, None] - points) ** 2).sum(2).numpy() / (2 * (factor * sigma) ** 2),
+            axis=1,
+        )
         assert np.abs(regression.numpy() - weights @ points.numpy()).max() < 1e-5
 
 
@@ -106,21 +135,30 @@ def test_a_gaussian_fit_cannot_be_a_mixture() -> None:
 def test_w2_is_the_best_of_all_assignments() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
-    best = min(np.mean([((a[i] - b[j]) ** 2).sum() for i, j in enumerate(order)]) for order in itertools.permutations(range(5)))
-    assert distances.wasserstein(torch.tensor(a), torch.tensor(b)) == pytest.approx(np.sqrt(best), rel=1e-12)
+    best = min(
+        np.mean([((a[i] - b[j]) ** 2).sum() for i, j in enumerate(order)])
+        for order in itertools.permutations(range(5))
+    )
+    assert distances.wasserstein(torch.tensor(a), torch.tensor(b)) == pytest.approx(
+        np.sqrt(best), rel=1e-12
+    )
     points = torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert distances.wasserstein(points, points.flip(0) + 3.0) == pytest.approx(6.0)
     with pytest.raises(ValueError, match="equally many points"):
         distances.wasserstein(points, points[1:])
 
 
-@pytest.mark.parametrize(("d", "clusters", "count"), [(1, 1, 5), (1, 2, 50), (3, 1, 1), (3, 3, 40), (8, 1, 300)])
+@pytest.mark.parametrize(
+    ("d", "clusters", "count"), [(1, 1, 5), (1, 2, 50), (3, 1, 1), (3, 3, 40), (8, 1, 300)]
+)
 def test_nearest_distances_are_what_theory_expects(d: int, clusters: int, count: int) -> None:
     rng = np.random.default_rng(1)
     found = []
     for _ in range(400):
         points = np.zeros((count + 1, clusters, d))
-        points[np.arange(count + 1), rng.integers(clusters, size=count + 1)] = rng.standard_normal((count + 1, d))
+        points[np.arange(count + 1), rng.integers(clusters, size=count + 1)] = rng.standard_normal(
+            (count + 1, d)
+        )
         found.append(np.sqrt(((points[1:] - points[0]) ** 2).sum((1, 2)).min()))
     for power in (1, 2):
         values = np.array(found) ** power
@@ -163,7 +201,10 @@ def test_needed_is_where_a_power_law_meets_the_level() -> None:
 
 def _known(values: list[float]) -> list[Needed]:
     sizes = np.array([1.0, 1e9])
-    return [needed(sizes, np.full((2, 3), 1.0) * (value * 1e-3 / sizes[:, None]), 1e-3) for value in values]
+    return [
+        needed(sizes, np.full((2, 3), 1.0) * (value * 1e-3 / sizes[:, None]), 1e-3)
+        for value in values
+    ]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +230,9 @@ def test_laws_of_growth_are_told_apart(law: Law, slope: float, values: list[floa
 def test_points_beyond_reach_are_left_out_of_laws() -> None:
     points = _known([10, 30, 90])
     beyond = needed(np.array([1.0, 2.0]), np.ones((2, 3)), 0.1)
-    assert growth("exponential", [1, 2, 3, 4], [*points, beyond]).slope.value == pytest.approx(np.log(3), rel=1e-6)
+    assert growth("exponential", [1, 2, 3, 4], [*points, beyond]).slope.value == pytest.approx(
+        np.log(3), rel=1e-6
+    )
     short = growth("linear", [1, 2, 3], [*points[:2], beyond])
     assert np.isnan(short.slope.value)
     assert "2 of 3 points" in short.slope.method
@@ -199,8 +242,18 @@ def _line(method: str, counts: list[float]) -> Line:
     """A line along d = 1, 2, 4, 8 with these N."""
     cells = []
     for d, count in zip((1, 2, 4, 8), counts):
-        fields: dict[str, object] = {"method": method, "d": d, "n": 48, "clusters": 1, "level": 1e-3, "steps": 10}
-        arrays = {"sizes": np.array([1.0, 1e9]), "error": count * 1e-3 / np.array([[1.0] * 3, [1e9] * 3])}
+        fields: dict[str, object] = {
+            "method": method,
+            "d": d,
+            "n": 48,
+            "clusters": 1,
+            "level": 1e-3,
+            "steps": 10,
+        }
+        arrays = {
+            "sizes": np.array([1.0, 1e9]),
+            "error": count * 1e-3 / np.array([[1.0] * 3, [1e9] * 3]),
+        }
         cells.append(Cell(Row(f"{method}{d}", "", 1, fields, {}), method, arrays))
     return Line(method, 1, "d", 48, tuple(cells))
 
@@ -208,7 +261,11 @@ def _line(method: str, counts: list[float]) -> Line:
 def test_findings_say_whether_the_claim_appeared() -> None:
     straight, steep = [5.0 + 3 * d for d in (1, 2, 4, 8)], [10.0 * 3**d for d in (1, 2, 4, 8)]
     between = [10.0, 12.0, 19.0, 34.0]
-    assert [law(_line("molrg", counts)) for counts in (straight, steep, between)] == ["linear", "exponential", "undecided"]
+    assert [law(_line("molrg", counts)) for counts in (straight, steep, between)] == [
+        "linear",
+        "exponential",
+        "undecided",
+    ]
     for kernel, fitted, status in (
         (steep, straight, "good"),
         (straight, straight, "absent"),
@@ -217,7 +274,10 @@ def test_findings_say_whether_the_claim_appeared() -> None:
     ):
         lines = [_line("kernel", kernel), _line("molrg", fitted)]
         assert contrast(lines)[0].status == status
-        assert [finding.status == "good" for finding in against_d(lines)] == [kernel is steep, fitted is straight]
+        assert [finding.status == "good" for finding in against_d(lines)] == [
+            kernel is steep,
+            fitted is straight,
+        ]
 
 
 def test_networks_are_asked_along_the_way() -> None:
@@ -234,8 +294,23 @@ def test_networks_are_asked_along_the_way() -> None:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """A tiny sweep, measured once."""
-    small = {"draws": 2, "largest": 256, "probes": 32, "compared": 16, "steps": 8, "width": 8, "batch_size": 8}
-    cells = grid(DimensionScaling, method=list(METHODS), d=[1, 2, 4], n=[12, 24, 48], clusters=[1, 2], **small)
+    small = {
+        "draws": 2,
+        "largest": 256,
+        "probes": 32,
+        "compared": 16,
+        "steps": 8,
+        "width": 8,
+        "batch_size": 8,
+    }
+    cells = grid(
+        DimensionScaling,
+        method=list(METHODS),
+        d=[1, 2, 4],
+        n=[12, 24, 48],
+        clusters=[1, 2],
+        **small,
+    )
     return run(cells, tmp_path_factory.mktemp("scaling"))
 
 
@@ -254,25 +329,67 @@ def test_the_page_has_every_figure_and_says_numbers(rows: list[Row]) -> None:
     page = DimensionScaling.page(rows, {})
     blocks = [block for section in page.sections for block in section.blocks]
     figures = [block for block in blocks if type(block).__name__ == "Figure"]
-    assert [figure.name for figure in figures] == ["needed-d", "needed-n", "excess", "wasserstein", "nearest"]
-    assert all("nan" not in str(block) and "inf" not in getattr(block, "headline", "") for block in page.sections[0].blocks)
+    assert [figure.name for figure in figures] == [
+        "needed-d",
+        "needed-n",
+        "excess",
+        "wasserstein",
+        "nearest",
+    ]
+    assert all(
+        "nan" not in str(block) and "inf" not in getattr(block, "headline", "")
+        for block in page.sections[0].blocks
+    )
 
 
 def test_cells_of_other_settings_stay_out_of_the_lines(rows: list[Row], tmp_path: Path) -> None:
-    other = run(grid(DimensionScaling, method="molrg", d=2, level=0.5, draws=2, probes=8, compared=4), tmp_path)
+    other = run(
+        grid(DimensionScaling, method="molrg", d=2, level=0.5, draws=2, probes=8, compared=4),
+        tmp_path,
+    )
     page = DimensionScaling.page([*rows, *other], {})
     assert "1 cells with other settings" in str(page.sections[0].blocks[-1])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_cell_makes_a_page(method: str, tmp_path: Path) -> None:
-    words = ["run", "dimension_scaling", "--method", method, "--d", "2", "--n", "9", "--full", "--clusters", "2", *TINY]
+    words = [
+        "run",
+        "dimension_scaling",
+        "--method",
+        method,
+        "--d",
+        "2",
+        "--n",
+        "9",
+        "--full",
+        "--clusters",
+        "2",
+        *TINY,
+    ]
     assert main([*words, "--on", "serial", "--quiet", "--store", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_the_command_writes_report_and_tables_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", "dimension_scaling", "--method", "empirical", "molrg", "--d", "1", "3", "4", "--n", "48", "--clusters", "1", *TINY]
+def test_the_command_writes_report_and_tables_and_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "run",
+        "dimension_scaling",
+        "--method",
+        "empirical",
+        "molrg",
+        "--d",
+        "1",
+        "3",
+        "4",
+        "--n",
+        "48",
+        "--clusters",
+        "1",
+        *TINY,
+    ]
     words += ["--on", "serial", "--quiet", "--store", str(tmp_path)]
     assert main(words) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
@@ -299,9 +416,13 @@ def test_the_command_writes_report_and_tables_and_resumes(tmp_path: Path, capsys
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
     ],
 )
-def test_bad_input_costs_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_costs_one_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = words if "--method" in words else ["--method", "molrg", *words]
-    assert main(["run", "dimension_scaling", *given, "--store", str(tmp_path / "s"), "--quiet"]) == 2
+    assert (
+        main(["run", "dimension_scaling", *given, "--store", str(tmp_path / "s"), "--quiet"]) == 2
+    )
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

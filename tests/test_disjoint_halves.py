@@ -76,7 +76,9 @@ def test_decibels_are_those_of_images_in_the_unit_interval() -> None:
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand(40, 64, generator=generator, dtype=torch.float64) * 2 - 1
     for db in (-10.0, 0.0, 15.0, 40.0):
-        noisy = clean + float(psnr.level(db)) * torch.randn(40, 64, generator=generator, dtype=torch.float64)
+        noisy = clean + float(psnr.level(db)) * torch.randn(
+            40, 64, generator=generator, dtype=torch.float64
+        )
         moved = ((noisy + 1) / 2 - (clean + 1) / 2).square()
         found = psnr.output((noisy - clean).square().mean(1).numpy())
         assert found.value == pytest.approx(-10 * math.log10(float(moved.mean())))
@@ -88,7 +90,9 @@ def test_the_interval_of_a_gap_covers() -> None:
     """Log-normal errors of two sets of images with a known ratio of means; the share of covering intervals over 1 000 draws."""
     rng, covered = np.random.default_rng(0), 0
     for _ in range(1000):
-        train, test = (scale * rng.lognormal(sigma=0.6, size=n) for scale, n in ((1.0, 30), (3.0, 100)))
+        train, test = (
+            scale * rng.lognormal(sigma=0.6, size=n) for scale, n in ((1.0, 30), (3.0, 100))
+        )
         found = psnr.gap(train, test)
         covered += found.low <= 10 * math.log10(3) <= found.high
     assert 0.91 < covered / 1000 < 0.98
@@ -110,7 +114,13 @@ def test_errors_are_averaged_over_the_noises_of_an_image() -> None:
     subject = Subject(denoiser, few)
     count = 8 * (measuring.POINTS // 8)
     x = subject.noisy("train", count, level)
-    squares = (denoiser(x, torch.tensor(level)) - subject.clean("train", count)).square().flatten(1).mean(1).reshape(-1, 8)
+    squares = (
+        (denoiser(x, torch.tensor(level)) - subject.clean("train", count))
+        .square()
+        .flatten(1)
+        .mean(1)
+        .reshape(-1, 8)
+    )
     assert np.allclose(arrays["error_train"][psnr.at(10.0)], squares.mean(0).numpy(), rtol=1e-4)
     assert np.allclose(arrays["error_train"], arrays["error_train_gaussian"], rtol=1e-5)
 
@@ -134,7 +144,9 @@ def test_overlap_is_that_of_projectors() -> None:
     assert overlap(u.T[None], v.T[None])[0] == pytest.approx(projected)
     many = [np.linalg.qr(rng.normal(size=(2000, 30, 5)))[0] for _ in range(2)]
     random = overlap(*(basis.transpose(0, 2, 1) for basis in many))
-    assert float(random.mean()) == pytest.approx(5 / 30, abs=5 * float(random.std()) / math.sqrt(2000))
+    assert float(random.mean()) == pytest.approx(
+        5 / 30, abs=5 * float(random.std()) / math.sqrt(2000)
+    )
 
 
 def test_pairs_are_those_of_halves_and_of_seeds(rows: list[Row]) -> None:
@@ -145,21 +157,33 @@ def test_pairs_are_those_of_halves_and_of_seeds(rows: list[Row]) -> None:
         ("halves", 100, 2),
         ("seeds", 100, 2),
     ]
-    arrays = {(row.fields["n"], row.fields["subset"], row.fields["seed"]): row.arrays() for row in rows}
+    arrays = {
+        (row.fields["n"], row.fields["subset"], row.fields["seed"]): row.arrays() for row in rows
+    }
     one, two = arrays[100, 0, 1], arrays[100, 1, 1]
     first, second = (member["samples"].astype(np.float64) for member in (one, two))
     first, second = (x - x.mean(1, keepdims=True) for x in (first, second))
-    cosines = (first @ second.T) / np.outer(np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1))
+    cosines = (first @ second.T) / np.outer(
+        np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
+    )
     halves = every[2]
     assert np.allclose(halves.cosines()[1], np.diag(cosines), atol=1e-5)
-    assert halves.unlike[1].mean() == pytest.approx((cosines.sum() - np.trace(cosines)) / (20 * 19), abs=1e-5)
+    assert halves.unlike[1].mean() == pytest.approx(
+        (cosines.sum() - np.trace(cosines)) / (20 * 19), abs=1e-5
+    )
     closer = [(np.diag(cosines) > member["similarity"]).mean() for member in (one, two)]
-    assert halves.closer()[1].mean() == pytest.approx(np.mean(closer), abs=0.026)  # one tie by rounding at most
+    assert halves.closer()[1].mean() == pytest.approx(
+        np.mean(closer), abs=0.026
+    )  # one tie by rounding at most
     plain = [(member["samples"] + 1) / 2 for member in (one, two)]
-    expected = (plain[0] * plain[1]).sum(1) / (np.linalg.norm(plain[0], axis=1) * np.linalg.norm(plain[1], axis=1))
+    expected = (plain[0] * plain[1]).sum(1) / (
+        np.linalg.norm(plain[0], axis=1) * np.linalg.norm(plain[1], axis=1)
+    )
     assert np.allclose(halves.plain()[1], expected, atol=1e-5)
     between = np.sqrt(np.mean((one["answers"] - two["answers"]) ** 2, -1)).mean(1)
-    other = np.sqrt(np.mean((arrays[100, 0, 0]["answers"] - arrays[100, 1, 0]["answers"]) ** 2, -1)).mean(1)
+    other = np.sqrt(
+        np.mean((arrays[100, 0, 0]["answers"] - arrays[100, 1, 0]["answers"]) ** 2, -1)
+    ).mean(1)
     assert np.allclose([e.value for e in halves.distances()], (between + other) / 2, rtol=1e-4)
 
 
@@ -167,17 +191,25 @@ def test_nearest_images_are_the_models_own(rows: list[Row]) -> None:
     row = next(row for row in rows if (row.fields["n"], row.fields["subset"]) == (100, 1))
     train = Data(Source("digits"), None, 60, 100, 1).train().flatten(1).double().numpy()
     arrays = row.arrays()
-    a, b = arrays["samples"] - arrays["samples"].mean(1, keepdims=True), train - train.mean(1, keepdims=True)
+    a, b = (
+        arrays["samples"] - arrays["samples"].mean(1, keepdims=True),
+        train - train.mean(1, keepdims=True),
+    )
     cosines = (a @ b.T) / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     assert np.allclose(arrays["similarity"], cosines.max(1), atol=1e-5)
-    assert (np.take_along_axis(cosines, arrays["nearest"][:, None], 1)[:, 0] > cosines.max(1) - 1e-6).all()
+    assert (
+        np.take_along_axis(cosines, arrays["nearest"][:, None], 1)[:, 0] > cosines.max(1) - 1e-6
+    ).all()
 
 
 def test_training_errors_of_halves_stand_side_by_side(rows: list[Row]) -> None:
     group = grouped(rows)[0]
     errors = reading.errors(group, "train")
     assert errors.shape == (11, 16)
-    members = {(row.fields["subset"], row.fields["seed"]): arrays["error_train"] for row, arrays in zip(group.rows, group.arrays)}
+    members = {
+        (row.fields["subset"], row.fields["seed"]): arrays["error_train"]
+        for row, arrays in zip(group.rows, group.arrays)
+    }
     assert np.allclose(errors[:, :8], (members[0, 0] + members[0, 1]) / 2)
     assert np.allclose(errors[:, 8:], (members[1, 0] + members[1, 1]) / 2)
     assert reading.errors(group, "test").shape == (11, 60)
@@ -211,14 +243,22 @@ def test_the_command_writes_a_report(store: Path, rows: list[Row]) -> None:
     blocks = [block for section in DisjointHalves.sections(rows) for block in section.blocks]
     names = [block.name for block in blocks if isinstance(block, Figure)]
     assert len(names) == len(set(names)) == 7
-    assert all(name.startswith("disjoint_halves_") and (store / "figures" / f"{name}.svg").is_file() for name in names)
+    assert all(
+        name.startswith("disjoint_halves_") and (store / "figures" / f"{name}.svg").is_file()
+        for name in names
+    )
     assert sum(isinstance(block, Gallery) for block in blocks) == 2 + 4
     assert len((store / "comparisons.csv").read_text().splitlines()) == 1 + 4
 
 
 @pytest.mark.parametrize("kept", ["one", "half", "size", "widths"])
 def test_pages_of_incomplete_sweeps_build(rows: list[Row], kept: str) -> None:
-    wider = [Row(row.key[::-1], row.study, 1, {**row.fields, "width": 16}, row.values, row.made, row.path) for row in rows]
+    wider = [
+        Row(
+            row.key[::-1], row.study, 1, {**row.fields, "width": 16}, row.values, row.made, row.path
+        )
+        for row in rows
+    ]
     chosen = {
         "one": rows[:1],
         "half": [row for row in rows if row.fields["subset"] == 0],
@@ -236,7 +276,13 @@ def test_pages_of_incomplete_sweeps_build(rows: list[Row], kept: str) -> None:
 
 
 def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
-    broken = Row("0" * 16, rows[0].study, 1, {**rows[0].fields, "n": 32}, {"stopped": "the loss is not finite"})
+    broken = Row(
+        "0" * 16,
+        rows[0].study,
+        1,
+        {**rows[0].fields, "n": 32},
+        {"stopped": "the loss is not finite"},
+    )
     assert "N = 32" in str(DisjointHalves.page([*rows, broken], {}).sections[0].blocks[0])
     assert DisjointHalves.compare([broken]) == []
     with pytest.raises(ValueError, match="lower --lr"):
@@ -245,17 +291,27 @@ def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
 
 def test_given_models_get_the_numbers_of_the_trained_ones(rows: list[Row], tmp_path: Path) -> None:
     main_job = run(grid(PhaseTransition, n=100, subset=[0, 1], **SMALL), Store(tmp_path / "main"))
-    cells = [DisjointHalves(model=str(row.path), n=100, subset=which, **SMALL) for which, row in enumerate(main_job)]
+    cells = [
+        DisjointHalves(model=str(row.path), n=100, subset=which, **SMALL)
+        for which, row in enumerate(main_job)
+    ]
     again = run(cells, Store(tmp_path / "given"))
     for row in again:
-        trained = next(r for r in rows if (r.fields["n"], r.fields["subset"], r.fields["seed"]) == (100, row.fields["subset"], 0))
+        trained = next(
+            r
+            for r in rows
+            if (r.fields["n"], r.fields["subset"], r.fields["seed"])
+            == (100, row.fields["subset"], 0)
+        )
         a, b = row.arrays(), trained.arrays()
         for name in ("samples", "error_train", "error_test", "answers", "values"):
             assert np.allclose(a[name], b[name], rtol=1e-3, atol=1e-3), name
     assert [item.kind for item in collected(again)] == ["halves"]
 
 
-def test_two_files_are_compared_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_files_are_compared_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = []
     for row in run(grid(PhaseTransition, n=[8, 64], **SMALL), Store(tmp_path / "main")):
         assert row.path is not None
@@ -277,7 +333,13 @@ def test_where_the_truth_is_known_it_is_beside() -> None:
     assert np.allclose(result.arrays["error_test"], result.arrays["error_test_truth"], rtol=1e-4)
     values = result.arrays["values"]
     assert values.min() > -1e-3, "the truth's Jacobian is a covariance"
-    row = Row("0" * 16, "disjoint_halves", 1, DisjointHalves(data="molrg", held=100, n=256).fields(), dict(result.values))
+    row = Row(
+        "0" * 16,
+        "disjoint_halves",
+        1,
+        DisjointHalves(data="molrg", held=100, n=256).fields(),
+        dict(result.values),
+    )
     assert row.fields["data"] == "molrg"
 
 
@@ -290,7 +352,9 @@ def test_where_the_truth_is_known_it_is_beside() -> None:
         ("--model nowhere.safetensors", "there is no file nowhere.safetensors"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "disjoint_halves", *words.split(), "--store", str(tmp_path / "s")]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
 

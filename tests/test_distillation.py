@@ -62,28 +62,39 @@ def test_the_distillate_of_a_gaussian_is_its_wiener_filter_of_images_too(sigma: 
     found, expected = distill(law, data, sigma), _wiener(law.mean, law.cov, sigma)
     torch.testing.assert_close(tuple(found), tuple(expected), atol=1e-8, rtol=0)
     noisy = data + sigma * _normal(*data.shape, seed=3)
-    torch.testing.assert_close(found(noisy, torch.tensor(sigma)), law(noisy, torch.tensor(sigma)), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        found(noisy, torch.tensor(sigma)), law(noisy, torch.tensor(sigma)), atol=1e-7, rtol=0
+    )
 
 
 def test_a_single_precision_denoiser_is_found_to_its_rounding() -> None:
     law = Gaussian.from_data(torch.randn(50, 1, 8, 8, generator=generator(2)))
     found = distill(law, law.sample(20, generator(3)), 0.5)
     assert found.weight.dtype == F64
-    assert weight_error(found.weight, _wiener(law.mean.double(), law.cov.double(), 0.5).weight) < 1e-10
+    assert (
+        weight_error(found.weight, _wiener(law.mean.double(), law.cov.double(), 0.5).weight) < 1e-10
+    )
 
 
 def _spread(runs: list[Affine], exact: Affine) -> tuple[Tensor, Tensor]:
     """Mean error of every number of W and b over runs, and the standard error of that mean."""
-    errors = torch.stack([torch.cat([run.weight.flatten(), run.bias]) for run in runs]) - torch.cat([exact.weight.flatten(), exact.bias])
+    errors = torch.stack([torch.cat([run.weight.flatten(), run.bias]) for run in runs]) - torch.cat(
+        [exact.weight.flatten(), exact.bias]
+    )
     return errors.mean(0), errors.std(0) / math.sqrt(len(runs))
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0])
-def test_the_distillate_of_the_memorizer_tends_to_the_wiener_filter_of_its_data(sigma: float) -> None:
+def test_the_distillate_of_the_memorizer_tends_to_the_wiener_filter_of_its_data(
+    sigma: float,
+) -> None:
     data = _normal(7, 3, seed=4) * torch.tensor([2.0, 1.0, 0.3], dtype=F64) + 0.5
     law = Gaussian.from_data(data)
     exact = _wiener(law.mean, law.cov, sigma)
-    runs = [distill(Empirical(data), data, sigma, seed=seed, repeats=400, batch=2800) for seed in range(20)]
+    runs = [
+        distill(Empirical(data), data, sigma, seed=seed, repeats=400, batch=2800)
+        for seed in range(20)
+    ]
     error, standard = _spread(runs, exact)
     # 0.005 bounds the bias of a ratio at 2 800 rows
     assert bool((error.abs() < _most(20, 12) * standard + 0.005).all())
@@ -92,13 +103,21 @@ def test_the_distillate_of_the_memorizer_tends_to_the_wiener_filter_of_its_data(
 
 def test_the_distillate_of_a_mixture_tends_to_the_wiener_filter_of_its_two_moments() -> None:
     means = torch.tensor([[-2.0, 0.0], [1.0, 1.5], [1.0, -1.0]], dtype=F64)
-    covs = torch.stack([torch.diag(torch.tensor(pair, dtype=F64)) for pair in ([0.1, 0.5], [0.3, 0.05], [0.2, 0.2])])
+    covs = torch.stack(
+        [
+            torch.diag(torch.tensor(pair, dtype=F64))
+            for pair in ([0.1, 0.5], [0.3, 0.05], [0.2, 0.2])
+        ]
+    )
     weights = torch.tensor([0.5, 0.3, 0.2], dtype=F64)
     law = GaussianMixture(means, covs, weights)
     centre = weights @ means
     spread = torch.einsum("k,ki,kj->ij", weights, means - centre, means - centre)
     exact = _wiener(centre, spread + torch.tensordot(weights, covs, dims=1), 0.8)
-    runs = [distill(law, law.sample(2000, generator(seed)), 0.8, seed=seed, repeats=2, batch=4000) for seed in range(20)]
+    runs = [
+        distill(law, law.sample(2000, generator(seed)), 0.8, seed=seed, repeats=2, batch=4000)
+        for seed in range(20)
+    ]
     error, standard = _spread(runs, exact)
     assert bool((error.abs() < _most(20, 6) * standard + 0.005).all())
     assert float(exact.weight[0, 0]) > 0.5
@@ -131,9 +150,13 @@ def test_ridge_is_that_of_the_normal_equations_and_leaves_the_bias_free(ridge: f
     found = distill(D, data, 0.6, ridge=ridge, repeats=2)
     y = torch.cat(rows)
     answers, spread = y**3, y - y.mean(0)
-    expected = torch.linalg.solve(spread.T @ spread / len(y) + ridge * torch.eye(4, dtype=F64), spread.T @ answers / len(y)).T
+    expected = torch.linalg.solve(
+        spread.T @ spread / len(y) + ridge * torch.eye(4, dtype=F64), spread.T @ answers / len(y)
+    ).T
     torch.testing.assert_close(found.weight, expected, rtol=1e-8, atol=1e-10)
-    torch.testing.assert_close(found.bias, answers.mean(0) - expected @ y.mean(0), rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(
+        found.bias, answers.mean(0) - expected @ y.mean(0), rtol=1e-8, atol=1e-8
+    )
 
 
 def test_too_few_rows_give_the_map_of_least_norm_that_fits_them() -> None:
@@ -167,7 +190,9 @@ def test_noise_comes_in_opposite_pairs_from_the_seed_whatever_the_batch() -> Non
     noise = (torch.cat(seen).reshape(4, 6, 2, 3) - data) / 0.5
     torch.testing.assert_close(noise[1::2], -noise[::2])
     assert not torch.allclose(noise[0], noise[2])
-    torch.testing.assert_close(tuple(distill(D, data, 0.5, seed=4, repeats=4, batch=5)), tuple(first), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        tuple(distill(D, data, 0.5, seed=4, repeats=4, batch=5)), tuple(first), atol=1e-10, rtol=0
+    )
     assert not torch.allclose(distill(D, data, 0.5, seed=5, repeats=4).weight, first.weight)
 
 
@@ -187,15 +212,22 @@ def test_by_default_there_are_eight_rows_for_each_unknown() -> None:
 @pytest.mark.parametrize("sigma", [0.4, 3.0])
 def test_the_distillate_turns_with_its_denoiser(sigma: float) -> None:
     data, turn = _normal(12, 4), torch.linalg.qr(_normal(4, 4, seed=7)).Q
-    law, turned = GaussianMixture(data[:3], torch.eye(4, dtype=F64).expand(3, 4, 4) * 0.1), data @ turn.T
+    law, turned = (
+        GaussianMixture(data[:3], torch.eye(4, dtype=F64).expand(3, 4, 4) * 0.1),
+        data @ turn.T,
+    )
 
     def D(x: Tensor, level: Tensor) -> Tensor:
         return law(x @ turn, level) @ turn.T
 
     plain = [distill(law, data, sigma, repeats=200, seed=seed, batch=2400) for seed in range(16)]
-    other = [distill(D, turned, sigma, repeats=200, seed=100 + seed, batch=2400) for seed in range(16)]
+    other = [
+        distill(D, turned, sigma, repeats=200, seed=100 + seed, batch=2400) for seed in range(16)
+    ]
     expected = [Affine(turn @ run.weight @ turn.T, turn @ run.bias) for run in plain]
-    first, second = ([torch.cat([run.weight.flatten(), run.bias]) for run in runs] for runs in (expected, other))
+    first, second = (
+        [torch.cat([run.weight.flatten(), run.bias]) for run in runs] for runs in (expected, other)
+    )
     gap = torch.stack(first).mean(0) - torch.stack(second).mean(0)
     standard = ((torch.stack(first).var(0) + torch.stack(second).var(0)) / 16).sqrt()
     assert bool((gap.abs() < _most(16, 20) * standard).all())
@@ -206,7 +238,10 @@ def test_the_random_part_falls_with_the_rows_and_a_twin_has_none_of_it() -> None
     law = Gaussian.from_data(data)
     exact = _wiener(law.mean, law.cov, 0.7).weight
     D = Empirical(data)
-    few, many = ([distill(D, data, 0.7, seed=s, repeats=r, batch=3000).weight for s in range(40)] for r in (20, 160))
+    few, many = (
+        [distill(D, data, 0.7, seed=s, repeats=r, batch=3000).weight for s in range(40)]
+        for r in (20, 160)
+    )
     plain = [sum(weight_error(W, exact) for W in runs) / 40 for runs in (few, many)]
     assert 4 < plain[0] / plain[1] < 16
     pairs = np.array([weight_error(W, exact, twin=twin) for W, twin in zip(many[::2], many[1::2])])
@@ -288,7 +323,9 @@ def test_distances_are_those_of_each_row_at_its_level_in_every_batch() -> None:
     for batch in (1, 4, 256):
         found = score_distance(first, second, y, levels, batch=batch)
         assert found.value == pytest.approx(float(rows.mean()))
-    assert found.high - found.low == pytest.approx(2 * 2.2281388519649385 * float(rows.std()) / math.sqrt(11))
+    assert found.high - found.low == pytest.approx(
+        2 * 2.2281388519649385 * float(rows.std()) / math.sqrt(11)
+    )
     assert score_distance(second, first, y, levels).value == pytest.approx(found.value)
     relative = score_distance(first, second, y, levels, relative=True)
     assert relative.value == pytest.approx(float((2 * rows / first(y, levels).norm(dim=1)).mean()))

@@ -38,8 +38,15 @@ def brute(x, y, sigma):
 def test_gaussian_is_the_wiener_filter_and_its_density_scipys(sigma):
     mean, cov, x = normal(5), covariances(1, 5)[0], normal(7, 5, seed=3) * (1 + sigma)
     D, total = Gaussian(mean, cov), cov + sigma**2 * torch.eye(5).double()
-    torch.testing.assert_close(D(x, scalar(sigma)), mean + (x - mean) @ torch.linalg.solve(total, cov), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(D.log_prob(x, scalar(sigma)), stats.multivariate_normal(mean, total).logpdf(x), rtol=1e-9)
+    torch.testing.assert_close(
+        D(x, scalar(sigma)),
+        mean + (x - mean) @ torch.linalg.solve(total, cov),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        D.log_prob(x, scalar(sigma)), stats.multivariate_normal(mean, total).logpdf(x), rtol=1e-9
+    )
     torch.testing.assert_close(D.cov, cov)
 
 
@@ -51,12 +58,16 @@ def test_gaussian_from_data_has_their_moments(count, ridge):
     cov = np.cov(data.flatten(1).numpy(), rowvar=False, bias=True) + ridge * np.eye(8)
     np.testing.assert_allclose(D.cov, cov, atol=1e-12)
     torch.testing.assert_close(D.mean, data.mean(0))
-    torch.testing.assert_close(D(data, scalar(0.5)), Gaussian(data.mean(0), torch.as_tensor(cov))(data, scalar(0.5)))
+    torch.testing.assert_close(
+        D(data, scalar(0.5)), Gaussian(data.mean(0), torch.as_tensor(cov))(data, scalar(0.5))
+    )
 
 
 def test_one_point_is_a_gaussian_without_width():
     data = normal(1, 4)
-    torch.testing.assert_close(Gaussian.from_data(data)(normal(3, 4, seed=1), scalar(0.2)), data.expand(3, 4))
+    torch.testing.assert_close(
+        Gaussian.from_data(data)(normal(3, 4, seed=1), scalar(0.2)), data.expand(3, 4)
+    )
 
 
 @level
@@ -68,27 +79,48 @@ def test_mixture_density_is_scipys(sigma):
         for w, m, c in zip(*map(np.asarray, (WEIGHTS, means, covs)))
     ]
     np.testing.assert_allclose(D.log_prob(x, scalar(sigma)), np.logaddexp.reduce(logs), rtol=1e-9)
-    np.testing.assert_allclose(D.responsibilities(x, scalar(sigma)), np.exp(logs - np.logaddexp.reduce(logs)).T, atol=1e-9)
+    np.testing.assert_allclose(
+        D.responsibilities(x, scalar(sigma)), np.exp(logs - np.logaddexp.reduce(logs)).T, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 6.0, 80.0])
 def test_molrg_is_the_mixture_with_full_covariances(noise, sigma):
     low = MoLRG(bases(6, 1, 2, 3), WEIGHTS, **GENERAL, noise=noise)
-    covs = torch.stack([(U * v) @ U.T + noise**2 * torch.eye(6).double() for U, v in zip(bases(6, 1, 2, 3), spread(1, 2, 3))])
+    covs = torch.stack(
+        [
+            (U * v) @ U.T + noise**2 * torch.eye(6).double()
+            for U, v in zip(bases(6, 1, 2, 3), spread(1, 2, 3))
+        ]
+    )
     full = GaussianMixture(GENERAL["means"], covs, WEIGHTS)
     x = normal(9, 6, seed=7) * (1 + sigma)
-    torch.testing.assert_close(low(x, scalar(sigma)), full(x, scalar(sigma)), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(low.log_prob(x, scalar(sigma)), full.log_prob(x, scalar(sigma)), rtol=1e-10, atol=1e-8)
+    torch.testing.assert_close(
+        low(x, scalar(sigma)), full(x, scalar(sigma)), rtol=1e-10, atol=1e-10
+    )
+    torch.testing.assert_close(
+        low.log_prob(x, scalar(sigma)), full.log_prob(x, scalar(sigma)), rtol=1e-10, atol=1e-8
+    )
     torch.testing.assert_close(low.covs, covs)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 6.0])
 def test_molrg_is_the_published_softmax_of_projections(sigma):
     Us, x = bases(7, 2, 2, 3), normal(5, 7, seed=2)
-    phi = 1 / (2 * sigma**2 * (1 + sigma**2))  # Wang et al., lemma 1, with s = 1 and gamma = sigma; unequal dimensions
-    logits = torch.stack([phi * (x @ U).square().sum(1) + 0.5 * U.shape[1] * np.log(sigma**2 / (1 + sigma**2)) for U in Us], 1)
-    want = sum(w[:, None] * (x @ U) @ U.T for w, U in zip(logits.softmax(1).unbind(1), Us)) / (1 + sigma**2)
+    phi = 1 / (
+        2 * sigma**2 * (1 + sigma**2)
+    )  # Wang et al., lemma 1, with s = 1 and gamma = sigma; unequal dimensions
+    logits = torch.stack(
+        [
+            phi * (x @ U).square().sum(1) + 0.5 * U.shape[1] * np.log(sigma**2 / (1 + sigma**2))
+            for U in Us
+        ],
+        1,
+    )
+    want = sum(w[:, None] * (x @ U) @ U.T for w, U in zip(logits.softmax(1).unbind(1), Us)) / (
+        1 + sigma**2
+    )
     torch.testing.assert_close(MoLRG(Us)(x, scalar(sigma)), want, rtol=1e-10, atol=1e-10)
 
 
@@ -97,26 +129,42 @@ def test_molrg_in_float32_is_right_near_its_subspaces(sigma):
     Us = bases(48, 6, 6)
     x = (MoLRG(Us).sample(20, generator(0)) + sigma * normal(20, 48)).float()
     single = MoLRG([U.float() for U in Us])
-    torch.testing.assert_close(single(x, scalar(sigma, torch.float32)), MoLRG(Us)(x.double(), scalar(sigma)).float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        single(x, scalar(sigma, torch.float32)),
+        MoLRG(Us)(x.double(), scalar(sigma)).float(),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_empirical_is_the_mixture_of_vanishing_covariances():
     data, x = normal(6, 3), normal(5, 3, seed=1)
     tiny = GaussianMixture(data, 1e-12 * torch.eye(3).double().expand(6, 3, 3))
     for sigma in (0.1, 1.0, 10.0):
-        torch.testing.assert_close(Empirical(data)(x, scalar(sigma)), tiny(x, scalar(sigma)), rtol=1e-7, atol=1e-7)
-        torch.testing.assert_close(Empirical(data).log_prob(x, scalar(sigma)), tiny.log_prob(x, scalar(sigma)), rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(
+            Empirical(data)(x, scalar(sigma)), tiny(x, scalar(sigma)), rtol=1e-7, atol=1e-7
+        )
+        torch.testing.assert_close(
+            Empirical(data).log_prob(x, scalar(sigma)),
+            tiny.log_prob(x, scalar(sigma)),
+            rtol=1e-7,
+            atol=1e-7,
+        )
 
 
 @level
 @pytest.mark.parametrize("shape", [(64,), (1, 28, 28)])
 def test_float32_weights_are_right_to_1e_4(sigma, shape):
-    near = normal(1, *shape, seed=1) + 0.4 * min(sigma, 1.0) * normal(40, *shape, seed=2) / np.sqrt(np.prod(shape))
+    near = normal(1, *shape, seed=1) + 0.4 * min(sigma, 1.0) * normal(40, *shape, seed=2) / np.sqrt(
+        np.prod(shape)
+    )
     data = torch.cat([near, normal(60, *shape, seed=3)]).float()
     x = (data[:10].double() + sigma * normal(10, *shape, seed=4)).float()
     weights = Empirical(data).weights(x, scalar(sigma, torch.float32))
     want = brute(x, data, float(scalar(sigma, torch.float32)))
-    assert 2 < 1 / (want**2).sum(1).mean() <= 100  # several points share the weight, or the test says nothing
+    assert (
+        2 < 1 / (want**2).sum(1).mean() <= 100
+    )  # several points share the weight, or the test says nothing
     np.testing.assert_allclose(weights.double(), want, rtol=1e-4, atol=1e-7)
     answer = Empirical(data)(x, scalar(sigma, torch.float32)).flatten(1)
     np.testing.assert_allclose(answer, want @ data.flatten(1).double().numpy(), atol=1e-5)
@@ -128,10 +176,18 @@ def test_empirical_does_not_depend_on_its_memory_bound(sigma, bound):
     data, x = normal(300, 2, 4), normal(70, 2, 4, seed=1) * (1 + sigma)
     small, large = Empirical(data, max_memory=bound), Empirical(data)
     for call in ("__call__", "weights", "log_prob"):
-        torch.testing.assert_close(getattr(small, call)(x, scalar(sigma)), getattr(large, call)(x, scalar(sigma)), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            getattr(small, call)(x, scalar(sigma)),
+            getattr(large, call)(x, scalar(sigma)),
+            rtol=1e-9,
+            atol=1e-12,
+        )
 
 
-@pytest.mark.parametrize("D", [Empirical(normal(12, 4)), Empirical(normal(12, 4), max_memory=1000), ZOO["molrg, general"]])
+@pytest.mark.parametrize(
+    "D",
+    [Empirical(normal(12, 4)), Empirical(normal(12, 4), max_memory=1000), ZOO["molrg, general"]],
+)
 def test_jacobians_by_every_mode_agree(D):
     x, sigma = normal(3, *D.event_shape, seed=8), torch.tensor([0.3, 0.8, 2.0]).double()
     forward, backward = vmap(jacfwd(D))(x, sigma), vmap(jacrev(D))(x, sigma)
@@ -170,7 +226,9 @@ def test_samples_have_the_mean_of_the_law_and_the_generator_decides(D):
 
 def test_noised_samples_have_the_density():
     D = ZOO["molrg, general"]
-    one = GaussianMixture(D.means[:, :1], D.covs[:, :1, :1], WEIGHTS)  # the first coordinate's own law
+    one = GaussianMixture(
+        D.means[:, :1], D.covs[:, :1, :1], WEIGHTS
+    )  # the first coordinate's own law
     grid = torch.linspace(-12, 12, 4001).double()
     cumulative = torch.cumulative_trapezoid(one.log_prob(grid[:, None], 0.5).exp(), grid)
     assert float(cumulative[-1]) == pytest.approx(1, abs=1e-9)
@@ -185,7 +243,10 @@ def test_types_follow_x_and_batches_may_be_empty():
     assert ZOO["mixture"](normal(2, 3, 5).half(), scalar(0.5)).dtype == torch.float16
     assert D(normal(2, 2), scalar(0.5)).shape == (2, 2)
     for every in ZOO.values():
-        assert every(torch.empty(0, *every.event_shape).double(), scalar(0.5)).shape == (0, *every.event_shape)
+        assert every(torch.empty(0, *every.event_shape).double(), scalar(0.5)).shape == (
+            0,
+            *every.event_shape,
+        )
 
 
 MISTAKES = {
@@ -236,7 +297,9 @@ print(extra)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory is reset through /proc")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory is reset through /proc"
+)
 def test_sixty_thousand_images_fit_a_bounded_memory():
     """In a process of its own: what earlier tests freed would be used again, and no growth would show."""
     done = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True)

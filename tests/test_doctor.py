@@ -27,12 +27,16 @@ def test_all_is_well(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     output, error = capsys.readouterr()
     assert error == ""
     found = json.loads(output)
-    assert all(set(one) == {"metric", "law", "read", "passed"} and one["passed"] is True for one in found)
+    assert all(
+        set(one) == {"metric", "law", "read", "passed"} and one["passed"] is True for one in found
+    )
     assert set(NAMES) <= {one["metric"] for one in found}
     assert {"one sample", "NaN"} <= {one["metric"] for one in found}
 
 
-def test_broken_metrics_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_metrics_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that fails, one that is biased, and one that is constant; the others are still found well."""
     sound = measures.authentic_share
 
@@ -50,8 +54,15 @@ def test_broken_metrics_are_named(capsys: pytest.CaptureFixture[str], monkeypatc
     output, error = capsys.readouterr()
     assert "20% copies" in error
     lines = output.splitlines()
-    assert {line.split()[1] for line in lines if line.startswith("FAIL")} == {"feature_likelihood", "authenticity", "vendi"}
-    assert lines[-1] == f"{sum(line.startswith('pass') for line in lines)} of {len(lines) - 2} checks passed"
+    assert {line.split()[1] for line in lines if line.startswith("FAIL")} == {
+        "feature_likelihood",
+        "authenticity",
+        "vendi",
+    }
+    assert (
+        lines[-1]
+        == f"{sum(line.startswith('pass') for line in lines)} of {len(lines) - 2} checks passed"
+    )
 
 
 def test_mistakes_cost_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,16 +10,31 @@ import pytest
 from rates import sigmas
 from scipy import stats
 
-from denoscope.estimate import Estimate, bootstrap, mean, paired, percentiles, permutation, proportion, proportion_ratio, unavailable
+from denoscope.estimate import (
+    Estimate,
+    bootstrap,
+    mean,
+    paired,
+    percentiles,
+    permutation,
+    proportion,
+    proportion_ratio,
+    unavailable,
+)
 from denoscope.laws import metric as laws
 
 DRAWS = 2000
 
 
-@pytest.mark.parametrize(("count", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (50, 1000), (999, 1000)])
+@pytest.mark.parametrize(
+    ("count", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (50, 1000), (999, 1000)]
+)
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
 def test_proportions_are_the_exact_intervals_of_scipy(count: int, n: int, level: float) -> None:
-    ours, theirs = proportion(count, n, level), stats.binomtest(count, n).proportion_ci(level, method="exact")
+    ours, theirs = (
+        proportion(count, n, level),
+        stats.binomtest(count, n).proportion_ci(level, method="exact"),
+    )
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert (ours.value, ours.n, ours.level, ours.method) == (count / n, n, level, "Clopper-Pearson")
 
@@ -27,11 +42,17 @@ def test_proportions_are_the_exact_intervals_of_scipy(count: int, n: int, level:
 @pytest.mark.parametrize("n", [5, 20, 60])
 @pytest.mark.parametrize("p", [0.003, 0.05, 0.3, 0.5, 0.97])
 def test_proportions_cover_by_enumeration_of_all_counts(n: int, p: float) -> None:
-    covered = sum(stats.binom.pmf(count, n, p) for count in range(n + 1) if proportion(count, n).low <= p <= proportion(count, n).high)
+    covered = sum(
+        stats.binom.pmf(count, n, p)
+        for count in range(n + 1)
+        if proportion(count, n).low <= p <= proportion(count, n).high
+    )
     assert covered >= 0.95 - 1e-12
 
 
-@pytest.mark.parametrize(("n", "p"), [(10, 0.02), (50, 0.05), (200, 0.5), (1000, 0.9), (2000, 0.001)])
+@pytest.mark.parametrize(
+    ("n", "p"), [(10, 0.02), (50, 0.05), (200, 0.5), (1000, 0.9), (2000, 0.001)]
+)
 def test_proportions_cover_in_simulated_data_sets(n: int, p: float) -> None:
     known = cache(lambda count: proportion(count, n))
     counts = np.random.default_rng(0).binomial(n, p, size=DRAWS)
@@ -54,7 +75,9 @@ def test_ratios_cover_in_simulated_data_sets(n: int, x: float, n0: int, y: float
     known = cache(lambda a, b: proportion_ratio(a, n, b, n0))
     source = np.random.default_rng(1)
     top, bottom = source.binomial(n, x, size=DRAWS), source.binomial(n0, y, size=DRAWS)
-    laws.check_coverage(lambda seed: known(int(top[seed]), int(bottom[seed])), x / y, draws=DRAWS, least=0.93)
+    laws.check_coverage(
+        lambda seed: known(int(top[seed]), int(bottom[seed])), x / y, draws=DRAWS, least=0.93
+    )
 
 
 def test_a_ratio_to_nothing_is_not_available() -> None:
@@ -75,7 +98,9 @@ def test_means_are_by_t_as_in_scipy() -> None:
     low, high = stats.t.interval(0.95, 16, loc=data.mean(), scale=stats.sem(data))
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx((data.mean(), low, high))
     other = np.random.default_rng(3).normal(size=17)
-    assert (paired(data, other).low, paired(data, other).high) == pytest.approx(tuple(stats.ttest_rel(data, other).confidence_interval()))
+    assert (paired(data, other).low, paired(data, other).high) == pytest.approx(
+        tuple(stats.ttest_rel(data, other).confidence_interval())
+    )
     assert mean([1.0]).high == math.inf
 
 
@@ -87,7 +112,9 @@ def test_means_cover() -> None:
 def test_a_bootstrap_of_the_mean_is_near_that_of_scipy() -> None:
     data = np.random.default_rng(5).exponential(size=80)
     ours = bootstrap(lambda rows: float(rows.mean()), data, draws=4000)
-    theirs = stats.bootstrap((data,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    theirs = stats.bootstrap(
+        (data,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
     scale = data.std() / math.sqrt(80)
     assert abs(ours.low - theirs.low) < 0.2 * scale
     assert abs(ours.high - theirs.high) < 0.2 * scale
@@ -95,14 +122,20 @@ def test_a_bootstrap_of_the_mean_is_near_that_of_scipy() -> None:
 
 def test_percentiles_keep_infinite_draws() -> None:
     draws = [-math.inf] * 10 + [1.0] * 80 + [math.inf] * 10
-    assert (percentiles(1.0, draws, 4).low, percentiles(1.0, draws, 4).high) == (-math.inf, math.inf)
+    assert (percentiles(1.0, draws, 4).low, percentiles(1.0, draws, 4).high) == (
+        -math.inf,
+        math.inf,
+    )
     with pytest.raises(ValueError, match="needs draws"):
         percentiles(1.0, [], 4)
 
 
 def test_permutation_p_values_are_uniform_under_the_null_and_small_far_from_it() -> None:
     source = np.random.default_rng(6)
-    p = [permutation(source.normal(size=8), source.normal(size=8), draws=99, seed=i) for i in range(200)]
+    p = [
+        permutation(source.normal(size=8), source.normal(size=8), draws=99, seed=i)
+        for i in range(200)
+    ]
     assert abs(np.mean(p) - 0.5) < sigmas() * math.sqrt(1 / 12 / 200) + 0.01
     assert permutation(np.zeros(10) + np.arange(10) * 1e-3, np.ones(10), draws=999) <= 0.002
 
@@ -114,7 +147,14 @@ def test_complement_turns_the_interval_over() -> None:
 
 
 def test_json_has_no_nan_or_infinity() -> None:
-    assert unavailable("why").json() == {"value": None, "low": None, "high": None, "n": 0, "level": 0.95, "method": "why"}
+    assert unavailable("why").json() == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "level": 0.95,
+        "method": "why",
+    }
     assert Estimate(1.0, -math.inf, 2.0, 3).json()["low"] is None
     assert str(unavailable("why")) == "not available (why)"
 

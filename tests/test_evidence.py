@@ -32,7 +32,9 @@ def one(
     quantile: float = 0.01,
     seed: int = 0,
 ) -> Evidence:
-    return weigh("rows", kind, {}, features, planted or {}, false_alarm=0.02, quantile=quantile, seed=seed)
+    return weigh(
+        "rows", kind, {}, features, planted or {}, false_alarm=0.02, quantile=quantile, seed=seed
+    )
 
 
 @pytest.mark.slow
@@ -44,7 +46,13 @@ def test_the_excess_of_planted_copies_of_digits_is_covered(share: float, place: 
     for seed in range(SEEDS):
         evidence = draw(seed)[place]
         copied = torch.rand(GEN, generator=torch.Generator().manual_seed(seed + 10**6)) < share
-        rates = copy_rates(mixed(evidence, copied, seed).score, evidence.held_out, false_alarm=0.02, groups=evidence.groups, seed=seed)
+        rates = copy_rates(
+            mixed(evidence, copied, seed).score,
+            evidence.held_out,
+            false_alarm=0.02,
+            groups=evidence.groups,
+            seed=seed,
+        )
         near = torch.cat([evidence.planted[word].score for word in NEAR])
         truths = [_truth(share, near, evidence.gen.score, fold.threshold) for fold in rates.folds]
         covered += rates.excess.low <= np.mean(truths) <= rates.excess.high
@@ -76,10 +84,21 @@ def test_left_one_out_independent_rows_look_like_fresh_ones(dim: int, kind: str)
     passing = []
     for seed in range(40):
         rows = torch.randn(1200, dim, generator=torch.Generator().manual_seed(seed))
-        evidence = weigh("rows", kind, {}, {"train": rows[:600], "gen": rows[600:]}, {}, false_alarm=0.05, quantile=0.05, seed=seed)
+        evidence = weigh(
+            "rows",
+            kind,
+            {},
+            {"train": rows[:600], "gen": rows[600:]},
+            {},
+            false_alarm=0.05,
+            quantile=0.05,
+            seed=seed,
+        )
         passing.append(evidence.rates.p_gen - evidence.rates.p_test)
     error = np.std(passing, ddof=1) / np.sqrt(len(passing))
-    assert abs(np.mean(passing)) < sigmas(4) * error + 0.004  # 3**-dim of close pairs are taken for near-duplicates
+    assert (
+        abs(np.mean(passing)) < sigmas(4) * error + 0.004
+    )  # 3**-dim of close pairs are taken for near-duplicates
 
 
 def test_planted_copies_stand_out_and_moved_ones_are_reported_beside() -> None:
@@ -94,7 +113,9 @@ def test_planted_copies_stand_out_and_moved_ones_are_reported_beside() -> None:
         pooled = np.mean([evidence.quality[word].power.value for word in NEAR])
         assert evidence.near.power.value == pytest.approx(pooled)
         assert evidence.quality["flip"].auc.value < 0.9
-    assert not one({name: pixels(sets[name]) for name in ("train", "test", "gen")}).decides  # nothing planted, nothing known
+    assert not one(
+        {name: pixels(sets[name]) for name in ("train", "test", "gen")}
+    ).decides  # nothing planted, nothing known
 
 
 def test_planted_rows_are_the_same_images_for_every_perturbation_and_seed() -> None:
@@ -129,9 +150,13 @@ def test_planted_features_are_a_tenth_of_the_usual_distance_away() -> None:
 def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies() -> None:
     sets = split(3)
     gen = plant(sets["train"], 300, 3)["noise"]
-    noisy = sets["train"] + 0.01 * torch.randn(sets["train"].shape, generator=torch.Generator().manual_seed(1))
+    noisy = sets["train"] + 0.01 * torch.randn(
+        sets["train"].shape, generator=torch.Generator().manual_seed(1)
+    )
     for second, test in ((sets["train"], False), (sets["train"], True), (noisy.clamp(-1, 1), True)):
-        chosen = {"train": torch.cat([sets["train"], second]), "gen": gen} | ({"test": sets["test"]} if test else {})
+        chosen = {"train": torch.cat([sets["train"], second]), "gen": gen} | (
+            {"test": sets["test"]} if test else {}
+        )
         for evidence in views(chosen, {}):
             assert evidence.rates.excess.low > 0.9
             assert (evidence.copies_of >= 1).all()
@@ -142,12 +167,22 @@ def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies() -> None
 
 def test_a_doubled_training_set_that_cannot_be_grouped_is_warned_about() -> None:
     sets = split(4)
-    noisy = sets["train"] + 0.01 * torch.randn(sets["train"].shape, generator=torch.Generator().manual_seed(1))
+    noisy = sets["train"] + 0.01 * torch.randn(
+        sets["train"].shape, generator=torch.Generator().manual_seed(1)
+    )
     train = torch.cat([sets["train"], noisy.clamp(-1, 1)])
-    given = Given("train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), "")
-    without = repeats(one({"train": pixels(train), "gen": pixels(sets["gen"])}), given, quantile=0.01)
+    given = Given(
+        "train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), ""
+    )
+    without = repeats(
+        one({"train": pixels(train), "gen": pixels(sets["gen"])}), given, quantile=0.01
+    )
     assert any("--test" in line for line in without.warnings)
-    with_test = repeats(one({"train": pixels(train), "gen": pixels(sets["gen"]), "test": pixels(sets["test"])}), given, quantile=0.01)
+    with_test = repeats(
+        one({"train": pixels(train), "gen": pixels(sets["gen"]), "test": pixels(sets["test"])}),
+        given,
+        quantile=0.01,
+    )
     assert not with_test.warnings
     assert with_test.exact == 0
     assert with_test.images == len(train)
@@ -156,20 +191,31 @@ def test_a_doubled_training_set_that_cannot_be_grouped_is_warned_about() -> None
 
 def test_exact_repeats_and_a_large_cluster_are_counted() -> None:
     train = torch.cat([split(5)["train"][:90], split(5)["train"][:1].repeat(30, 1, 1, 1)])
-    given = Given("train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), "")
-    found = repeats(one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), given, quantile=0.01)
+    given = Given(
+        "train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), ""
+    )
+    found = repeats(
+        one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), given, quantile=0.01
+    )
     assert found.exact == 30
     assert found.largest >= 31
     assert found.links >= 31 * 30 // 2
     assert "31 of 120" in found.warnings[0]
     rows = Given("train", "file", None, pixels(train), given.names, "")
-    assert repeats(one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), rows, quantile=0.01).exact == 30
+    assert (
+        repeats(
+            one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), rows, quantile=0.01
+        ).exact
+        == 30
+    )
 
 
 def test_near_duplicates_among_held_out_images_stay_on_one_side() -> None:
     sets = split(6)
     test = torch.cat([sets["test"], sets["test"]])
-    evidence = one({name: pixels(x) for name, x in {**sets, "test": test}.items() if name != "rest"})
+    evidence = one(
+        {name: pixels(x) for name, x in {**sets, "test": test}.items() if name != "rest"}
+    )
     assert evidence.groups is not None
     assert torch.equal(evidence.groups[:500], evidence.groups[500:])
     from denoscope.metrics.calibrate import halves
@@ -195,9 +241,15 @@ def test_seed_order_and_scale_change_nothing_that_they_should_not() -> None:
 @pytest.mark.parametrize("kind", ["ratio", "cosine"])
 def test_the_parts_are_those_of_the_functions_they_are_made_of(kind: str) -> None:
     sets = split(8)
-    evidence = one({name: pixels(x) for name, x in sets.items()}, {"noise": pixels(plant(sets["train"], 50, 0)["noise"])}, kind=kind)
+    evidence = one(
+        {name: pixels(x) for name, x in sets.items()},
+        {"noise": pixels(plant(sets["train"], 50, 0)["noise"])},
+        kind=kind,
+    )
     train, gen = space(pixels(sets["train"]), kind), space(pixels(sets["gen"]), kind)
-    assert torch.equal(evidence.gen.score, scores(gen, train, kind=kind, spacing=evidence.spacing).score)
+    assert torch.equal(
+        evidence.gen.score, scores(gen, train, kind=kind, spacing=evidence.spacing).score
+    )
     assert evidence.among is not None
     assert evidence.copies_of.sum() % 2 == 0
 

@@ -56,7 +56,9 @@ def stored(folder: Path) -> list[Path]:
 def test_described_once(tmp_path: Path) -> None:
     x, describe = images(), Costly()
     told: list[tuple[int, int]] = []
-    features = Cache(tmp_path).features(x, "a", describe, batch=20, progress=lambda done, total: told.append((done, total)))
+    features = Cache(tmp_path).features(
+        x, "a", describe, batch=20, progress=lambda done, total: told.append((done, total))
+    )
     assert torch.equal(features, x.flatten(1)[:, :5])
     assert told == [(0, 50), (20, 50), (40, 50), (50, 50)]
     again = Cache(tmp_path).features(x, "a", describe, batch=7)
@@ -74,7 +76,11 @@ def test_described_once(tmp_path: Path) -> None:
 def test_never_those_of_other_images_or_descriptors(tmp_path: Path) -> None:
     x, cache = images(), Cache(tmp_path)
     cache.features(x, "a", Costly())
-    for content, name, data in (("b", "columns", images(seed=1)), ("a", "others", x), ("a", "columns", x[:49])):
+    for content, name, data in (
+        ("b", "columns", images(seed=1)),
+        ("a", "others", x),
+        ("a", "columns", x[:49]),
+    ):
         describe = Costly(name)
         assert torch.equal(cache.features(data, content, describe), data.flatten(1)[:, :5])
         assert describe.seen == len(data)
@@ -90,7 +96,9 @@ def test_a_file_under_anothers_name_does_not_answer(tmp_path: Path) -> None:
     (second,) = set(stored(tmp_path)) - {first}
     for name in ("features.npy", "about.json"):
         (second / name).write_bytes((first / name).read_bytes())
-    assert torch.equal(cache.features(images(seed=1), "b", describe), images(seed=1).flatten(1)[:, :5])
+    assert torch.equal(
+        cache.features(images(seed=1), "b", describe), images(seed=1).flatten(1)[:, :5]
+    )
     assert len(cache.notes) == 1
     assert "made anew" in cache.notes[0]
 
@@ -125,7 +133,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert not stored(tmp_path)
     describe = Costly()
     told: list[int] = []
-    features = Cache(tmp_path).features(x, "a", describe, batch=8, progress=lambda done, total: told.append(done))
+    features = Cache(tmp_path).features(
+        x, "a", describe, batch=8, progress=lambda done, total: told.append(done)
+    )
     assert describe.seen == 20
     assert told[0] == 30
     assert torch.equal(features, x.flatten(1)[:, :5])
@@ -177,7 +187,9 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     run.send_signal(signal.SIGKILL)
     run.wait()
     describe = Costly()
-    assert torch.equal(Cache(tmp_path).features(images(2000), "a", describe), images(2000).flatten(1)[:, :5])
+    assert torch.equal(
+        Cache(tmp_path).features(images(2000), "a", describe), images(2000).flatten(1)[:, :5]
+    )
     assert 100 < describe.seen <= 1950
 
 
@@ -204,7 +216,9 @@ def test_two_processes_describe_once(tmp_path: Path) -> None:
     assert seen.value == 100
 
 
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x, calls = images(), []
 
     def full(number: int) -> None:
@@ -214,7 +228,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, mo
 
     with monkeypatch.context() as patched:
         patched.setattr(caching.os, "fsync", full)
-        with pytest.raises(OSError, match=rf"no space is left in the cache {tmp_path}: make room") as caught:
+        with pytest.raises(
+            OSError, match=rf"no space is left in the cache {tmp_path}: make room"
+        ) as caught:
             Cache(tmp_path).features(x, "a", Costly(), batch=10)
     assert "\n" not in str(caught.value)
     describe = Costly()
@@ -226,7 +242,9 @@ def test_folders_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file; name a folder"):
         Cache(tmp_path / "file")
-    with pytest.raises(OSError, match=r"the cache .*below cannot be used: Not a directory; name another folder") as caught:
+    with pytest.raises(
+        OSError, match=r"the cache .*below cannot be used: Not a directory; name another folder"
+    ) as caught:
         Cache(tmp_path / "file" / "below").features(images(), "a", Costly())
     assert "\n" not in str(caught.value)
     Cache(tmp_path).features(images(), "a", Costly())
@@ -235,7 +253,9 @@ def test_folders_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(Path, "mkdir", refused)
-    assert len(Cache(tmp_path).features(images(), "a", Costly(stop_after=0))) == 50  # reading needs no writing
+    assert (
+        len(Cache(tmp_path).features(images(), "a", Costly(stop_after=0))) == 50
+    )  # reading needs no writing
     with pytest.raises(OSError, match="Permission denied; name another folder"):
         Cache(tmp_path).features(images(), "b", Costly())
 
@@ -263,7 +283,9 @@ def test_features_of_changing_width_are_refused(tmp_path: Path) -> None:
         Cache(tmp_path).features(images(7), "a", Wild(), batch=4)
     with pytest.raises(KeyboardInterrupt):
         Cache(tmp_path).features(images(), "a", Costly(stop_after=30), batch=10)
-    with pytest.raises(ValueError, match="3 features an image, and 5 in the run that was interrupted"):
+    with pytest.raises(
+        ValueError, match="3 features an image, and 5 in the run that was interrupted"
+    ):
         Cache(tmp_path).features(images(), "a", Costly(width=3), batch=10)
 
 
@@ -282,5 +304,7 @@ after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert features.shape == (10_000, 12_288)
 print((after - before) // 1024)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) < 400

@@ -38,7 +38,10 @@ def test_products_are_those_of_the_jacobian(name: str) -> None:
 
 def test_batches_prefixes_and_single_points_are_rows() -> None:
     D = Preconditioned(UNet((1, 8, 8), 4, seed=1)).double()
-    x, sigma = normal(2, 3, 1, 8, 8), torch.tensor([[0.3, 1.0, 2.0], [0.5, 4.0, 0.1]], dtype=torch.float64)
+    x, sigma = (
+        normal(2, 3, 1, 8, 8),
+        torch.tensor([[0.3, 1.0, 2.0], [0.5, 4.0, 0.1]], dtype=torch.float64),
+    )
     field = Field(D, x, sigma)
     V = normal(6, 64, 2, seed=1)
     assert (len(field), field.n, field.batch, field.event) == (6, 64, (2, 3), (1, 8, 8))
@@ -49,17 +52,26 @@ def test_batches_prefixes_and_single_points_are_rows() -> None:
         assert torch.allclose(single.value(), field.value()[i : i + 1], atol=1e-10)
     part = field.take(torch.tensor([4, 1]))
     assert torch.equal(part.rows, field.rows[[4, 1]])
-    assert torch.allclose(part.transposed_times(V[[4, 1]]), field.transposed_times(V)[[4, 1]], atol=1e-10)
+    assert torch.allclose(
+        part.transposed_times(V[[4, 1]]), field.transposed_times(V)[[4, 1]], atol=1e-10
+    )
 
 
 def test_a_denoiser_without_forward_derivatives_is_differentiated_twice_backward() -> None:
     def D(x: Tensor, sigma: Tensor) -> Tensor:
         rows = x.reshape(len(x), 1, 4, 3)
-        return scaled_dot_product_attention(rows, rows, rows).reshape(x.shape) / (1 + sigma[:, None])
+        return scaled_dot_product_attention(rows, rows, rows).reshape(x.shape) / (
+            1 + sigma[:, None]
+        )
 
     x, sigma = normal(2, 12), torch.tensor([0.5, 2.0], dtype=torch.float64)
     field, V = Field(D, x, sigma), normal(2, 12, 3, seed=2)
-    J = torch.stack([torch.autograd.functional.jacobian(lambda y, i=i: D(y[None], sigma[i : i + 1])[0], x[i]) for i in range(2)])
+    J = torch.stack(
+        [
+            torch.autograd.functional.jacobian(lambda y, i=i: D(y[None], sigma[i : i + 1])[0], x[i])
+            for i in range(2)
+        ]
+    )
     assert torch.allclose(field.times(V), J @ V, atol=1e-12)
 
 
@@ -87,7 +99,12 @@ POINTS = normal(2, 5)
         (GOOD, POINTS, torch.ones(3), r"sigma of shape \(3,\) must be a prefix"),
         (GOOD, POINTS.long(), torch.ones(2), "finite floating-point numbers"),
         (GOOD, POINTS * torch.nan, torch.ones(2), "finite floating-point numbers"),
-        (lambda x, s: x[:, :3], POINTS, torch.ones(2), r"must answer with the shape of x, \(2, 5\), but gave \(2, 3\)"),
+        (
+            lambda x, s: x[:, :3],
+            POINTS,
+            torch.ones(2),
+            r"must answer with the shape of x, \(2, 5\), but gave \(2, 3\)",
+        ),
         (lambda x, s: x / 0, POINTS, torch.ones(2), "not finite"),
     ],
 )
@@ -98,5 +115,7 @@ def test_mistakes_are_one_line(D: object, x: Tensor, sigma: Tensor, said: str) -
 
 
 def test_directions_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"directions must have shape \(2, 5, k\), got \(2, 4, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"directions must have shape \(2, 5, k\), got \(2, 4, 1\)"
+    ):
         Field(GOOD, POINTS, torch.ones(2)).times(torch.ones(2, 4, 1))

@@ -14,7 +14,9 @@ import pytest
 from denoscope import files
 
 
-def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = files.write(tmp_path / "a" / "x.txt", "old")
     monkeypatch.setattr(files, "_sync", lambda file: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
@@ -60,7 +62,11 @@ def test_a_kill_while_writing_leaves_the_old_file_readable(tmp_path: Path) -> No
 
 def test_content_hash_sees_values_shape_and_type_but_not_layout() -> None:
     a = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert files.content_hash(a) == files.content_hash(np.asfortranarray(a)) == files.content_hash(a.astype(">f4"))
+    assert (
+        files.content_hash(a)
+        == files.content_hash(np.asfortranarray(a))
+        == files.content_hash(a.astype(">f4"))
+    )
     others = [a.reshape(3, 2), a.astype(np.float64), a + 1e-6 * np.eye(2, 3, dtype=np.float32), a.T]
     assert len({files.content_hash(x) for x in [a, *others]}) == 5
 
@@ -72,8 +78,14 @@ def test_archives_are_read_in_order_and_bombs_and_damage_are_named(tmp_path: Pat
         archive.writestr("a.txt", "one")
     with files.archive(path) as members:
         assert [(name, read()) for name, read in members] == [("a.txt", b"one"), ("b.txt", b"two")]
-    with files.archive(path, largest=2) as members, pytest.raises(ValueError, match="unpack to 3 bytes; the limit is 2"):
+    with (
+        files.archive(path, largest=2) as members,
+        pytest.raises(ValueError, match="unpack to 3 bytes; the limit is 2"),
+    ):
         members[0][1]()
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"a\.zip is not a readable zip archive"), files.archive(path):
+    with (
+        pytest.raises(ValueError, match=r"a\.zip is not a readable zip archive"),
+        files.archive(path),
+    ):
         pass

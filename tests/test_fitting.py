@@ -14,7 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.distributions import Gaussian
-from denoscope.fitting import Progress, denoising_loss, draws, fit, flat, min_snr, rate_factor, snr, training
+from denoscope.fitting import (
+    Progress,
+    denoising_loss,
+    draws,
+    fit,
+    flat,
+    min_snr,
+    rate_factor,
+    snr,
+    training,
+)
 from denoscope.fitting.batches import Draws
 from denoscope.levels import log_normal
 from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, save
@@ -30,7 +40,9 @@ def make(seeds: tuple[int, ...] = (0, 1, 2)) -> Fleet:
 
 
 def source(members: int = 3, start: int = 0, batch: int = 4) -> Draws:
-    return draws(DATA, SUBSETS[:members], [7, 8, 9][:members], batch=batch, levels=LEVELS, start=start)
+    return draws(
+        DATA, SUBSETS[:members], [7, 8, 9][:members], batch=batch, levels=LEVELS, start=start
+    )
 
 
 def finish(progress: Iterator[Progress]) -> Progress:
@@ -62,7 +74,9 @@ def test_a_members_draws_are_its_own():
 
 
 def test_draws_have_the_right_law():
-    x0, sigma, noise = (torch.cat(part, 1) for part in zip(*itertools.islice(source(batch=500), 40)))
+    x0, sigma, noise = (
+        torch.cat(part, 1) for part in zip(*itertools.islice(source(batch=500), 40))
+    )
     for i, subset in enumerate(SUBSETS):
         rows = (x0[i][:, None] == DATA).all(-1).nonzero()[:, 1]
         counts = torch.bincount(rows, minlength=30)
@@ -90,10 +104,18 @@ def test_the_loss_is_the_weighted_mean():
     x0, sigma, noise = (part[0] for part in next(source()))
     error = (gaussian(x0 + sigma[:, None] * noise, sigma) - x0).square().mean(1)
     torch.testing.assert_close(denoising_loss(gaussian, x0, sigma, noise), error.mean())
-    for weight, values in ((flat, torch.ones(4)), (snr, 1 / sigma**2), (min_snr, (1 / sigma**2).clamp(max=5))):
-        torch.testing.assert_close(denoising_loss(gaussian, x0, sigma, noise, weight), (values * error).mean())
+    for weight, values in (
+        (flat, torch.ones(4)),
+        (snr, 1 / sigma**2),
+        (min_snr, (1 / sigma**2).clamp(max=5)),
+    ):
+        torch.testing.assert_close(
+            denoising_loss(gaussian, x0, sigma, noise, weight), (values * error).mean()
+        )
     D = Preconditioned(MLP((6,), 8))
-    torch.testing.assert_close(denoising_loss(D, x0, sigma, noise), denoising_loss(D, x0, sigma, noise, D.weight))
+    torch.testing.assert_close(
+        denoising_loss(D, x0, sigma, noise), denoising_loss(D, x0, sigma, noise, D.weight)
+    )
 
 
 # rates
@@ -107,7 +129,9 @@ def test_one_cycle_is_torchs(steps: int):
         return
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=steps)
     for step in range(steps):
-        assert rate_factor("one_cycle", step, steps) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        assert rate_factor("one_cycle", step, steps) == pytest.approx(
+            optimizer.param_groups[0]["lr"], rel=1e-9
+        )
         optimizer.step()
         if step < steps - 1:
             schedule.step()
@@ -146,7 +170,9 @@ def test_the_loop_is_adam_on_the_loss():
     for k, (x0, sigma, noise) in enumerate(single):
         optimizer.param_groups[0]["lr"] = 1e-2 * (1 + math.cos(math.pi * k / 20)) / 2
         optimizer.zero_grad()
-        loss = other.weight(sigma) * (other(x0 + sigma[:, None] * noise, sigma) - x0).square().mean(1)
+        loss = other.weight(sigma) * (other(x0 + sigma[:, None] * noise, sigma) - x0).square().mean(
+            1
+        )
         loss.mean().backward()
         optimizer.step()
     for a, b in zip(net.parameters(), other.parameters()):
@@ -175,7 +201,10 @@ def test_a_member_stops_alone(what: str, reason: str):
     early = make()
     early_ema = Averaged(early, 0.9)
     finish(training(early, source(), steps=12, lr=1e-2, ema=early_ema))
-    for net, whole, part in ((broken, healthy, early), (broken_ema.net, healthy_ema.net, early_ema.net)):
+    for net, whole, part in (
+        (broken, healthy, early),
+        (broken_ema.net, healthy_ema.net, early_ema.net),
+    ):
         for p, complete, before in zip(net.parameters(), whole.parameters(), part.parameters()):
             assert torch.equal(p[[0, 2]], complete[[0, 2]]), "the others go on bit for bit"
             assert torch.equal(p[1], before[1]), "the stopped one keeps what it had"
@@ -212,11 +241,23 @@ def test_training_ends_when_all_have_stopped():
 # checkpoints
 
 
-def run(path: Path | None, stop: int | None = None, *, poison: bool = False) -> tuple[Fleet, Averaged, Progress]:
+def run(
+    path: Path | None, stop: int | None = None, *, poison: bool = False
+) -> tuple[Fleet, Averaged, Progress]:
     net = make()
     ema = Averaged(net, 0.95)
     batches = poisoned(9, 2, "nan") if poison else source()
-    progress = training(net, batches, steps=25, lr=1e-2, rate="one_cycle", ema=ema, checkpoint=path, every=0.0, report=0.0)
+    progress = training(
+        net,
+        batches,
+        steps=25,
+        lr=1e-2,
+        rate="one_cycle",
+        ema=ema,
+        checkpoint=path,
+        every=0.0,
+        report=0.0,
+    )
     last = next(p for p in progress if p.step == (stop or 25))
     return net, ema, last
 
@@ -258,7 +299,15 @@ def test_a_damaged_checkpoint_is_a_new_start_and_a_foreign_one_is_refused(tmp_pa
         with pytest.raises(ValueError, match="another training"):
             training(make(), source(), ema=Averaged(make(), 0.95), checkpoint=path, **settings)
     with pytest.raises(ValueError, match="another training"):
-        training(make((0, 1, 5)), source(), steps=25, lr=1e-2, rate="one_cycle", ema=Averaged(make(), 0.95), checkpoint=path)
+        training(
+            make((0, 1, 5)),
+            source(),
+            steps=25,
+            lr=1e-2,
+            rate="one_cycle",
+            ema=Averaged(make(), 0.95),
+            checkpoint=path,
+        )
     save(make().member(0), path)
     with pytest.raises(ValueError, match="another training"):
         run(path)

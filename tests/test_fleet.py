@@ -11,7 +11,10 @@ from denoscope.levels import log_normal
 from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size
 from denoscope.random import generator
 
-MAKERS = {"mlp": lambda seed: MLP((1, 4, 4), 16, seed=seed), "unet": lambda seed: UNet((1, 4, 4), 8, seed=seed)}
+MAKERS = {
+    "mlp": lambda seed: MLP((1, 4, 4), 16, seed=seed),
+    "unet": lambda seed: UNet((1, 4, 4), 8, seed=seed),
+}
 LEVELS = log_normal(-0.8, 1.2)
 
 
@@ -37,7 +40,9 @@ def test_a_fleet_answers_as_its_members(kind: str):
         whole = fleet(x, level)
         assert whole.shape == x.shape
         for i, member in enumerate(members):
-            torch.testing.assert_close(whole[i], member(x[i], level if level.ndim == 0 else level[i]))
+            torch.testing.assert_close(
+                whole[i], member(x[i], level if level.ndim == 0 else level[i])
+            )
             assert torch.equal(fleet.member(i)(x[i], sigma[i]), member(x[i], sigma[i]))
     assert len(fleet.members()) == fleet.size == 3
 
@@ -53,15 +58,23 @@ def test_members_are_copies():
     assert all(p.requires_grad for p in member.parameters())
 
 
-def trained(kind: str, seeds: list[int], steps: int, dtype: torch.dtype, fleet: bool = True) -> list[nn.Module]:
+def trained(
+    kind: str, seeds: list[int], steps: int, dtype: torch.dtype, fleet: bool = True
+) -> list[nn.Module]:
     data = normal(40, 1, 4, 4, seed=7).to(dtype)
     subsets = [torch.arange(8 * seed, 8 * seed + 8) for seed in seeds]
     result = []
     groups = [list(range(len(seeds)))] if fleet else [[i] for i in range(len(seeds))]
     for group in groups:
         members = [denoiser(kind, seeds[i], dtype) for i in group]
-        source = draws(data, [subsets[i] for i in group], [seeds[i] for i in group], batch=8, levels=LEVELS)
-        net, batches = (Fleet(members), source) if fleet else (members[0], ((x[0], s[0], n[0]) for x, s, n in source))
+        source = draws(
+            data, [subsets[i] for i in group], [seeds[i] for i in group], batch=8, levels=LEVELS
+        )
+        net, batches = (
+            (Fleet(members), source)
+            if fleet
+            else (members[0], ((x[0], s[0], n[0]) for x, s, n in source))
+        )
         ema = Averaged(net, 0.9)
         for _ in training(net, batches, steps=steps, lr=1e-2, rate="one_cycle", ema=ema):
             pass
@@ -73,17 +86,28 @@ def trained(kind: str, seeds: list[int], steps: int, dtype: torch.dtype, fleet: 
 def test_fleet_training_equals_separate_training(kind: str):
     seeds = [0, 1, 4]
     start = denoiser(kind, 0)
-    for together, alone, seed in zip(trained(kind, seeds, 12, torch.float64), trained(kind, seeds, 12, torch.float64, fleet=False), seeds):
+    for together, alone, seed in zip(
+        trained(kind, seeds, 12, torch.float64),
+        trained(kind, seeds, 12, torch.float64, fleet=False),
+        seeds,
+    ):
         for a, b in zip(together.parameters(), alone.parameters()):
             torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
         if seed == 0:
-            assert max((a - b).detach().abs().max().item() for a, b in zip(together.parameters(), start.parameters())) > 0.01, (
-                "something was learned"
-            )
+            assert (
+                max(
+                    (a - b).detach().abs().max().item()
+                    for a, b in zip(together.parameters(), start.parameters())
+                )
+                > 0.01
+            ), "something was learned"
 
 
 def test_a_member_does_not_depend_on_its_mates():
-    few, many = trained("mlp", [0, 2], 30, torch.float32), trained("mlp", [2, 3, 0], 30, torch.float32)
+    few, many = (
+        trained("mlp", [0, 2], 30, torch.float32),
+        trained("mlp", [2, 3, 0], 30, torch.float32),
+    )
     for one, other in ((few[0], many[2]), (few[1], many[0])):
         for a, b in zip(one.parameters(), other.parameters()):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
@@ -91,7 +115,11 @@ def test_a_member_does_not_depend_on_its_mates():
 
 def test_the_loss_of_a_fleet_is_one_a_member():
     members = [denoiser("mlp", seed) for seed in range(3)]
-    x0, noise, sigma = normal(3, 5, 1, 4, 4).double(), normal(3, 5, 1, 4, 4, seed=1).double(), normal(3, 5, seed=2).double().exp()
+    x0, noise, sigma = (
+        normal(3, 5, 1, 4, 4).double(),
+        normal(3, 5, 1, 4, 4, seed=1).double(),
+        normal(3, 5, seed=2).double().exp(),
+    )
     loss = denoising_loss(Fleet(members), x0, sigma, noise)
     assert loss.shape == (3,)
     for i, member in enumerate(members):

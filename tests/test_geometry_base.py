@@ -32,7 +32,9 @@ def test_the_main_job_keeps_the_network_that_made_its_samples(stored: list[Row])
         assert row.path is not None
         cell = PhaseTransition(n=int(str(row.fields["n"])), **SMALL)
         setting = cell.place().setting()
-        again = sample(load(row.path / MODEL), float(setting.sigmas[0]) * setting.noise, setting.sigmas)
+        again = sample(
+            load(row.path / MODEL), float(setting.sigmas[0]) * setting.noise, setting.sigmas
+        )
         assert torch.allclose(again, torch.from_numpy(row.arrays()["samples"]), atol=1e-4)
 
 
@@ -43,24 +45,34 @@ def test_training_and_unseen_images_are_those_of_the_main_job() -> None:
     assert torch.equal(data.train(), setting.train(32, 1))
     assert torch.equal(data.unseen(), setting.test)
     assert torch.equal(data.pool(), setting.reals)
-    assert torch.equal(Data(Source("digits"), None, SMALL["held"], 0, 0).train().sort(0).values, setting.reals.sort(0).values)
+    assert torch.equal(
+        Data(Source("digits"), None, SMALL["held"], 0, 0).train().sort(0).values,
+        setting.reals.sort(0).values,
+    )
 
 
 def test_named_test_images_leave_all_others_to_train_on(tmp_path: Path) -> None:
     data = Data(Source("digits"), Source("molrg"), 60, 0, 0)
-    with pytest.raises(ValueError, match=r"--test has images of \(3, 4, 4\), --data of \(1, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"--test has images of \(3, 4, 4\), --data of \(1, 8, 8\)"
+    ):
         data.train()
     data = Data(Source("digits"), Source("digits"), 60, 0, 0)
     assert len(data.train()) == len(data.unseen()) == len(read_images("digits"))
 
 
 def test_points_are_shared_and_nested() -> None:
-    one, other = (Subject(Gaussian.from_data(torch.randn(9, 1, 8, 8)), Data(Source("digits"), None, 60, n, 0)) for n in (16, 32))
+    one, other = (
+        Subject(Gaussian.from_data(torch.randn(9, 1, 8, 8)), Data(Source("digits"), None, 60, n, 0))
+        for n in (16, 32)
+    )
     assert torch.equal(one.noisy("test", 5, 0.3), other.noisy("test", 5, 0.3))
     assert torch.equal(one.noise(3), other.noise(7)[:3])
     assert torch.equal(one.noise(2, first=3), other.noise(5)[3:])
     assert not torch.equal(one.noise(20), one.start()[:20] / one.sigmas[0])
-    assert torch.equal(one.clean("train", 20)[16:], one.data.train()[:4]), "fewer images than points are repeated"
+    assert torch.equal(one.clean("train", 20)[16:], one.data.train()[:4]), (
+        "fewer images than points are repeated"
+    )
     level = one.noisy("test", 4, 0.5) - one.clean("test", 4)
     assert torch.allclose(level, 0.5 * one.noise(4), atol=1e-6)
 
@@ -69,11 +81,19 @@ def test_the_known_law_is_that_of_its_images() -> None:
     images, known = images_of(Source("molrg")), truth(Source("molrg"))
     assert known is not None
     assert truth(Source("digits")) is None
-    noisy = images.data[:4000] + 0.2 * torch.randn(4000, *images.shape, generator=torch.Generator().manual_seed(0))
+    noisy = images.data[:4000] + 0.2 * torch.randn(
+        4000, *images.shape, generator=torch.Generator().manual_seed(0)
+    )
     best = float((known(noisy, torch.tensor(0.2)) - images.data[:4000]).square().mean())
-    linear = float((Gaussian.from_data(images.data)(noisy, torch.tensor(0.2)) - images.data[:4000]).square().mean())
+    linear = float(
+        (Gaussian.from_data(images.data)(noisy, torch.tensor(0.2)) - images.data[:4000])
+        .square()
+        .mean()
+    )
     assert best < 0.95 * linear, "the truth is better than the best linear denoiser"
-    expected = 6 / 48 * (0.4**2 * 0.2**2) / (0.4**2 + 0.2**2)  # the error of the subspace's own Wiener filter: the least there can be
+    expected = (
+        6 / 48 * (0.4**2 * 0.2**2) / (0.4**2 + 0.2**2)
+    )  # the error of the subspace's own Wiener filter: the least there can be
     assert expected < best < 1.3 * expected
     rank = torch.linalg.matrix_rank(images.data.flatten(1).double(), rtol=1e-6)
     assert rank == 12
@@ -82,7 +102,9 @@ def test_the_known_law_is_that_of_its_images() -> None:
 def test_given_networks_are_tried_on_the_images(tmp_path: Path) -> None:
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
     data = Data(Source("digits"), None, 60, 0, 0)
-    assert given(str(tmp_path / "net.safetensors"), data)(data.train()[:2], torch.ones(2)).shape == (2, 1, 8, 8)
+    assert given(str(tmp_path / "net.safetensors"), data)(
+        data.train()[:2], torch.ones(2)
+    ).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"does not take images of \(3, 4, 4\)"):
         given(str(tmp_path / "net.safetensors"), Data(Source("molrg"), None, 60, 0, 0))
     with pytest.raises(ValueError, match="there is no file"):
@@ -93,15 +115,30 @@ def test_given_networks_are_tried_on_the_images(tmp_path: Path) -> None:
 
 
 def _row(model: str = "", n: int = 8, width: int = 4, seed: int = 0, **values: Any) -> Row:
-    return Row(f"{model}{n}{width}{seed}", "s", 1, {"model": model, "n": n, "width": width, "subset": 0, "seed": seed}, values)
+    return Row(
+        f"{model}{n}{width}{seed}",
+        "s",
+        1,
+        {"model": model, "n": n, "width": width, "subset": 0, "seed": seed},
+        values,
+    )
 
 
 def test_groups_are_models_alike_but_for_their_seed() -> None:
-    rows = [_row(n=32), _row(seed=1), _row(), _row("a/net.safetensors", n=0), _row("store/cells/abc", n=32, seed=1)]
+    rows = [
+        _row(n=32),
+        _row(seed=1),
+        _row(),
+        _row("a/net.safetensors", n=0),
+        _row("store/cells/abc", n=32, seed=1),
+    ]
     found = groups.grouped(rows)
     assert [group.label for group in found] == ["N = 8", "N = 32", "net"]
     assert [len(group.rows) for group in found] == [2, 2, 1]
-    assert [group.label for group in groups.grouped([_row(), _row(width=8)])] == ["N = 8, width 4", "N = 8, width 8"]
+    assert [group.label for group in groups.grouped([_row(), _row(width=8)])] == [
+        "N = 8, width 4",
+        "N = 8, width 8",
+    ]
     with pytest.raises(ValueError, match="training of every cell stopped"):
         groups.grouped([_row(stopped="the loss is nan")])
 

@@ -60,7 +60,11 @@ def proper(found: Harmonics) -> bool:
     gram = rows @ rows.mT - torch.eye(rows.shape[-2], dtype=rows.dtype)
     peaks = rows.gather(-1, rows.abs().argmax(-1, keepdim=True))
     descending = bool((found.values.diff(dim=-1) <= 1e-6 * found.values.abs().max()).all())
-    return float(gram.abs().max()) < 1e3 * torch.finfo(rows.dtype).eps and descending and bool((peaks > 0).all())
+    return (
+        float(gram.abs().max()) < 1e3 * torch.finfo(rows.dtype).eps
+        and descending
+        and bool((peaks > 0).all())
+    )
 
 
 # closed forms
@@ -72,7 +76,11 @@ def test_a_gaussian_has_the_eigenvectors_of_its_covariance_at_every_point(n: int
     found = harmonics(Gaussian(normal(n, seed=1), (Q * lam) @ Q.T), normal(3, n, seed=2), LEVELS, 5)
     assert proper(found)
     assert torch.allclose(found.values, lam[:5] / (lam[:5] + LEVELS[:, None] ** 2), atol=1e-9)
-    assert torch.allclose((found.vectors @ Q[:, :5]).abs(), torch.eye(5, dtype=torch.float64).expand(3, 5, 5), atol=1e-6)
+    assert torch.allclose(
+        (found.vectors @ Q[:, :5]).abs(),
+        torch.eye(5, dtype=torch.float64).expand(3, 5, 5),
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("k", [3, 7, 11, 14])
@@ -102,8 +110,17 @@ def test_points_have_the_principal_axes_of_their_weighted_covariance():
     assert proper(found)
     assert found.vectors.shape == (2, 8, 1, 12, 13)
     assert torch.allclose(found.values, torch.linalg.eigvalsh(cov).flip(1)[:, :8], atol=1e-9)
-    assert float(found.values[:, 5:].abs().max()) < 1e-9 < float(found.values[:, 4].min()), "six points span five directions"
-    assert float(torch.stack([residuals(c, Harmonics(v, e)) for c, v, e in zip(cov, found.values, found.vectors)]).max()) < 1e-8
+    assert float(found.values[:, 5:].abs().max()) < 1e-9 < float(found.values[:, 4].min()), (
+        "six points span five directions"
+    )
+    assert (
+        float(
+            torch.stack(
+                [residuals(c, Harmonics(v, e)) for c, v, e in zip(cov, found.values, found.vectors)]
+            ).max()
+        )
+        < 1e-8
+    )
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -114,7 +131,9 @@ def test_every_closed_form_agrees_with_its_dense_jacobian(name: str):
     J = dense(D, x, LEVELS)
     found = harmonics(D, x, LEVELS, n)
     assert proper(found)
-    rebuilt = torch.einsum("bk,bki,bkj->bij", found.values, found.vectors.flatten(2), found.vectors.flatten(2))
+    rebuilt = torch.einsum(
+        "bk,bki,bkj->bij", found.values, found.vectors.flatten(2), found.vectors.flatten(2)
+    )
     assert torch.allclose(rebuilt, 0.5 * (J + J.mT), atol=1e-9)
 
 
@@ -188,7 +207,10 @@ def test_low_rank_costs_products_of_the_order_of_the_rank():
 
 def test_points_go_their_own_way():
     """Points that settle at different steps, together and alone, give the same pairs."""
-    slow, fast = planted(decaying(200, 0.6)), planted(torch.cat([decaying(8), torch.zeros(192)]), 0.0)
+    slow, fast = (
+        planted(decaying(200, 0.6)),
+        planted(torch.cat([decaying(8), torch.zeros(192)]), 0.0),
+    )
 
     def D(x: Tensor, sigma: Tensor) -> Tensor:
         return torch.where(sigma[:, None] > 1, x @ slow.T, x @ fast.T)
@@ -203,7 +225,9 @@ def test_points_go_their_own_way():
 
 def test_the_seed_moves_nothing_but_rounding():
     A, x = planted(decaying(200)), normal(2, 200)
-    first, again, other = (harmonics(linear(A), x, torch.ones(2), 5, seed=seed) for seed in (0, 0, 9))
+    first, again, other = (
+        harmonics(linear(A), x, torch.ones(2), 5, seed=seed) for seed in (0, 0, 9)
+    )
     assert torch.equal(first.vectors, again.vectors)
     assert torch.allclose(first.values, other.values, atol=1e-10)
     assert torch.allclose(first.vectors, other.vectors, atol=1e-7)
@@ -231,7 +255,9 @@ def test_a_denoiser_without_constants_shrinks_its_harmonics_by_their_values():
     H = planted(decaying(150), twist=0.0)
     x = normal(3, 150)
     found = harmonics(linear(H), x, LEVELS, 20)
-    assert torch.allclose(found.coefficients(linear(H)(x, LEVELS)), found.values * found.coefficients(x), atol=1e-8)
+    assert torch.allclose(
+        found.coefficients(linear(H)(x, LEVELS)), found.values * found.coefficients(x), atol=1e-8
+    )
 
 
 def test_no_shrinkage_has_less_risk_than_the_oracle():
@@ -245,7 +271,10 @@ def test_no_shrinkage_has_less_risk_than_the_oracle():
 
     for other in (best + 0.01, best - 0.01, found.values, torch.zeros(10), torch.ones(10)):
         assert bool((risk(best) <= risk(other)).all())
-    assert torch.equal(found.oracle(torch.zeros(30, dtype=torch.float64), sigma), torch.zeros(10, dtype=torch.float64))
+    assert torch.equal(
+        found.oracle(torch.zeros(30, dtype=torch.float64), sigma),
+        torch.zeros(10, dtype=torch.float64),
+    )
 
 
 # networks and bad input

@@ -37,7 +37,9 @@ def coded(image: Image.Image, kind: str = "png", **options: object) -> bytes:
 def raw_png(width: int, height: int, depth: int, colour: int, data: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
 
 
 def turned() -> bytes:
@@ -58,10 +60,19 @@ READ: dict[str, tuple[bytes, str]] = {  # file: what is said of it
     "anim.png": (coded(PLAIN, "png", **FRAMES), "first frame"),
     "pages.tif": (coded(PLAIN, "tiff", **FRAMES), "first frame"),
     "cmyk.jpg": (coded(PLAIN.convert("CMYK"), "jpeg"), "CMYK was converted"),
-    "deep.png": (coded(Image.fromarray(DEEP[:, :8].astype(np.uint16) * 257)), "16-bit grey was scaled"),
-    "deep_colour.png": (raw_png(8, 8, 16, 2, b"".join(b"\0" + row.tobytes() for row in DEEP)), "16-bit colour was cut"),
+    "deep.png": (
+        coded(Image.fromarray(DEEP[:, :8].astype(np.uint16) * 257)),
+        "16-bit grey was scaled",
+    ),
+    "deep_colour.png": (
+        raw_png(8, 8, 16, 2, b"".join(b"\0" + row.tobytes() for row in DEEP)),
+        "16-bit colour was cut",
+    ),
     "clear.png": (coded(PLAIN.quantize(8), transparency=0), "transparency was laid on white"),
-    "half_clear.png": (coded(PLAIN.quantize(8), transparency=bytes([0, 128])), "transparency was laid on white"),
+    "half_clear.png": (
+        coded(PLAIN.quantize(8), transparency=bytes([0, 128])),
+        "transparency was laid on white",
+    ),
     "turned.jpg": (turned(), "EXIF"),
     "exif.jpg": (coded(PLAIN, "jpeg", exif=b"Exif\0\0nonsense"), ""),
     "lab.tif": (coded(PLAIN.convert("LAB"), "tiff"), ""),
@@ -74,7 +85,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "text.png": (b"hello", "not an image"),
     "page.png": (b"<!DOCTYPE html><script>alert(1)</script>", "not an image"),
     "program.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "not an image"),
-    "cut.png": (coded(Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)))[:-2000], "truncated|broken"),
+    "cut.png": (
+        coded(Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)))[:-2000],
+        "truncated|broken",
+    ),
     "cut.jpg": (coded(PLAIN.resize((64, 64)), "jpeg")[:-300], "truncated|broken"),
     "bomb.png": (raw_png(30_000, 30_000, 8, 0), "decompression bomb"),
     "small_bomb.png": (raw_png(9_500, 9_500, 8, 0), "decompression bomb"),
@@ -100,7 +114,9 @@ def test_unusual_images_are_read_with_a_word(tmp_path: Path, name: str) -> None:
 def test_sixteen_bit_colour_loses_at_most_one_level(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(READ["deep_colour.png"][0])
     exact = DEEP.reshape(8, 8, 3, 2) @ np.array([256, 1]) / 257
-    assert np.abs(to_uint8(read_images(tmp_path).data)[0].permute(1, 2, 0).numpy() - exact).max() <= 1
+    assert (
+        np.abs(to_uint8(read_images(tmp_path).data)[0].permute(1, 2, 0).numpy() - exact).max() <= 1
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -131,13 +147,20 @@ def test_one_folder_with_everything(tmp_path: Path) -> None:
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes(coded(PLAIN))
     os.mkfifo(tmp_path / "pipe.png")
-    for name, target in {"dangling": "gone.png", "circle": "circle.png", "device": "/dev/zero", "to_pipe": "pipe.png"}.items():
+    for name, target in {
+        "dangling": "gone.png",
+        "circle": "circle.png",
+        "device": "/dev/zero",
+        "to_pipe": "pipe.png",
+    }.items():
         (tmp_path / f"{name}.png").symlink_to(target)
     with pytest.raises(ValueError, match=r"circle\.png cannot be read"):
         read_images(tmp_path)
     skipped = dict(read_images(tmp_path, skip_bad=True).skipped)
     assert set(skipped) == {"pipe.png", "dangling.png", "circle.png", "device.png", "to_pipe.png"}
-    assert skipped["pipe.png"] == skipped["device.png"] == skipped["to_pipe.png"] == "no regular file"
+    assert (
+        skipped["pipe.png"] == skipped["device.png"] == skipped["to_pipe.png"] == "no regular file"
+    )
     os.mkfifo(tmp_path / "set.zip")
     os.mkfifo(tmp_path / "set.npz")
     for file in ("set.zip", "set.npz"):
@@ -162,7 +185,9 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     assert circle.warnings == ("links to folders that were read already, passed over: 2",)
 
 
-def test_folders_that_cannot_be_read_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_read_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a/1.png", "b/2.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(coded(PLAIN))
@@ -174,7 +199,9 @@ def test_folders_that_cannot_be_read_are_said(tmp_path: Path, monkeypatch: pytes
         return scan(path)
 
     monkeypatch.setattr("os.scandir", guarded)  # the superuser may read everything
-    with pytest.raises(ValueError, match=r"the folder b cannot be read: Permission denied; skip_bad \(--skip-bad\)"):
+    with pytest.raises(
+        ValueError, match=r"the folder b cannot be read: Permission denied; skip_bad \(--skip-bad\)"
+    ):
         read_images(tmp_path)
     assert read_images(tmp_path, skip_bad=True).skipped == (("b", "Permission denied"),)
 
@@ -237,7 +264,11 @@ def test_numbers_in_names_may_have_any_length() -> None:
 # ---- archives
 
 
-def packed(path: Path, members: dict[str, bytes] | list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> Path:
+def packed(
+    path: Path,
+    members: dict[str, bytes] | list[tuple[str, bytes]],
+    compression: int = zipfile.ZIP_STORED,
+) -> Path:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in dict(members).items() if isinstance(members, dict) else members:
             archive.writestr(name, content)
@@ -260,7 +291,9 @@ def test_archives_do_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archives_with_one_name_twice(tmp_path: Path) -> None:
-    path = packed(tmp_path / "set.zip", [("a.png", coded(PLAIN)), ("a.png", coded(PLAIN.rotate(90)))])
+    path = packed(
+        tmp_path / "set.zip", [("a.png", coded(PLAIN)), ("a.png", coded(PLAIN.rotate(90)))]
+    )
     with pytest.raises(ValueError, match=r"1 names stand for more than one file, such as a\.png"):
         read_images(path)
 
@@ -292,13 +325,17 @@ def test_bombs_in_archives_are_not_unpacked(tmp_path: Path) -> None:
     ):
         for _ in range(300):
             stream.write(bytes(1 << 20))
-    with pytest.raises(ValueError, match=r"a\.png cannot be read: it would unpack to 314572800 bytes"):
+    with pytest.raises(
+        ValueError, match=r"a\.png cannot be read: it would unpack to 314572800 bytes"
+    ):
         read_images(tmp_path / "set.zip")
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(["zip", "deflated", "images", "features"]), st.integers(0, 2**32))
-def test_damage_anywhere_is_an_error_or_nothing(tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int) -> None:
+def test_damage_anywhere_is_an_error_or_nothing(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int
+) -> None:
     root = tmp_path_factory.mktemp("damage")
     path = root / ("a.npz" if kind in ("images", "features") else "a.zip")
     if kind == "images":
@@ -306,7 +343,11 @@ def test_damage_anywhere_is_an_error_or_nothing(tmp_path_factory: pytest.TempPat
     elif kind == "features":
         np.savez(path, features=DEEP / 7, names=np.arange(8).astype(str))
     else:
-        packed(path, {f"{i}.png": coded(PLAIN) for i in range(2)}, zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED)
+        packed(
+            path,
+            {f"{i}.png": coded(PLAIN) for i in range(2)},
+            zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED,
+        )
     draw = random.Random(seed)
     content = bytearray(path.read_bytes())
     if draw.random() < 0.3:
@@ -317,7 +358,11 @@ def test_damage_anywhere_is_an_error_or_nothing(tmp_path_factory: pytest.TempPat
     path.write_bytes(content)
     said = ""
     try:
-        read = read_features(path) if kind == "features" else read_images(path, skip_bad=draw.random() < 0.5)
+        read = (
+            read_features(path)
+            if kind == "features"
+            else read_images(path, skip_bad=draw.random() < 0.5)
+        )
         assert len(read)
     except ValueError as error:
         said = str(error)

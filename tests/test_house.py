@@ -57,11 +57,17 @@ def _imports(path: Path) -> set[str]:
             if module[0] == "denoscope":
                 rooms |= {module[1]} if len(module) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("denoscope.")}
+            rooms |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("denoscope.")
+            }
     return rooms & set(RANK)
 
 
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name != "__init__.py")
+FILES = sorted(
+    path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name != "__init__.py"
+)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -95,11 +101,20 @@ def test_every_public_name_has_a_docstring() -> None:
 
 def test_type_checkers_see_the_names_that_load_lazily() -> None:
     tree = ast.parse((SOURCE / "__init__.py").read_text())
-    seen = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname}
+    seen = {
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
     assert seen == set(denoscope.__all__)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed", "--help"]],
+)
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     script = (
         "import sys; from denoscope.cli import main; main(sys.argv[1:]);"
@@ -121,7 +136,9 @@ def test_nothing_unpickles_or_evaluates() -> None:
         text = path.read_text()
         names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         assert not names & {"pickle", "eval", "exec"}, path
-        assert not any(word in text for word in banned if word not in ("pickle", "eval(", "exec(")), path
+        assert not any(
+            word in text for word in banned if word not in ("pickle", "eval(", "exec(")
+        ), path
 
 
 def test_what_is_cited_exists_and_reads_as_one_line_and_as_bibtex() -> None:
@@ -131,7 +148,10 @@ def test_what_is_cited_exists_and_reads_as_one_line_and_as_bibtex() -> None:
 
     keys = [work.key for work in everything()]
     assert len(keys) == len(set(keys))
-    cited = [*DATA.values(), *(key for name in studies.names() for key in studies.load(name).references)]
+    cited = [
+        *DATA.values(),
+        *(key for name in studies.names() for key in studies.load(name).references),
+    ]
     assert len(references(cited)) == len(set(cited))
     assert citations(available())
     for work in everything():

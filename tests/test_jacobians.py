@@ -34,7 +34,9 @@ def planted(S: Tensor, seed: int = 0) -> Tensor:
 
 def network(shape: tuple[int, ...], width: int, seed: int = 0) -> Preconditioned:
     """A network whose Jacobian is no multiple of the identity: as initialised, plus noise on all weights."""
-    net = Preconditioned(UNet(shape, width, seed=seed) if shape[-1] > 1 else MLP(shape, width, seed=seed)).double()
+    net = Preconditioned(
+        UNet(shape, width, seed=seed) if shape[-1] > 1 else MLP(shape, width, seed=seed)
+    ).double()
     for place, weight in enumerate(net.parameters()):
         weight.data += 0.1 * normal(*weight.shape, seed=seed + place)
     return net
@@ -43,7 +45,12 @@ def network(shape: tuple[int, ...], width: int, seed: int = 0) -> Preconditioned
 def each_row(D: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
     """The Jacobian at one point by a derivative an output, in plain autograd."""
     leaf = x.clone().requires_grad_()
-    return torch.stack([torch.autograd.grad(out, leaf, retain_graph=True)[0].flatten() for out in D(leaf[None], sigma[None]).flatten()])
+    return torch.stack(
+        [
+            torch.autograd.grad(out, leaf, retain_graph=True)[0].flatten()
+            for out in D(leaf[None], sigma[None]).flatten()
+        ]
+    )
 
 
 I = torch.arange(60, dtype=torch.float64)  # noqa: E741 - the index of the spectra below
@@ -65,7 +72,12 @@ def test_products_are_those_of_the_matrix_in_either_mode(name: str) -> None:
     x, sigma = normal(3, *D.event_shape, seed=3), torch.tensor([0.3, 1.0, 4.0], dtype=torch.float64)
     J, v = jacobian(D, x, sigma), normal(3, *D.event_shape, seed=4)
     for product, matrix in ((jvp, J), (vjp, J.mT)):
-        assert torch.allclose(product(D, x, sigma, v).flatten(1), (matrix @ v.flatten(1)[..., None])[..., 0], rtol=1e-9, atol=1e-10)
+        assert torch.allclose(
+            product(D, x, sigma, v).flatten(1),
+            (matrix @ v.flatten(1)[..., None])[..., 0],
+            rtol=1e-9,
+            atol=1e-10,
+        )
     assert torch.allclose(J[1], each_row(D, x[1], sigma[1]), rtol=1e-9, atol=1e-10)
     assert asymmetry(J).max() < 1e-8
 
@@ -91,7 +103,9 @@ def test_the_matrix_of_the_memorizer_is_the_posterior_covariance() -> None:
 
 
 @pytest.mark.parametrize(("shape", "width"), [((1, 8, 8), 4), ((2, 6, 5), 4), ((9, 1, 1), 8)])
-def test_chunks_and_prefixes_change_nothing_for_a_network(shape: tuple[int, ...], width: int) -> None:
+def test_chunks_and_prefixes_change_nothing_for_a_network(
+    shape: tuple[int, ...], width: int
+) -> None:
     D, x = network(shape, width), normal(2, 3, *shape, seed=1)
     sigma = torch.linspace(0.2, 3, 6, dtype=torch.float64).reshape(2, 3)
     J = jacobian(D, x, sigma)
@@ -147,7 +161,13 @@ def half(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"stride": 2, "padding": 1}, {"padding": (0, 2), "dilation": (2, 1), "groups": 2}, {"padding": "same"}]
+    "settings",
+    [
+        {},
+        {"stride": 2, "padding": 1},
+        {"padding": (0, 2), "dilation": (2, 1), "groups": 2},
+        {"padding": "same"},
+    ],
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_constant_weights_change_no_derivative(settings: dict[str, object], bias: bool) -> None:
@@ -171,26 +191,45 @@ def hyper(x: Tensor, sigma: Tensor) -> Tensor:
     return F.conv2d(x, weight, padding=1)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # inside of torch's forward mode
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:DeprecationWarning"
+)  # inside of torch's forward mode
 @pytest.mark.parametrize(
-    ("D", "shape"), [(lambda x, s: Once.apply(x), (5,)), (attention, (3, 2, 2)), (half, (6,)), (hyper, (1, 3, 4)), (lambda x, s: x, (4,))]
+    ("D", "shape"),
+    [
+        (lambda x, s: Once.apply(x), (5,)),
+        (attention, (3, 2, 2)),
+        (half, (6,)),
+        (hyper, (1, 3, 4)),
+        (lambda x, s: x, (4,)),
+    ],
 )
 def test_foreign_denoisers(D: Denoiser, shape: tuple[int, ...]) -> None:
     x, sigma = normal(1, *shape), torch.ones(1, dtype=torch.float64)
     J, v = jacobian(D, x, sigma, chunk=1), normal(1, *shape, seed=1)
     assert torch.allclose(J[0], each_row(D, x[0], sigma[0]).to(J), atol=1e-6)
-    assert torch.allclose(jvp(D, x, sigma, v).flatten(1), (J @ v.flatten(1)[..., None])[..., 0], atol=1e-6)
+    assert torch.allclose(
+        jvp(D, x, sigma, v).flatten(1), (J @ v.flatten(1)[..., None])[..., 0], atol=1e-6
+    )
 
 
 def check(found: SVD, A: Tensor, k: int, precision: float) -> None:
     """The leading triplets of A (*b, n, n), whatever their signs and turns."""
     size = torch.linalg.matrix_norm(A, 2)[..., None, None].clamp(min=1e-300)
-    assert [side.shape for side in found] == [(*A.shape[:-1], k), (*A.shape[:-2], k), (*A.shape[:-1], k)]
+    assert [side.shape for side in found] == [
+        (*A.shape[:-1], k),
+        (*A.shape[:-2], k),
+        (*A.shape[:-1], k),
+    ]
     assert (found.S - torch.linalg.svdvals(A)[..., :k]).abs().max() <= precision * size.max()
     assert ((A @ found.V - found.U * found.S[..., None, :]).abs() <= precision * size).all()
     assert ((A.mT @ found.U - found.V * found.S[..., None, :]).abs() <= precision * size).all()
     for side in (found.U, found.V):
-        assert torch.allclose(side.mT @ side, torch.eye(k, dtype=A.dtype).expand(*A.shape[:-2], k, k), atol=max(precision, 1e-9))
+        assert torch.allclose(
+            side.mT @ side,
+            torch.eye(k, dtype=A.dtype).expand(*A.shape[:-2], k, k),
+            atol=max(precision, 1e-9),
+        )
 
 
 @pytest.mark.parametrize("name", SPECTRA)
@@ -200,10 +239,14 @@ def test_leading_vectors_of_planted_spectra(name: str, k: int) -> None:
     check(svd(linear(A), normal(3, 4, 5), 1.0, k), A, k, 1e-9)
 
 
-def test_leading_vectors_of_a_large_matrix_take_few_products(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leading_vectors_of_a_large_matrix_take_few_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     A, counted = planted(0.9 ** torch.arange(400, dtype=torch.float64)), []
     times = Operator.times
-    monkeypatch.setattr(Operator, "times", lambda self, v: counted.append(v.shape[2]) or times(self, v))
+    monkeypatch.setattr(
+        Operator, "times", lambda self, v: counted.append(v.shape[2]) or times(self, v)
+    )
     check(svd(linear(A), normal(400), 1.0, 5), A, 5, 1e-9)
     assert 2 * sum(counted) <= 140
 
@@ -212,8 +255,12 @@ def test_restarts_keep_memory_and_converge(monkeypatch: pytest.MonkeyPatch) -> N
     A, widest, cuts = planted(1 / (1 + torch.arange(500, dtype=torch.float64)) ** 0.5), [], []
     grow, restart = Krylov.grow, Krylov.restart
     monkeypatch.setattr(Krylov, "grow", lambda self: (grow(self), widest.append(self.k))[0])
-    monkeypatch.setattr(Krylov, "restart", lambda self, keep: (restart(self, keep), cuts.append(keep))[0])
-    monkeypatch.setattr("denoscope.geometry.singular.dense", lambda one: pytest.fail("the matrix was formed"))
+    monkeypatch.setattr(
+        Krylov, "restart", lambda self, keep: (restart(self, keep), cuts.append(keep))[0]
+    )
+    monkeypatch.setattr(
+        "denoscope.geometry.singular.dense", lambda one: pytest.fail("the matrix was formed")
+    )
     check(svd(linear(A), normal(500), 1.0, 2), A, 2, 1e-9)
     assert cuts
     assert max(widest) <= 3 * 2 + 3 * 4
@@ -246,7 +293,11 @@ def test_single_precision() -> None:
 @pytest.mark.parametrize("k", [1, 4, 9])
 @pytest.mark.parametrize("sides", ["both", "output", "input"])
 def test_masks_are_those_of_the_masked_matrix(k: int, sides: str) -> None:
-    D, x, sigma = network((1, 6, 6), 4), normal(2, 1, 6, 6), torch.tensor([0.4, 2.0], dtype=torch.float64)
+    D, x, sigma = (
+        network((1, 6, 6), 4),
+        normal(2, 1, 6, 6),
+        torch.tensor([0.4, 2.0], dtype=torch.float64),
+    )
     mask, all_of_it = torch.zeros(1, 6, 6, dtype=torch.bool), torch.ones(1, 6, 6, dtype=torch.bool)
     mask[:, :3, 1:5] = True
     pair = {"both": (mask, mask), "output": (mask, all_of_it), "input": (all_of_it, mask)}[sides]
@@ -259,7 +310,12 @@ def test_masks_are_those_of_the_masked_matrix(k: int, sides: str) -> None:
 
 def bad(**change: object) -> Callable[[], object]:
     """A call of svd with one bad argument."""
-    arguments = {"D": linear(torch.eye(6).double()), "x": normal(2, 6), "sigma": torch.ones(2), "k": 2} | change
+    arguments = {
+        "D": linear(torch.eye(6).double()),
+        "x": normal(2, 6),
+        "sigma": torch.ones(2),
+        "k": 2,
+    } | change
     return lambda: svd(**arguments)  # pyright: ignore[reportArgumentType] - bad on purpose
 
 
@@ -271,7 +327,9 @@ BAD = {
     "k must be from 1 to 6.*got 7": bad(k=7),
     "k must be from 1 to 6.*got 0": bad(k=0),
     "k must be from 1 to 1": bad(mask=torch.arange(6) == 3),
-    r"mask must be a bool tensor of a point's shape \(6,\), got torch.bool of shape \(5,\)": bad(mask=mask_of(5)),
+    r"mask must be a bool tensor of a point's shape \(6,\), got torch.bool of shape \(5,\)": bad(
+        mask=mask_of(5)
+    ),
     "mask must be a bool tensor.*got torch.float32": bad(mask=torch.ones(6)),
     "mask must be a bool tensor.*got str": bad(mask=("in", "out")),
     "mask must be one bool tensor or the pair": bad(mask=(mask_of(6),)),
@@ -282,9 +340,15 @@ BAD = {
     "must answer with the shape of x": bad(D=lambda x, s: x[:, :3]),
     "not finite": bad(D=lambda x, s: x / 0),
     "no derivative by x": bad(D=lambda x, s: x.detach()),
-    "chunk must be at least 1": lambda: jacobian(linear(torch.eye(3).double()), normal(3), 1.0, chunk=0),
-    "v must have the shape of x": lambda: jvp(linear(torch.eye(3).double()), normal(3), 1.0, normal(4)),
-    "u must have the shape of x": lambda: vjp(linear(torch.eye(3).double()), normal(3), 1.0, normal(3, 1)),
+    "chunk must be at least 1": lambda: jacobian(
+        linear(torch.eye(3).double()), normal(3), 1.0, chunk=0
+    ),
+    "v must have the shape of x": lambda: jvp(
+        linear(torch.eye(3).double()), normal(3), 1.0, normal(4)
+    ),
+    "u must have the shape of x": lambda: vjp(
+        linear(torch.eye(3).double()), normal(3), 1.0, normal(3, 1)
+    ),
     "J must hold square matrices": lambda: asymmetry(normal(2, 3)),
 }
 

@@ -78,20 +78,42 @@ class _Cut(torch.autograd.Function):
 
 
 BROKEN = {
-    "prefix": (lambda: laws.check_prefix_rule(lambda x, s: x / (1 + s.reshape(-1, *[1] * (x.ndim - 1))[:1] ** 2), (5,)), "prefix rule"),
+    "prefix": (
+        lambda: laws.check_prefix_rule(
+            lambda x, s: x / (1 + s.reshape(-1, *[1] * (x.ndim - 1))[:1] ** 2), (5,)
+        ),
+        "prefix rule",
+    ),
     "type": (lambda: laws.check_prefix_rule(lambda x, s: x.float(), (5,)), "the answer"),
-    "axes": (lambda: laws.check_extra_axes(lambda x, s: x / (1 + pad(s, x) ** 2) * x.shape[0], (5,)), "extra axes"),
+    "axes": (
+        lambda: laws.check_extra_axes(lambda x, s: x / (1 + pad(s, x) ** 2) * x.shape[0], (5,)),
+        "extra axes",
+    ),
     "jvp": (lambda: laws.check_jvp(lambda x, s: x + x.detach(), (5,)), "jvp"),
     "adjoint": (lambda: laws.check_adjoint(lambda x, s: _Cut.apply(x), (5,)), "adjoint"),
     "vmap": (lambda: laws.check_vmap(_whole_batch, (5,)), "vmap"),
     "symmetry": (lambda: laws.check_symmetric(_skewed, (5,)), "symmetry"),
     "positive": (lambda: laws.check_symmetric(lambda x, s: -x, (5,)), "below zero"),
-    "limit": (lambda: laws.check_limits(lambda x, s: x, normal(3, 5), torch.zeros(5).double()), "large sigma"),
+    "limit": (
+        lambda: laws.check_limits(lambda x, s: x, normal(3, 5), torch.zeros(5).double()),
+        "large sigma",
+    ),
     "order": (lambda: sampler.check_order(lambda: euler, 2), "measured"),
-    "noise": (lambda: sampler.check_deterministic(lambda: lambda D, x, s, t, noise: x + (noise or torch.zeros_like)(x)), "called noise"),
+    "noise": (
+        lambda: sampler.check_deterministic(
+            lambda: lambda D, x, s, t, noise: x + (noise or torch.zeros_like)(x)
+        ),
+        "called noise",
+    ),
     "needs noise": (lambda: sampler.check_needs_noise(lambda: euler), "ValueError"),
-    "batch": (lambda: sampler.check_independence(_whole_batch, normal(3, 5), [2.0, 1.0], lambda: euler), "depends on its batch"),
-    "inversion": (lambda: sampler.check_inversion(_skewed, normal(3, 5), [2.0, 1.0], euler, tolerance=1e-6), "round trip"),
+    "batch": (
+        lambda: sampler.check_independence(_whole_batch, normal(3, 5), [2.0, 1.0], lambda: euler),
+        "depends on its batch",
+    ),
+    "inversion": (
+        lambda: sampler.check_inversion(_skewed, normal(3, 5), [2.0, 1.0], euler, tolerance=1e-6),
+        "round trip",
+    ),
 }
 
 

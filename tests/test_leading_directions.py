@@ -33,7 +33,11 @@ def _law(k: float, d: int) -> Population:
 
 def test_keys_and_defaults_are_frozen() -> None:
     """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
-    cells = {"default": LeadingDirections(), "n=8": LeadingDirections(n=8), "power2": LeadingDirections(data="power2", d=50)}
+    cells = {
+        "default": LeadingDirections(),
+        "n=8": LeadingDirections(n=8),
+        "power2": LeadingDirections(data="power2", d=50),
+    }
     assert GOLDEN["version"] == LeadingDirections.version
     assert GOLDEN["keys"] == {name: item.key() for name, item in cells.items()}
     assert GOLDEN["defaults"] == json.loads(json.dumps(LeadingDirections().fields()))
@@ -61,11 +65,18 @@ def test_numbers_are_those_of_subspaces(n: int) -> None:
             continue
         angles = np.degrees(subspace_angles(directions[:k].T, np.eye(12)[:, :k]))
         assert found[f"angle_{k}"][0] == pytest.approx(angles.max(), abs=1e-6)
-        assert found[f"overlap_{k}"][0] == pytest.approx(np.mean(np.cos(np.radians(angles)) ** 2), abs=1e-9)
-        held = np.trace(directions[:k] @ np.diag(law.spectrum) @ directions[:k].T) / law.spectrum[:k].sum()
+        assert found[f"overlap_{k}"][0] == pytest.approx(
+            np.mean(np.cos(np.radians(angles)) ** 2), abs=1e-9
+        )
+        held = (
+            np.trace(directions[:k] @ np.diag(law.spectrum) @ directions[:k].T)
+            / law.spectrum[:k].sum()
+        )
         assert found[f"captured_{k}"][0] == pytest.approx(held, rel=1e-9)
     projection = directions.T @ directions
-    assert found["span"][0] == pytest.approx(np.trace(projection @ np.diag(law.spectrum)) / 12, rel=1e-9)
+    assert found["span"][0] == pytest.approx(
+        np.trace(projection @ np.diag(law.spectrum)) / 12, rel=1e-9
+    )
     assert found["cos_2"][0] == pytest.approx(abs(directions[1, 1]))
 
 
@@ -85,9 +96,13 @@ def test_a_part_of_a_finite_set_is_nearer_to_it() -> None:
     law = population(Source("digits"), 0)
     assert law.rows is not None
     wanted = float(overlap(law.spectrum, 3, np.array(400.0), len(law.rows)))
-    assert 1 - wanted == pytest.approx((1 - float(overlap(law.spectrum, 3, np.array(400.0), None))) * (1 - 400 / 1797))
+    assert 1 - wanted == pytest.approx(
+        (1 - float(overlap(law.spectrum, 3, np.array(400.0), None))) * (1 - 400 / 1797)
+    )
     lost = 1 - measured(law, 400, 60)[0]["overlap_3"]
-    assert abs(lost.mean() - (1 - wanted)) < 0.15 * (1 - wanted) + sigmas() * lost.std(ddof=1) / np.sqrt(60)
+    assert abs(lost.mean() - (1 - wanted)) < 0.15 * (1 - wanted) + sigmas() * lost.std(
+        ddof=1
+    ) / np.sqrt(60)
 
 
 def test_equal_variances_cost_endlessly_many_rows() -> None:
@@ -101,7 +116,9 @@ def test_spanned_variance_is_the_average_of_simulation() -> None:
     for n in (10, 40, 90):
         found = measured(law, n, 80)[0]["span"]
         wanted = float(spanned(law.spectrum, np.array(float(n))))
-        assert abs(found.mean() - wanted) < 0.01 * wanted + sigmas(3) * found.std(ddof=1) / np.sqrt(80)
+        assert abs(found.mean() - wanted) < 0.01 * wanted + sigmas(3) * found.std(ddof=1) / np.sqrt(
+            80
+        )
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +140,32 @@ def test_rows_hold_estimates_and_directions(rows: list[Row]) -> None:
 
 def test_the_page_shows_directions_of_images_alone(rows: list[Row]) -> None:
     page = LeadingDirections.page(rows, {})
-    galleries = [block for section in page.sections for block in section.blocks if isinstance(block, Gallery)]
+    galleries = [
+        block for section in page.sections for block in section.blocks if isinstance(block, Gallery)
+    ]
     assert [item.title for item in galleries] == ["Leading directions, digits"]
     strips = galleries[0].rows
-    assert [strip.caption for strip in strips] == ["N = 5", "N = 12", "N = 60", "N = 400", "all 1797 images"]
+    assert [strip.caption for strip in strips] == [
+        "N = 5",
+        "N = 12",
+        "N = 60",
+        "N = 400",
+        "all 1797 images",
+    ]
     assert strips[0].notes[4:] == ["none"] * 4  # 5 rows have 4 directions
-    assert all(image.dtype == np.uint8 and image.shape == (8, 8, 1) for strip in strips for image in strip.images)
+    assert all(
+        image.dtype == np.uint8 and image.shape == (8, 8, 1)
+        for strip in strips
+        for image in strip.images
+    )
     findings = [block for block in page.sections[0].blocks if isinstance(block, Finding)]
     assert len(findings) == 6
     assert all("nan" not in item.headline + item.detail for item in findings)
     synthetic = LeadingDirections.page([row for row in rows if row.fields["data"] == "power1"], {})
-    assert [section.title for section in synthetic.sections][:2] == ["What was found", "How they are found"]
+    assert [section.title for section in synthetic.sections][:2] == [
+        "What was found",
+        "How they are found",
+    ]
 
 
 def test_found_sizes_lie_between_sizes(rows: list[Row]) -> None:
@@ -145,8 +177,24 @@ def test_found_sizes_lie_between_sizes(rows: list[Row]) -> None:
 
 
 @pytest.mark.parametrize("data", ["power2", "digits"])
-def test_the_command_writes_report_tables_and_figures(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", "leading_directions", "--data", data, "--n", "9", "--draws", "2", "--d", "2", "--on", "serial", "--quiet"]
+def test_the_command_writes_report_tables_and_figures(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "run",
+        "leading_directions",
+        "--data",
+        data,
+        "--n",
+        "9",
+        "--draws",
+        "2",
+        "--d",
+        "2",
+        "--on",
+        "serial",
+        "--quiet",
+    ]
     assert main([*words, "--store", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     assert len(list((tmp_path / "figures").glob("*.svg"))) == 3
@@ -157,16 +205,26 @@ def test_the_command_writes_report_tables_and_figures(data: str, tmp_path: Path,
     ("words", "said"),
     [
         (["--data", "digits", "--n", "1"], "--n 1: a training set needs at least 2 rows"),
-        (["--data", "digits", "--n", "900"], "--n 900: digits has 1796 images, half of which test; at most 898 train"),
-        (["--data", "power0"], "--data power0: all directions have the same variance, so none of them lead"),
+        (
+            ["--data", "digits", "--n", "900"],
+            "--n 900: digits has 1796 images, half of which test; at most 898 train",
+        ),
+        (
+            ["--data", "power0"],
+            "--data power0: all directions have the same variance, so none of them lead",
+        ),
         (["--data", "digit"], "did you mean 'digits'?"),
         (["--draws", "1"], "--draws 1: must be at least 2"),
         (["--d", "1"], "--d 1: must be at least 2"),
         (["--resize", "-1"], "--resize -1: must be at least 0"),
     ],
 )
-def test_bad_input_costs_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "leading_directions", *words, "--store", str(tmp_path / "s"), "--quiet"]) == 2
+def test_bad_input_costs_one_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["run", "leading_directions", *words, "--store", str(tmp_path / "s"), "--quiet"]) == 2
+    )
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

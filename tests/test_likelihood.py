@@ -17,7 +17,13 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from denoscope.laws import metric as laws
 from denoscope.metrics import likelihood
-from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood, fit_variances, log_likelihood, squared_distances
+from denoscope.metrics.likelihood import (
+    FeatureLikelihood,
+    feature_likelihood,
+    fit_variances,
+    log_likelihood,
+    squared_distances,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -37,21 +43,44 @@ COPIES = TRAIN[:120]
 def objective(log_v: np.ndarray, rows: np.ndarray, centres: np.ndarray) -> float:
     """The mean log p of the rows with the extra law of weight 1 at their mean, log_v[-1] its variance."""
     d = rows.shape[1]
-    squared = np.concatenate([cdist(rows, centres) ** 2, 0.81 * cdist(rows, rows.mean(0)[None]) ** 2], 1)
+    squared = np.concatenate(
+        [cdist(rows, centres) ** 2, 0.81 * cdist(rows, rows.mean(0)[None]) ** 2], 1
+    )
     weight = np.append(np.full(len(centres), 1 / len(centres)), 1.0)
-    return float(special.logsumexp(-d / 2 * np.log(2 * np.pi * np.exp(log_v)) - squared / (2 * np.exp(log_v)), axis=1, b=weight).mean())
+    return float(
+        special.logsumexp(
+            -d / 2 * np.log(2 * np.pi * np.exp(log_v)) - squared / (2 * np.exp(log_v)),
+            axis=1,
+            b=weight,
+        ).mean()
+    )
 
 
 def by_autograd(rows: Tensor, centres: Tensor, passes: int = 50) -> tuple[Tensor, list[float]]:
     """The fit as it is defined, gradients by automatic differentiation; log v with the extra law's last, and the objective before each step."""
     d = rows.shape[1]
-    squared = torch.cat([(rows[:, None] - centres).square().sum(2), 0.81 * (rows - rows.mean(0)).square().sum(1, keepdim=True)], 1)
-    log_weight = torch.cat([torch.full((len(centres),), -math.log(len(centres)), dtype=torch.float64), torch.zeros(1).double()])
+    squared = torch.cat(
+        [
+            (rows[:, None] - centres).square().sum(2),
+            0.81 * (rows - rows.mean(0)).square().sum(1, keepdim=True),
+        ],
+        1,
+    )
+    log_weight = torch.cat(
+        [
+            torch.full((len(centres),), -math.log(len(centres)), dtype=torch.float64),
+            torch.zeros(1).double(),
+        ]
+    )
     log_v = ((squared.min(0).values + 1e-3) / d).log().requires_grad_()
     adam, trace = torch.optim.Adam([log_v], lr=0.5), []
     for _ in range(passes):
         adam.zero_grad()
-        loss = -(log_weight - d / 2 * (math.log(2 * math.pi) + log_v) - squared / (2 * log_v.exp())).logsumexp(1).mean()
+        loss = (
+            -(log_weight - d / 2 * (math.log(2 * math.pi) + log_v) - squared / (2 * log_v.exp()))
+            .logsumexp(1)
+            .mean()
+        )
         trace.append(loss.item())
         if len(trace) > 1 and abs(trace[-1] - trace[-2]) < 5e-4:
             break
@@ -64,7 +93,9 @@ def by_autograd(rows: Tensor, centres: Tensor, passes: int = 50) -> tuple[Tensor
 
 def test_squared_distances_are_those_of_differences_also_of_near_and_equal_rows() -> None:
     centres = normal(40, 7).double() + 30
-    rows = torch.cat([centres[:9], centres[:20] + 1e-7 * normal(20, 7, seed=1), normal(10, 7, seed=2).double()])
+    rows = torch.cat(
+        [centres[:9], centres[:20] + 1e-7 * normal(20, 7, seed=1), normal(10, 7, seed=2).double()]
+    )
     want = cdist(rows, centres) ** 2
     found = squared_distances(rows, centres).numpy()
     np.testing.assert_allclose(found, want, rtol=1e-6, atol=0)
@@ -74,23 +105,39 @@ def test_squared_distances_are_those_of_differences_also_of_near_and_equal_rows(
 
 @pytest.mark.parametrize(("n", "m", "d"), [(5, 1, 1), (20, 9, 3), (30, 40, 17)])
 def test_the_likelihood_is_that_of_scipy_and_torch(n: int, m: int, d: int) -> None:
-    rows, centres, log_v = normal(n, d, seed=1).double(), normal(m, d, seed=2).double(), 2 * normal(m, seed=3).double()
+    rows, centres, log_v = (
+        normal(n, d, seed=1).double(),
+        normal(m, d, seed=2).double(),
+        2 * normal(m, seed=3).double(),
+    )
     found = log_likelihood(rows, centres, log_v)
-    each = [stats.multivariate_normal(c, np.exp(v)).logpdf(rows).reshape(n) for c, v in zip(centres.numpy(), log_v.numpy())]
+    each = [
+        stats.multivariate_normal(c, np.exp(v)).logpdf(rows).reshape(n)
+        for c, v in zip(centres.numpy(), log_v.numpy())
+    ]
     np.testing.assert_allclose(found, special.logsumexp(each, axis=0) - math.log(m), rtol=1e-10)
     mixture = MixtureSameFamily(
-        Categorical(torch.ones(m).double()), Independent(Normal(centres, (log_v / 2).exp()[:, None].expand(m, d)), 1)
+        Categorical(torch.ones(m).double()),
+        Independent(Normal(centres, (log_v / 2).exp()[:, None].expand(m, d)), 1),
     )
     torch.testing.assert_close(found, mixture.log_prob(rows), rtol=1e-10, atol=0)
 
 
 def test_a_row_far_from_every_tiny_law_has_a_finite_likelihood() -> None:
-    found = log_likelihood(1e3 * torch.ones(1, 50).double(), torch.zeros(2, 50).double(), torch.full((2,), -40.0).double())
+    found = log_likelihood(
+        1e3 * torch.ones(1, 50).double(),
+        torch.zeros(2, 50).double(),
+        torch.full((2,), -40.0).double(),
+    )
     assert torch.isfinite(found).all()
 
 
-@pytest.mark.parametrize(("n", "m", "d", "copies"), [(40, 30, 3, 0), (60, 25, 10, 5), (50, 1, 2, 0)])
-def test_the_fit_is_its_definition_with_automatic_gradients(n: int, m: int, d: int, copies: int) -> None:
+@pytest.mark.parametrize(
+    ("n", "m", "d", "copies"), [(40, 30, 3, 0), (60, 25, 10, 5), (50, 1, 2, 0)]
+)
+def test_the_fit_is_its_definition_with_automatic_gradients(
+    n: int, m: int, d: int, copies: int
+) -> None:
     rows, centres = normal(n, d, seed=1).double(), normal(m, d, seed=2).double()
     centres[:copies] = rows[:copies]
     log_v, passes = fit_variances(rows, centres)
@@ -105,12 +152,21 @@ def test_the_fit_stops_when_it_is_settled_near_the_maximum_that_scipy_finds() ->
     assert len(trace) < likelihood.PASSES
     assert abs(trace[-1] - trace[-2]) < likelihood.SETTLED <= abs(trace[-2] - trace[-3])
     assert fit_variances(rows, centres)[1] == len(trace)
-    best = optimize.minimize(lambda v: -objective(v, rows.numpy(), centres.numpy()), log_v, method="L-BFGS-B", bounds=[(-40, 40)] * 61)
-    assert -objective(log_v.numpy(), rows.numpy(), centres.numpy()) == pytest.approx(trace[-1], abs=1e-9)
+    best = optimize.minimize(
+        lambda v: -objective(v, rows.numpy(), centres.numpy()),
+        log_v,
+        method="L-BFGS-B",
+        bounds=[(-40, 40)] * 61,
+    )
+    assert -objective(log_v.numpy(), rows.numpy(), centres.numpy()) == pytest.approx(
+        trace[-1], abs=1e-9
+    )
     assert trace[-1] - best.fun < 0.05 < trace[0] - trace[-1]
 
 
-def test_a_copy_has_a_tiny_variance_and_no_variance_leaves_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_has_a_tiny_variance_and_no_variance_leaves_its_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gen = torch.cat([TRAIN[:10], GEN[10:]])
     variances = feature_likelihood(gen, TRAIN, TEST).variances
     assert float(variances[:10].max()) < 1e-6 * float(variances[10:].median())
@@ -141,7 +197,9 @@ def test_the_gap_and_the_divergence_are_their_definitions() -> None:
     assert result.value == pytest.approx(np.mean(result.splits))
     assert result.spread == pytest.approx(np.std(result.splits, ddof=1))
     assert len(result.splits) == 5
-    halves = [torch.randperm(130, generator=torch.Generator().manual_seed(seed)) for seed in range(25)]
+    halves = [
+        torch.randperm(130, generator=torch.Generator().manual_seed(seed)) for seed in range(25)
+    ]
     base = [reference(TRAIN[h[:65]], TRAIN[h[65:]], TEST)[0] for h in halves]
     own = 100 * (test - np.array(base))
     error = math.sqrt(own.var(ddof=1) * (1 / 25 + 1 / 5))
@@ -158,7 +216,13 @@ def test_copies_make_the_gap_negative_far_beyond_a_fresh_generators() -> None:
 
 
 def test_more_planted_copies_never_read_as_fewer() -> None:
-    laws.check_monotone(lambda gen: feature_likelihood(gen, TRAIN, TEST, splits=2).gap, GEN, COPIES, range(0, 121, 20), rising=False)
+    laws.check_monotone(
+        lambda gen: feature_likelihood(gen, TRAIN, TEST, splits=2).gap,
+        GEN,
+        COPIES,
+        range(0, 121, 20),
+        rising=False,
+    )
 
 
 def test_missing_modes_and_bad_samples_read_worse() -> None:
@@ -169,7 +233,9 @@ def test_missing_modes_and_bad_samples_read_worse() -> None:
     assert feature_likelihood(GEN + 2 * normal(120, 6, seed=7), TRAIN, TEST).low > fresh.high
 
 
-def test_the_order_of_rows_the_units_and_the_memory_are_of_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_rows_the_units_and_the_memory_are_of_no_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     laws.check_estimate(feature_likelihood, GEN, TRAIN, TEST)
     laws.check_permutation(feature_likelihood, GEN, TRAIN, TEST, move=(0, 1, 2), tolerance=1e-5)
     laws.check_scale(feature_likelihood, GEN, TRAIN, TEST, tolerance=1e-9)
@@ -186,13 +252,20 @@ def test_the_order_of_rows_the_units_and_the_memory_are_of_no_matter(monkeypatch
 
 
 def test_a_feature_that_never_changes_does_no_harm() -> None:
-    gen, train, test = (torch.cat([x, torch.full((len(x), 1), 0.25)], 1) for x in (GEN, TRAIN, TEST))
+    gen, train, test = (
+        torch.cat([x, torch.full((len(x), 1), 0.25)], 1) for x in (GEN, TRAIN, TEST)
+    )
     result = feature_likelihood(gen, train, test)
-    assert all(math.isfinite(number) for number in (result.value, result.low, result.high, result.gap.low, result.gap.high))
+    assert all(
+        math.isfinite(number)
+        for number in (result.value, result.low, result.high, result.gap.low, result.gap.high)
+    )
 
 
 def test_the_same_seed_gives_the_same_numbers_and_json_holds_no_nan() -> None:
-    first, second, other = (feature_likelihood(GEN.numpy(), TRAIN, TEST, seed=seed) for seed in (1, 1, 2))
+    first, second, other = (
+        feature_likelihood(GEN.numpy(), TRAIN, TEST, seed=seed) for seed in (1, 1, 2)
+    )
     assert first == second
     assert other.value != first.value
     assert other.gap.value == first.gap.value
@@ -219,12 +292,18 @@ def test_the_intervals_cover_the_mean_over_models_samples_and_held_out_sets() ->
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: feature_likelihood(GEN[:, :4], TRAIN, TEST), "gen has 4 features a row and train has 6"),
+        (
+            lambda: feature_likelihood(GEN[:, :4], TRAIN, TEST),
+            "gen has 4 features a row and train has 6",
+        ),
         (lambda: feature_likelihood(GEN[:7], TRAIN, TEST), "at least 8 rows of gen, got 7"),
         (lambda: feature_likelihood(GEN, TRAIN[:3], TEST), "at least 4 rows of train, got 3"),
         (lambda: feature_likelihood(GEN, TRAIN, TEST[:1]), "at least 2 rows of test, got 1"),
         (lambda: feature_likelihood(GEN, TRAIN, TEST, splits=1), "at least 2 splits"),
-        (lambda: feature_likelihood(GEN, torch.full_like(TRAIN, torch.inf), TEST), "train has a value that is not finite"),
+        (
+            lambda: feature_likelihood(GEN, torch.full_like(TRAIN, torch.inf), TEST),
+            "train has a value that is not finite",
+        ),
         (lambda: feature_likelihood(torch.zeros(9, 1, 4, 4), TRAIN, TEST), "describe first"),
     ],
 )

@@ -51,7 +51,9 @@ def test_the_sweep_has_sizes_below_and_above_d() -> None:
         assert min(sizes) < 0 < max(sizes)
 
 
-@pytest.mark.parametrize(("d", "n", "law"), [(10, 5, "power0"), (14, 9, "power1.5"), (8, 40, "power2")])
+@pytest.mark.parametrize(
+    ("d", "n", "law"), [(10, 5, "power0"), (14, 9, "power1.5"), (8, 40, "power2")]
+)
 def test_descent_is_its_closed_form_and_tends_to_the_flow(d: int, n: int, law: str) -> None:
     item = _set(d, n, 3, law)
     steps, far = 60, []
@@ -73,7 +75,11 @@ def test_descent_agrees_with_a_loop_in_numpy() -> None:
     W, records = np.zeros((6, 6)), []
     for _ in range(20):
         W -= 2 * rate * (W @ C - np.sqrt(1 - y) * np.eye(6))
-        records.append(6 - 2 * np.sqrt(1 - y) * np.trace(W) + np.trace(W @ (test + y * np.outer(shift, shift)) @ W.T))
+        records.append(
+            6
+            - 2 * np.sqrt(1 - y) * np.trace(W)
+            + np.trace(W @ (test + y * np.outer(shift, shift)) @ W.T)
+        )
     found = descending.descent(item, (y,), rate, 20)["test"][:, 0]
     assert np.allclose(found, np.array(records)[descending.recorded(20) - 1], rtol=1e-12)
 
@@ -102,7 +108,9 @@ def test_stopping_beats_every_other_time_and_one_time_costs_little() -> None:
     def test_loss(k: float) -> np.ndarray:
         rate = y[:, None] * lam + 1 - y[:, None]
         w = np.sqrt(1 - y[:, None]) * -np.expm1(-k * rate) / rate
-        return (1 - 2 * np.sqrt(1 - y[:, None]) * w + w**2 * (y[:, None] * other + 1 - y[:, None])).sum(1)
+        return (
+            1 - 2 * np.sqrt(1 - y[:, None]) * w + w**2 * (y[:, None] * other + 1 - y[:, None])
+        ).sum(1)
 
     times = np.geomspace(0.01, 100, 3000)
     brute = np.array([test_loss(k) for k in times])
@@ -122,7 +130,9 @@ def test_expectations_are_those_of_many_draws() -> None:
     for name in ("loss_k", "loss_ridge", "loss_trained", "k", "ridge"):
         measured = np.mean([getattr(item, name) for item in found], 0)
         assert np.allclose(measured, getattr(theory, name), rtol=0.05), name
-    assert np.mean([item.unseen_variance for item in sets]) == pytest.approx(theory.unseen * (1 + 1 / 24), rel=0.05)
+    assert np.mean([item.unseen_variance for item in sets]) == pytest.approx(
+        theory.unseen * (1 + 1 / 24), rel=0.05
+    )
 
 
 def test_the_published_setting_is_reproduced() -> None:
@@ -141,11 +151,17 @@ def test_emergence_times_pass_their_levels() -> None:
     lam = np.array([3.0, 0.3, 0.03])
     times = emergence.emergence(lam)
     for value, k in zip(lam, times["noise"]):
-        untrained, trained, now = (float(emergence.law("ode", np.array([value]), t)[0]) for t in (0.0, np.inf, k))
+        untrained, trained, now = (
+            float(emergence.law("ode", np.array([value]), t)[0]) for t in (0.0, np.inf, k)
+        )
         assert now == pytest.approx(2 / (1 / untrained + 1 / trained), rel=0.02)
     assert emergence.exponent(lam, times["denoising"]) == pytest.approx(-1, abs=0.03)
-    assert emergence.exponent(np.array([1e-3, 1e-4]), emergence.emergence(np.array([1e-3, 1e-4]))["noise"]) == pytest.approx(-1, abs=0.02)
-    assert np.isnan(emergence.emergence(np.array([1e-9]))["noise"]).all()  # later than the last of TIMES
+    assert emergence.exponent(
+        np.array([1e-3, 1e-4]), emergence.emergence(np.array([1e-3, 1e-4]))["noise"]
+    ) == pytest.approx(-1, abs=0.02)
+    assert np.isnan(
+        emergence.emergence(np.array([1e-9]))["noise"]
+    ).all()  # later than the last of TIMES
     assert emergence.exponent(lam, np.full(3, 2.0)) == pytest.approx(0, abs=1e-12)
 
 
@@ -156,7 +172,9 @@ def test_unseen_directions_have_their_constants() -> None:
     assert emergence.UNSEEN_C["ode"] == pytest.approx(np.exp(-np.euler_gamma), abs=1e-6)
     ein = lambda x: quad(lambda t: -np.expm1(-t) / t, 0, x)[0]  # noqa: E731
     tail = np.exp(-2 * np.euler_gamma) / 50  # where Ein(x) = ln x + gamma_E
-    assert emergence.UNSEEN_C["ddpm"] == pytest.approx(quad(lambda x: np.exp(-2 * ein(x)), 0, 50, limit=200)[0] + tail, abs=1e-6)
+    assert emergence.UNSEEN_C["ddpm"] == pytest.approx(
+        quad(lambda x: np.exp(-2 * ein(x)), 0, 50, limit=200)[0] + tail, abs=1e-6
+    )
 
 
 def test_rows_hold_what_the_page_needs(rows: list[Row]) -> None:
@@ -175,7 +193,10 @@ def test_rows_hold_what_the_page_needs(rows: list[Row]) -> None:
 
 def test_the_page_builds_and_its_figures_draw(rows: list[Row]) -> None:
     built = page.build(rows, {}, LinearDynamics.references)
-    assert [section.title for section in built.sections][:2] == ["What was found", "Loss against training time"]
+    assert [section.title for section in built.sections][:2] == [
+        "What was found",
+        "Loss against training time",
+    ]
     claims = findings.claims(collected(rows))
     assert claims[0].status == "good"
     assert "digits" in claims[1].detail
@@ -208,7 +229,9 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--draws 0", "--draws 0: must be at least 1"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "linear_dynamics", *words.split(), "--store", str(tmp_path / "s")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert said in error[-1]

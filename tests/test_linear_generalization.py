@@ -25,7 +25,9 @@ from denoscope.studies._source import Source
 from denoscope.studies.linear_generalization import SIZES, LinearGeneralization
 from denoscope.study import swept
 
-GOLDEN = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["linear_generalization"]
+GOLDEN = json.loads((Path(__file__).parent / "golden_keys.json").read_text())[
+    "linear_generalization"
+]
 SMALL = {"draws": 3, "steps": 40, "d": 12}
 LEVELS = Levels(0.9, 60)
 
@@ -52,11 +54,18 @@ def test_the_sweep_has_every_size_that_fits() -> None:
     assert 100 in SIZES
 
 
-def _loss(weights: np.ndarray, shift: np.ndarray, truth: np.ndarray, mean: np.ndarray, abar: float) -> float:
+def _loss(
+    weights: np.ndarray, shift: np.ndarray, truth: np.ndarray, mean: np.ndarray, abar: float
+) -> float:
     """E |eps - W (x_t + b)|^2, from matrices alone."""
     noisy = abar * truth + (1 - abar) * np.eye(len(truth))
     off = weights @ (np.sqrt(abar) * mean + shift)
-    return float(len(truth) - 2 * np.sqrt(1 - abar) * np.trace(weights) + np.trace(weights @ noisy @ weights.T) + off @ off)
+    return float(
+        len(truth)
+        - 2 * np.sqrt(1 - abar) * np.trace(weights)
+        + np.trace(weights @ noisy @ weights.T)
+        + off @ off
+    )
 
 
 def _optimum(cov: np.ndarray, abar: float, ridge: float = 0.0) -> np.ndarray:
@@ -72,15 +81,22 @@ def test_losses_are_those_of_matrices(n: int) -> None:
         shift, zero = -np.sqrt(0.9) * own.mean, np.zeros(12)
 
         def test(ridge: float, own=own, shift=shift, zero=zero) -> float:
-            return _loss(_optimum(own.cov, 0.9, ridge), shift, np.diag(law.spectrum), zero, 0.9) / 12
+            return (
+                _loss(_optimum(own.cov, 0.9, ridge), shift, np.diag(law.spectrum), zero, 0.9) / 12
+            )
 
         train = _loss(_optimum(own.cov, 0.9), shift, own.cov, own.mean, 0.9) / 12
         assert found["train"][seed] == pytest.approx(train, rel=1e-10)
         assert found["test"][seed] == pytest.approx(test(0.0), rel=1e-10)
         assert found["gap"][seed] == pytest.approx(test(0.0) - train, rel=1e-9)
-        every = [_loss(_optimum(own.cov, y), -np.sqrt(y) * own.mean, np.diag(law.spectrum), zero, y) for y in LEVELS.abars]
+        every = [
+            _loss(_optimum(own.cov, y), -np.sqrt(y) * own.mean, np.diag(law.spectrum), zero, y)
+            for y in LEVELS.abars
+        ]
         assert found["test_mean"][seed] == pytest.approx(np.mean(every) / 12, rel=1e-10)
-        best = minimize_scalar(lambda log: test(np.exp(log)), bounds=(-9, 2), method="bounded", options={"xatol": 1e-9})
+        best = minimize_scalar(
+            lambda log: test(np.exp(log)), bounds=(-9, 2), method="bounded", options={"xatol": 1e-9}
+        )
         assert found["test_ridge"][seed] == pytest.approx(best.fun, rel=1e-9)  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -103,7 +119,9 @@ def _kl(cov: np.ndarray, mean: np.ndarray, other: np.ndarray, shift: np.ndarray)
     """KL(N(mean, cov) || N(shift, other))."""
     inverse = np.linalg.inv(other)
     logs = np.linalg.slogdet(other)[1] - np.linalg.slogdet(cov)[1]
-    return 0.5 * float(np.trace(inverse @ cov) - len(cov) + logs + (mean - shift) @ inverse @ (mean - shift))
+    return 0.5 * float(
+        np.trace(inverse @ cov) - len(cov) + logs + (mean - shift) @ inverse @ (mean - shift)
+    )
 
 
 def test_divergences_are_those_of_the_samplers_own_recursion() -> None:
@@ -116,7 +134,9 @@ def test_divergences_are_those_of_the_samplers_own_recursion() -> None:
         beta, abar = LEVELS.betas[t], LEVELS.abars[t]
         weights = _optimum(own.cov, abar)
         step = (np.eye(6) - beta / np.sqrt(1 - abar) * weights) / np.sqrt(1 - beta)
-        mean = step @ mean + beta / np.sqrt(1 - abar) * weights @ (np.sqrt(abar) * own.mean) / np.sqrt(1 - beta)
+        mean = step @ mean + beta / np.sqrt(1 - abar) * weights @ (
+            np.sqrt(abar) * own.mean
+        ) / np.sqrt(1 - beta)
         cov = step @ cov @ step.T + beta * np.eye(6)
     truth, zero = np.diag(law.spectrum), np.zeros(6)
     assert found["kl"][0] == pytest.approx(_kl(cov, mean, truth, zero) / 6, rel=1e-9)
@@ -136,12 +156,18 @@ def test_theory_is_the_average_of_simulation(k: int) -> None:
     """Relative differences at d = 60, away from N = d: those of a theory of large d and 60 training sets."""
     law, levels = _law(k, 60), Levels(0.9, 1000)
     for n in (20, 180):
-        found, wanted = measured(law, n, 60, levels), expected(law.spectrum, np.array([float(n)]), levels)
+        found, wanted = (
+            measured(law, n, 60, levels),
+            expected(law.spectrum, np.array([float(n)]), levels),
+        )
         for name, theory in wanted.items():
             if name not in found or theory[0] <= 0:
                 continue
             error = found[name].std(ddof=1) / np.sqrt(60)
-            assert abs(found[name].mean() - theory[0]) < 0.04 * theory[0] + sigmas(90) * error, (name, n)
+            assert abs(found[name].mean() - theory[0]) < 0.04 * theory[0] + sigmas(90) * error, (
+                name,
+                n,
+            )
 
 
 def test_the_lower_bound_is_one_and_nearly_the_gap() -> None:
@@ -169,8 +195,13 @@ def test_a_twin_has_the_moments_and_nothing_else() -> None:
     own = moments(twin.rows)
     assert np.abs(own.mean).max() < 1e-10
     assert np.abs(own.cov - np.diag(law.spectrum)).max() < 1e-9
-    assert (np.abs(np.mean((twin.rows / np.sqrt(law.spectrum)) ** 4, 0) - 3) < sigmas(61) * np.sqrt(96 / len(twin.rows))).all()
-    assert np.mean((law.rows / np.sqrt(law.spectrum)) ** 4, 0).max() > 50  # pixels that few images use
+    assert (
+        np.abs(np.mean((twin.rows / np.sqrt(law.spectrum)) ** 4, 0) - 3)
+        < sigmas(61) * np.sqrt(96 / len(twin.rows))
+    ).all()
+    assert (
+        np.mean((law.rows / np.sqrt(law.spectrum)) ** 4, 0).max() > 50
+    )  # pixels that few images use
     with pytest.raises(ValueError, match="no Gaussian twin"):
         gaussian_twin(_law(1, 5))
 
@@ -180,7 +211,9 @@ def test_where_values_fall_below_a_level() -> None:
     assert falls_below(sizes, values, 0.5) == pytest.approx(20.0)
     assert falls_below(sizes, values, 20.0) == -np.inf
     assert falls_below(sizes, values, 0.001) == np.inf
-    assert falls_below(sizes, np.array([1.0, 0.1, 2.0, 0.1]), 1.5) == pytest.approx(100 * 10 ** (np.log(2 / 1.5) / np.log(20)))
+    assert falls_below(sizes, np.array([1.0, 0.1, 2.0, 0.1]), 1.5) == pytest.approx(
+        100 * 10 ** (np.log(2 / 1.5) / np.log(20))
+    )
 
 
 @lru_cache
@@ -199,7 +232,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
 def test_rows_hold_estimates_and_the_draws_behind_them(rows: list[Row]) -> None:
     for row in rows:
         arrays = row.arrays()
-        assert all(np.isfinite(values).all() for name, values in arrays.items() if not name.endswith("k"))
+        assert all(
+            np.isfinite(values).all() for name, values in arrays.items() if not name.endswith("k")
+        )
         found = row.values["test"]
         assert isinstance(found, Estimate)
         assert found.n == 3
@@ -210,19 +245,37 @@ def test_rows_hold_estimates_and_the_draws_behind_them(rows: list[Row]) -> None:
 def test_cells_are_told_apart_by_what_differs(rows: list[Row], tmp_path: Path) -> None:
     assert [item.name for item in Measured.collected(rows)] == ["power0", "power2", "digits"]
     more = run(grid(LinearGeneralization, data="power0", n=[4], **{**SMALL, "d": 15}), tmp_path)
-    assert [item.name for item in Measured.collected([*rows, *more])] == ["power0, d 12", "power0, d 15", "power2", "digits"]
+    assert [item.name for item in Measured.collected([*rows, *more])] == [
+        "power0, d 12",
+        "power0, d 15",
+        "power2",
+        "digits",
+    ]
     power0 = Measured.collected(rows)[0]
     assert power0.sizes.tolist() == [4, 12, 60, 120]
-    assert {one.name for one in compared(power0)} >= {"train", "test", "kl", "kl_reverse_ridge", "frobenius"}
-    assert differences(power0)["frobenius"][0] == max(one.off for one in compared(power0) if one.name == "frobenius")
+    assert {one.name for one in compared(power0)} >= {
+        "train",
+        "test",
+        "kl",
+        "kl_reverse_ridge",
+        "frobenius",
+    }
+    assert differences(power0)["frobenius"][0] == max(
+        one.off for one in compared(power0) if one.name == "frobenius"
+    )
 
 
 def test_the_page_has_every_figure_and_says_numbers(rows: list[Row]) -> None:
     page = LinearGeneralization.page(rows, {})
     findings = [block for block in page.sections[0].blocks if isinstance(block, Finding)]
     assert len(findings) == 10
-    assert all("nan" not in block.headline + block.detail and "inf " not in block.headline for block in findings)
-    figures = [block for section in page.sections for block in section.blocks if isinstance(block, Figure)]
+    assert all(
+        "nan" not in block.headline + block.detail and "inf " not in block.headline
+        for block in findings
+    )
+    figures = [
+        block for section in page.sections for block in section.blocks if isinstance(block, Figure)
+    ]
     assert [figure.name for figure in figures] == [
         "losses", "losses-mean", "divergence", "norm", "unseen", "rescue", "rescued-divergence",
     ]  # fmt: skip
@@ -230,12 +283,41 @@ def test_the_page_has_every_figure_and_says_numbers(rows: list[Row]) -> None:
 
 @pytest.mark.parametrize("n", [2, 12])
 def test_a_single_cell_makes_a_page(n: int, tmp_path: Path) -> None:
-    assert main(["run", "linear_generalization", "--data", "power1", "--n", str(n), *_words(), "--store", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "run",
+                "linear_generalization",
+                "--data",
+                "power1",
+                "--n",
+                str(n),
+                *_words(),
+                "--store",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     assert (tmp_path / "report.html").stat().st_size > 100_000
 
 
-def test_the_command_writes_report_tables_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", "linear_generalization", "--data", "power1", "digits", "--n", "8", "61", *_words(), "--store", str(tmp_path)]
+def test_the_command_writes_report_tables_and_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "run",
+        "linear_generalization",
+        "--data",
+        "power1",
+        "digits",
+        "--n",
+        "8",
+        "61",
+        *_words(),
+        "--store",
+        str(tmp_path),
+    ]
     assert main(words) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
@@ -254,7 +336,10 @@ def _words() -> list[str]:
     ("words", "said"),
     [
         (["--n", "1"], "--n 1: a training set needs at least 2 rows"),
-        (["--n", "5000", "--data", "digits"], "--n 5000: digits has 1796 images, half of which test; at most 898 train"),
+        (
+            ["--n", "5000", "--data", "digits"],
+            "--n 5000: digits has 1796 images, half of which test; at most 898 train",
+        ),
         (["--data", "power"], "power"),
         (["--draws", "1"], "--draws 1: must be at least 2"),
         (["--d", "1"], "--d 1: must be at least 2"),
@@ -263,8 +348,13 @@ def _words() -> list[str]:
         (["--abar", "nan"], "--abar nan: must lie between 0 and 1"),
     ],
 )
-def test_bad_input_costs_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "linear_generalization", *words, "--store", str(tmp_path / "s"), "--quiet"]) == 2
+def test_bad_input_costs_one_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["run", "linear_generalization", *words, "--store", str(tmp_path / "s"), "--quiet"])
+        == 2
+    )
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

@@ -30,12 +30,17 @@ SMALL: dict[str, Any] = {"width": 8, "steps": 60, "samples": 60, "solver_steps":
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """A tiny sweep, measured once."""
-    return run(grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **SMALL), Store(tmp_path_factory.mktemp("sweep")))
+    return run(
+        grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **SMALL),
+        Store(tmp_path_factory.mktemp("sweep")),
+    )
 
 
 def _measured(denoiser: Denoiser, place: Place = PLACE) -> Result:
     setting = place.setting()
-    return measuring.measure(place, denoiser, sample(denoiser, float(setting.sigmas[0]) * setting.noise, setting.sigmas))
+    return measuring.measure(
+        place, denoiser, sample(denoiser, float(setting.sigmas[0]) * setting.noise, setting.sigmas)
+    )
 
 
 def _value(result: Result, name: str) -> float:
@@ -46,7 +51,9 @@ def _value(result: Result, name: str) -> float:
 
 def test_keys_and_defaults_are_frozen() -> None:
     """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
-    golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["linear_vs_network"]
+    golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())[
+        "linear_vs_network"
+    ]
     cells = {"default": LinearVsNetwork(), "n=16": LinearVsNetwork(n=16, seed=1)}
     assert golden["version"] == LinearVsNetwork.version
     assert golden["keys"] == {name: item.key() for name, item in cells.items()}
@@ -73,7 +80,9 @@ def test_the_linear_model_in_the_networks_place_is_the_linear_model(size: int) -
     model, arrays = measuring.linear(place), result.arrays
     assert _value(result, "cosine_linear") > 0.99999
     assert np.allclose(arrays["correlation_linear"][: model.leading], 1, atol=1e-5)
-    assert np.allclose(arrays["network_own"].mean(0)[:10], arrays["linear_own"].mean(0)[:10], rtol=1e-3)
+    assert np.allclose(
+        arrays["network_own"].mean(0)[:10], arrays["linear_own"].mean(0)[:10], rtol=1e-3
+    )
     assert _value(result, "outside") < 1e-6
     ratio = result.values["ratio_leading"]
     assert isinstance(ratio, Estimate)
@@ -103,11 +112,17 @@ def test_the_law_is_that_of_the_solver_and_tends_to_the_ode() -> None:
     gaps = []
     for steps in (12, 48):
         model = measuring.linear(Place(PLACE.source, 200, 10, steps, 24, 0))
-        gaps.append(np.abs(model.law / np.where(model.ode > 0, model.ode, np.inf) - 1)[: model.leading].max())
+        gaps.append(
+            np.abs(model.law / np.where(model.ode > 0, model.ode, np.inf) - 1)[
+                : model.leading
+            ].max()
+        )
         assert np.allclose(model.law[model.seen :], 0, atol=1e-12)
     assert gaps[1] < 0.1 * gaps[0]
     wide = measuring.linear(Place(PLACE.source, 200, 4000, 18, 24, 0))
-    measured = measuring.squares(wide.samples, wide.vectors["own"])[:, : wide.seen].astype(np.float64)
+    measured = measuring.squares(wide.samples, wide.vectors["own"])[:, : wide.seen].astype(
+        np.float64
+    )
     error = measured.std(0) / np.sqrt(len(measured))
     assert (np.abs(measured.mean(0) - wide.law[: wide.seen]) < sigmas(wide.seen) * error).all()
 
@@ -117,7 +132,10 @@ def test_theory_of_the_gaussians_is_what_is_measured() -> None:
     setting, model = PLACE.setting(), measuring.linear(PLACE)
     theory = measuring._theory(model)
     images = {"train": setting.train(24, 0).double(), "test": setting.test.double()}
-    known = {"gaussian": Gaussian.from_data(images["train"]), "all": Gaussian.from_data(setting.reals.double())}
+    known = {
+        "gaussian": Gaussian.from_data(images["train"]),
+        "all": Gaussian.from_data(setting.reals.double()),
+    }
     noise = torch.Generator().manual_seed(5)
     for name, denoiser in known.items():
         for kind, clean in images.items():
@@ -133,7 +151,11 @@ def test_theory_of_the_gaussians_is_what_is_measured() -> None:
 
 
 def test_places_between_solutions() -> None:
-    loss, empirical, best = np.array([1.0, 2.0, 3.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0]), np.array([3.0, 3.0, 3.0, 1.2])
+    loss, empirical, best = (
+        np.array([1.0, 2.0, 3.0, 1.0]),
+        np.array([1.0, 1.0, 1.0, 1.0]),
+        np.array([3.0, 3.0, 3.0, 1.2]),
+    )
     assert np.allclose(measuring.positions(loss, empirical, best)[:3], [0, 0.5, 1])
     assert np.isnan(measuring.positions(loss, empirical, best)[3])
 
@@ -141,11 +163,20 @@ def test_places_between_solutions() -> None:
 def test_rows_are_finite_and_do_not_depend_on_their_fleet(rows: list[Row]) -> None:
     for row in rows:
         arrays = row.arrays()
-        assert all(np.isfinite(array).all() for name, array in arrays.items() if not name.startswith("position"))
+        assert all(
+            np.isfinite(array).all()
+            for name, array in arrays.items()
+            if not name.startswith("position")
+        )
         assert arrays["network_own"].shape == (60, 64)
     alone = LinearVsNetwork(n=16, seed=1, **SMALL).run()
     stored = next(row for row in rows if row.fields["n"] == 16 and row.fields["seed"] == 1)
-    assert np.allclose(alone.arrays["network_own"].mean(0), stored.arrays()["network_own"].mean(0), rtol=1e-3, atol=1e-6)
+    assert np.allclose(
+        alone.arrays["network_own"].mean(0),
+        stored.arrays()["network_own"].mean(0),
+        rtol=1e-3,
+        atol=1e-6,
+    )
 
 
 def test_the_page_builds(rows: list[Row]) -> None:
@@ -157,7 +188,13 @@ def test_the_page_builds(rows: list[Row]) -> None:
 
 
 def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
-    broken = Row("0" * 16, rows[0].study, 1, {**rows[0].fields, "n": 32}, {"stopped": "the loss is not finite"})
+    broken = Row(
+        "0" * 16,
+        rows[0].study,
+        1,
+        {**rows[0].fields, "n": 32},
+        {"stopped": "the loss is not finite"},
+    )
     built = page.build([*rows, broken], {}, LinearVsNetwork.references)
     assert "N = 32" in str(built.sections[0].blocks[0])
     with pytest.raises(ValueError, match="lower --lr"):
@@ -165,9 +202,7 @@ def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (
-        "run linear_vs_network --n 16 64 --seed 0 --width 4 --steps 30 --samples 30 --solver-steps 4 --held 60 --on serial --quiet --store"
-    )
+    words = "run linear_vs_network --n 16 64 --seed 0 --width 4 --steps 30 --samples 30 --solver-steps 4 --held 60 --on serial --quiet --store"
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "place" in text
@@ -182,6 +217,8 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--lr -1", "--lr -1.0: must be a positive number"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "linear_vs_network", *words.split(), "--store", str(tmp_path / "s")]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]

@@ -12,7 +12,13 @@ from scipy import stats
 from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, MoLRG
-from denoscope.geometry.linearization import first_order, linearity, linearity_error, local_linearity, superposition
+from denoscope.geometry.linearization import (
+    first_order,
+    linearity,
+    linearity_error,
+    local_linearity,
+    superposition,
+)
 from denoscope.networks import UNet
 from denoscope.random import generator
 from denoscope.types import Denoiser
@@ -35,7 +41,13 @@ def _gaussian(n: int, scale: float = 0.0, seed: int = 1) -> Gaussian:
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 30.0])
 def test_an_affine_denoiser_equals_its_first_order_model_at_any_step(sigma: float) -> None:
     levels = torch.full((5,), sigma, dtype=F64)
-    found = first_order(_gaussian(7, 2.0), _normal(5, 7), _normal(5, 7, seed=9), levels, [-40.0, -1.0, 1e-3, 1.0, 40.0])
+    found = first_order(
+        _gaussian(7, 2.0),
+        _normal(5, 7),
+        _normal(5, 7, seed=9),
+        levels,
+        [-40.0, -1.0, 1e-3, 1.0, 40.0],
+    )
     torch.testing.assert_close(found.cosine, torch.ones(5, 5, dtype=F64), atol=1e-12, rtol=0)
     torch.testing.assert_close(found.norm_ratio, torch.ones(5, 5, dtype=F64), atol=1e-12, rtol=0)
     torch.testing.assert_close(found.change_cosine, torch.ones(5, 5, dtype=F64), atol=1e-9, rtol=0)
@@ -49,7 +61,9 @@ def _curvature(D: MoLRG, x: Tensor, v: Tensor, sigma: float) -> Tensor:
 
 
 @pytest.mark.parametrize("sigma", [0.6, 1.5])
-def test_the_error_of_the_change_is_the_second_order_term_and_that_of_the_value_its_square(sigma: float) -> None:
+def test_the_error_of_the_change_is_the_second_order_term_and_that_of_the_value_its_square(
+    sigma: float,
+) -> None:
     D, x, v = MoLRG.random(12, [2, 3, 2], seed=3), _normal(12, seed=4), _normal(12, seed=5)
     v = v / v.norm()
     steps = torch.tensor([1e-2, 1e-3, 1e-4], dtype=F64)
@@ -78,15 +92,21 @@ def test_the_published_pair_matches_differences_of_the_closed_form() -> None:
         for s, step in enumerate(steps):
             moved = D(x[i] + step * unit, levels[i])
             model = D(x[i], levels[i]) + step * D.jacobian(x[i], levels[i]) @ unit
-            assert float(cosine[s, i]) == pytest.approx(float(moved @ model / moved.norm() / model.norm()), abs=1e-12)
-            assert float(ratio[s, i]) == pytest.approx(float(moved.norm() / model.norm()), abs=1e-12)
+            assert float(cosine[s, i]) == pytest.approx(
+                float(moved @ model / moved.norm() / model.norm()), abs=1e-12
+            )
+            assert float(ratio[s, i]) == pytest.approx(
+                float(moved.norm() / model.norm()), abs=1e-12
+            )
 
 
 def test_shapes_follow_the_batch_and_a_direction_broadcasts_at_any_length() -> None:
     D, x = MoLRG.random(6, [2, 2], seed=1), _normal(2, 3, 6)
     cosine, ratio = local_linearity(D, x, _normal(6), torch.ones(2, 3, dtype=F64), [1.0, 2.0])
     assert cosine.shape == ratio.shape == (2, 2, 3)
-    again = local_linearity(D, x, 100 * _normal(6).expand(2, 3, 6), torch.ones(2, 3, dtype=F64), [1.0, 2.0])
+    again = local_linearity(
+        D, x, 100 * _normal(6).expand(2, 3, 6), torch.ones(2, 3, dtype=F64), [1.0, 2.0]
+    )
     torch.testing.assert_close(again, (cosine, ratio))
     assert local_linearity(D, x[0, 0], _normal(6), 1.0, [1.0])[0].shape == (1,)
     flipped = local_linearity(D, x, -_normal(6), torch.ones(2, 3, dtype=F64), [-1.0, -2.0])
@@ -99,7 +119,13 @@ def test_a_step_of_zero_agrees_and_zero_vectors_have_defined_values() -> None:
     assert [float(part) for part in found] == pytest.approx([1, 1, 1, 0])
     nothing = first_order(lambda x, sigma: 0 * x, _normal(6), _normal(6, seed=3), 1.0, [2.0])
     assert [float(part) for part in nothing] == [1, 1, 1, 0]
-    kink = first_order(lambda x, sigma: (x - 1).relu(), torch.zeros(3, dtype=F64), torch.ones(3, dtype=F64), 1.0, [4.0])
+    kink = first_order(
+        lambda x, sigma: (x - 1).relu(),
+        torch.zeros(3, dtype=F64),
+        torch.ones(3, dtype=F64),
+        1.0,
+        [4.0],
+    )
     assert [float(part) for part in kink] == [0, math.inf, 0, math.inf]
 
 
@@ -109,7 +135,9 @@ def test_a_network_of_images_is_locally_linear_in_single_precision() -> None:
         for weight in net.parameters():
             weight += 0.05 * torch.randn(weight.shape, generator=generator(weight.numel()))
     x = torch.randn(3, 1, 8, 8, generator=generator(1))
-    found = first_order(net, x, torch.randn(1, 8, 8, generator=generator(2)), torch.full((3,), 0.7), [0.05, 4.0])
+    found = first_order(
+        net, x, torch.randn(1, 8, 8, generator=generator(2)), torch.full((3,), 0.7), [0.05, 4.0]
+    )
     assert found.cosine.shape == (2, 3)
     assert bool((found.change_error[0] < 0.1 * found.change_error[1]).all())
 
@@ -126,7 +154,9 @@ def test_a_network_of_images_is_locally_linear_in_single_precision() -> None:
         (torch.ones(4), [], "steps"),
     ],
 )
-def test_bad_directions_and_steps_are_refused(direction: Tensor, steps: list[float], word: str) -> None:
+def test_bad_directions_and_steps_are_refused(
+    direction: Tensor, steps: list[float], word: str
+) -> None:
     with pytest.raises(ValueError, match=word):
         local_linearity(lambda x, sigma: x, torch.ones(4), direction, 1.0, steps)
 
@@ -138,7 +168,10 @@ def test_bad_directions_and_steps_are_refused(direction: Tensor, steps: list[flo
 def test_a_gaussian_of_mean_zero_scores_one_at_every_level(share: float) -> None:
     levels = torch.logspace(-2, 2, 40, dtype=F64)
     x1, x2 = (levels[:, None] * _normal(40, 8, seed=seed) for seed in (1, 2))
-    score, error = (function(_gaussian(8), x1, x2, levels, share=share) for function in (linearity, linearity_error))
+    score, error = (
+        function(_gaussian(8), x1, x2, levels, share=share)
+        for function in (linearity, linearity_error)
+    )
     assert score.value == pytest.approx(1, abs=1e-12)
     assert error.value < 1e-12
     assert score.n == 40
@@ -152,14 +185,18 @@ def test_an_affine_map_is_off_by_its_constant_alone(share: float) -> None:
     mixed = D(a * x1 + b * x2, torch.tensor(0.8, dtype=F64))
     expected = (a + b - 1) * constant.norm() / mixed.norm(dim=1)
     torch.testing.assert_close(superposition(D, x1, x2, 0.8, share=share).error, expected)
-    assert linearity_error(D, x1, x2, 0.8, share=share).value == pytest.approx(float(expected.mean()))
+    assert linearity_error(D, x1, x2, 0.8, share=share).value == pytest.approx(
+        float(expected.mean())
+    )
     assert linearity(D, x1, x2, 0.8, share=share).value < 1
 
 
 def test_a_constant_scores_one_with_an_error_of_root_two_less_one() -> None:
     x1, x2 = _normal(5, 3, seed=1), _normal(5, 3, seed=2)
     assert linearity(lambda x, sigma: torch.ones_like(x), x1, x2, 1.0).value == pytest.approx(1)
-    assert linearity_error(lambda x, sigma: torch.ones_like(x), x1, x2, 1.0).value == pytest.approx(math.sqrt(2) - 1)
+    assert linearity_error(lambda x, sigma: torch.ones_like(x), x1, x2, 1.0).value == pytest.approx(
+        math.sqrt(2) - 1
+    )
 
 
 def test_the_score_of_a_shifted_identity_is_that_of_quadrature() -> None:
@@ -189,7 +226,9 @@ def test_the_score_is_the_same_for_every_batch_and_in_every_rotation() -> None:
     turn = torch.linalg.qr(_normal(8, 8, seed=4)).Q
     plain = superposition(D, x1, x2, 0.7)
     torch.testing.assert_close(superposition(D, x1, x2, 0.7, batch=5), plain)
-    torch.testing.assert_close(superposition(lambda x, s: D(x @ turn, s) @ turn.T, x1 @ turn.T, x2 @ turn.T, 0.7), plain)
+    torch.testing.assert_close(
+        superposition(lambda x, s: D(x @ turn, s) @ turn.T, x1 @ turn.T, x2 @ turn.T, 0.7), plain
+    )
     assert plain.cosine.shape == (23,)
 
 
@@ -219,13 +258,17 @@ def test_an_error_relative_to_nothing_is_not_available() -> None:
         (torch.ones(4), torch.ones(4), 1.0, {}, "points"),
     ],
 )
-def test_bad_pairs_are_refused(x1: Tensor, x2: Tensor, sigma: float | Tensor, options: dict, word: str) -> None:
+def test_bad_pairs_are_refused(
+    x1: Tensor, x2: Tensor, sigma: float | Tensor, options: dict, word: str
+) -> None:
     for function in (linearity, linearity_error):
         with pytest.raises(ValueError, match=word):
             function(lambda x, sigma: x, x1, x2, sigma, **options)
 
 
-@pytest.mark.parametrize(("D", "word"), [(lambda x, sigma: x / 0, "finite"), (lambda x, sigma: x[..., :2], "shape")])
+@pytest.mark.parametrize(
+    ("D", "word"), [(lambda x, sigma: x / 0, "finite"), (lambda x, sigma: x[..., :2], "shape")]
+)
 def test_bad_denoisers_are_refused(D: Denoiser, word: str) -> None:
     x = torch.ones(3, 4)
     with pytest.raises(ValueError, match=word):

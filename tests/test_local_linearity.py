@@ -31,7 +31,9 @@ DATA = Data(Source("digits"), None, 24, 40, 0)
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """Networks hardly trained, measured once: two seeds of one size and one of another."""
     store = Store(tmp_path_factory.mktemp("sweep"))
-    return run(grid(LocalLinearity, n=8, seed=[0, 1], **SMALL) + grid(LocalLinearity, n=96, **SMALL), store)
+    return run(
+        grid(LocalLinearity, n=8, seed=[0, 1], **SMALL) + grid(LocalLinearity, n=96, **SMALL), store
+    )
 
 
 def test_keys_and_defaults_are_frozen() -> None:
@@ -45,7 +47,11 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 def test_levels_are_those_of_the_published_schedule() -> None:
     """sigma^2 = exp(9.95 t^2 + 0.1 t) - 1, for rates from 0.1 to 20."""
-    assert np.allclose(setting.LEVELS, [math.sqrt(math.expm1(9.95 * t**2 + 0.1 * t)) for t in setting.TIMES], rtol=1e-12)
+    assert np.allclose(
+        setting.LEVELS,
+        [math.sqrt(math.expm1(9.95 * t**2 + 0.1 * t)) for t in setting.TIMES],
+        rtol=1e-12,
+    )
     assert set(setting.SHOWN) <= set(setting.TIMES)
     assert set(setting.PUBLISHED) <= set(setting.STEPS)
     assert round(40 / math.sqrt(3 * 64**2), 2) == setting.PUBLISHED[0]
@@ -84,10 +90,21 @@ def test_measures_against_numpy_for_a_quadratic_map() -> None:
         cosine.append((moved * model).sum(2) / norms[0] / norms[1])
         error.append(np.minimum(np.linalg.norm(rest, axis=2) / np.linalg.norm(slope, axis=2), 1))
     at = setting.STEPS.index(0.36)
-    for name, expected in (("ratio", ratio), ("cosine", cosine), ("change_error", error), ("off", np.abs(np.array(ratio) - 1))):
-        assert found[f"{name}_random_network"][at] == pytest.approx(np.mean(expected, (0, 2)), rel=1e-3, abs=1e-6), name
-    largest = torch.linalg.svdvals(jacobian(bent, subject.noisy("test", 24, level)[0], torch.tensor(level)))[0]
-    assert float(largest) == pytest.approx(np.abs(1 + a * x[0]).max(), rel=1e-5), "the principal direction is the steepest pixel"
+    for name, expected in (
+        ("ratio", ratio),
+        ("cosine", cosine),
+        ("change_error", error),
+        ("off", np.abs(np.array(ratio) - 1)),
+    ):
+        assert found[f"{name}_random_network"][at] == pytest.approx(
+            np.mean(expected, (0, 2)), rel=1e-3, abs=1e-6
+        ), name
+    largest = torch.linalg.svdvals(
+        jacobian(bent, subject.noisy("test", 24, level)[0], torch.tensor(level))
+    )[0]
+    assert float(largest) == pytest.approx(np.abs(1 + a * x[0]).max(), rel=1e-5), (
+        "the principal direction is the steepest pixel"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +115,31 @@ def memorizer() -> Result:
 
 def test_affine_maps_are_exactly_linear(memorizer: Result) -> None:
     for kind in measuring.DIRECTIONS:
-        for measure, best in (("ratio", 1), ("cosine", 1), ("change_cosine", 1), ("change_error", 0), ("off", 0)):
-            assert np.abs(memorizer.arrays[f"{measure}_{kind}_gaussian"] - best).max() < 1e-3, (measure, kind)
-    level = measuring.at_level(Subject(Gaussian.from_data(DATA.train()), DATA), {"network": Gaussian.from_data(DATA.train())}, 1.0)
+        for measure, best in (
+            ("ratio", 1),
+            ("cosine", 1),
+            ("change_cosine", 1),
+            ("change_error", 0),
+            ("off", 0),
+        ):
+            assert np.abs(memorizer.arrays[f"{measure}_{kind}_gaussian"] - best).max() < 1e-3, (
+                measure,
+                kind,
+            )
+    level = measuring.at_level(
+        Subject(Gaussian.from_data(DATA.train()), DATA),
+        {"network": Gaussian.from_data(DATA.train())},
+        1.0,
+    )
     assert level["change_error_principal_network"].max() < 1e-3
 
 
 def test_the_memorizer_is_not_linear_at_low_noise_and_is_at_high(memorizer: Result) -> None:
     arrays = memorizer.arrays
     for measure in measuring.MEASURES:
-        assert np.allclose(arrays[f"{measure}_random_network"], arrays[f"{measure}_random_memorizer"], atol=1e-6)
+        assert np.allclose(
+            arrays[f"{measure}_random_network"], arrays[f"{measure}_random_memorizer"], atol=1e-6
+        )
     middle, high = setting.TIMES.index(0.2), setting.TIMES.index(0.7)
     cosine = arrays["change_cosine_random_network"].mean(2)
     assert (cosine[high] > cosine[middle]).all()
@@ -121,9 +153,13 @@ def test_the_memorizer_is_not_linear_at_low_noise_and_is_at_high(memorizer: Resu
 def test_means_are_over_members_then_points(rows: list[Row]) -> None:
     every = grouped(rows)
     assert [len(group.rows) for group in every] == [2, 1]
-    both = np.mean([row.arrays()["cosine_random_network"].astype(np.float64) for row in every[0].rows], 0)
+    both = np.mean(
+        [row.arrays()["cosine_random_network"].astype(np.float64) for row in every[0].rows], 0
+    )
     found = reading.at(every[0], "cosine_random_network", 0.5, 0.36)
-    assert found.value == pytest.approx(both[setting.TIMES.index(0.5), setting.STEPS.index(0.36)].mean())
+    assert found.value == pytest.approx(
+        both[setting.TIMES.index(0.5), setting.STEPS.index(0.36)].mean()
+    )
     assert found.n == 24
     assert len(reading.over_steps(every[0], "cosine_random_network", 0.5)) == len(setting.STEPS)
     assert len(reading.over_levels(every[0], "cosine_random_network", 0.36)) == len(setting.TIMES)
@@ -144,19 +180,32 @@ def test_the_page_builds(rows: list[Row]) -> None:
     claims = findings.claims(grouped(rows))
     assert claims[-1].status == "good", "the Gaussian is linear"
     assert len(findings.claims(grouped(rows[:1]))) == len(claims) - 1
-    broken = Row("0" * 16, rows[0].study, 1, {**rows[0].fields, "n": 32}, {"stopped": "the loss is not finite"})
+    broken = Row(
+        "0" * 16,
+        rows[0].study,
+        1,
+        {**rows[0].fields, "n": 32},
+        {"stopped": "the loss is not finite"},
+    )
     assert "N = 32" in str(LocalLinearity.sections([*rows, broken])[0].blocks[0])
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (
-        "run local_linearity --n 8 --seed 0 --data molrg --width 4 --steps 20 --samples 8 --solver-steps 4 --held 12 --on serial --quiet"
-    )
+    words = "run local_linearity --n 8 --seed 0 --data molrg --width 4 --steps 20 --samples 8 --solver-steps 4 --held 12 --on serial --quiet"
     assert main([*words.split(), "--store", str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "true denoiser" in text
-    names = ("ratio", "cosine", "change_cosine", "change_error", "noise_cosine", "noise_change_cosine")
-    assert {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")} == {f"local_linearity_{name}" for name in names}
+    names = (
+        "ratio",
+        "cosine",
+        "change_cosine",
+        "change_error",
+        "noise_cosine",
+        "noise_change_cosine",
+    )
+    assert {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")} == {
+        f"local_linearity_{name}" for name in names
+    }
 
 
 @pytest.mark.parametrize(
@@ -167,6 +216,8 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--test faces", "--test goes with --model"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "local_linearity", *words.split(), "--store", str(tmp_path / "s")]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]

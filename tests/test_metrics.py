@@ -41,7 +41,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-GEN, TRAIN, TEST, TWIN = normal(150, 6, seed=1), normal(200, 6, seed=2), normal(180, 6, seed=3), normal(150, 6, seed=4)
+GEN, TRAIN, TEST, TWIN = (
+    normal(150, 6, seed=1),
+    normal(200, 6, seed=2),
+    normal(180, 6, seed=3),
+    normal(150, 6, seed=4),
+)
 COPIES = TRAIN[:150]
 
 ROWWISE = [generalization, memorized, authenticity]
@@ -59,12 +64,16 @@ def name(value: object) -> str:
 
 
 @pytest.mark.parametrize(("score", "sets"), SCORES, ids=name)
-def test_every_metric_gives_a_value_in_its_interval(score: Callable[..., Estimate], sets: tuple[Tensor, ...]) -> None:
+def test_every_metric_gives_a_value_in_its_interval(
+    score: Callable[..., Estimate], sets: tuple[Tensor, ...]
+) -> None:
     laws.check_estimate(score, *sets)
 
 
 @pytest.mark.parametrize(
-    "score", [generalization, memorized, authenticity, lambda g, t: excess(g, t, TEST)], ids=["gl", "ratio", "authenticity", "excess"]
+    "score",
+    [generalization, memorized, authenticity, lambda g, t: excess(g, t, TEST)],
+    ids=["gl", "ratio", "authenticity", "excess"],
 )
 def test_the_order_of_rows_is_of_no_matter(score: Callable[..., Estimate]) -> None:
     laws.check_permutation(score, GEN, TRAIN, move=(0, 1))
@@ -89,8 +98,12 @@ def test_a_pair_does_not_look_at_its_batch(score: Callable[..., Estimate]) -> No
     laws.check_chunks(score, GEN / 9, TWIN / 9, split=(0, 1))
 
 
-@pytest.mark.parametrize(("score", "sets"), [(s, sets) for s, sets in SCORES if s not in (mae_score, frechet)], ids=name)
-def test_the_unit_of_features_is_of_no_matter(score: Callable[..., Estimate], sets: tuple[Tensor, ...]) -> None:
+@pytest.mark.parametrize(
+    ("score", "sets"), [(s, sets) for s, sets in SCORES if s not in (mae_score, frechet)], ids=name
+)
+def test_the_unit_of_features_is_of_no_matter(
+    score: Callable[..., Estimate], sets: tuple[Tensor, ...]
+) -> None:
     laws.check_scale(score, *sets)
 
 
@@ -120,7 +133,9 @@ def test_all_copies_and_none() -> None:
     ],
     ids=["generalization", "memorized", "authenticity", "excess"],
 )
-def test_more_planted_copies_never_read_as_fewer(score: Callable[[Tensor], Estimate], rising: bool) -> None:
+def test_more_planted_copies_never_read_as_fewer(
+    score: Callable[[Tensor], Estimate], rising: bool
+) -> None:
     laws.check_monotone(score, GEN, COPIES, range(0, 151, 10), rising=rising)
 
 
@@ -161,7 +176,9 @@ def test_the_plain_ratio_is_blind_to_duplicated_training_data_and_groups_see() -
     distance = torch.from_numpy(cdist(GEN.double(), train.double()))
     other = groups[distance.argmin(1)][:, None] != groups[None]
     ratio = distance.min(1).values / distance.where(other, torch.inf).min(1).values
-    assert memorized(GEN, train, groups=groups, ratio=0.7).value == pytest.approx(float((ratio < 0.7).double().mean()), abs=1e-12)
+    assert memorized(GEN, train, groups=groups, ratio=0.7).value == pytest.approx(
+        float((ratio < 0.7).double().mean()), abs=1e-12
+    )
 
 
 def test_a_copy_of_a_duplicated_row_is_a_copy() -> None:
@@ -211,7 +228,10 @@ def test_chance_is_the_share_over_all_pairs_of_strangers_and_is_what_shuffling_g
 
 def test_memorizers_of_eight_images_agree_by_chance_one_time_in_eight() -> None:
     images = torch.eye(8)
-    gen, twin = images.repeat(50, 1), images.repeat(50, 1)[torch.randperm(400, generator=torch.Generator().manual_seed(0))]
+    gen, twin = (
+        images.repeat(50, 1),
+        images.repeat(50, 1)[torch.randperm(400, generator=torch.Generator().manual_seed(0))],
+    )
     assert chance_level(gen, twin, threshold=0.9) == pytest.approx(1 / 8, abs=0.003)
 
 
@@ -222,7 +242,9 @@ def test_the_pair_threshold_is_the_quantile_over_all_pairs(quantile: float) -> N
     passing = math.floor((1 - quantile) * len(values) + 1e-9)
     threshold = pair_threshold(x, quantile)
     assert threshold == pytest.approx(values[len(values) - 1 - passing], abs=1e-12)
-    assert threshold == pytest.approx(np.quantile(values, quantile, method="inverted_cdf"), abs=1e-3)
+    assert threshold == pytest.approx(
+        np.quantile(values, quantile, method="inverted_cdf"), abs=1e-3
+    )
 
 
 def test_the_pair_threshold_of_equal_rows_is_one() -> None:
@@ -232,7 +254,10 @@ def test_the_pair_threshold_of_equal_rows_is_one() -> None:
 def reference_frechet(gen: Tensor, real: Tensor) -> float:
     a, b = gen.double().numpy(), real.double().numpy()
     c1, c2 = np.cov(a.T), np.cov(b.T)
-    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(c1 + c2 - 2 * np.real(linalg.sqrtm(c1 @ c2))))
+    return float(
+        np.sum((a.mean(0) - b.mean(0)) ** 2)
+        + np.trace(c1 + c2 - 2 * np.real(linalg.sqrtm(c1 @ c2)))
+    )
 
 
 def test_frechet_agrees_with_the_matrix_root_of_scipy() -> None:
@@ -247,7 +272,9 @@ def test_frechet_of_shifted_points_is_the_squared_shift() -> None:
 def test_frechet_covers_a_known_distance() -> None:
     """Two normal laws with variances 1 and 1.5² in 4 dimensions are 4 · 0.25 apart, means 1 apart add 4: the bias is small at n = 1000."""
     laws.check_coverage(
-        lambda seed: frechet(1.5 * normal(1000, 4, seed=2 * seed) + 1, normal(1000, 4, seed=2 * seed + 1)),
+        lambda seed: frechet(
+            1.5 * normal(1000, 4, seed=2 * seed) + 1, normal(1000, 4, seed=2 * seed + 1)
+        ),
         4 * 0.25 + 4,
         draws=100,
         least=0.88,
@@ -265,14 +292,23 @@ def test_a_frechet_floor_is_the_bias_and_falls_with_n() -> None:
         frechet_floor(real, pool, 5000)
 
 
-@pytest.mark.parametrize(("n", "m", "d", "scale", "shift"), [(150, 150, 16, 1.0, 0.0), (300, 200, 40, 1.2, 0.1), (120, 400, 60, 1.5, 0.0)])
+@pytest.mark.parametrize(
+    ("n", "m", "d", "scale", "shift"),
+    [(150, 150, 16, 1.0, 0.0), (300, 200, 40, 1.2, 0.1), (120, 400, 60, 1.5, 0.0)],
+)
 def test_the_limit_of_a_frechet_distance_is_the_distance_of_the_laws_in_the_mean(
     n: int, m: int, d: int, scale: float, shift: float
 ) -> None:
     """Two normal laws are d (scale - 1)² + d shift² apart; 1/n of terms of second order stays, so the bias left is small beside that of the value."""
     truth = d * (scale - 1) ** 2 + d * shift**2
-    draws = [frechet(scale * normal(n, d, seed=2 * seed) + shift, normal(m, d, seed=2 * seed + 1)) for seed in range(24)]
-    bias, left = (np.mean([e.value for e in draws]) - truth, np.mean([e.limit.value for e in draws]) - truth)
+    draws = [
+        frechet(scale * normal(n, d, seed=2 * seed) + shift, normal(m, d, seed=2 * seed + 1))
+        for seed in range(24)
+    ]
+    bias, left = (
+        np.mean([e.value for e in draws]) - truth,
+        np.mean([e.limit.value for e in draws]) - truth,
+    )
     error = float(np.std([e.limit.value for e in draws], ddof=1)) / math.sqrt(24)
     assert abs(left) < 0.03 * bias + sigmas() * error
     assert error < bias / 25
@@ -286,9 +322,16 @@ def test_the_limit_of_a_frechet_distance_is_a_line_over_the_jackknifes_subsets()
     value = reference_frechet(GEN, TEST)
     first = np.mean([reference_frechet(GEN[block != i], TEST) for i in range(20)])
     second = np.mean([reference_frechet(GEN, TEST[block0 != i]) for i in range(20)])
-    assert estimate.limit.value == pytest.approx(value - 19 * (first - value) - 19 * (second - value), rel=1e-7)
-    assert estimate.limit.high - estimate.limit.value == pytest.approx(estimate.high - estimate.value, rel=1e-9)
-    assert json.loads(json.dumps(estimate.json(), allow_nan=False))["limit"]["value"] == estimate.limit.value
+    assert estimate.limit.value == pytest.approx(
+        value - 19 * (first - value) - 19 * (second - value), rel=1e-7
+    )
+    assert estimate.limit.high - estimate.limit.value == pytest.approx(
+        estimate.high - estimate.value, rel=1e-9
+    )
+    assert (
+        json.loads(json.dumps(estimate.json(), allow_nan=False))["limit"]["value"]
+        == estimate.limit.value
+    )
 
 
 def test_the_limit_needs_more_rows_than_features() -> None:
@@ -314,7 +357,9 @@ def test_measure_runs_metrics_by_name_and_describes_images_once() -> None:
     assert found["generalization"] == generalization(describe(gen), describe(train))
     assert found["frechet"] == frechet(describe(gen), describe(test))
     assert found["mae_score"] == mae_score(gen.flatten(1), twin.flatten(1))
-    assert measure("memorized", gen=GEN.numpy(), train=TRAIN.numpy())["memorized"] == memorized(GEN, TRAIN)
+    assert measure("memorized", gen=GEN.numpy(), train=TRAIN.numpy())["memorized"] == memorized(
+        GEN, TRAIN
+    )
 
 
 def test_measure_refuses_unknown_names_missing_sets_and_bare_images() -> None:
@@ -327,18 +372,36 @@ def test_measure_refuses_unknown_names_missing_sets_and_bare_images() -> None:
 
 
 def test_every_metric_names_its_sources() -> None:
-    assert {"authenticity", "excess", "frechet", "generalization", "mae_score", "memorized", "reproducibility"} <= set(available())
+    assert {
+        "authenticity",
+        "excess",
+        "frechet",
+        "generalization",
+        "mae_score",
+        "memorized",
+        "reproducibility",
+    } <= set(available())
     assert all(citations([name]) for name in available())
-    assert [work.key for work in citations(["reproducibility", "authenticity"])] == ["zhang2024", "clopper1934", "alaa2022"]
+    assert [work.key for work in citations(["reproducibility", "authenticity"])] == [
+        "zhang2024",
+        "clopper1934",
+        "alaa2022",
+    ]
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: generalization(torch.zeros(2, 1, 4, 4), TRAIN), "gen is a batch of images .* describe first"),
+        (
+            lambda: generalization(torch.zeros(2, 1, 4, 4), TRAIN),
+            "gen is a batch of images .* describe first",
+        ),
         (lambda: generalization(GEN, TRAIN[:, :5]), "gen has 6 features a row and train has 5"),
         (lambda: generalization(GEN[:0], TRAIN), "gen has no rows"),
-        (lambda: excess(GEN, TRAIN, torch.full_like(TEST, torch.nan)), "test has a value that is not finite"),
+        (
+            lambda: excess(GEN, TRAIN, torch.full_like(TEST, torch.nan)),
+            "test has a value that is not finite",
+        ),
         (lambda: excess(GEN, TRAIN, TEST[:3]), "at least 4 held-out"),
         (lambda: reproducibility(GEN, TWIN[1:]), "gen has 150 rows and twin has 149"),
         (lambda: mae_score(GEN, TWIN[1:]), "gen has 150 rows and twin has 149"),

@@ -52,7 +52,9 @@ def test_parity_with_the_authors_package(q: float) -> None:
     assert vendi(x, q=q).value == pytest.approx(dual, rel=1e-10)
     assert vendi(x).value == pytest.approx(authors.score_X(x, q=order), rel=1e-9)
     if q >= 0.5:  # below, it counts the rounding errors of zero eigenvalues
-        assert vendi(x, q=q).value == pytest.approx(authors.score_K(unit @ unit.T, q=order), rel=1e-4)
+        assert vendi(x, q=q).value == pytest.approx(
+            authors.score_K(unit @ unit.T, q=order), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("q", ORDERS)
@@ -130,10 +132,14 @@ def test_intervals_cover_the_mean_score_of_sets_of_this_size(q: float, n: int) -
     """Means over many sets stand for the expectation."""
     scales = torch.tensor([3.0, 2, 1, 1, 0.5], dtype=torch.float64)
     draws = [vendi(normal(n, 5, seed=seed) * scales, q=q) for seed in range(150)]
-    laws.check_coverage(lambda seed: draws[seed], float(np.mean([d.value for d in draws])), draws=150, least=0.88)
+    laws.check_coverage(
+        lambda seed: draws[seed], float(np.mean([d.value for d in draws])), draws=150, least=0.88
+    )
 
 
-@pytest.mark.parametrize(("n", "count", "sizes"), [(103, 20, {5, 6}), (7, 20, {1}), (40, 20, {2}), (9, 4, {2, 3})])
+@pytest.mark.parametrize(
+    ("n", "count", "sizes"), [(103, 20, {5, 6}), (7, 20, {1}), (40, 20, {2}), (9, 4, {2, 3})]
+)
 def test_blocks_are_even_and_follow_the_rows(n: int, count: int, sizes: set[int]) -> None:
     x = normal(n, 3, seed=7)
     block = blocks(x, count)

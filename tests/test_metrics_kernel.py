@@ -88,12 +88,21 @@ def test_shifted_normal_laws_are_at_their_closed_form_in_the_mean(d: int, shift:
         mass = np.outer(weights, weights)
         m1, m2, m3 = ((products**power * mass).sum() for power in (1, 2, 3))
         mean, variance, skew = d * m1, d * (m2 - m1**2), d * (m3 - 3 * m1 * m2 + 2 * m1**3)
-        s1, s2, s3 = mean / d, (variance + mean**2) / d**2, (skew + 3 * variance * mean + mean**3) / d**3
+        s1, s2, s3 = (
+            mean / d,
+            (variance + mean**2) / d**2,
+            (skew + 3 * variance * mean + mean**3) / d**3,
+        )
         return 1 + 3 * s1 + 3 * s2 + s3
 
     truth = expectation(shift, shift) + expectation(0, 0) - 2 * expectation(shift, 0)
     laws.check_mean(
-        lambda seed: kernel(normal(40, d, seed=2 * seed) + shift, normal(50, d, seed=2 * seed + 1)).value, truth, draws=300, sigmas=sigmas()
+        lambda seed: (
+            kernel(normal(40, d, seed=2 * seed) + shift, normal(50, d, seed=2 * seed + 1)).value
+        ),
+        truth,
+        draws=300,
+        sigmas=sigmas(),
     )
 
 
@@ -110,7 +119,9 @@ def test_intervals_cover_the_expectation(shift: float, tails: str) -> None:
     truth = 0.0 if shift == 0 else float(np.mean([estimate.value for estimate in draws]))
     laws.check_coverage(lambda seed: draws[seed], truth, draws=300, least=0.9)
     widths = [(estimate.high - estimate.low) / 2 for estimate in draws]
-    assert float(np.mean(widths)) < 2.0 * 1.96 * float(np.std([estimate.value for estimate in draws]))
+    assert float(np.mean(widths)) < 2.0 * 1.96 * float(
+        np.std([estimate.value for estimate in draws])
+    )
 
 
 def test_a_farther_law_is_farther() -> None:

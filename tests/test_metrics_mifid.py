@@ -41,7 +41,9 @@ class Bare(torch.nn.Module):
 
 
 def by_torchmetrics(real: Tensor, fake: Tensor) -> float:
-    score = MemorizationInformedFrechetInceptionDistance(feature=Bare(real.shape[1])).set_dtype(torch.float64)
+    score = MemorizationInformedFrechetInceptionDistance(feature=Bare(real.shape[1])).set_dtype(
+        torch.float64
+    )
     score.update(real, real=True)
     score.update(fake, real=False)
     return float(score.compute())
@@ -49,14 +51,19 @@ def by_torchmetrics(real: Tensor, fake: Tensor) -> float:
 
 def apart(gen: Tensor, train: Tensor) -> float:
     """The mean over generated rows of the least 1 - |cos| to a training row, from the whole matrix."""
-    a, b = (x.double().numpy() / np.linalg.norm(x.double().numpy(), axis=1, keepdims=True) for x in (gen, train))
+    a, b = (
+        x.double().numpy() / np.linalg.norm(x.double().numpy(), axis=1, keepdims=True)
+        for x in (gen, train)
+    )
     return float((1 - np.abs(a @ b.T)).min(1).mean())
 
 
 def by_definition(gen: Tensor, train: Tensor) -> float:
     a, b = gen.double().numpy(), train.double().numpy()
     c1, c2 = np.cov(a.T), np.cov(b.T)
-    distance = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(c1 + c2 - 2 * np.real(linalg.sqrtm(c1 @ c2)))
+    distance = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(
+        c1 + c2 - 2 * np.real(linalg.sqrtm(c1 @ c2))
+    )
     d = apart(gen, train)
     return float(distance / (d if d < 0.1 else 1.0))
 
@@ -111,8 +118,14 @@ def test_identical_sets_are_at_a_frechet_distance_of_exactly_zero() -> None:
 def test_copies_of_all_rows_are_the_worst_but_of_nearly_all_may_be_the_best() -> None:
     """The Fréchet distance falls with the square of what is not copied, d in proportion to it: it ranks models, it does not find copies."""
     gen, train = 1.05 * normal(200, 5, seed=5), normal(200, 5, seed=6)
-    scores = [mifid(torch.cat([train[:count], gen[count:]]), train).value for count in (0, 150, 190, 199, 200)]
-    plain = [frechet(torch.cat([train[:count], gen[count:]]), train).value for count in (0, 150, 190, 199, 200)]
+    scores = [
+        mifid(torch.cat([train[:count], gen[count:]]), train).value
+        for count in (0, 150, 190, 199, 200)
+    ]
+    plain = [
+        frechet(torch.cat([train[:count], gen[count:]]), train).value
+        for count in (0, 150, 190, 199, 200)
+    ]
     assert plain == sorted(plain, reverse=True)
     assert scores[-1] == math.inf
     assert scores[0] < scores[1]
@@ -147,8 +160,13 @@ def test_a_replicate_of_copies_alone_leaves_the_interval_open() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [3, 12])
 def test_intervals_cover_the_mean_score_of_sets_of_this_size(d: int) -> None:
-    draws = [mifid(1.5 * normal(160, d, seed=2 * seed), normal(200, d, seed=2 * seed + 1)) for seed in range(100)]
-    laws.check_coverage(lambda seed: draws[seed], float(np.mean([e.value for e in draws])), draws=100, least=0.88)
+    draws = [
+        mifid(1.5 * normal(160, d, seed=2 * seed), normal(200, d, seed=2 * seed + 1))
+        for seed in range(100)
+    ]
+    laws.check_coverage(
+        lambda seed: draws[seed], float(np.mean([e.value for e in draws])), draws=100, least=0.88
+    )
 
 
 def test_a_frechet_interval_is_no_wider_for_rows_sorted_by_class() -> None:

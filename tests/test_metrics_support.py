@@ -57,7 +57,10 @@ def test_each_is_an_estimate_in_its_interval(part: str) -> None:
     laws.check_estimate(lambda g, r: prdc(g, r)[part], GEN, REAL)
 
 
-@pytest.mark.parametrize(("n", "m", "d", "k"), [(150, 210, 6, 5), (90, 61, 2, 1), (40, 300, 33, 3), (13, 12, 4, 10), (30, 30, 1, 4)])
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k"),
+    [(150, 210, 6, 5), (90, 61, 2, 1), (40, 300, 33, 3), (13, 12, 4, 10), (30, 30, 1, 4)],
+)
 def test_parity_with_the_authors_package(n: int, m: int, d: int, k: int) -> None:
     """Version 0.2 fails where k is one less than the number of rows, the largest k that the definition allows."""
     gen, real = 0.9 * normal(n, d, seed=3) + 0.2, normal(m, d, seed=4)
@@ -70,7 +73,9 @@ def test_parity_with_the_authors_package(n: int, m: int, d: int, k: int) -> None
 
 
 def test_as_many_neighbours_as_there_are_other_rows() -> None:
-    assert values(GEN[:9], REAL[:9], 8) == pytest.approx(by_definition(GEN[:9], REAL[:9], 8), abs=1e-14)
+    assert values(GEN[:9], REAL[:9], 8) == pytest.approx(
+        by_definition(GEN[:9], REAL[:9], 8), abs=1e-14
+    )
 
 
 def test_single_precision_far_from_the_origin_is_exact() -> None:
@@ -85,7 +90,11 @@ def test_tiny_and_huge_features_neither_vanish_nor_overflow(size: float) -> None
 
 def test_intervals_are_conditional_and_of_the_right_rows() -> None:
     found = prdc(GEN, REAL)
-    for part, n, given in (("precision", 150, "real"), ("recall", 210, "generated"), ("coverage", 210, "real")):
+    for part, n, given in (
+        ("precision", 150, "real"),
+        ("recall", 210, "generated"),
+        ("coverage", 210, "real"),
+    ):
         if part != "coverage":
             assert found[part].method == f"Clopper-Pearson, given the {given} set"
         exact = proportion(round(found[part].value * n), n)
@@ -96,7 +105,9 @@ def test_intervals_are_conditional_and_of_the_right_rows() -> None:
 
 def test_the_order_of_rows_is_of_no_matter() -> None:
     for part in PARTS:
-        laws.check_permutation(lambda g, r, part=part: prdc(g, r)[part], GEN, REAL, move=(0, 1), tolerance=1e-14)
+        laws.check_permutation(
+            lambda g, r, part=part: prdc(g, r)[part], GEN, REAL, move=(0, 1), tolerance=1e-14
+        )
 
 
 @pytest.mark.parametrize("part", ["precision", "density"])
@@ -149,7 +160,13 @@ def test_an_invented_mode_costs_precision_not_recall() -> None:
 
 
 def test_more_rows_from_elsewhere_never_raise_precision() -> None:
-    laws.check_monotone(lambda g: prdc(g, REAL)["precision"], GEN, normal(150, 6, seed=13) + 50, range(0, 151, 15), rising=False)
+    laws.check_monotone(
+        lambda g: prdc(g, REAL)["precision"],
+        GEN,
+        normal(150, 6, seed=13) + 50,
+        range(0, 151, 15),
+        rising=False,
+    )
 
 
 def test_distances_equal_to_the_radius_are_outside() -> None:
@@ -165,7 +182,13 @@ def test_distances_equal_to_the_radius_are_outside() -> None:
 def test_a_row_with_k_duplicates_has_an_empty_ball() -> None:
     real = torch.cat([torch.zeros(3, 2), 10 * torch.eye(2)]).double()
     assert radii(real, 2)[:3].tolist() == [0.0] * 3
-    assert inside(torch.zeros(1, 2, dtype=torch.float64), real, radii(real, 2))[1].tolist() == [0, 0, 0, 0, 0]
+    assert inside(torch.zeros(1, 2, dtype=torch.float64), real, radii(real, 2))[1].tolist() == [
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
     assert set(values(torch.ones(20, 3), torch.ones(30, 3)).values()) == {0.0}
 
 

@@ -22,7 +22,13 @@ SIGMAS = [1e-3, 3e-2, 0.4, 1.0, 7.0, 90.0, 1e3]
 def law(noise: float = 0.0, n: int = 9) -> MoLRG:
     """Unequal dimensions, weights, means and variances; subspaces that are not orthogonal to each other."""
     dims = (1, 3, 4)
-    return MoLRG(bases(n, *dims, seed=4), WEIGHTS, means=0.5 * normal(3, n, seed=9), variances=spread(*dims), noise=noise)
+    return MoLRG(
+        bases(n, *dims, seed=4),
+        WEIGHTS,
+        means=0.5 * normal(3, n, seed=9),
+        variances=spread(*dims),
+        noise=noise,
+    )
 
 
 def level_of(sigma: float) -> Tensor:
@@ -41,11 +47,17 @@ def brute_posterior(D: MoLRG, x: Tensor, sigma: float) -> np.ndarray:
     """The posterior mean of a mixture of full covariances, by dense solves and explicit log densities in numpy."""
     logs, means = [], []
     for k, basis in enumerate(D.bases):
-        U, variances, mean = basis.numpy(), D.components[k].variances.numpy() - D.noise**2, D.means[k].numpy()
+        U, variances, mean = (
+            basis.numpy(),
+            D.components[k].variances.numpy() - D.noise**2,
+            D.means[k].numpy(),
+        )
         cov = (U * variances) @ U.T + D.noise**2 * np.eye(len(U))
         total, r = cov + sigma**2 * np.eye(len(U)), x.numpy() - mean
         solved = np.linalg.solve(total, r.T).T
-        logs.append(float(D.log_weights[k]) - 0.5 * np.linalg.slogdet(total)[1] - 0.5 * (r * solved).sum(1))
+        logs.append(
+            float(D.log_weights[k]) - 0.5 * np.linalg.slogdet(total)[1] - 0.5 * (r * solved).sum(1)
+        )
         means.append(mean + solved @ cov)
     shares = np.exp(np.array(logs) - np.max(logs, 0))
     shares /= shares.sum(0)
@@ -61,11 +73,17 @@ def test_the_posterior_mean_is_that_of_a_brute_force_mixture(sigma: float, noise
     error = np.abs(D(x, level_of(sigma)).numpy() - want).max(1)
     assert (error <= 1e-9 * (1 + np.abs(want).max())).all()
     shares = D.responsibilities(x, level_of(sigma))
-    assert float(shares.max(1).values.min()) < 0.9 or sigma < 0.1, "components must compete, or the test says little"
+    assert float(shares.max(1).values.min()) < 0.9 or sigma < 0.1, (
+        "components must compete, or the test says little"
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.4, 1.0, 7.0, 90.0])
-@pytest.mark.parametrize("D", [law(), law(0.2), ZOO["mixture"], ZOO["mixture of images"]], ids=["low rank", "ambient", "full", "images"])
+@pytest.mark.parametrize(
+    "D",
+    [law(), law(0.2), ZOO["mixture"], ZOO["mixture of images"]],
+    ids=["low rank", "ambient", "full", "images"],
+)
 def test_jacobian_and_score_are_the_derivatives(D: MoLRG | GaussianMixture, sigma: float):
     level = level_of(sigma)
     x = (1 + sigma) * normal(5, *D.event_shape, seed=3)
@@ -80,11 +98,18 @@ def test_jacobian_and_score_are_the_derivatives(D: MoLRG | GaussianMixture, sigm
 def test_the_score_is_tweedies_and_keeps_its_digits_at_low_noise(sigma: float):
     D, level = law(), level_of(sigma)
     x = points(D, sigma)
-    torch.testing.assert_close(sigma**2 * D.score(x, level), D(x, level) - x, rtol=0, atol=1e-12 * (1 + float(x.abs().max())))
+    torch.testing.assert_close(
+        sigma**2 * D.score(x, level),
+        D(x, level) - x,
+        rtol=0,
+        atol=1e-12 * (1 + float(x.abs().max())),
+    )
     U = bases(9, 2)[0]
     one = MoLRG([U])
     off = 1e-7 * normal(4, 9, seed=2)
-    outside = off - off @ U @ U.T  # at sigma = 1e-3 the score is outside/sigma^2 next to -inside/(1 + sigma^2)
+    outside = (
+        off - off @ U @ U.T
+    )  # at sigma = 1e-3 the score is outside/sigma^2 next to -inside/(1 + sigma^2)
     inside = normal(4, 2, seed=5) @ U.T
     want = -outside / sigma**2 - inside / (1 + sigma**2)
     torch.testing.assert_close(one.score(inside + outside, level), want, rtol=1e-9, atol=1e-9)
@@ -108,13 +133,17 @@ def test_no_level_gives_nan(sigma: float):
         assert bool(D.jacobian(x, level).isfinite().all())
 
 
-@pytest.mark.parametrize(("n", "d", "count"), [(48, 6, 2), (48, 3, 3), (30, 5, 2), (64, 2, 6), (20, 4, 1)])
+@pytest.mark.parametrize(
+    ("n", "d", "count"), [(48, 6, 2), (48, 3, 3), (30, 5, 2), (64, 2, 6), (20, 4, 1)]
+)
 def test_the_jacobian_has_rank_d_at_low_noise_and_kd_at_high_noise(n: int, d: int, count: int):
     D = MoLRG.random(n, [d] * count, seed=n + d)
     for sigma, rank in [(0.02, d), (0.1, d), (0.3, d), (8.0, count * d), (50.0, count * d)]:
         x = D.sample(15, generator(1)) + sigma * normal(15, n, seed=2)
         energy = torch.linalg.svdvals(D.jacobian(x, level_of(sigma))) ** 2
-        ranks = (energy.cumsum(1) / energy.sum(1, keepdim=True) <= 0.99).sum(1) + 1  # the least r with more than 0.99 of the energy
+        ranks = (energy.cumsum(1) / energy.sum(1, keepdim=True) <= 0.99).sum(
+            1
+        ) + 1  # the least r with more than 0.99 of the energy
         assert float(ranks.double().median()) / n == rank / n, sigma
 
 
@@ -126,7 +155,9 @@ def test_random_instances_are_orthonormal_seeded_and_orthogonal_where_asked():
     assert [basis.shape[1] for basis in D.bases] == dims
     assert D.noise == 0.1
     torch.testing.assert_close(D.log_weights.exp(), WEIGHTS)
-    again, other = (MoLRG.random(12, dims, weights=WEIGHTS, noise=0.1, seed=seed) for seed in (3, 4))
+    again, other = (
+        MoLRG.random(12, dims, weights=WEIGHTS, noise=0.1, seed=seed) for seed in (3, 4)
+    )
     assert all(torch.equal(a, b) for a, b in zip(D.bases, again.bases))
     assert not torch.allclose(D.bases[0], other.bases[0])
     free = MoLRG.random(6, [3, 4], orthogonal=False)
@@ -161,7 +192,9 @@ def test_labels_follow_the_weights_and_samples_their_component():
     D = law(0.1)
     drawn = D.labelled(20_000, generator(6))
     shares = torch.bincount(drawn.labels, minlength=3) / 20_000
-    assert float(((shares - WEIGHTS) / (WEIGHTS * (1 - WEIGHTS) / 20_000).sqrt()).abs().max()) < sigmas(3)
+    assert float(
+        ((shares - WEIGHTS) / (WEIGHTS * (1 - WEIGHTS) / 20_000).sqrt()).abs().max()
+    ) < sigmas(3)
     for k, points_of in enumerate(drawn.points[drawn.labels == k] for k in range(3)):
         error = (points_of.mean(0) - D.means[k]) / (points_of.std(0) / math.sqrt(len(points_of)))
         assert float(error.abs().max()) < sigmas(27)

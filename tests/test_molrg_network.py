@@ -29,7 +29,16 @@ TINY = {"n": 12, "width": 8, "steps": 30, "batch_size": 16, "samples": 40, "solv
 
 
 def _place(**changed: float) -> Place:
-    fields = {"n": 20, "k": 3, "d": 2, "n_k": 5, "noise": 0.0, "seed": 0, "samples": 300, "solver_steps": 18} | changed
+    fields = {
+        "n": 20,
+        "k": 3,
+        "d": 2,
+        "n_k": 5,
+        "noise": 0.0,
+        "seed": 0,
+        "samples": 300,
+        "solver_steps": 18,
+    } | changed
     return Place(**fields)  # pyright: ignore[reportArgumentType]: whole numbers where they must be
 
 
@@ -49,7 +58,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_keys_and_defaults_are_frozen() -> None:
     """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["molrg_network"]
-    cells = {"default": MolrgNetwork(), "d=3": MolrgNetwork(d=3), "unet": MolrgNetwork(net="unet", n_k=16)}
+    cells = {
+        "default": MolrgNetwork(),
+        "d=3": MolrgNetwork(d=3),
+        "unet": MolrgNetwork(net="unet", n_k=16),
+    }
     assert golden["version"] == MolrgNetwork.version
     assert golden["keys"] == {name: item.key() for name, item in cells.items()}
     assert golden["defaults"] == json.loads(json.dumps(MolrgNetwork().fields()))
@@ -60,7 +73,9 @@ def test_the_sweep_draws_every_cell_anew_and_plans_each_once() -> None:
     assert len(cells) == 4 * 7 * 3
     assert len({cell.place().run_seed() for cell in cells}) == len(cells)
     jobs = MolrgNetwork.plan(cells)
-    assert sorted(cell.key() for job in jobs for cell in job) == sorted(cell.key() for cell in cells)
+    assert sorted(cell.key() for job in jobs for cell in job) == sorted(
+        cell.key() for cell in cells
+    )
     assert all(len({cell.d for cell in job}) == 1 for job in jobs)
     assert {frozenset(cell.key() for cell in job) for job in MolrgNetwork.plan(cells[::-1])} == {
         frozenset(c.key() for c in job) for job in jobs
@@ -68,7 +83,9 @@ def test_the_sweep_draws_every_cell_anew_and_plans_each_once() -> None:
 
 
 @pytest.mark.parametrize(("n", "k", "d", "n_k"), [(48, 2, 3, 4), (10, 3, 3, 7), (5, 1, 4, 1)])
-def test_data_have_exactly_n_k_points_of_each_of_k_orthogonal_subspaces(n: int, k: int, d: int, n_k: int) -> None:
+def test_data_have_exactly_n_k_points_of_each_of_k_orthogonal_subspaces(
+    n: int, k: int, d: int, n_k: int
+) -> None:
     found = _place(n=n, k=k, d=d, n_k=n_k).instance()
     assert found.train.shape == (k * n_k, n)
     assert found.fresh.shape == (k * FRESH, n)
@@ -77,17 +94,23 @@ def test_data_have_exactly_n_k_points_of_each_of_k_orthogonal_subspaces(n: int, 
     for index, basis in enumerate(found.truth.bases):
         mine = found.train[index * n_k : (index + 1) * n_k]
         assert torch.allclose(mine @ basis @ basis.T, mine, atol=1e-12)
-    assert float(found.fresh.square().mean()) == pytest.approx(d / n, rel=sigmas() * math.sqrt(2 / (d * k * FRESH)))
+    assert float(found.fresh.square().mean()) == pytest.approx(
+        d / n, rel=sigmas() * math.sqrt(2 / (d * k * FRESH))
+    )
 
 
 def test_ambient_noise_is_in_the_data_and_in_their_spread() -> None:
     place = _place(noise=0.3, n_k=2000)
     found = place.instance()
     count = found.train.numel()
-    assert float(found.train.square().mean()) == pytest.approx(place.spread() ** 2, abs=sigmas() * math.sqrt(60 / count))
+    assert float(found.train.square().mean()) == pytest.approx(
+        place.spread() ** 2, abs=sigmas() * math.sqrt(60 / count)
+    )
     away = measuring.shares(found.fresh, found.truth)["distance"]
     assert isinstance(away, Estimate)
-    assert 0.9 * 0.3**2 * 16 < away.value < 0.3**2 * 18  # n - d = 18 directions, less what choosing among three subspaces takes
+    assert (
+        0.9 * 0.3**2 * 16 < away.value < 0.3**2 * 18
+    )  # n - d = 18 directions, less what choosing among three subspaces takes
 
 
 def test_stacked_sets_are_those_of_each_cell() -> None:
@@ -107,16 +130,24 @@ def test_scores_are_those_of_brute_force() -> None:
     def nearest(rows: np.ndarray) -> np.ndarray:
         return cdist(rows, train).min(1)
 
-    assert _number(values["gl"]) == pytest.approx((nearest(data) ** 2).mean() / (nearest(fresh) ** 2).mean(), rel=1e-5)
-    assert _number(values["gl_unsquared"]) == pytest.approx(nearest(data).mean() / nearest(fresh).mean(), rel=1e-5)
+    assert _number(values["gl"]) == pytest.approx(
+        (nearest(data) ** 2).mean() / (nearest(fresh) ** 2).mean(), rel=1e-5
+    )
+    assert _number(values["gl_unsquared"]) == pytest.approx(
+        nearest(data).mean() / nearest(fresh).mean(), rel=1e-5
+    )
     parts = np.stack([data @ basis.numpy() @ basis.numpy().T for basis in found.truth.bases])
     length = (parts**2).sum(-1)
     inner = parts[length.argmax(0), np.arange(50)]
-    assert _number(values["gl_within"]) == pytest.approx((nearest(inner) ** 2).mean() / (nearest(fresh) ** 2).mean(), rel=1e-5)
+    assert _number(values["gl_within"]) == pytest.approx(
+        (nearest(inner) ** 2).mean() / (nearest(fresh) ** 2).mean(), rel=1e-5
+    )
     total = (data**2).sum()
     assert _number(values["inside"]) == pytest.approx(length.sum() / total, rel=1e-6)
     assert _number(values["nearest"]) == pytest.approx(length.max(0).sum() / total, rel=1e-6)
-    assert _number(values["distance"]) == pytest.approx(((data - inner) ** 2).sum(1).mean(), rel=1e-5)
+    assert _number(values["distance"]) == pytest.approx(
+        ((data - inner) ** 2).sum(1).mean(), rel=1e-5
+    )
     assert _number(values["energy"]) == pytest.approx(total / 50 / 2, rel=1e-6)
 
 
@@ -124,7 +155,9 @@ def test_shares_and_projections_hold_for_unequal_dimensions() -> None:
     truth = MoLRG.random(15, [1, 6, 3], orthogonal=False, seed=3)
     x = torch.randn(40, 15, generator=generator(1), dtype=torch.float64)
     away = [np.linalg.norm(x - x @ basis @ basis.T, axis=1) for basis in truth.bases]
-    assert np.allclose(np.linalg.norm(x - measuring.projected(x, truth.bases), axis=1), np.min(away, 0))
+    assert np.allclose(
+        np.linalg.norm(x - measuring.projected(x, truth.bases), axis=1), np.min(away, 0)
+    )
 
 
 @pytest.mark.parametrize(("d", "n_k"), [(2, 4), (4, 60)])
@@ -162,13 +195,23 @@ def test_the_interval_of_a_ratio_covers() -> None:
     assert abs(hits / 1000 - 0.945) < sigmas() * math.sqrt(0.05 * 0.95 / 1000)
 
 
-def _curves(shift: float, noise: float = 0.0, runs: int = 3, dims: tuple[int, ...] = (3, 4, 6, 9), at: float = 16.0) -> list[Scores]:
+def _curves(
+    shift: float,
+    noise: float = 0.0,
+    runs: int = 3,
+    dims: tuple[int, ...] = (3, 4, 6, 9),
+    at: float = 16.0,
+) -> list[Scores]:
     """GL is a logistic of log2 N_k, one half at at d^shift."""
     rng, sizes = np.random.default_rng(1), (2, 4, 8, 16, 32, 64, 128, 256, 512)
     made = []
     for d in dims:
-        logits = [(math.log2(size) - math.log2(at) - shift * math.log2(d)) * math.log(3) for size in sizes]
-        values = tuple(1 / (1 + np.exp(-logit)) + noise * rng.standard_normal(runs) for logit in logits)
+        logits = [
+            (math.log2(size) - math.log2(at) - shift * math.log2(d)) * math.log(3) for size in sizes
+        ]
+        values = tuple(
+            1 / (1 + np.exp(-logit)) + noise * rng.standard_normal(runs) for logit in logits
+        )
         made.append(Scores(d, sizes, values, tuple(np.zeros(runs) for _ in sizes)))
     return made
 
@@ -184,7 +227,9 @@ def test_crossings_know_what_decides(shift: float) -> None:
     assert at.narrowing().value == pytest.approx((abs(shift - 1) - shift) * octaves, abs=0.1)
     mean = math.exp(np.mean(np.log([3, 4, 6, 9])))
     assert at.ratio().value == pytest.approx(16 * mean ** (shift - 1), rel=0.05)
-    assert [e.value / d for e, d in zip(at.sizes(), at.dims)] == pytest.approx([e.value for e in at.ratios()])
+    assert [e.value / d for e, d in zip(at.sizes(), at.dims)] == pytest.approx(
+        [e.value for e in at.ratios()]
+    )
 
 
 def test_intervals_hold_the_truth_and_widen_with_the_spread_of_runs() -> None:
@@ -200,28 +245,48 @@ def test_intervals_hold_the_truth_and_widen_with_the_spread_of_runs() -> None:
 
 def test_the_sampling_error_of_single_runs_makes_an_interval() -> None:
     exact = _curves(1.0, runs=1)
-    unsure = [Scores(item.d, item.sizes, item.values, tuple(np.full(1, 0.05) for _ in item.sizes)) for item in exact]
+    unsure = [
+        Scores(item.d, item.sizes, item.values, tuple(np.full(1, 0.05) for _ in item.sizes))
+        for item in exact
+    ]
     sharp, blurred = Crossings.of(exact, 0.5).ratio(), Crossings.of(unsure, 0.5).ratio()
     assert sharp.high - sharp.low < 1e-9
     assert blurred.high - blurred.low > 0.5
 
 
 def test_a_level_beyond_the_sizes_is_said_and_not_extrapolated() -> None:
-    at = Crossings.of([*_curves(1.0, dims=(3,)), *_curves(1.0, dims=(4,), at=4000.0), *_curves(1.0, dims=(6,), at=1e-3)], 0.5)
+    at = Crossings.of(
+        [
+            *_curves(1.0, dims=(3,)),
+            *_curves(1.0, dims=(4,), at=4000.0),
+            *_curves(1.0, dims=(6,), at=1e-3),
+        ],
+        0.5,
+    )
     assert [e.value for e in at.sizes()][1:] == [math.inf, 0.0]
     assert not at.complete
     for e in (at.slope(), at.ratio(), at.spread(by_dimension=True), at.narrowing()):
         assert math.isnan(e.value)
     assert math.isnan(at.chance())
     assert math.isnan(Crossings.of(_curves(1.0, dims=(4,)), 0.5).slope().value)
-    sometimes = Crossings(0.5, (3, 6), np.array([5.0, 6.0]), np.where(np.arange(DRAWS) < 200, np.inf, [[5.0], [6.0]]), "")
+    sometimes = Crossings(
+        0.5,
+        (3, 6),
+        np.array([5.0, 6.0]),
+        np.where(np.arange(DRAWS) < 200, np.inf, [[5.0], [6.0]]),
+        "",
+    )
     assert sometimes.slope().low == -math.inf
     assert sometimes.slope().high == math.inf
-    assert sometimes.ratio().low == pytest.approx(sometimes.ratio().value)  # a tenth of the draws lies above the sizes, none below
+    assert sometimes.ratio().low == pytest.approx(
+        sometimes.ratio().value
+    )  # a tenth of the draws lies above the sizes, none below
     assert sometimes.ratio().high == math.inf
 
 
-@pytest.mark.parametrize(("n", "made"), [(48, (3, 4, 4)), (64, (1, 8, 8)), (12, (3, 2, 2)), (50, (2, 5, 5))])
+@pytest.mark.parametrize(
+    ("n", "made"), [(48, (3, 4, 4)), (64, (1, 8, 8)), (12, (3, 2, 2)), (50, (2, 5, 5))]
+)
 def test_unets_see_images(n: int, made: tuple[int, ...]) -> None:
     assert shape("unet", n) == made
     assert shape("mlp", n) == (n,)
@@ -239,37 +304,89 @@ def test_a_cell_does_not_depend_on_its_fleet(store: Store) -> None:
 def test_scores_are_read_from_cells(store: Store) -> None:
     found = scores(store.rows(), "gl")
     assert [item.d for item in found] == [2, 3]
-    assert all(item.sizes == (2, 8, 40) and [len(v) for v in item.values] == [2, 2, 2] for item in found)
+    assert all(
+        item.sizes == (2, 8, 40) and [len(v) for v in item.values] == [2, 2, 2] for item in found
+    )
     rows = [row for row in store.rows() if row.fields["d"] == 3 and row.fields["n_k"] == 8]
-    assert Crossings.of(scores(store.rows()[::-1], "gl"), 0.5).ratios() == Crossings.of(found, 0.5).ratios()
+    assert (
+        Crossings.of(scores(store.rows()[::-1], "gl"), 0.5).ratios()
+        == Crossings.of(found, 0.5).ratios()
+    )
     assert found[1].means[1] == pytest.approx(np.mean([_number(row.values["gl"]) for row in rows]))
 
 
 def test_a_small_network_copies_few_points_and_not_many() -> None:
-    fields = {"n": 12, "k": 2, "d": 2, "width": 32, "steps": 800, "lr": 1e-2, "batch_size": 32, "samples": 300}
-    few, many = (result.values for _, result in MolrgNetwork.batch(grid(MolrgNetwork, n_k=[2, 32], **fields)))
+    fields = {
+        "n": 12,
+        "k": 2,
+        "d": 2,
+        "width": 32,
+        "steps": 800,
+        "lr": 1e-2,
+        "batch_size": 32,
+        "samples": 300,
+    }
+    few, many = (
+        result.values for _, result in MolrgNetwork.batch(grid(MolrgNetwork, n_k=[2, 32], **fields))
+    )
     assert _number(few["gl"]) < 0.1
     assert _number(few["nearest"]) > 0.95
     assert min(_number(many["gl"]), _number(many["gl_within"])) > 0.4
 
 
 def test_unets_run(tmp_path: Path) -> None:
-    cells = grid(MolrgNetwork, net="unet", d=[2], n_k=[2, 3], **{**TINY, "steps": 2, "samples": 6, "solver_steps": 2})
+    cells = grid(
+        MolrgNetwork,
+        net="unet",
+        d=[2],
+        n_k=[2, 3],
+        **{**TINY, "steps": 2, "samples": 6, "solver_steps": 2},
+    )
     assert [len(job) for job in pending(cells, Store(tmp_path))] == [1, 1]
     rows = run(cells, tmp_path)
     assert rows[0].arrays()["samples"].shape == (6, 12)
     assert np.isfinite(_number(rows[0].values["gl"]))
 
 
-def test_the_command_writes_report_tables_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_report_tables_and_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
-    words = ["run", "molrg_network", "--d", "2", "3", "--n-k", "2", "20", "--seed", "0", *words, "--store", str(tmp_path), "--on", "serial"]
+    words = [
+        "run",
+        "molrg_network",
+        "--d",
+        "2",
+        "3",
+        "--n-k",
+        "2",
+        "20",
+        "--seed",
+        "0",
+        *words,
+        "--store",
+        str(tmp_path),
+        "--on",
+        "serial",
+    ]
     assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    for title in ("What was found", "The transition", "Crossings", "Novelty or noise", "All 4 cells", "What was run"):
+    for title in (
+        "What was found",
+        "The transition",
+        "Crossings",
+        "Novelty or noise",
+        "All 4 cells",
+        "What was run",
+    ):
         assert title in text
-    assert {path.stem for path in (tmp_path / "figures").glob("*.svg")} == {"transition", "half_points", "controls", "places"}
+    assert {path.stem for path in (tmp_path / "figures").glob("*.svg")} == {
+        "transition",
+        "half_points",
+        "controls",
+        "places",
+    }
     assert len(json.loads((tmp_path / "table.json").read_text())) == 4
     assert Store(tmp_path).check() == []
 
@@ -277,17 +394,43 @@ def test_the_command_writes_report_tables_and_figures(tmp_path: Path, capsys: py
 def _row(d: int, n_k: int, seed: int, gl: float) -> Row:
     score = Estimate(gl, gl - 0.02, gl + 0.02, 100)
     values = dict.fromkeys(("gl", "gl_within", "gl_unsquared"), score)
-    values |= {"gl_memorizer": Estimate(0.0, 0.0, 0.0, 100), "gl_truth": Estimate(1.0, 0.9, 1.1, 100)}
-    numbers = {"inside": 0.99, "nearest": 0.98, "distance": 0.02, "distance_fresh": 0.0, "between": 0.5, "energy": 1.0}
+    values |= {
+        "gl_memorizer": Estimate(0.0, 0.0, 0.0, 100),
+        "gl_truth": Estimate(1.0, 0.9, 1.1, 100),
+    }
+    numbers = {
+        "inside": 0.99,
+        "nearest": 0.98,
+        "distance": 0.02,
+        "distance_fresh": 0.0,
+        "between": 0.5,
+        "energy": 1.0,
+    }
     fields = {**MolrgNetwork(d=d, n_k=n_k, seed=seed).fields()}
-    return Row(f"{d}-{n_k}-{seed}", "molrg_network", 1, fields, {**values, **numbers}, {"seconds": 1.0, "versions": {}})
+    return Row(
+        f"{d}-{n_k}-{seed}",
+        "molrg_network",
+        1,
+        fields,
+        {**values, **numbers},
+        {"seconds": 1.0, "versions": {}},
+    )
 
 
 @pytest.mark.parametrize(("shift", "status"), [(1.0, "good"), (0.0, "absent")])
 def test_the_page_says_whether_curves_collapse(shift: float, status: str) -> None:
     made = _curves(shift, 0.02, dims=(3, 4, 5, 6))
-    rows = [_row(item.d, size, seed, gl) for item in made for size, runs in zip(item.sizes, item.values) for seed, gl in enumerate(runs)]
-    found = [block for block in page.build(rows, {}, ("wang2024",)).sections[0].blocks if isinstance(block, Finding)]
+    rows = [
+        _row(item.d, size, seed, gl)
+        for item in made
+        for size, runs in zip(item.sizes, item.values)
+        for seed, gl in enumerate(runs)
+    ]
+    found = [
+        block
+        for block in page.build(rows, {}, ("wang2024",)).sections[0].blocks
+        if isinstance(block, Finding)
+    ]
     verdict = next(block for block in found if "half-points" in block.headline)
     assert verdict.status == status
     need = next(block for block in found if "for a GL of one half" in block.headline)
@@ -325,7 +468,9 @@ def test_a_diverging_training_is_recorded_not_raised(tmp_path: Path) -> None:
         (["--nk", "4"], "did you mean --n-k"),
     ],
 )
-def test_bad_input_costs_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+def test_bad_input_costs_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
     assert main(["run", "molrg_network", *words, "--store", str(tmp_path / "s"), "--quiet"]) == 2
     error = capsys.readouterr().err
     assert said in error

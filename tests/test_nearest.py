@@ -32,13 +32,25 @@ def brute(query: Tensor, bank: Tensor, k: int, metric: str) -> tuple[np.ndarray,
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    ("q", "n", "d", "k"), [(120, 500, 16, 3), (40, 5000, 24, 2), (90, 300, 3, 40), (10, 7, 5, 7), (1, 1, 1, 1), (30, 90, 784, 1)]
+    ("q", "n", "d", "k"),
+    [
+        (120, 500, 16, 3),
+        (40, 5000, 24, 2),
+        (90, 300, 3, 40),
+        (10, 7, 5, 7),
+        (1, 1, 1, 1),
+        (30, 90, 784, 1),
+    ],
 )
-def test_equals_brute_force(q: int, n: int, d: int, k: int, dtype: torch.dtype, metric: str) -> None:
+def test_equals_brute_force(
+    q: int, n: int, d: int, k: int, dtype: torch.dtype, metric: str
+) -> None:
     query, bank = normal(q, d, seed=1, dtype=dtype) + 3, normal(n, d, seed=2, dtype=dtype) + 3
     found = neighbors(query, bank, k, metric=metric)
     distance, index = brute(query, bank, k, metric)
-    torch.testing.assert_close(found.distance.numpy(), distance, rtol=1e-6 if dtype == torch.float32 else 1e-12, atol=1e-15)
+    torch.testing.assert_close(
+        found.distance.numpy(), distance, rtol=1e-6 if dtype == torch.float32 else 1e-12, atol=1e-15
+    )
     assert (found.index.numpy() == index).all()
     assert found.distance.dtype == dtype
     assert found.index.dtype == torch.int64
@@ -46,8 +58,15 @@ def test_equals_brute_force(q: int, n: int, d: int, k: int, dtype: torch.dtype, 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_agrees_with_scikit_learn(metric: str) -> None:
-    query, bank = normal(60, 20, seed=3, dtype=torch.float64), normal(400, 20, seed=4, dtype=torch.float64)
-    distance, index = NearestNeighbors(n_neighbors=5, metric=metric, algorithm="brute").fit(bank.numpy()).kneighbors(query.numpy())
+    query, bank = (
+        normal(60, 20, seed=3, dtype=torch.float64),
+        normal(400, 20, seed=4, dtype=torch.float64),
+    )
+    distance, index = (
+        NearestNeighbors(n_neighbors=5, metric=metric, algorithm="brute")
+        .fit(bank.numpy())
+        .kneighbors(query.numpy())
+    )
     found = neighbors(query, bank, 5, metric=metric)
     np.testing.assert_allclose(found.distance.numpy(), distance, atol=1e-12)
     assert (found.index.numpy() == index).all()
@@ -56,8 +75,12 @@ def test_agrees_with_scikit_learn(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_the_memory_bound_changes_no_bit(metric: str) -> None:
     bank = normal(2000, 33, seed=5)
-    bank[1000:1400] = bank[:400] + 1e-6 * normal(400, 33, seed=6)  # near-ties below the rounding of the matrix product
-    query = torch.cat([bank[:150], normal(150, 33, seed=7)]) + 1000.0  # far from the origin, where products cancel
+    bank[1000:1400] = bank[:400] + 1e-6 * normal(
+        400, 33, seed=6
+    )  # near-ties below the rounding of the matrix product
+    query = (
+        torch.cat([bank[:150], normal(150, 33, seed=7)]) + 1000.0
+    )  # far from the origin, where products cancel
     bank = bank + 1000.0
     wide = neighbors(query, bank, 4, metric=metric)
     for bound in ("1MiB", "3MiB", 50_000_000):
@@ -77,7 +100,9 @@ def test_the_batch_and_the_order_of_queries_change_no_bit() -> None:
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_duplicates_are_at_exactly_zero_and_the_lowest_index_comes_first(metric: str, dtype: torch.dtype) -> None:
+def test_duplicates_are_at_exactly_zero_and_the_lowest_index_comes_first(
+    metric: str, dtype: torch.dtype
+) -> None:
     bank = normal(600, 40, seed=10, dtype=dtype) * 100 + 5000
     bank[[7, 311, 599]] = bank[50].clone()
     found = neighbors(bank[50:51], bank, 5, metric=metric)
@@ -109,7 +134,10 @@ def test_integer_grids_full_of_ties_are_sorted_by_distance_then_index(data: st.D
     q, n, d = (data.draw(st.integers(1, most)) for most in (6, 40, 3))
     k, seed = data.draw(st.integers(1, n)), data.draw(st.integers(0, 2**20))
     source = torch.Generator().manual_seed(seed)
-    query, bank = torch.randint(0, 3, (q, d), generator=source).float(), torch.randint(0, 3, (n, d), generator=source).float()
+    query, bank = (
+        torch.randint(0, 3, (q, d), generator=source).float(),
+        torch.randint(0, 3, (n, d), generator=source).float(),
+    )
     distance, index = brute(query, bank, k, "euclidean")
     found = neighbors(query, bank, k)
     assert (found.index.numpy() == index).all()
@@ -154,7 +182,9 @@ def test_pairs_have_the_distances_that_a_search_gives() -> None:
     query, bank = normal(90, 30, seed=18), normal(90, 30, seed=19)
     for metric in ("euclidean", "cosine"):
         found = neighbors(query, bank, 1, metric=metric)
-        assert torch.equal(paired(query, bank[found.index[:, 0]], metric=metric), found.distance[:, 0])
+        assert torch.equal(
+            paired(query, bank[found.index[:, 0]], metric=metric), found.distance[:, 0]
+        )
 
 
 def test_numpy_integers_gradients_and_empty_queries_are_fine() -> None:
@@ -177,7 +207,10 @@ def test_numpy_integers_gradients_and_empty_queries_are_fine() -> None:
         ({"max_memory": "a lot"}, "memory size"),
         ({"max_memory": 1000}, "too small"),
         ({"bank": torch.full((4, 3), torch.nan)}, "bank has a value that is not finite in row 0"),
-        ({"query": torch.tensor([[0.0, 0, 0], [0, torch.inf, 0]])}, "query has a value that is not finite in row 1"),
+        (
+            {"query": torch.tensor([[0.0, 0, 0], [0, torch.inf, 0]])},
+            "query has a value that is not finite in row 1",
+        ),
         ({"query": torch.zeros(2, 3), "exclude_self": True}, "same rows"),
         ({"query": torch.zeros(2, 5)}, "one descriptor"),
         ({"query": torch.zeros(2, 3, 4, 4)}, "describe first"),
@@ -190,7 +223,15 @@ def test_mistakes_are_named(arguments: dict[str, object], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1GiB", 2**30), ("64 KiB", 2**16), ("1.5MB", 1_500_000), (123, 123), ("2g", 2 * 10**9), ("7b", 7)]
+    ("text", "size"),
+    [
+        ("1GiB", 2**30),
+        ("64 KiB", 2**16),
+        ("1.5MB", 1_500_000),
+        (123, 123),
+        ("2g", 2 * 10**9),
+        ("7b", 7),
+    ],
 )
 def test_memory_sizes(text: str | int, size: int) -> None:
     assert bytes_of(text) == size

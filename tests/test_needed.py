@@ -36,7 +36,9 @@ def _gaussian(n: int, spectrum: np.ndarray, seed: int = 0) -> Tensor:
     """n images of the given variances along random axes, with a mean that is not 0."""
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.standard_normal((len(spectrum), len(spectrum))))[0]
-    return torch.from_numpy(0.3 + (rng.standard_normal((n, len(spectrum))) * np.sqrt(spectrum)) @ axes.T)
+    return torch.from_numpy(
+        0.3 + (rng.standard_normal((n, len(spectrum))) * np.sqrt(spectrum)) @ axes.T
+    )
 
 
 def _folds(x: Tensor, count: int = 5) -> list[Moments]:
@@ -67,7 +69,9 @@ def test_few_images_tell_what_they_do_not_see(k: float, n: int) -> None:
     x = _gaussian(n, truth, seed=round(10 * k) + n)
     own = Moments.of(x)
     spectrum = population(crossed(_folds(x)), float(own.cov.trace()) * n / (n - 1))
-    np.testing.assert_allclose(unseen_variance(spectrum, n - 1), unseen_variance(truth, n - 1), rtol=0.2)
+    np.testing.assert_allclose(
+        unseen_variance(spectrum, n - 1), unseen_variance(truth, n - 1), rtol=0.2
+    )
     assert (np.diff(spectrum) <= 0).all()
     needed = [samples_needed(s, 0.1, c="best") for s in (spectrum, truth)]
     assert abs(needed[0] / needed[1] - 1) < 0.15
@@ -79,7 +83,10 @@ def test_many_images_show_the_spectrum_and_better_than_their_own_covariance(k: f
     x = _gaussian(800, truth, seed=3)
     own = Moments.of(x)
     spectrum = population(crossed(_folds(x)), float(own.cov.trace()) * 800 / 799)
-    off, naive = (np.abs(np.log(s / truth)).mean() for s in (spectrum, np.linalg.eigvalsh(own.cov.numpy())[::-1] * 800 / 799))
+    off, naive = (
+        np.abs(np.log(s / truth)).mean()
+        for s in (spectrum, np.linalg.eigvalsh(own.cov.numpy())[::-1] * 800 / 799)
+    )
     assert off < 0.2
     assert off < 0.75 * naive
 
@@ -87,7 +94,9 @@ def test_many_images_show_the_spectrum_and_better_than_their_own_covariance(k: f
 def test_continuations_recover_a_power_law() -> None:
     truth = power_law(300, 1.3)
     np.testing.assert_allclose(by_sum(truth[:40], 300, float(truth.sum())), truth, rtol=1e-6)
-    np.testing.assert_allclose(by_unseen(truth[:40], 300, float(unseen_variance(truth, 90)), 90), truth, rtol=1e-6)
+    np.testing.assert_allclose(
+        by_unseen(truth[:40], 300, float(unseen_variance(truth, 90)), 90), truth, rtol=1e-6
+    )
 
 
 def test_continuations_are_defined_where_no_power_law_fits() -> None:
@@ -176,7 +185,9 @@ def test_the_table_falls_and_is_infinite_up_to_the_wall(forty: tuple[Answers, Sa
 
 
 def test_the_seed_draws_the_images_and_their_folds() -> None:
-    first, again, other = (read(Question(data="digits", n=30, seed=seed), _quiet) for seed in (1, 1, 2))
+    first, again, other = (
+        read(Question(data="digits", n=30, seed=seed), _quiet) for seed in (1, 1, 2)
+    )
     assert all(torch.equal(a.second, b.second) for a, b in zip(first.folds, again.folds))
     assert not torch.equal(first.own.second, other.own.second)
     assert torch.allclose(first.every.second, other.every.second)
@@ -200,7 +211,10 @@ def test_repeats_stay_in_one_fold_and_are_counted(tmp_path: Path) -> None:
 
 def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
     x = read_images("digits").data[:30]
-    grey, colour = (_asked(_saved(tmp_path, images, name))[0] for images, name in ((x, "a.npz"), (x.expand(-1, 3, -1, -1), "b.npz")))
+    grey, colour = (
+        _asked(_saved(tmp_path, images, name))[0]
+        for images, name in ((x, "a.npz"), (x.expand(-1, 3, -1, -1), "b.npz"))
+    )
     assert (grey.d, grey.spanned) == (colour.d, colour.spanned)
     assert grey.ridge == colour.ridge
 
@@ -208,7 +222,10 @@ def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
 def test_pixels_that_depend_on_each_other_count_once(tmp_path: Path) -> None:
     x = read_images("digits").data[:200]
     doubled = torch.cat([x, x], dim=-1)
-    single, double = (_asked(_saved(tmp_path, images, name)) for images, name in ((x, "a.npz"), (doubled, "b.npz")))
+    single, double = (
+        _asked(_saved(tmp_path, images, name))
+        for images, name in ((x, "a.npz"), (doubled, "b.npz"))
+    )
     assert double[0].d == single[0].d
     assert double[1].varying == 2 * single[1].varying
     np.testing.assert_allclose(double[0].lam, 2 * single[0].lam, rtol=1e-9)
@@ -221,7 +238,9 @@ def test_a_handful_of_images_is_answered(n: int, tmp_path: Path) -> None:
     found, _ = _asked(_saved(tmp_path, read_images("digits").data[:n]))
     assert found.spanned == n - 1
     assert found.sizes.ridge["model||true"] > n
-    assert np.isfinite([found.unseen.predicted, found.ridge, found.level.ridged, found.level.least]).all()
+    assert np.isfinite(
+        [found.unseen.predicted, found.ridge, found.level.ridged, found.level.least]
+    ).all()
 
 
 def test_folds_are_even_and_subsets_grow_to_half() -> None:
@@ -229,7 +248,9 @@ def test_folds_are_even_and_subsets_grow_to_half() -> None:
     assert whole(sample.folds).count == 100
     assert len(sample.folds) == 5
     assert {part.count for part in sample.folds} == {20}
-    assert [part.count for part in sample.subsets] == sorted({part.count for part in sample.subsets})
+    assert [part.count for part in sample.subsets] == sorted(
+        {part.count for part in sample.subsets}
+    )
     assert sample.subsets[-1].count == 50
 
 
@@ -255,7 +276,11 @@ def test_folds_are_even_and_subsets_grow_to_half() -> None:
     ],
 )
 def test_mistakes_cost_one_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     digit = read_images("digits").data[:1]
@@ -272,7 +297,9 @@ def test_mistakes_cost_one_line(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     out = tmp_path / "answer"
     assert main(["needed", "--data", "digits", "--n", "40", "--out", str(out)]) == 0
     output, error = capsys.readouterr()
@@ -289,7 +316,12 @@ def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(capsys: 
     assert [int(row["n"]) for row in rows] == [row["n"] for row in numbers["sizes"]]
     assert rows[0]["kl"] == ""
     page = (out / "needed.html").read_text()
-    for word in ("How many images are enough?", "Merger", "39 directions spanned", "1\u00a0757 others check"):
+    for word in (
+        "How many images are enough?",
+        "Merger",
+        "39 directions spanned",
+        "1\u00a0757 others check",
+    ):
         assert word in page
     assert "nan" not in page.lower().split("<body")[1].replace("nano", "")
     assert {path.suffix for path in (out / "figures").iterdir()} == {".svg", ".png"}

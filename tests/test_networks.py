@@ -52,7 +52,11 @@ class Perfect(nn.Module):
         if self.kind == "edm":
             total, square = sigma**2 + self.sigma_data**2, self.sigma_data**2
             noisy = x * total.sqrt()
-            return (VARIANCE / (VARIANCE + sigma**2) * noisy - square / total * noisy) * total.sqrt() / (sigma * self.sigma_data)
+            return (
+                (VARIANCE / (VARIANCE + sigma**2) * noisy - square / total * noisy)
+                * total.sqrt()
+                / (sigma * self.sigma_data)
+            )
         alpha = 1 / (1 + sigma) if self.kind == "flow" else 1 / (1 + sigma**2).sqrt()
         return regression(self.kind, x, alpha, alpha * sigma)
 
@@ -74,7 +78,9 @@ def test_the_weight_makes_the_loss_the_networks_own_regression(kind: str):
     skip, out, into = D.coefficients(SIGMAS)
     target = (x0 - skip[:, None] * x) / out[:, None]
     own = (net(into[:, None] * x, c) - target).square().sum(-1)
-    torch.testing.assert_close(D.weight(SIGMAS) * (D(x, SIGMAS) - x0).square().sum(-1), own, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        D.weight(SIGMAS) * (D(x, SIGMAS) - x0).square().sum(-1), own, rtol=1e-6, atol=1e-9
+    )
     s, t = 1 / (1 + SIGMAS**2).sqrt(), SIGMAS / (1 + SIGMAS)
     named = {"eps": n, "x0": x0, "v": s[:, None] * n - (s * SIGMAS)[:, None] * x0, "flow": n - x0}
     if kind in named:
@@ -104,15 +110,30 @@ def test_a_foreign_network_on_its_own_schedule(prediction: str):
 
     D = from_network(net, prediction, schedule)
     sigma, x = torch.tensor([0.05, 0.5, 3.0], dtype=torch.float64), normal(3, 4)
-    torch.testing.assert_close(D(x, sigma), VARIANCE / (VARIANCE + sigma[:, None] ** 2) * x, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        D(x, sigma), VARIANCE / (VARIANCE + sigma[:, None] ** 2) * x, rtol=1e-6, atol=1e-9
+    )
     torch.testing.assert_close(D(x[None].expand(2, 3, 4), sigma.expand(2, 3))[1], D(x, sigma))
-    torch.testing.assert_close(D(x, sigma[1]), VARIANCE / (VARIANCE + sigma[1] ** 2) * x, rtol=1e-6, atol=1e-9)
-    assert [tuple(map(tuple, s)) for s in seen] == [((3, 4), (3,)), ((6, 4), (6,)), ((3, 4), (3,)), ((3, 4), (3,))]
+    torch.testing.assert_close(
+        D(x, sigma[1]), VARIANCE / (VARIANCE + sigma[1] ** 2) * x, rtol=1e-6, atol=1e-9
+    )
+    assert [tuple(map(tuple, s)) for s in seen] == [
+        ((3, 4), (3,)),
+        ((6, 4), (6,)),
+        ((3, 4), (3,)),
+        ((3, 4), (3,)),
+    ]
 
 
 def denoisers(seed: int = 0) -> dict[str, tuple[Preconditioned, tuple[int, ...]]]:
-    nets = {"mlp": MLP((2, 3), 8), "unet": UNet((1, 8, 8), 8), "unet, odd colour": UNet((3, 9, 7), 8)}
-    return {name: (Preconditioned(shake(net, seed).double()), net.shape) for name, net in nets.items()}
+    nets = {
+        "mlp": MLP((2, 3), 8),
+        "unet": UNet((1, 8, 8), 8),
+        "unet, odd colour": UNet((3, 9, 7), 8),
+    }
+    return {
+        name: (Preconditioned(shake(net, seed).double()), net.shape) for name, net in nets.items()
+    }
 
 
 @pytest.mark.parametrize("name", denoisers())
@@ -132,7 +153,12 @@ def test_the_prefix_rule_and_leading_axes(name: str):
 @pytest.mark.parametrize("name", denoisers())
 def test_derivatives(name: str):
     D, shape = denoisers()[name]
-    x, v, u, sigma = normal(2, *shape), normal(2, *shape, seed=1), normal(2, *shape, seed=2), torch.tensor([0.2, 3.0], dtype=torch.float64)
+    x, v, u, sigma = (
+        normal(2, *shape),
+        normal(2, *shape, seed=1),
+        normal(2, *shape, seed=2),
+        torch.tensor([0.2, 3.0], dtype=torch.float64),
+    )
     value, forward = torch.func.jvp(lambda y: D(y, sigma), (x,), (v,))
     difference = (D(x + 1e-6 * v, sigma) - D(x - 1e-6 * v, sigma)) / 2e-6
     torch.testing.assert_close(forward, difference, rtol=1e-6, atol=1e-7)
@@ -150,14 +176,19 @@ def test_attention_looks_across_the_image_and_matters_to_the_derivative():
     assert (net(x, c) - before).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (1, 25, 25), (1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 13, 8)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 8, 8), (3, 16, 16), (1, 25, 25), (1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 13, 8)],
+)
 def test_unet_sizes(shape: tuple[int, ...]):
     D = Preconditioned(UNet(shape, 8))
     x = normal(2, *shape, dtype=torch.float32)
     y = D(x, torch.tensor([0.1, 2.0]))
     assert y.shape == x.shape
     skip = D.coefficients(torch.tensor([0.1, 2.0]))[0]
-    torch.testing.assert_close(y, skip[:, None, None, None] * x, rtol=1e-6, atol=1e-6)  # the network starts as zero
+    torch.testing.assert_close(
+        y, skip[:, None, None, None] * x, rtol=1e-6, atol=1e-6
+    )  # the network starts as zero
 
 
 def test_unet_levels():
@@ -175,7 +206,9 @@ def test_initial_weights_are_a_function_of_the_seed_alone(kind: type[nn.Module])
     again, other = kind((1, 8, 8), 8, seed=3), kind((1, 8, 8), 8, seed=4)
     torch.random.set_rng_state(state)
     kind((1, 8, 8), 8, seed=3)
-    assert torch.equal(torch.random.get_rng_state(), state), "initialisation must not touch the global generator"
+    assert torch.equal(torch.random.get_rng_state(), state), (
+        "initialisation must not touch the global generator"
+    )
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters()))
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters()))
 
@@ -207,7 +240,12 @@ def test_save_and_load(net: nn.Module, tmp_path):
 def test_bad_files_are_one_clear_line(tmp_path):
     good = save(Preconditioned(MLP((4,), 8)), tmp_path / "good.safetensors")
     content = good.read_bytes()
-    cases = {"truncated": content[:-7], "header": content[:20], "empty": b"", "pickle": b"\x80\x04K\x01."}
+    cases = {
+        "truncated": content[:-7],
+        "header": content[:20],
+        "empty": b"",
+        "pickle": b"\x80\x04K\x01.",
+    }
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=f"{name} is not a readable safetensors file"):
@@ -215,7 +253,15 @@ def test_bad_files_are_one_clear_line(tmp_path):
     save_file({"w": torch.zeros(2)}, tmp_path / "foreign")
     with pytest.raises(ValueError, match="denoscope did not write it"):
         load(tmp_path / "foreign")
-    about = {"kind": "denoiser", "config": {"class": "Preconditioned", "kind": "edm", "sigma_data": 0.5, "net": {"class": "os.system"}}}
+    about = {
+        "kind": "denoiser",
+        "config": {
+            "class": "Preconditioned",
+            "kind": "edm",
+            "sigma_data": 0.5,
+            "net": {"class": "os.system"},
+        },
+    }
     save_file({"w": torch.zeros(2)}, tmp_path / "class", {"denoscope": json.dumps(about)})
     with pytest.raises(ValueError, match="unknown network class"):
         load(tmp_path / "class")

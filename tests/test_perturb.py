@@ -15,10 +15,31 @@ from scipy import ndimage
 from torch import Tensor
 
 from denoscope.data import from_uint8, to_uint8
-from denoscope.data.perturb import JPEG, PERTURBATIONS, Blur, Crop, Flip, GaussianNoise, Jitter, Perturbation, Quantise, Rotation, Shift
+from denoscope.data.perturb import (
+    JPEG,
+    PERTURBATIONS,
+    Blur,
+    Crop,
+    Flip,
+    GaussianNoise,
+    Jitter,
+    Perturbation,
+    Quantise,
+    Rotation,
+    Shift,
+)
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 32, 32), (3, 3, 12, 20), (2, 1, 28, 28)]
-LOUD = [GaussianNoise(3.0), Jitter(1.0, 1.0, 1.0), Crop(0.01), Rotation(190.0), Blur(9.0), JPEG(1), Quantise(2), Shift(7)]
+LOUD = [
+    GaussianNoise(3.0),
+    Jitter(1.0, 1.0, 1.0),
+    Crop(0.01),
+    Rotation(190.0),
+    Blur(9.0),
+    JPEG(1),
+    Quantise(2),
+    Shift(7),
+]
 
 
 def pictures(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -49,17 +70,25 @@ def test_shape_dtype_and_range_are_kept_and_the_input_is_not_touched(
 
 
 @pytest.mark.parametrize("perturb", PERTURBATIONS.values(), ids=name)
-def test_a_perturbation_changes_an_image_a_little_and_keeps_it_nearer_than_another(perturb: Perturbation) -> None:
+def test_a_perturbation_changes_an_image_a_little_and_keeps_it_nearer_than_another(
+    perturb: Perturbation,
+) -> None:
     images = pictures(60, 3, 32, 32)
-    images = (images + images.flip(-1)) / 2  # a flip keeps what is symmetric: only mild changes are to be judged
+    images = (
+        images + images.flip(-1)
+    ) / 2  # a flip keeps what is symmetric: only mild changes are to be judged
     images[..., 0] = images[..., 1]
     change = (perturb(images) - images).flatten(1).norm(dim=1)
-    others = torch.cdist(images.flatten(1), images.flatten(1)).fill_diagonal_(math.inf).min(1).values
+    others = (
+        torch.cdist(images.flatten(1), images.flatten(1)).fill_diagonal_(math.inf).min(1).values
+    )
     assert (change < others).all()
 
 
 @pytest.mark.parametrize("perturb", PERTURBATIONS.values(), ids=name)
-def test_draws_belong_to_the_seed_and_to_the_place_of_an_image_not_to_its_batch(perturb: Perturbation) -> None:
+def test_draws_belong_to_the_seed_and_to_the_place_of_an_image_not_to_its_batch(
+    perturb: Perturbation,
+) -> None:
     images = pictures(9, 3, 16, 16)
     whole = perturb(images, 7)
     assert torch.equal(perturb(images, 7), whole)
@@ -89,7 +118,11 @@ def test_strength_zero_is_the_identity(nothing: Perturbation, tolerance: float) 
         torch.testing.assert_close(nothing(images, 3), images, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("perturb", [Crop(), Crop(0.3), Flip(), Shift(3), Rotation(), Rotation(77.0), Blur(), Blur(6.0)], ids=name)
+@pytest.mark.parametrize(
+    "perturb",
+    [Crop(), Crop(0.3), Flip(), Shift(3), Rotation(), Rotation(77.0), Blur(), Blur(6.0)],
+    ids=name,
+)
 def test_a_constant_image_has_no_geometry_to_lose(perturb: Perturbation) -> None:
     images = torch.full((4, 3, 10, 14), 0.3)
     torch.testing.assert_close(perturb(images, 2), images, rtol=0, atol=1e-6)
@@ -115,7 +148,9 @@ def test_a_shift_moves_by_its_pixels_to_each_of_eight_sides_alike() -> None:
     images[:, :, 4, 4] = 1.0
     moved = Shift(2)(images, 3).flatten(1).argmax(1)
     places, counts = moved.unique(return_counts=True)
-    assert sorted((int(p) // 9 - 4, int(p) % 9 - 4) for p in places) == [(i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if (i, j) != (0, 0)]
+    assert sorted((int(p) // 9 - 4, int(p) % 9 - 4) for p in places) == [
+        (i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if (i, j) != (0, 0)
+    ]
     assert (counts - 100).abs().max() < sigmas(8) * math.sqrt(800 * (1 / 8) * (7 / 8))
 
 
@@ -123,23 +158,36 @@ def test_a_shift_repeats_the_edge() -> None:
     images = pictures(30, 1, 8, 8)
     for before, after in zip(images, Shift(1)(images, 1)):
         padded = np.pad(before[0].numpy(), 1, mode="edge")
-        windows = [padded[i : i + 8, j : j + 8] for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
+        windows = [
+            padded[i : i + 8, j : j + 8] for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)
+        ]
         assert sum(np.array_equal(after[0].numpy(), window) for window in windows) >= 1
 
 
 def enlarged(window: Tensor, height: int, width: int) -> Tensor:
     """(1, c, h, w) by Pillow's bicubic filter in floating point."""
-    planes = [Image.fromarray(plane.numpy(), "F").resize((width, height), Image.Resampling.BICUBIC) for plane in window[0]]
+    planes = [
+        Image.fromarray(plane.numpy(), "F").resize((width, height), Image.Resampling.BICUBIC)
+        for plane in window[0]
+    ]
     return torch.from_numpy(np.stack([np.array(plane) for plane in planes]))[None].clamp(-1, 1)
 
 
-@pytest.mark.parametrize(("keep", "shape", "window"), [(0.5, (10, 20), (5, 10)), (0.9, (8, 8), (7, 7)), (0.01, (8, 12), (1, 1))])
-def test_a_crop_is_one_of_all_windows_enlarged_as_pillow_does(keep: float, shape: tuple[int, int], window: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("keep", "shape", "window"),
+    [(0.5, (10, 20), (5, 10)), (0.9, (8, 8), (7, 7)), (0.01, (8, 12), (1, 1))],
+)
+def test_a_crop_is_one_of_all_windows_enlarged_as_pillow_does(
+    keep: float, shape: tuple[int, int], window: tuple[int, int]
+) -> None:
     images, (h, w), (a, b) = pictures(40, 3, *shape), shape, window
     starts = [(i, j) for i in range(h - a + 1) for j in range(w - b + 1)]
     met = set()
     for before, after in zip(images.split(1), Crop(keep)(images, 4).split(1)):
-        errors = [float((enlarged(before[:, :, i : i + a, j : j + b], h, w) - after).abs().max()) for i, j in starts]
+        errors = [
+            float((enlarged(before[:, :, i : i + a, j : j + b], h, w) - after).abs().max())
+            for i, j in starts
+        ]
         assert min(errors) < 1e-5
         met.add(starts[int(np.argmin(errors))])
     assert len(met) > min(len(starts), 15) / 2
@@ -148,13 +196,20 @@ def test_a_crop_is_one_of_all_windows_enlarged_as_pillow_does(keep: float, shape
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 3.0])
 def test_blur_is_the_gaussian_filter_of_scipy(sigma: float) -> None:
     images = pictures(3, 3, 12, 17, dtype=torch.float64)
-    want = ndimage.gaussian_filter(images.numpy(), (0, 0, sigma, sigma), mode="nearest", radius=(0, 0, *2 * [math.ceil(4 * sigma)]))
+    want = ndimage.gaussian_filter(
+        images.numpy(),
+        (0, 0, sigma, sigma),
+        mode="nearest",
+        radius=(0, 0, *2 * [math.ceil(4 * sigma)]),
+    )
     np.testing.assert_allclose(Blur(sigma)(images).numpy(), want, atol=1e-12)
 
 
 @pytest.mark.parametrize("degrees", [5.0, 30.0])
 @pytest.mark.parametrize("shape", [(20, 20), (16, 30)], ids=str)
-def test_rotation_is_scipys_bilinear_turn_to_either_side(degrees: float, shape: tuple[int, int]) -> None:
+def test_rotation_is_scipys_bilinear_turn_to_either_side(
+    degrees: float, shape: tuple[int, int]
+) -> None:
     images = pictures(12, 1, *shape, dtype=torch.float64)
     turned, signs = Rotation(degrees)(images, 2).numpy(), set()
     for before, after in zip(images.numpy(), turned):
@@ -182,14 +237,18 @@ def test_jpeg_is_pillows_round_trip(quality: int, channels: int) -> None:
     for before, after in zip(images, JPEG(quality)(images)):
         pixels = to_uint8(before).permute(1, 2, 0).numpy()
         file = io.BytesIO()
-        Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(file, "JPEG", quality=quality)
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(
+            file, "JPEG", quality=quality
+        )
         want = np.asarray(Image.open(file)).reshape(24, 17, channels)
         assert np.array_equal(to_uint8(after).permute(1, 2, 0).numpy(), want)
 
 
 def test_a_better_jpeg_is_nearer() -> None:
     images = pictures(10, 1, 32, 32)
-    errors = [float((JPEG(quality)(images) - images).square().mean()) for quality in (5, 25, 75, 100)]
+    errors = [
+        float((JPEG(quality)(images) - images).square().mean()) for quality in (5, 25, 75, 100)
+    ]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 1e-3
 
@@ -202,9 +261,13 @@ def test_jitter_moves_brightness_contrast_and_colour_each_by_its_strength() -> N
     assert {round(float(v), 9) for v in spread} == {0.7, 1.3}
     weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)[:, None, None]
     coloured = Jitter(0.0, 0.0, 0.4)(images)
-    torch.testing.assert_close((coloured * weights).sum(1), (images * weights).sum(1), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        (coloured * weights).sum(1), (images * weights).sum(1), atol=1e-7, rtol=0
+    )
     grey = (images * weights).sum(1, keepdim=True)
-    ratio = ((coloured - grey) * (images - grey)).sum((1, 2, 3)) / (images - grey).square().sum((1, 2, 3))
+    ratio = ((coloured - grey) * (images - grey)).sum((1, 2, 3)) / (images - grey).square().sum(
+        (1, 2, 3)
+    )
     assert {round(float(v), 5) for v in ratio} == {0.6, 1.4}
 
 
@@ -212,7 +275,9 @@ def test_a_grey_image_has_no_colour_to_move() -> None:
     grey = pictures(5, 1, 8, 8)
     assert torch.equal(Jitter(0.0, 0.0, 1.0)(grey), grey)
     replicated = grey.expand(5, 3, 8, 8).contiguous()
-    torch.testing.assert_close(Jitter(0.1, 0.1, 0.9)(replicated)[:, :1], Jitter(0.1, 0.1, 0.9)(grey), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        Jitter(0.1, 0.1, 0.9)(replicated)[:, :1], Jitter(0.1, 0.1, 0.9)(grey), atol=1e-6, rtol=0
+    )
 
 
 def test_quantised_images_have_that_many_evenly_spaced_values() -> None:
@@ -231,9 +296,18 @@ def test_no_images_are_no_images() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Flip()(torch.zeros(8, 8)), r"takes floating images \(n, c, h, w\), got torch.float32 \(8, 8\)"),
-        (lambda: Flip()(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)), "floating images .* got torch.uint8"),
-        (lambda: Blur()(torch.full((1, 1, 8, 8), 2.0)), r"images in \[-1, 1\], got values from 2 to 2"),
+        (
+            lambda: Flip()(torch.zeros(8, 8)),
+            r"takes floating images \(n, c, h, w\), got torch.float32 \(8, 8\)",
+        ),
+        (
+            lambda: Flip()(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)),
+            "floating images .* got torch.uint8",
+        ),
+        (
+            lambda: Blur()(torch.full((1, 1, 8, 8), 2.0)),
+            r"images in \[-1, 1\], got values from 2 to 2",
+        ),
         (lambda: Blur()(torch.full((1, 1, 8, 8), math.nan)), "got values from nan"),
         (lambda: JPEG()(torch.zeros(1, 4, 8, 8)), "1 or 3 channels, got 4"),
         (lambda: Shift(8)(torch.zeros(1, 1, 8, 9)), "leaves nothing of images of 8 x 9"),

@@ -40,14 +40,21 @@ def _number(value: object) -> float:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A tiny sweep, measured once."""
     found = Store(tmp_path_factory.mktemp("sweep"))
-    run(grid(PhaseTransition, n=[8, 64, 256], width=[8, 16], subset=[0, 1], seed=[0, 1], **SMALL), found)
+    run(
+        grid(PhaseTransition, n=[8, 64, 256], width=[8, 16], subset=[0, 1], seed=[0, 1], **SMALL),
+        found,
+    )
     return found
 
 
 def test_keys_and_defaults_are_frozen() -> None:
     """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())
-    cells = {"default": PhaseTransition(), "n=8": PhaseTransition(n=8), "fashion": PhaseTransition(data="fashion_mnist", net="unet")}
+    cells = {
+        "default": PhaseTransition(),
+        "n=8": PhaseTransition(n=8),
+        "fashion": PhaseTransition(data="fashion_mnist", net="unet"),
+    }
     assert golden["version"] == PhaseTransition.version
     assert golden["keys"] == {name: item.key() for name, item in cells.items()}
     assert golden["defaults"] == json.loads(json.dumps(PhaseTransition().fields()))
@@ -93,7 +100,11 @@ def test_real_images_score_as_novel_as_real_images(size: int) -> None:
     for seed in range(100):
         order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
         train, test, fresh = features[order].split([size, 261, len(order) - size - 261])
-        estimate = copy_rates(nearest_similarity(fresh[:700], train), nearest_similarity(test, train), false_alarm=0.05).generalization
+        estimate = copy_rates(
+            nearest_similarity(fresh[:700], train),
+            nearest_similarity(test, train),
+            false_alarm=0.05,
+        ).generalization
         covered += estimate.low <= 1 <= estimate.high
     assert covered >= 88
 
@@ -104,7 +115,9 @@ def test_a_cell_does_not_depend_on_its_fleet(store: Store) -> None:
     assert row is not None
     alone = item.run()
     assert np.abs(alone.arrays["samples"] - row.arrays()["samples"]).max() < 1e-3
-    assert _number(alone.values["error_test"]) == pytest.approx(_number(row.values["error_test"]), rel=1e-4)
+    assert _number(alone.values["error_test"]) == pytest.approx(
+        _number(row.values["error_test"]), rel=1e-4
+    )
 
 
 def test_a_plan_covers_every_cell_once_and_does_not_depend_on_order() -> None:
@@ -112,7 +125,9 @@ def test_a_plan_covers_every_cell_once_and_does_not_depend_on_order() -> None:
     jobs = PhaseTransition.plan(cells)
     assert sorted(c.key() for job in jobs for c in job) == sorted(c.key() for c in cells)
     assert all(len({c.width for c in job}) == 1 for job in jobs)
-    assert {tuple(c.key() for c in job) for job in PhaseTransition.plan(cells[::-1])} == {tuple(c.key() for c in job) for job in jobs}
+    assert {tuple(c.key() for c in job) for job in PhaseTransition.plan(cells[::-1])} == {
+        tuple(c.key() for c in job) for job in jobs
+    }
 
 
 def test_rows_hold_finite_numbers_in_order(store: Store) -> None:
@@ -125,7 +140,9 @@ def test_rows_hold_finite_numbers_in_order(store: Store) -> None:
         assert arrays["samples"].shape == (40, 1, 8, 8)
         errors = [arrays[name] for name in arrays if name.startswith("error_")]
         assert all(np.isfinite(error).all() for error in errors)
-        assert (arrays["error_train_memorizer"] <= arrays["error_train"] + 4 * arrays["error_train_se"]).all()  # it is the optimum there
+        assert (
+            arrays["error_train_memorizer"] <= arrays["error_train"] + 4 * arrays["error_train_se"]
+        ).all()  # it is the optimum there
 
 
 def test_comparisons_name_every_kind(store: Store) -> None:
@@ -135,7 +152,9 @@ def test_comparisons_name_every_kind(store: Store) -> None:
     pairs = compare.agreements(compare.models(store.rows()))
     seeds = next(p for p in pairs if (p.kind, p.width, p.n) == ("seeds", 8, 64))
     assert seeds.same.shape == (2, 40)
-    a, b = (m.features for m in compare.models(store.rows()) if (m.width, m.n, m.subset) == (8, 64, 0))
+    a, b = (
+        m.features for m in compare.models(store.rows()) if (m.width, m.n, m.subset) == (8, 64, 0)
+    )
     threshold = prepare(SOURCE, 80, 40, 5).same
     assert np.array_equal(seeds.same[0], (torch.cosine_similarity(a, b) > threshold).numpy())
 
@@ -168,7 +187,10 @@ def test_a_diverging_training_is_recorded_not_raised(tmp_path: Path) -> None:
 
 def _table(store: Path) -> list[dict[str, str]]:
     with open(store / "table.csv", newline="") as stream:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+        return [
+            {name: value for name, value in row.items() if name != "seconds"}
+            for row in csv.DictReader(stream)
+        ]
 
 
 @pytest.mark.slow
@@ -192,7 +214,15 @@ def test_killed_sweeps_end_with_the_table_of_an_undisturbed_one(tmp_path: Path) 
         "60",
     ]
     assert main([*words, "--store", str(tmp_path / "quiet"), "--quiet"]) == 0
-    command = [sys.executable, "-m", "denoscope.cli", *words, "--store", str(tmp_path / "killed"), "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "denoscope.cli",
+        *words,
+        "--store",
+        str(tmp_path / "killed"),
+        "--quiet",
+    ]
     for delay in (4.0, 6.0, 8.0):
         with subprocess.Popen(command, start_new_session=True) as process:
             time.sleep(delay)
@@ -219,8 +249,12 @@ def test_interrupting_says_how_to_go_on(tmp_path: Path) -> None:
         "--store",
         str(tmp_path / "s"),
     ]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in a shell's background is born deaf to it
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+    heard = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # what runs in a shell's background is born deaf to it
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as process:
         time.sleep(8)
         process.send_signal(signal.SIGINT)
         try:
@@ -248,7 +282,15 @@ def test_unets_train_on_colour_images_of_odd_size(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     np.savez(tmp_path / "colour.npz", arr_0=rng.integers(0, 255, (40, 9, 9, 3), dtype=np.uint8))
     cells = grid(
-        PhaseTransition, data=str(tmp_path / "colour.npz"), net="unet", n=[8, 12], width=8, steps=3, samples=6, solver_steps=2, held=16
+        PhaseTransition,
+        data=str(tmp_path / "colour.npz"),
+        net="unet",
+        n=[8, 12],
+        width=8,
+        steps=3,
+        samples=6,
+        solver_steps=2,
+        held=16,
     )
     assert [len(job) for job in pending(cells, Store(tmp_path / "s"))] == [1, 1]
     rows = run(cells, tmp_path / "s", processes(2))
@@ -257,7 +299,9 @@ def test_unets_train_on_colour_images_of_odd_size(tmp_path: Path) -> None:
 
 def test_the_report_is_written_from_stored_cells_alone(store: Store, tmp_path: Path) -> None:
     rows: list[Row] = store.rows()
-    built = PhaseTransition.page(rows, {"runs": [{"command": "denoscope run <script>", "seconds": 1.0, "processes": 2}]})
+    built = PhaseTransition.page(
+        rows, {"runs": [{"command": "denoscope run <script>", "seconds": 1.0, "processes": 2}]}
+    )
     from denoscope.report import write
 
     text = write(built, tmp_path).read_text()

@@ -37,7 +37,12 @@ def test_every_study_of_geometry_is_asked() -> None:
 
 def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
     found = resolve(str(store), {})
-    assert [(model.fields["n"], model.fields["subset"]) for model in found] == [(8, 0), (8, 1), (32, 0), (32, 1)]
+    assert [(model.fields["n"], model.fields["subset"]) for model in found] == [
+        (8, 0),
+        (8, 1),
+        (32, 0),
+        (32, 1),
+    ]
     assert [model.fields["n"] for model in resolve(str(store), {"n": [32], "subset": [1]})] == [32]
     assert resolve(found[2].path, {})[0] == found[2]
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
@@ -58,8 +63,22 @@ def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_studies_on_one_page_and_again_from_what_is_stored(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["probe", "--model", str(store), "--subset", "0", "--n", "8", "--out", str(tmp_path / "out"), "--on", "serial"]
+def test_all_studies_on_one_page_and_again_from_what_is_stored(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "probe",
+        "--model",
+        str(store),
+        "--subset",
+        "0",
+        "--n",
+        "8",
+        "--out",
+        str(tmp_path / "out"),
+        "--on",
+        "serial",
+    ]
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.out.strip() == str(tmp_path / "out" / "probe.html")
@@ -76,10 +95,24 @@ def test_all_studies_on_one_page_and_again_from_what_is_stored(store: Path, tmp_
     assert "1 already stored, 0 to measure" in said.err
 
 
-def test_a_given_file_is_asked_with_the_images_it_was_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_given_file_is_asked_with_the_images_it_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save(Preconditioned(UNet((3, 4, 4), 4)), tmp_path / "net.safetensors")
-    words = ["probe", "--model", str(tmp_path / "net.safetensors"), "--data", "molrg", "--n", "40", "--studies", "local_linearity"]
-    assert main([*words, "--out", str(tmp_path / "out"), "--on", "serial", "--json", "--quiet"]) == 0
+    words = [
+        "probe",
+        "--model",
+        str(tmp_path / "net.safetensors"),
+        "--data",
+        "molrg",
+        "--n",
+        "40",
+        "--studies",
+        "local_linearity",
+    ]
+    assert (
+        main([*words, "--out", str(tmp_path / "out"), "--on", "serial", "--json", "--quiet"]) == 0
+    )
     said = capsys.readouterr()
     assert said.err == ""
     found = json.loads(said.out)
@@ -93,8 +126,14 @@ def test_a_given_file_is_asked_with_the_images_it_was_trained_on(tmp_path: Path,
         (["--model", "nowhere", "--data", "digits"], "--model nowhere: neither a file"),
         (["--model", "NET"], "give its images with --data"),
         (["--model", "NET", "--data", "molrg"], "does not take images of (3, 4, 4)"),
-        (["--model", "NET", "--data", "digits", "--n", "9", "20"], "--n takes several values with a store alone"),
-        (["--model", "NET", "--data", "digits", "--n", "9999"], "--n 9999 --subset 0 of --data digits"),
+        (
+            ["--model", "NET", "--data", "digits", "--n", "9", "20"],
+            "--n takes several values with a store alone",
+        ),
+        (
+            ["--model", "NET", "--data", "digits", "--n", "9999"],
+            "--n 9999 --subset 0 of --data digits",
+        ),
         (["--model", "NET", "--data", "digits", "--test", "molrg"], "give both the same --resize"),
         (["--model", "NET", "--data", "digit"], "did you mean 'digits'"),
         (["--model", "STORE", "--data", "digits"], "is a stored cell, which knows its images"),
@@ -104,10 +143,16 @@ def test_a_given_file_is_asked_with_the_images_it_was_trained_on(tmp_path: Path,
         ([], "--model"),
     ],
 )
-def test_mistakes_cost_one_line(words: list[str], said: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_cost_one_line(
+    words: list[str], said: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")
-    named = {"NET": str(tmp_path / "net.safetensors"), "STORE": str(store), "BAD": str(tmp_path / "bad.safetensors")}
+    named = {
+        "NET": str(tmp_path / "net.safetensors"),
+        "STORE": str(store),
+        "BAD": str(tmp_path / "bad.safetensors"),
+    }
     called = [named.get(word, word) for word in words]
     assert main(["probe", "--out", str(tmp_path / "out"), "--on", "serial", *called]) == 2
     found = capsys.readouterr().err.strip().splitlines()[-1]

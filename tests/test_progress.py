@@ -25,7 +25,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (89, "89 s"), (90, "1.5 min"), (5399, "90.0 min"), (5400, "1.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 s"), (89, "89 s"), (90, "1.5 min"), (5399, "90.0 min"), (5400, "1.5 h")],
+)
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
@@ -47,7 +50,9 @@ def test_lines_are_stamped(capsys: pytest.CaptureFixture[str], clock: list[float
     assert capsys.readouterr() == ("", "  75.0 s  drawing\n")
 
 
-def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+def test_lines_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
     """One every ten seconds and the last one, with rate and time left."""
     with bar(100, "images", quiet=False) as tell:
         for done in range(1, 101):
@@ -59,14 +64,18 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], cl
     assert lines[-1].endswith("100/100 images, 120/min, 50 s spent, 0 s left")
 
 
-def test_rates_are_said_a_second_where_they_are_high(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+def test_rates_are_said_a_second_where_they_are_high(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
     with bar(5000, "files", quiet=False) as tell:
         clock[0] += 10
         tell(1.0, 5000)
     assert "500/s" in capsys.readouterr().err
 
 
-def test_a_total_that_is_learnt_with_the_first_call(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+def test_a_total_that_is_learnt_with_the_first_call(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
     with Voice().counting("files") as told:
         assert capsys.readouterr().err == ""
         told(0, 40)

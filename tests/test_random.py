@@ -19,7 +19,14 @@ def test_derived_seeds_are_63_bit_and_repeatable(seed: int, path: list[int]) -> 
 
 def test_derived_seeds_differ_by_place_order_and_depth() -> None:
     places = [(a, b) for a in range(100) for b in range(100)]
-    assert len({derive(0, a, b) for a, b in places} | {derive(a, b) for a, b in places} | {derive(a) for a in range(100)}) == 20_100
+    assert (
+        len(
+            {derive(0, a, b) for a, b in places}
+            | {derive(a, b) for a, b in places}
+            | {derive(a) for a in range(100)}
+        )
+        == 20_100
+    )
     assert derive(0, 1, 2) != derive(0, 2, 1)
 
 

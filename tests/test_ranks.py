@@ -27,18 +27,28 @@ def counted(S: Tensor, energy: float) -> int:
 
 @pytest.mark.parametrize("energy", [0.5, 0.9, 0.99, 0.999])
 def test_the_rules_are_their_words(energy: float) -> None:
-    for S in (0.9 ** torch.arange(80.0), 1 / (1 + torch.arange(50.0)), torch.ones(150), normal(30).abs(), torch.zeros(4)):
+    for S in (
+        0.9 ** torch.arange(80.0),
+        1 / (1 + torch.arange(50.0)),
+        torch.ones(150),
+        normal(30).abs(),
+        torch.zeros(4),
+    ):
         assert energy_rank(S, energy) == counted(S, energy)
         assert energy_rank(S, energy, rule="norm") == counted(S, energy**2)
         assert energy_rank(S.flip(0) * 1e-30, energy) == counted(S, energy)
 
 
 def test_the_rules_differ_by_their_thresholds() -> None:
-    S = torch.tensor([98.1, 1.2, 0.4, 0.3]).sqrt()  # shares in percent: 98.01 is the norm's, 99 the energy's
+    S = torch.tensor(
+        [98.1, 1.2, 0.4, 0.3]
+    ).sqrt()  # shares in percent: 98.01 is the norm's, 99 the energy's
     assert energy_rank(S, rule="norm") == 1
     assert energy_rank(S, rule="energy") == 2
     assert energy_rank(torch.ones(100)) == 100  # exactly 99 % is not more than 99 %
-    assert torch.equal(energy_rank(torch.stack([S, torch.ones(4), torch.zeros(4)])), torch.tensor([2, 4, 0]))
+    assert torch.equal(
+        energy_rank(torch.stack([S, torch.ones(4), torch.zeros(4)])), torch.tensor([2, 4, 0])
+    )
 
 
 def test_leading_values_with_the_total() -> None:
@@ -57,8 +67,12 @@ def spectrum(kind: int, n: int, draw: torch.Generator) -> Tensor:
         (1 + i) ** -(0.8 + 1.7 * u[0]),
         1.0 * (i < r) + 0.001 + 0.03 * u[1],
         1.0 * (i < r) + (0.05 + 0.45 * u[1]) * (i == r) + 1e-4,
-        torch.exp(2 * torch.randn(n, generator=draw, dtype=torch.float64)).sort(descending=True).values,
-        1.0 * (i < r) + (0.2 + 0.4 * u[1]) * ((i >= r) & (i < 2 * r)) + (0.02 + 0.08 * u[2]) * (i >= 2 * r),
+        torch.exp(2 * torch.randn(n, generator=draw, dtype=torch.float64))
+        .sort(descending=True)
+        .values,
+        1.0 * (i < r)
+        + (0.2 + 0.4 * u[1]) * ((i >= r) & (i < 2 * r))
+        + (0.02 + 0.08 * u[2]) * (i >= 2 * r),
     ][kind].double()
 
 
@@ -67,14 +81,21 @@ def test_bounds_contain_the_rank_at_every_look(kind: int, monkeypatch: pytest.Mo
     """Every time that bounds are computed they are checked; a search counts as failed when any of its looks was wrong, a harder test than is promised."""
     n, trials, looks, ranks, norms = 80, 50, [], 0, 0
     original = module.bounds
-    monkeypatch.setattr("denoscope.geometry.certificates.bounds", lambda *args: looks.append(original(*args)) or looks[-1])
+    monkeypatch.setattr(
+        "denoscope.geometry.certificates.bounds",
+        lambda *args: looks.append(original(*args)) or looks[-1],
+    )
     draw = generator(7, kind)
     for trial in range(trials):
         S = spectrum(kind, n, draw)
         looks.clear()
-        found = numerical_rank(linear(planted(S, seed=trial)), normal(n), 1.0, seed=trial, dense=False)
+        found = numerical_rank(
+            linear(planted(S, seed=trial)), normal(n), 1.0, seed=trial, dense=False
+        )
         true, norm = int(energy_rank(S)), float(S.norm())
-        ranks += any(look.low > true or (look.high is not None and look.high < true) for look in looks)
+        ranks += any(
+            look.low > true or (look.high is not None and look.high < true) for look in looks
+        )
         norms += abs(float(found.norm) - norm) > float(found.norm_error) + 1e-9 * norm
         assert abs(int(found.rank) - true) <= 1
         assert found.high - found.low <= 2
@@ -84,7 +105,9 @@ def test_bounds_contain_the_rank_at_every_look(kind: int, monkeypatch: pytest.Mo
     assert norms <= most
 
 
-@pytest.mark.parametrize("spread", [[1.0], [1.0] * 4, [1.0] * 60, [1.0] + [0.02] * 100, list(1 / np.arange(1, 100) ** 2)])
+@pytest.mark.parametrize(
+    "spread", [[1.0], [1.0] * 4, [1.0] * 60, [1.0] + [0.02] * 100, list(1 / np.arange(1, 100) ** 2)]
+)
 def test_the_remainder_lies_in_its_bounds(spread: list[float]) -> None:
     squares, rng, trials = np.array(spread), np.random.default_rng(len(spread)), 1000
     wrong = 0
@@ -103,12 +126,19 @@ def test_ceilings_hold_for_any_matrix() -> None:
     for trial in range(200):
         n, k = 30, int(rng.integers(1, 20))
         J = rng.standard_normal((n, n)) * rng.uniform(0.3, 1.0) ** np.arange(n)
-        V = np.linalg.qr(rng.standard_normal((n, k)))[0] if trial % 2 else np.linalg.svd(J)[2][:k].T + 1e-3 * rng.standard_normal((n, k))
+        V = (
+            np.linalg.qr(rng.standard_normal((n, k)))[0]
+            if trial % 2
+            else np.linalg.svd(J)[2][:k].T + 1e-3 * rng.standard_normal((n, k))
+        )
         Q = np.linalg.qr(J @ V)[0]
         _, theta, right = np.linalg.svd(Q.T @ J)
         outside = J - Q @ (Q.T @ J)
         coupling = np.cumsum(np.square(outside @ right[:k].T).sum(0))
-        captured, norm = np.concatenate([[0.0], np.cumsum(theta**2)]), float(np.linalg.norm(outside, 2)) ** 2
+        captured, norm = (
+            np.concatenate([[0.0], np.cumsum(theta**2)]),
+            float(np.linalg.norm(outside, 2)) ** 2,
+        )
         true = np.concatenate([[0.0], np.cumsum(np.linalg.svd(J)[1][:k] ** 2)])
         bound = ceilings(captured, coupling, norm, float(np.square(outside).sum()))
         assert (bound >= true - 1e-9).all()
@@ -147,7 +177,9 @@ def test_gaussian_and_memorizer_at_high_noise_have_the_rank_of_the_data() -> Non
     data = normal(12, 100) * (1 + torch.arange(100)) ** -0.5
     S = torch.linalg.eigvalsh(torch.cov(data.T, correction=0)).flip(0).clamp(min=0)
     for D in (Gaussian.from_data(data), Empirical(data)):
-        found = numerical_rank(D, 1e4 * normal(2, 100), torch.tensor([1e4, 1e5], dtype=torch.float64))
+        found = numerical_rank(
+            D, 1e4 * normal(2, 100), torch.tensor([1e4, 1e5], dtype=torch.float64)
+        )
         assert torch.equal(found.rank, energy_rank(S).expand(2))
         assert (found.rank <= 11).all()
 
@@ -181,13 +213,20 @@ def test_networks_against_their_dense_decomposition(shape: tuple[int, ...], widt
 
 
 def test_masked_ranks() -> None:
-    D, x, sigma = network((1, 6, 6), 4), normal(3, 1, 6, 6), torch.tensor([0.1, 1.0, 9.0], dtype=torch.float64)
+    D, x, sigma = (
+        network((1, 6, 6), 4),
+        normal(3, 1, 6, 6),
+        torch.tensor([0.1, 1.0, 9.0], dtype=torch.float64),
+    )
     mask = torch.zeros(1, 6, 6, dtype=torch.bool)
     mask[:, :4] = True
     keep = mask.flatten()
     expected = torch.linalg.svdvals(jacobian(D, x, sigma)[:, keep])
     certain(numerical_rank(D, x, sigma, mask=(mask, torch.ones_like(mask))), energy_rank(expected))
-    certain(numerical_rank(D, x, sigma, mask=mask), energy_rank(torch.linalg.svdvals(jacobian(D, x, sigma)[:, keep][..., keep])))
+    certain(
+        numerical_rank(D, x, sigma, mask=mask),
+        energy_rank(torch.linalg.svdvals(jacobian(D, x, sigma)[:, keep][..., keep])),
+    )
 
 
 def test_low_ranks_take_few_products_and_high_ones_the_matrix() -> None:
@@ -217,12 +256,18 @@ def test_seeds_decide() -> None:
 
 BAD = {
     "energy must lie between 0 and 1": lambda: energy_rank(torch.ones(3), 1.0),
-    "energy must lie between 0 and 1.*got 0": lambda: numerical_rank(linear(torch.eye(3)), torch.ones(3), 1.0, energy=0),
-    "rule must be 'energy' or 'norm', got 'trace'": lambda: numerical_rank(linear(torch.eye(3)), torch.ones(3), 1.0, rule="trace"),
+    "energy must lie between 0 and 1.*got 0": lambda: numerical_rank(
+        linear(torch.eye(3)), torch.ones(3), 1.0, energy=0
+    ),
+    "rule must be 'energy' or 'norm', got 'trace'": lambda: numerical_rank(
+        linear(torch.eye(3)), torch.ones(3), 1.0, rule="trace"
+    ),
     "S must hold at least one finite": lambda: energy_rank(torch.tensor([1.0, -1.0])),
     "S must hold at least one finite.*shape": lambda: energy_rank(torch.ones(3, 0)),
     "S must hold at least one finite singular": lambda: energy_rank(torch.tensor([1.0, torch.nan])),
-    "mask keeps nothing": lambda: numerical_rank(linear(torch.eye(3)), torch.ones(3), 1.0, mask=torch.zeros(3, dtype=torch.bool)),
+    "mask keeps nothing": lambda: numerical_rank(
+        linear(torch.eye(3)), torch.ones(3), 1.0, mask=torch.zeros(3, dtype=torch.bool)
+    ),
     "sigma must be positive": lambda: numerical_rank(linear(torch.eye(3)), torch.ones(3), -1.0),
     "not finite": lambda: numerical_rank(lambda x, s: x / 0, torch.ones(3), 1.0),
 }

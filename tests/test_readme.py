@@ -39,9 +39,13 @@ def test_the_rank_of_any_denoiser_is_one_call(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
-def test_every_command_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_line_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line.split("#")[0] for line in _blocks("sh")[1].splitlines() if line.startswith("denoscope")]
+    lines = [
+        line.split("#")[0] for line in _blocks("sh")[1].splitlines() if line.startswith("denoscope")
+    ]
     assert len(lines) >= 6
     for line in lines:
         assert main(shlex.split(line)[1:]) == 0, line
@@ -55,7 +59,9 @@ def test_the_page_of_studies_has_every_study_and_its_commands_run(
     commands = [line for block in _blocks("sh", STUDIES) for line in block.splitlines()]
     lines = [line for line in commands if line.startswith("denoscope run ")]
     assert sorted(line.split()[2] for line in lines) == studies.names()
-    assert [line.split()[1] for line in commands if line not in lines] == ["probe"], "tests/test_probe.py runs it"
+    assert [line.split()[1] for line in commands if line not in lines] == ["probe"], (
+        "tests/test_probe.py runs it"
+    )
     for line in lines:
         assert main([*shlex.split(line)[1:], "--dry-run"]) == 0, line
     assert not list(tmp_path.rglob("*.html"))

@@ -53,7 +53,13 @@ def test_ancestral_samples_have_the_covariance_of_the_exact_recursion():
     g = generator(11)
     x = torch.randn(count, 4, generator=g, dtype=torch.float64) / abar[-1].sqrt()
     D = Gaussian(torch.zeros(4).double(), variances.diag())
-    drawn = sample(D, x, uniform(30, schedule), ancestral, lambda z: torch.randn(z.shape, generator=g, dtype=z.dtype))
+    drawn = sample(
+        D,
+        x,
+        uniform(30, schedule),
+        ancestral,
+        lambda z: torch.randn(z.shape, generator=g, dtype=z.dtype),
+    )
     z = (drawn.square().mean(0) / v - 1) / (2 / count) ** 0.5
     assert float(z.abs().max()) < normal_quantile(4)
     rotated = drawn / v.sqrt()
@@ -66,7 +72,10 @@ def test_samplers_reach_the_law_of_a_gaussian_through_the_exact_flow(make_step):
     D, high, low = gaussian(), 40.0, 0.01
     x = high * normal(6, 5, seed=4)
     variances, basis = torch.linalg.eigh(D.cov)
-    exact = D.mean + ((x - D.mean) @ basis * ((variances + low**2) / (variances + high**2)).sqrt()) @ basis.T
+    exact = (
+        D.mean
+        + ((x - D.mean) @ basis * ((variances + low**2) / (variances + high**2)).sqrt()) @ basis.T
+    )
     error = (sample(D, x, karras(400, low, high)[:-1], make_step()) - exact).norm() / exact.norm()
     assert error < (0.02 if make_step() is euler else 1e-4)
 
@@ -82,20 +91,30 @@ def test_noise_by_seeds_does_not_depend_on_the_batch_either():
     D, levels = gaussian(), karras(6, 0.1, 10)
     x = 10 * Seeds(range(4)).randn((5,), dtype=torch.float64)
     together = sample(D, x, levels, ancestral, Seeds(range(4)).noise())
-    torch.testing.assert_close(sample(D, x[2:3], levels, ancestral, Seeds([2]).noise()), together[2:3])
+    torch.testing.assert_close(
+        sample(D, x[2:3], levels, ancestral, Seeds([2]).noise()), together[2:3]
+    )
 
 
 @pytest.mark.parametrize(("step", "tolerance"), [(euler, 0.02), (heun, 1e-4)])
 def test_inverting_then_sampling_gives_the_point_back(step, tolerance):
     D = gaussian()
-    laws.check_inversion(D, D.sample(5, generator(1)), karras(300, 0.002, 20), step, tolerance=tolerance)
-    laws.check_inversion(D, D.sample(5, generator(2)), karras(300, 0.002, 20)[:-1], step, tolerance=tolerance)
+    laws.check_inversion(
+        D, D.sample(5, generator(1)), karras(300, 0.002, 20), step, tolerance=tolerance
+    )
+    laws.check_inversion(
+        D, D.sample(5, generator(2)), karras(300, 0.002, 20)[:-1], step, tolerance=tolerance
+    )
 
 
 def test_inversion_undoes_the_last_step_to_second_order():
     D, x0 = gaussian(), gaussian().sample(5, generator(1))
-    errors = [float((sample(D, invert(D, x0, [s, 0.0]), [s, 0.0]) - x0).norm()) for s in (0.02, 0.01)]
-    assert errors[0] / errors[1] == pytest.approx(16, rel=0.2)  # in sigma^2 / lam; the least lam is well above sigma^2
+    errors = [
+        float((sample(D, invert(D, x0, [s, 0.0]), [s, 0.0]) - x0).norm()) for s in (0.02, 0.01)
+    ]
+    assert errors[0] / errors[1] == pytest.approx(
+        16, rel=0.2
+    )  # in sigma^2 / lam; the least lam is well above sigma^2
 
 
 def test_the_memorizer_lands_on_training_points():
@@ -152,12 +171,20 @@ def test_gradients_only_on_request_and_never_leaking():
 
 def test_a_fleet_axis_is_just_another_batch_axis():
     D, x = gaussian(), 10 * normal(3, 4, 5)
-    torch.testing.assert_close(sample(D, x, karras(9, 0.1, 10)), torch.stack([sample(D, row, karras(9, 0.1, 10)) for row in x]))
+    torch.testing.assert_close(
+        sample(D, x, karras(9, 0.1, 10)),
+        torch.stack([sample(D, row, karras(9, 0.1, 10)) for row in x]),
+    )
 
 
 MISTAKES = {
     "give noise": lambda: sample(gaussian(), normal(2, 5), [2.0, 1.0], ancestral),
-    "high to low": lambda: invert(gaussian(), normal(2, 5), [2.0, 1.0], lambda D, x, s, t, noise: ancestral(D, x, s, t, torch.randn_like)),
+    "high to low": lambda: invert(
+        gaussian(),
+        normal(2, 5),
+        [2.0, 1.0],
+        lambda D, x, s, t, noise: ancestral(D, x, s, t, torch.randn_like),
+    ),
     "strictly falling": lambda: sample(gaussian(), normal(2, 5), [1.0, 2.0]),
     "finite": lambda: sample(gaussian(), normal(2, 5), [torch.inf, 2.0]),
     "at least two": lambda: sample(gaussian(), normal(2, 5), [2.0]),

@@ -15,9 +15,23 @@ from denoscope.levels import karras, log_normal, log_uniform, scheduled, uniform
 from denoscope.random import generator
 from denoscope.schedule import OU, VE, VP, VPSDE, Flow, SubVP, from_betas
 
-DISCRETE = {"linear": VP.linear(), "cosine": VP.cosine(200), "scaled": VP.scaled_linear(), "betas": from_betas([0.1, 0.3, 0.2])}
-CONTINUOUS = {"vp": VPSDE(), "sub-vp": SubVP(), "ve": VE(), "flow": Flow(), "ou": OU(), "constant": VPSDE(2.0, 2.0)}
-every = pytest.mark.parametrize("schedule", [*DISCRETE.values(), *CONTINUOUS.values()], ids=[*DISCRETE, *CONTINUOUS])
+DISCRETE = {
+    "linear": VP.linear(),
+    "cosine": VP.cosine(200),
+    "scaled": VP.scaled_linear(),
+    "betas": from_betas([0.1, 0.3, 0.2]),
+}
+CONTINUOUS = {
+    "vp": VPSDE(),
+    "sub-vp": SubVP(),
+    "ve": VE(),
+    "flow": Flow(),
+    "ou": OU(),
+    "constant": VPSDE(2.0, 2.0),
+}
+every = pytest.mark.parametrize(
+    "schedule", [*DISCRETE.values(), *CONTINUOUS.values()], ids=[*DISCRETE, *CONTINUOUS]
+)
 discrete = pytest.mark.parametrize("schedule", DISCRETE.values(), ids=DISCRETE.keys())
 
 
@@ -34,7 +48,9 @@ def test_time_inverts_sigma(schedule):
 @every
 def test_sigma_is_std_over_alpha_and_grows(schedule):
     t = times(schedule)
-    torch.testing.assert_close(schedule.sigma(t), schedule.std(t) / schedule.alpha(t), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        schedule.sigma(t), schedule.std(t) / schedule.alpha(t), rtol=1e-12, atol=0
+    )
     assert bool((schedule.sigma(t.unique()).diff() > 0).all())
 
 
@@ -44,7 +60,9 @@ def test_types_and_shapes_follow_the_time(schedule):
     assert schedule.alpha(t.float()).dtype == torch.float32
     assert schedule.alpha(t).shape == (2, 3)
     assert schedule.sigma(1).dtype == schedule.sigma(torch.tensor([1])).dtype == torch.float64
-    assert torch.equal(vmap(schedule.time)(torch.tensor([0.3, 2.0])), schedule.time(torch.tensor([0.3, 2.0])))
+    assert torch.equal(
+        vmap(schedule.time)(torch.tensor([0.3, 2.0])), schedule.time(torch.tensor([0.3, 2.0]))
+    )
 
 
 @pytest.mark.parametrize("schedule", [*DISCRETE.values(), VPSDE(), OU()])
@@ -64,13 +82,18 @@ def test_alpha_is_the_root_of_the_cumulative_product(schedule):
 def test_linear_betas_reach_the_published_end():
     schedule = VP.linear()
     assert schedule.betas[0] == 1e-4
-    assert float(schedule.alpha(999) ** 2) == pytest.approx(4.04e-5, rel=2e-3)  # abar_T of DDPM's schedule
+    assert float(schedule.alpha(999) ** 2) == pytest.approx(
+        4.04e-5, rel=2e-3
+    )  # abar_T of DDPM's schedule
 
 
 def test_cosine_follows_its_formula():
     abar = VP.cosine(1000).alpha(torch.arange(900)) ** 2
     t = (torch.arange(900, dtype=torch.float64) + 1) / 1000
-    want = torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    want = (
+        torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+        / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    )
     torch.testing.assert_close(abar, want, rtol=1e-9, atol=0)
 
 
@@ -134,7 +157,10 @@ def test_uniform_levels_of_all_times_are_the_schedule(schedule):
 LEVELS = {
     "log-normal": (log_normal(-0.8, 1.2), lambda s: stats.norm.cdf(np.log(s), -0.8, 1.2)),
     "log-uniform": (log_uniform(0.01, 50), lambda s: np.log(s / 0.01) / np.log(50 / 0.01)),
-    "scheduled": (scheduled(VPSDE()), lambda s: (VPSDE().time(torch.as_tensor(s)).numpy() - 1e-3) / (1 - 1e-3)),
+    "scheduled": (
+        scheduled(VPSDE()),
+        lambda s: (VPSDE().time(torch.as_tensor(s)).numpy() - 1e-3) / (1 - 1e-3),
+    ),
 }
 
 
@@ -151,7 +177,10 @@ def test_scheduled_levels_of_a_discrete_schedule_are_uniform_over_its_times():
     schedule = VP.linear(5, 0.1, 0.2)
     drawn = schedule.time(scheduled(schedule)(5000, generator(4)).double())
     torch.testing.assert_close(drawn, drawn.round(), atol=1e-5, rtol=0)
-    assert stats.chisquare(np.bincount(drawn.round().long().numpy(), minlength=5)).pvalue > FAILURE_RATE
+    assert (
+        stats.chisquare(np.bincount(drawn.round().long().numpy(), minlength=5)).pvalue
+        > FAILURE_RATE
+    )
 
 
 MISTAKES = {

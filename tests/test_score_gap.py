@@ -33,7 +33,9 @@ def _data(n: int = 24, source: str = "digits", held: int = 60) -> Data:
 
 
 def _named(data: Data, network: Denoiser) -> dict[str, Denoiser]:
-    return {"network": network} | {name: make() for name, make in Subject(network, data).others().items()}
+    return {"network": network} | {
+        name: make() for name, make in Subject(network, data).others().items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,11 @@ def _known(ends: dict[int, type[Gaussian] | type[Empirical]]) -> Any:
     def denoisers(cells: Sequence[ScoreGap], work: object) -> Iterator[tuple[Denoiser, None, str]]:
         for cell in cells:
             train = cell.where().train()
-            yield (Gaussian.from_data(train) if ends[cell.n] is Gaussian else Empirical(train)), None, ""
+            yield (
+                (Gaussian.from_data(train) if ends[cell.n] is Gaussian else Empirical(train)),
+                None,
+                "",
+            )
 
     return denoisers
 
@@ -83,11 +89,19 @@ def test_distances_are_those_of_the_closed_forms() -> None:
     y = subject.noisy("test", 60, level).flatten(1).double().numpy()
     mean, cov = train.mean(0), np.cov(train.T, bias=True)
     wiener = mean + (y - mean) @ np.linalg.solve(cov + level**2 * np.eye(64), cov)
-    assert np.allclose(found["rmse_network_gaussian"], np.sqrt(((0.5 * y + 0.1 - wiener) ** 2).mean(1)), rtol=1e-4)
-    expected = np.linalg.norm(0.5 * y + 0.1 - wiener, axis=1) / np.linalg.norm(0.5 * y + 0.1, axis=1)
+    assert np.allclose(
+        found["rmse_network_gaussian"], np.sqrt(((0.5 * y + 0.1 - wiener) ** 2).mean(1)), rtol=1e-4
+    )
+    expected = np.linalg.norm(0.5 * y + 0.1 - wiener, axis=1) / np.linalg.norm(
+        0.5 * y + 0.1, axis=1
+    )
     assert np.allclose(found["relative_network_gaussian"], expected, rtol=1e-4)
-    assert np.abs(found["rmse_network_distillate"]).max() < 1e-6, "an affine map is its own distillate"
-    error = np.linalg.norm(0.5 * np.eye(64) - np.linalg.solve(cov + level**2 * np.eye(64), cov)) ** 2
+    assert np.abs(found["rmse_network_distillate"]).max() < 1e-6, (
+        "an affine map is its own distillate"
+    )
+    error = (
+        np.linalg.norm(0.5 * np.eye(64) - np.linalg.solve(cov + level**2 * np.eye(64), cov)) ** 2
+    )
     assert found["weight_distillate"] == pytest.approx(
         error / np.linalg.norm(np.linalg.solve(cov + level**2 * np.eye(64), cov)) ** 2, rel=1e-4
     )
@@ -106,9 +120,13 @@ def test_linearity_is_that_of_the_library_and_of_affine_maps_about_their_mean() 
     assert found["linearity_noisy_network"].mean() == pytest.approx(expected.value, rel=1e-6)
     assert np.abs(found["linearity_centred_gaussian"] - 1).max() < 1e-6
     assert found["nonlinearity_centred_gaussian"].max() < 1e-5
-    assert found["nonlinearity_noisy_gaussian"].min() > 0.01, "the offset is taken for non-linearity"
+    assert found["nonlinearity_noisy_gaussian"].min() > 0.01, (
+        "the offset is taken for non-linearity"
+    )
     mean, other = data.train().mean(0), superposing.linearities(subject, models, 50.0)
-    assert other["nonlinearity_noisy_gaussian"].mean() == pytest.approx(2**0.5 - 1, abs=0.03), "at high noise D is the mean"
+    assert other["nonlinearity_noisy_gaussian"].mean() == pytest.approx(2**0.5 - 1, abs=0.03), (
+        "at high noise D is the mean"
+    )
     assert float(mean.norm()) > 1
 
 
@@ -120,7 +138,9 @@ def test_neutral_images_are_the_unseen_ones_first_and_the_same_for_all_models() 
         unseen = _data(held=held).unseen()[: len(small)]
         assert torch.equal(small[: len(unseen)], unseen)
     assert distances.points(Subject(Empirical(_data().train()), _data(held=61))) == 60
-    assert distances.points(Subject(Empirical(_data().train()), _data(held=600))) == distances.POINTS
+    assert (
+        distances.points(Subject(Empirical(_data().train()), _data(held=600))) == distances.POINTS
+    )
 
 
 def test_distance_beyond_the_span_is_a_least_squares_residual() -> None:
@@ -142,7 +162,10 @@ def test_the_truth_in_the_networks_place() -> None:
     result = measuring.measure(Subject(known, data))
     assert not result.arrays["rmse_network_truth"].any()
     middle = REGIMES["intermediate"]
-    gap = {name: result.arrays[f"rmse_network_{name}"][middle].mean() for name in ("gaussian", "gaussian_all")}
+    gap = {
+        name: result.arrays[f"rmse_network_{name}"][middle].mean()
+        for name in ("gaussian", "gaussian_all")
+    }
     assert gap["gaussian_all"] < gap["gaussian"], "the truth is nearer to what more images say"
     assert all(np.isfinite(array).all() for array in result.arrays.values())
 
@@ -150,18 +173,28 @@ def test_the_truth_in_the_networks_place() -> None:
 def test_claims_of_known_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A memorizer of few and a Gaussian of many images show all of the claims, and the other way round none that tells them apart."""
     claims = {}
-    for name, ends in {"as claimed": {16: Empirical, 400: Gaussian}, "reversed": {16: Gaussian, 400: Empirical}}.items():
+    for name, ends in {
+        "as claimed": {16: Empirical, 400: Gaussian},
+        "reversed": {16: Gaussian, 400: Empirical},
+    }.items():
         monkeypatch.setattr(ScoreGap, "denoisers", _known(ends))
         found = run(grid(ScoreGap, n=[16, 400], **SMALL), tmp_path / name.replace(" ", ""))
-        claims[name] = {finding.headline.split(" (")[0][:40]: finding for finding in findings.claims(grouped(found))}
+        claims[name] = {
+            finding.headline.split(" (")[0][:40]: finding
+            for finding in findings.claims(grouped(found))
+        }
         every = grouped(found)
         exact = every[-1] if name == "as claimed" else every[0]
         assert exact.mean("rmse_network_gaussian").max() < 1e-6
         assert exact.mean("rmse_distillate_gaussian").max() < 1e-5
         other = every[0] if name == "as claimed" else every[-1]
         assert not other.mean("rmse_network_memorizer").any()
-        assert np.allclose(other.mean("rmse_distillate_gaussian"), other.mean("rmse_control_gaussian"), atol=1e-6)
-    status = {name: [finding.status for finding in found.values()] for name, found in claims.items()}
+        assert np.allclose(
+            other.mean("rmse_distillate_gaussian"), other.mean("rmse_control_gaussian"), atol=1e-6
+        )
+    status = {
+        name: [finding.status for finding in found.values()] for name, found in claims.items()
+    }
     assert status["as claimed"][1:5] == ["good"] * 4
     assert status["as claimed"][0] == "absent", "a Gaussian has no regimes"
     assert status["reversed"][1:5] == ["absent"] * 4
@@ -170,14 +203,18 @@ def test_claims_of_known_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_members_are_averaged_and_share_their_points(rows: list[Row]) -> None:
     every = grouped(rows)
     assert [len(group.rows) for group in every] == [2, 1]
-    both = np.mean([row.arrays()["rmse_network_gaussian"].astype(np.float64) for row in every[0].rows], 0)
+    both = np.mean(
+        [row.arrays()["rmse_network_gaussian"].astype(np.float64) for row in every[0].rows], 0
+    )
     level, worst = reading.extreme(every[0], "rmse_network_gaussian")
     assert worst.value == pytest.approx(both.mean(1).max())
     assert level == LEVELS[both.mean(1).argmax()]
     assert worst.n == 60
     assert reading.share(every[0], float(np.exp(0.5))) == pytest.approx(0.5)
     low, high = reading.trained(every[0]) or (0, 0)
-    assert reading.share(every[0], low) - reading.share(every[0], high) == pytest.approx(0.95, abs=1e-3)
+    assert reading.share(every[0], low) - reading.share(every[0], high) == pytest.approx(
+        0.95, abs=1e-3
+    )
 
 
 def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> None:
@@ -196,7 +233,13 @@ def test_the_page_builds(rows: list[Row]) -> None:
     assert len(ScoreGap.sections(rows)) == 5
     assert len(ScoreGap.page(rows, {}).sections) == 7
     assert ScoreGap.sections(rows[:1])
-    broken = Row("0" * 16, rows[0].study, 1, {**rows[0].fields, "n": 32}, {"stopped": "the loss is not finite"})
+    broken = Row(
+        "0" * 16,
+        rows[0].study,
+        1,
+        {**rows[0].fields, "n": 32},
+        {"stopped": "the loss is not finite"},
+    )
     assert "N = 32" in str(ScoreGap.sections([*rows, broken])[0].blocks[0])
 
 
@@ -206,7 +249,9 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "true denoiser" in text
     figures = {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")}
-    assert figures == {f"score_gap_{name}" for name in ("models", "sizes", "relative", "weights", "linearity")}
+    assert figures == {
+        f"score_gap_{name}" for name in ("models", "sizes", "relative", "weights", "linearity")
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,6 +262,8 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--test faces", "--test goes with --model"),
     ],
 )
-def test_bad_input_is_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "score_gap", *words.split(), "--store", str(tmp_path / "s")]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]

@@ -19,7 +19,9 @@ from denoscope.describe.graphs import load
 from denoscope.describe.preprocessing import preprocessing
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-needs_weights = pytest.mark.skipif(module.installed() is None, reason=f"the weights of SSCD are not installed: {module._HOW}")
+needs_weights = pytest.mark.skipif(
+    module.installed() is None, reason=f"the weights of SSCD are not installed: {module._HOW}"
+)
 
 
 def images(n: int = 6, shape: tuple[int, ...] = (3, 40, 60), seed: int = 0) -> Tensor:
@@ -45,7 +47,9 @@ def test_preprocessings_are_what_pillow_does(shape: tuple[int, ...]) -> None:
     height, width = (256 * side // min(shape[1:]) for side in shape[1:])
     top, left = round((height - 224) / 2), round((width - 224) / 2)
     for i in range(2):
-        assert np.abs(square[i].permute(1, 2, 0).int().numpy() - pillow(x[i], (320, 320))).max() <= 1
+        assert (
+            np.abs(square[i].permute(1, 2, 0).int().numpy() - pillow(x[i], (320, 320))).max() <= 1
+        )
         middle = pillow(x[i], (width, height))[top : top + 224, left : left + 224]
         assert np.abs(cut[i].permute(1, 2, 0).int().numpy() - middle).max() <= 1
 
@@ -55,9 +59,17 @@ def test_normalisations() -> None:
     assert grey.shape == (2, 3, 32, 32)
     assert torch.equal(grey[:, 0], grey[:, 2])
     pixels = torch.tensor([0, 255, 51]).byte().expand(1, 3, 1, 3)
-    assert torch.allclose(preprocessing("dcr-2023").normalised(pixels)[0, :, 0], torch.tensor([-1.0, 1.0, -0.6]).expand(3, 3), atol=1e-6)
-    expected = (torch.tensor([0.0, 1.0, 0.2]) - torch.tensor([[0.485], [0.456], [0.406]])) / torch.tensor([[0.229], [0.224], [0.225]])
-    assert torch.allclose(preprocessing("rpgl-2024").normalised(pixels)[0, :, 0], expected, atol=1e-6)
+    assert torch.allclose(
+        preprocessing("dcr-2023").normalised(pixels)[0, :, 0],
+        torch.tensor([-1.0, 1.0, -0.6]).expand(3, 3),
+        atol=1e-6,
+    )
+    expected = (
+        torch.tensor([0.0, 1.0, 0.2]) - torch.tensor([[0.485], [0.456], [0.406]])
+    ) / torch.tensor([[0.229], [0.224], [0.225]])
+    assert torch.allclose(
+        preprocessing("rpgl-2024").normalised(pixels)[0, :, 0], expected, atol=1e-6
+    )
     for wrong, line in (
         ("rpgl", "did you mean 'rpgl-2024'"),
         ("square-8", "between 32 and 1024"),
@@ -72,7 +84,9 @@ class Tiny(nn.Module):
     """Means over quarters of the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, [2, 2]).flatten(1), dim=1)
+        return nn.functional.normalize(
+            nn.functional.adaptive_avg_pool2d(x, [2, 2]).flatten(1), dim=1
+        )
 
 
 class Flat(nn.Module):
@@ -98,7 +112,11 @@ def test_torchscript(tmp_path: Path) -> None:
     features = describe(x)
     assert features.shape == (9, 12)
     assert features.dtype == torch.float32
-    assert torch.allclose(features, Tiny()(preprocessing("dcr-2023").normalised(preprocessing("dcr-2023").pixels(x))), atol=1e-6)
+    assert torch.allclose(
+        features,
+        Tiny()(preprocessing("dcr-2023").normalised(preprocessing("dcr-2023").pixels(x))),
+        atol=1e-6,
+    )
     assert torch.equal(SSCD(file, "dcr-2023", batch=2)(x), features)
     assert torch.equal(describe(x[4:6]), features[4:6])
     assert not torch.allclose(SSCD(file)(x), features, atol=1e-2)
@@ -118,10 +136,18 @@ def test_identity_is_the_file_the_sizes_and_the_normalisation(tmp_path: Path) ->
 
     file, other = saved(tmp_path, Tiny()), saved(tmp_path, Other(), "other.pt")
     (tmp_path / "copy.pt").write_bytes(file.read_bytes())
-    different = [SSCD(file), SSCD(file, "dcr-2023"), SSCD(file, "square-96"), SSCD(file, "square-97"), SSCD(other)]
+    different = [
+        SSCD(file),
+        SSCD(file, "dcr-2023"),
+        SSCD(file, "square-96"),
+        SSCD(file, "square-97"),
+        SSCD(other),
+    ]
     assert len({key(item.identity) for item in different}) == len(different)
     assert [item.name for item in different[:3]] == ["sscd", "sscd-dcr-2023", "sscd-square-96"]
-    assert key(SSCD(tmp_path / "copy.pt").identity) == key(different[0].identity)  # the same network wherever it lies
+    assert key(SSCD(tmp_path / "copy.pt").identity) == key(
+        different[0].identity
+    )  # the same network wherever it lies
     assert different[0].sha256[:12] in different[0].protocol
     assert "ImageNet" in different[0].protocol
 
@@ -129,9 +155,16 @@ def test_identity_is_the_file_the_sizes_and_the_normalisation(tmp_path: Path) ->
 def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = saved(tmp_path, Tiny(), "odd:name.pt")
     x = images(2)
-    for word, given in ((f"sscd:{file}", ""), ("sscd", str(file)), ("sscd:rpgl-2024", str(file)), (f"sscd:{file}:rpgl-2024", "/elsewhere")):
+    for word, given in (
+        (f"sscd:{file}", ""),
+        ("sscd", str(file)),
+        ("sscd:rpgl-2024", str(file)),
+        (f"sscd:{file}:rpgl-2024", "/elsewhere"),
+    ):
         assert key(by_name(word, x, sscd=given).identity) == key(SSCD(file).identity)
-    assert key(by_name(f"sscd:{file}:square-64", x).identity) == key(by_name("sscd:square-64", x, sscd=str(file)).identity)
+    assert key(by_name(f"sscd:{file}:square-64", x).identity) == key(
+        by_name("sscd:square-64", x, sscd=str(file)).identity
+    )
     with pytest.raises(ValueError, match="did you mean 'rpgl-2024'"):
         by_name(f"sscd:{file}:rpgl", x)
     monkeypatch.setattr(module, "_PACKAGE", "no_such_package_here")
@@ -167,7 +200,9 @@ def test_a_network_that_fails_says_so_in_one_line(tmp_path: Path) -> None:
 
     file = saved(tmp_path, Wants())
     assert SSCD(file, "square-96")(images(2)).shape == (2, 3)
-    with pytest.raises(ValueError, match=r"tiny\.torchscript\.pt failed on 4 images of 320x320") as caught:
+    with pytest.raises(
+        ValueError, match=r"tiny\.torchscript\.pt failed on 4 images of 320x320"
+    ) as caught:
         SSCD(file)(images(5))
     assert "\n" not in str(caught.value)
 
@@ -187,9 +222,23 @@ def test_onnx_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def pictures() -> Tensor:
     """Eight photographs and textures, 128 x 128."""
     data = pytest.importorskip("skimage.data")
-    shown = [getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket", "brick", "grass", "camera", "coins")]
+    shown = [
+        getattr(data, name)()
+        for name in (
+            "astronaut",
+            "chelsea",
+            "coffee",
+            "rocket",
+            "brick",
+            "grass",
+            "camera",
+            "coins",
+        )
+    ]
     colour = [np.repeat(x[..., None], 3, 2) if x.ndim == 2 else x[..., :3] for x in shown]
-    return torch.cat([resize(from_uint8(torch.from_numpy(x.copy()).permute(2, 0, 1)[None]), 128) for x in colour])
+    return torch.cat(
+        [resize(from_uint8(torch.from_numpy(x.copy()).permute(2, 0, 1)[None]), 128) for x in colour]
+    )
 
 
 @needs_weights
@@ -213,7 +262,9 @@ def test_real_features_see_through_flips_crops_and_jpeg(pictures: Tensor, protoc
     for change in (PERTURBATIONS["flip"], Crop(0.8), PERTURBATIONS["jpeg"]):
         similar = describe(change(pictures)) @ features.T
         assert (similar.argmax(1) == torch.arange(8)).all()
-        assert (similar.diagonal() > among.amax(1)).all()  # nearer than any other picture is to the original
+        assert (
+            similar.diagonal() > among.amax(1)
+        ).all()  # nearer than any other picture is to the original
         assert similar.diagonal().mean() > 0.7
 
 
@@ -222,11 +273,16 @@ def test_real_protocols_differ(pictures: Tensor) -> None:
     x = pictures[:3, :, :, :96]
     square, small = SSCD()(x), SSCD(protocol="square-96")(x)
     assert ((square * small).sum(1) < 0.98).all()
-    with pytest.raises(ValueError, match=r"normalises them itself, so that dcr-2023 with mean 0.5, std 0.5 is impossible"):
+    with pytest.raises(
+        ValueError,
+        match=r"normalises them itself, so that dcr-2023 with mean 0.5, std 0.5 is impossible",
+    ):
         SSCD(protocol="dcr-2023")
     assert "normalised inside the network" in SSCD().protocol
     grey = x.mean(1, keepdim=True)
-    assert torch.equal(SSCD(protocol="square-96")(grey), SSCD(protocol="square-96")(grey.expand(-1, 3, -1, -1)))
+    assert torch.equal(
+        SSCD(protocol="square-96")(grey), SSCD(protocol="square-96")(grey.expand(-1, 3, -1, -1))
+    )
 
 
 @needs_weights

@@ -26,10 +26,14 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 def matrix(a: Tensor, b: Tensor) -> np.ndarray:
     """All distances from float64 differences, rounded as the features are."""
     x, y = a.double().numpy(), b.double().numpy()
-    return np.sqrt(np.square(x[:, None] - y[None]).sum(-1)).astype(a.numpy().dtype).astype(np.float64)
+    return (
+        np.sqrt(np.square(x[:, None] - y[None]).sum(-1)).astype(a.numpy().dtype).astype(np.float64)
+    )
 
 
-def star_rule(query: Tensor, train: Tensor, spacing: float, own: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def star_rule(
+    query: Tensor, train: Tensor, spacing: float, own: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rule row by row from the whole matrix: nearest, index, second."""
     to, among = matrix(query, train), matrix(train, train)
     out = []
@@ -59,14 +63,25 @@ def repeated(seed: int, copies: int, jitter: float, dim: int = 5) -> Tensor:
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize(("seed", "copies", "jitter"), [(0, 1, 1e-3), (10, 3, 1e-2), (20, 12, 1e-3), (30, 40, 1e-3), (40, 2, 0.5)])
+@pytest.mark.parametrize(
+    ("seed", "copies", "jitter"),
+    [(0, 1, 1e-3), (10, 3, 1e-2), (20, 12, 1e-3), (30, 40, 1e-3), (40, 2, 0.5)],
+)
 @pytest.mark.parametrize("spacing", [0.0, 0.05, 0.8])
-def test_the_star_rule_equals_brute_force(seed: int, copies: int, jitter: float, spacing: float, own: bool) -> None:
+def test_the_star_rule_equals_brute_force(
+    seed: int, copies: int, jitter: float, spacing: float, own: bool
+) -> None:
     train = repeated(seed, copies, jitter)
     query = (
         train
         if own
-        else torch.cat([train[::3] + 1e-3 * normal(len(train[::3]), 5, seed=seed + 3), normal(40, 5, seed=seed + 4), train[:9]])
+        else torch.cat(
+            [
+                train[::3] + 1e-3 * normal(len(train[::3]), 5, seed=seed + 3),
+                normal(40, 5, seed=seed + 4),
+                train[:9],
+            ]
+        )
     )
     found = scores(query, train, kind="ratio", spacing=spacing, exclude_self=own)
     nearest, index, second = star_rule(query, train, spacing, own)
@@ -91,9 +106,16 @@ def test_the_order_and_the_number_of_rows_are_of_no_matter() -> None:
     train, query = repeated(5, 6, 1e-3), normal(60, 5, seed=9)
     whole = scores(query, train, kind="ratio", spacing=0.05)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    moved = scores(query[order], train[torch.randperm(len(train), generator=torch.Generator().manual_seed(2))], kind="ratio", spacing=0.05)
+    moved = scores(
+        query[order],
+        train[torch.randperm(len(train), generator=torch.Generator().manual_seed(2))],
+        kind="ratio",
+        spacing=0.05,
+    )
     assert torch.equal(moved.score, whole.score[order])
-    parts = [scores(part, train, kind="ratio", spacing=0.05).score for part in query.split([1, 7, 52])]
+    parts = [
+        scores(part, train, kind="ratio", spacing=0.05).score for part in query.split([1, 7, 52])
+    ]
     assert torch.equal(torch.cat(parts), whole.score)
     known = scores(query, train, kind="ratio", spacing=0.05, found=neighbors(query, train, 5))
     assert torch.equal(known.score, whole.score)
@@ -106,18 +128,24 @@ def test_a_copy_scores_one_and_its_quotient_is_zero() -> None:
         found = scores(rows[:7], torch.cat([rows, rows]), kind=kind, spacing=0.0)
         assert found.score.tolist() == [1.0] * 7
         assert found.index.tolist() == list(range(7))
-    assert quotient(torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 2.0, 4.0, math.inf])).tolist() == [0, 0, 0.25, 0]
+    assert quotient(
+        torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 2.0, 4.0, math.inf])
+    ).tolist() == [0, 0, 0.25, 0]
 
 
 def test_the_cosine_space_gives_cosines() -> None:
     query, train = 100 * normal(40, 12) + 3, 0.01 * normal(90, 12, seed=1)
     train[5], query[6] = 0.0, 0.0
     found = scores(space(query, "cosine"), space(train, "cosine"), kind="cosine", spacing=0.1)
-    torch.testing.assert_close(found.score, nearest_similarity(query, train).double(), atol=2e-7, rtol=0)
+    torch.testing.assert_close(
+        found.score, nearest_similarity(query, train).double(), atol=2e-7, rtol=0
+    )
     torch.testing.assert_close(found.cosine, found.score)
     assert found.score[6] == 1  # zeros are equal to zeros
     ratio = scores(query[:6], train, kind="ratio", spacing=0.0)
-    expected = torch.nn.functional.cosine_similarity(query[:6].double(), train[ratio.index].double())
+    expected = torch.nn.functional.cosine_similarity(
+        query[:6].double(), train[ratio.index].double()
+    )
     torch.testing.assert_close(ratio.cosine, expected, atol=1e-6, rtol=0)
 
 
@@ -143,10 +171,15 @@ def test_all_pairs_within_a_distance(radius: float) -> None:
     for shift in (0.0, 1000.0):  # far from the origin products cancel
         distance = matrix(query + shift, bank + shift)
         expected = np.argwhere((distance < radius) | (distance == 0))
-        np.testing.assert_array_equal(within(query + shift, bank + shift, radius, max_memory="1MiB").numpy(), expected)
+        np.testing.assert_array_equal(
+            within(query + shift, bank + shift, radius, max_memory="1MiB").numpy(), expected
+        )
     each = torch.linspace(0, 3, len(query), dtype=torch.float64)
     distance = matrix(query, bank)
-    np.testing.assert_array_equal(within(query, bank, each).numpy(), np.argwhere((distance < each.numpy()[:, None]) | (distance == 0)))
+    np.testing.assert_array_equal(
+        within(query, bank, each).numpy(),
+        np.argwhere((distance < each.numpy()[:, None]) | (distance == 0)),
+    )
 
 
 def test_neighbours_that_are_left_out_are_not_found() -> None:
@@ -163,7 +196,9 @@ def test_neighbours_that_are_left_out_are_not_found() -> None:
 
 @pytest.mark.parametrize(("copies", "jitter"), [(1, 1e-3), (9, 1e-3), (40, 0.0)])
 @pytest.mark.parametrize("spacing", [0.0, 0.05])
-def test_near_duplicates_are_all_pairs_and_their_components(copies: int, jitter: float, spacing: float) -> None:
+def test_near_duplicates_are_all_pairs_and_their_components(
+    copies: int, jitter: float, spacing: float
+) -> None:
     from scipy.sparse.csgraph import connected_components
 
     train = repeated(11, copies, jitter)
@@ -190,7 +225,9 @@ def test_equal_rows_and_distances_between_contents() -> None:
     np.testing.assert_array_equal(own.apart(train).numpy(), expected)
     assert near_duplicate_distance(train, own, 0.0) == 0
     assert near_duplicate_distance(train, own, 0.3) == pytest.approx(np.quantile(expected, 0.3))
-    assert near_duplicate_distance(train, own, 0.3) == pytest.approx(find_duplicates(train, quantile=0.3).threshold)
+    assert near_duplicate_distance(train, own, 0.3) == pytest.approx(
+        find_duplicates(train, quantile=0.3).threshold
+    )
     held_out = torch.tensor([0.0, 1.0, 2.0, 3.0])
     assert near_duplicate_distance(train, own, 0.5, held_out=held_out) == 2.0
     same = torch.ones(9, 3)
@@ -204,7 +241,9 @@ def test_shares_are_the_public_metrics_from_one_pass() -> None:
     found = scores(gen, train, kind="ratio", spacing=0.0)
     assert memorized_share(found.plain) == memorized(gen, train)
     assert authentic_share(found.nearest, own.nearest[found.index]) == authenticity(gen, train)
-    similarity = scores(space(gen, "cosine"), space(train, "cosine"), kind="cosine", spacing=0.0).score
+    similarity = scores(
+        space(gen, "cosine"), space(train, "cosine"), kind="cosine", spacing=0.0
+    ).score
     assert novel_share(similarity, 0.9).value == (similarity <= 0.9).double().mean()
 
 
@@ -219,7 +258,9 @@ def test_the_control_of_authenticity_leaves_each_row_out() -> None:
 def digits(kind: str) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels of digits in random order: train, test, and others."""
     pixels = torch.from_numpy(load_digits(return_X_y=True)[0]).float() / 8 - 1
-    rows = space(pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(4))], kind)
+    rows = space(
+        pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(4))], kind
+    )
     return rows[:700], rows[700:1200], rows[1200:]
 
 
@@ -229,7 +270,9 @@ def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies_it(jitter
     train, test, _ = digits("ratio")
     train = torch.cat([train, train + jitter * normal(*train.shape, seed=1)])
     gen = train[:400] + 0.02 * normal(400, train.shape[1], seed=2)
-    held_out = neighbors(test, train).distance[:, 0] if jitter else None  # exact repeats need no held-out images
+    held_out = (
+        neighbors(test, train).distance[:, 0] if jitter else None
+    )  # exact repeats need no held-out images
     spacing = near_duplicate_distance(train, Own.of(train), 0.01, held_out=held_out)
     found = scores(gen, train, kind="ratio", spacing=spacing)
     assert memorized_share(found.plain).value < 0.1

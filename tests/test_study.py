@@ -26,7 +26,13 @@ def _table(store: Store) -> list[tuple[str, str, bytes]]:
     for path in store.folders():
         text = json.loads((path / "result.json").read_text())
         text.pop("made")
-        rows.append((path.name, json.dumps(text, sort_keys=True), (path / "arrays.safetensors").read_bytes()))
+        rows.append(
+            (
+                path.name,
+                json.dumps(text, sort_keys=True),
+                (path / "arrays.safetensors").read_bytes(),
+            )
+        )
     return rows
 
 
@@ -43,7 +49,12 @@ def test_keys_are_frozen() -> None:
 
 def test_a_grid_is_the_product_without_what_cannot_be() -> None:
     assert len(combinations(Toy, {"n": [1, 2, 4], "seed": [0, 1]})) == 6
-    assert [(cell.n, cell.seed) for cell in grid(Toy, n=[1, 2, 4, 4], seed=range(2))] == [(2, 0), (2, 1), (4, 0), (4, 1)]
+    assert [(cell.n, cell.seed) for cell in grid(Toy, n=[1, 2, 4, 4], seed=range(2))] == [
+        (2, 0),
+        (2, 1),
+        (4, 0),
+        (4, 1),
+    ]
     with pytest.raises(ValueError, match="at least 2"):
         grid(Toy, n=1)
     with pytest.raises(ValueError, match="no field 'widht'"):
@@ -56,7 +67,9 @@ def test_a_grid_is_the_product_without_what_cannot_be() -> None:
 def test_rows_come_back_in_order_with_values_and_arrays(tmp_path: Path, executor) -> None:
     cells = grid(Toy, n=[2, 3], seed=[0, 1])
     told: list[tuple[float, int]] = []
-    rows = run(cells, tmp_path, executor, progress=lambda fraction, done: told.append((fraction, done)))
+    rows = run(
+        cells, tmp_path, executor, progress=lambda fraction, done: told.append((fraction, done))
+    )
     assert [row.key for row in rows] == [cell.key() for cell in cells]
     for cell, row in zip(cells, rows):
         numbers = row.arrays()["numbers"]
@@ -69,7 +82,9 @@ def test_rows_come_back_in_order_with_values_and_arrays(tmp_path: Path, executor
     assert not (tmp_path / "work").exists() or not os.listdir(tmp_path / "work")
 
 
-def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(grid(Toy, n=[2, 3]), tmp_path)
     before = _table(Store(tmp_path))
     monkeypatch.setattr(Toy, "run", lambda self, work=None: pytest.fail("measured again"))
@@ -77,7 +92,9 @@ def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytes
     assert _table(Store(tmp_path)) == before
 
 
-def test_more_cells_are_planned_among_themselves_and_a_begun_job_keeps_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_cells_are_planned_among_themselves_and_a_begun_job_keeps_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worked: list[list[tuple[int, int]]] = []
     honest = Toy.batch.__func__  # pyright: ignore[reportFunctionMemberAccess]  (a classmethod)
 
@@ -95,7 +112,11 @@ def test_more_cells_are_planned_among_themselves_and_a_begun_job_keeps_its_cells
     stumble = False
     run(grid(Toy, n=[2, 3, 4, 5], seed=[0, 1]), tmp_path)
     assert worked[0] == [(2, 0), (3, 0), (4, 0)]
-    assert sorted(map(sorted, worked[1:])) == [[(2, 0), (3, 0), (4, 0)], [(2, 1), (3, 1), (4, 1), (5, 1)], [(5, 0)]]
+    assert sorted(map(sorted, worked[1:])) == [
+        [(2, 0), (3, 0), (4, 0)],
+        [(2, 1), (3, 1), (4, 1), (5, 1)],
+        [(5, 0)],
+    ]
     worked.clear()
     run(grid(Toy, n=[2, 3, 4, 5, 6], seed=[0, 1]), tmp_path)
     assert sorted(worked) == [[(6, 0)], [(6, 1)]]
@@ -112,7 +133,9 @@ def test_a_failing_job_stops_no_other_and_its_error_arrives(tmp_path: Path) -> N
         assert Store(tmp_path).get(cells[0].key()) is None
 
 
-def test_a_job_that_stores_nothing_is_an_error_not_an_endless_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_stores_nothing_is_an_error_not_an_endless_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Toy, "batch", classmethod(lambda cls, cells, work: iter(())))
     with pytest.raises(RuntimeError, match="without storing its cell"):
         run([Toy()], tmp_path)
@@ -122,10 +145,13 @@ def test_studies_in_a_script_have_the_same_identity_in_worker_processes(tmp_path
     script = tmp_path / "mine.py"
     text = (Path(__file__).parent / "toy_study.py").read_text()
     script.write_text(
-        text + "\n\nif __name__ == '__main__':\n    from denoscope import run\n    from denoscope.execute import processes\n"
+        text
+        + "\n\nif __name__ == '__main__':\n    from denoscope import run\n    from denoscope.execute import processes\n"
         f"    print(run([Toy()], {str(tmp_path / 's')!r}, processes(1))[0].study)\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.strip() == "Toy", done.stderr
 
 
@@ -200,13 +226,17 @@ def test_after_any_number_of_kills_the_table_is_that_of_an_undisturbed_run(tmp_p
     cells = grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.05)
     run(cells, tmp_path / "quiet")
     script = tmp_path / "sweep.py"
-    script.write_text(SWEEP.format(tests=str(Path(__file__).parent), store=str(tmp_path / "killed")))
+    script.write_text(
+        SWEEP.format(tests=str(Path(__file__).parent), store=str(tmp_path / "killed"))
+    )
     for delay in (2.5, 3.2, 3.6, 4.0, 4.3):
         with subprocess.Popen([sys.executable, str(script)], start_new_session=True) as process:
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
         assert Store(tmp_path / "killed").check() == []
-    twins = [subprocess.Popen([sys.executable, str(script)]) for _ in range(2)]  # and two at once on one store
+    twins = [
+        subprocess.Popen([sys.executable, str(script)]) for _ in range(2)
+    ]  # and two at once on one store
     assert [twin.wait(timeout=120) for twin in twins] == [0, 0]
     assert _table(Store(tmp_path / "killed")) == _table(Store(tmp_path / "quiet"))
     assert pending(cells, Store(tmp_path / "killed")) == []

@@ -26,8 +26,14 @@ from denoscope.random import generator
 from denoscope.schedule import VE, VP, VPSDE, Flow
 from denoscope.theory.molrg import Constants, scheduled_constants
 
-SCHEDULES = {"vp, flat": (VP.linear(), None), "ve, snr": (VE(0.05, 20.0), snr), "flow, min snr": (Flow(), min_snr)}
-schedules = pytest.mark.parametrize(("schedule", "weight"), SCHEDULES.values(), ids=SCHEDULES.keys())
+SCHEDULES = {
+    "vp, flat": (VP.linear(), None),
+    "ve, snr": (VE(0.05, 20.0), snr),
+    "flow, min snr": (Flow(), min_snr),
+}
+schedules = pytest.mark.parametrize(
+    ("schedule", "weight"), SCHEDULES.values(), ids=SCHEDULES.keys()
+)
 
 
 def level(sigma: float) -> Tensor:
@@ -35,12 +41,18 @@ def level(sigma: float) -> Tensor:
 
 
 def orthonormal(columns: Tensor, tolerance: float = 1e-12) -> bool:
-    return bool((columns.mT @ columns - torch.eye(columns.shape[-1]).to(columns)).abs().max() < tolerance)
+    return bool(
+        (columns.mT @ columns - torch.eye(columns.shape[-1]).to(columns)).abs().max() < tolerance
+    )
 
 
 def data(count: int = 60, n: int = 10, d: int = 3) -> Tensor:
     """Points off the origin whose d-th uncentred eigenvalue exceeds the next."""
-    return normal(count, d, seed=1) @ bases(n, d)[0].T + 0.3 * normal(count, n, seed=2) + 0.6 * bases(n, 1, seed=7)[0].T
+    return (
+        normal(count, d, seed=1) @ bases(n, d)[0].T
+        + 0.3 * normal(count, n, seed=2)
+        + 0.6 * bases(n, 1, seed=7)[0].T
+    )
 
 
 def principal(x: Tensor, d: int) -> np.ndarray:
@@ -62,15 +74,26 @@ def test_with_given_bases_it_is_the_posterior_mean(joint: bool, noise: float, si
     law = MoLRG.random(9, [1, 2, 4], orthogonal=joint, weights=WEIGHTS, noise=noise, seed=6)
     net = Subspaces.from_bases(law.bases, joint=joint, weights=WEIGHTS.tolist(), noise=noise)
     x = torch.cat(
-        [law.sample(5, generator(1)) + sigma * normal(5, 9), 2 * (1 + sigma) * normal(5, 9, seed=1), sigma * normal(5, 9, seed=2)]
+        [
+            law.sample(5, generator(1)) + sigma * normal(5, 9),
+            2 * (1 + sigma) * normal(5, 9, seed=1),
+            sigma * normal(5, 9, seed=2),
+        ]
     )
     want = law(x, level(sigma))
-    torch.testing.assert_close(net(x, level(sigma)), want, rtol=0, atol=1e-9 * (1 + float(want.abs().max())))
+    torch.testing.assert_close(
+        net(x, level(sigma)), want, rtol=0, atol=1e-9 * (1 + float(want.abs().max()))
+    )
 
 
 @pytest.mark.parametrize("kind", ["soft", "ambient", "weighted", "apart"])
 def test_it_obeys_the_laws_of_a_denoiser(kind: str):
-    options: dict[str, Any] = {"soft": {}, "ambient": {"noise": 0.2}, "weighted": {"weights": [0.2, 0.8]}, "apart": {"joint": False}}[kind]
+    options: dict[str, Any] = {
+        "soft": {},
+        "ambient": {"noise": 0.2},
+        "weighted": {"weights": [0.2, 0.8]},
+        "apart": {"joint": False},
+    }[kind]
     net = Subspaces(6, [2, 3], seed=4, **options)
     laws.check_denoiser(net, (6,))
     laws.check_symmetric(net, (6,))
@@ -88,7 +111,9 @@ def test_no_level_gives_nan_in_value_or_gradient(dtype: torch.dtype, options: di
         assert bool(answer.isfinite().all()), sigma
         assert net.matrix.grad is not None
         assert bool(net.matrix.grad.isfinite().all()), sigma
-    torch.testing.assert_close(net(x, torch.tensor(0.0, dtype=dtype)), net(x, torch.tensor(1e-10, dtype=dtype)))
+    torch.testing.assert_close(
+        net(x, torch.tensor(0.0, dtype=dtype)), net(x, torch.tensor(1e-10, dtype=dtype))
+    )
     noisy = 1e25 * x  # points as large as a level of 1e25 makes them
     assert bool(net(noisy, torch.tensor(1e25, dtype=dtype)).isfinite().all())
 
@@ -101,7 +126,9 @@ def test_hard_assignment_takes_the_largest_projection_of_what_it_sees_or_what_is
         (net.assign(clean), net(x, level(0.5), net.assign(clean))),
         (torch.tensor([2, 0, 1, 1, 0, 2]), net(x, level(0.5), torch.tensor([2, 0, 1, 1, 0, 2]))),
     ]:
-        want = torch.stack([U @ (U.T @ point) / 1.25 for U, point in zip([net.bases[int(k)] for k in chosen], x)])
+        want = torch.stack(
+            [U @ (U.T @ point) / 1.25 for U, point in zip([net.bases[int(k)] for k in chosen], x)]
+        )
         torch.testing.assert_close(answer, want)
     with torch.no_grad():
         projected = torch.stack([(x @ U).square().sum(1) for U in net.bases], 1)
@@ -123,7 +150,9 @@ def test_the_polar_factor_is_scipys_and_its_derivative_exact_also_where_singular
         want = (polar(start + 1e-6 * moved) - polar(start - 1e-6 * moved)) / 2e-6
         forward, backward = jacfwd(polar)(start), jacrev(polar)(start)
         torch.testing.assert_close(forward, backward)
-        torch.testing.assert_close((backward * moved).sum(tuple(range(-moved.ndim, 0))), want, rtol=1e-7, atol=1e-8)
+        torch.testing.assert_close(
+            (backward * moved).sum(tuple(range(-moved.ndim, 0))), want, rtol=1e-7, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -174,21 +203,28 @@ def descend(net: Subspaces, loss: Callable[[], Tensor], steps: int, lr: float) -
 
 @schedules
 @pytest.mark.parametrize(("n", "d"), [(10, 3), (16, 5)])
-def test_one_subspace_trained_on_the_integrated_loss_is_the_principal_subspace_of_the_uncentred_data(schedule, weight, n: int, d: int):
+def test_one_subspace_trained_on_the_integrated_loss_is_the_principal_subspace_of_the_uncentred_data(
+    schedule, weight, n: int, d: int
+):
     x, constants = data(n=n, d=d), scheduled_constants(schedule, weight)
     constants = Constants(*(part / constants.total for part in constants))
     net = Subspaces(n, [d], seed=2)
     descend(net, lambda: net.integrated_loss(x, constants), 300, 0.1)
     assert angle(net, x) <= 1e-3
     centred = np.linalg.eigh(np.cov(x.T.numpy()))[1][:, -d:]
-    assert subspace_angles(centred, principal(x, d)).max() > 0.05, "the test could not tell centred from uncentred"
+    assert subspace_angles(centred, principal(x, d)).max() > 0.05, (
+        "the test could not tell centred from uncentred"
+    )
 
 
 @schedules
 def test_one_subspace_trained_on_sampled_noise_comes_to_the_principal_subspace(schedule, weight):
     x = data(n=8, d=2).float().repeat(64, 1)
     net, levels = Subspaces(8, [2], seed=1), scheduled(schedule)
-    stream = ((x, levels(len(x), generator(3, k)), torch.randn(x.shape, generator=generator(4, k))) for k in range(400))
+    stream = (
+        (x, levels(len(x), generator(3, k)), torch.randn(x.shape, generator=generator(4, k)))
+        for k in range(400)
+    )
     *_, last = training(net, stream, steps=400, lr=0.02, rate="cosine", weight=weight)
     assert not last.stopped
     assert angle(net, x.double()) <= 1e-2
@@ -197,7 +233,9 @@ def test_one_subspace_trained_on_sampled_noise_comes_to_the_principal_subspace(s
 def test_members_train_at_once_as_they_would_alone_and_as_a_fleet():
     x = torch.stack([data(20, 8, 2), normal(20, 8, seed=5)])
     alone = [Subspaces(8, [2, 2], seed=seed) for seed in (1, 2)]
-    together = Subspaces.from_bases([torch.stack(pair).detach() for pair in zip(*(net.bases for net in alone))])
+    together = Subspaces.from_bases(
+        [torch.stack(pair).detach() for pair in zip(*(net.bases for net in alone))]
+    )
     fleet = Fleet(alone)
     assert fleet.native
     assert together.members == 2
@@ -210,20 +248,36 @@ def test_members_train_at_once_as_they_would_alone_and_as_a_fleet():
     for i, net in enumerate(alone):
         torch.testing.assert_close(together.member(i).columns, net.columns, rtol=1e-7, atol=1e-8)
         torch.testing.assert_close(fleet.member(i).columns, net.columns, rtol=1e-7, atol=1e-8)  # pyright: ignore[reportArgumentType, reportCallIssue] -- a module's attribute
-        torch.testing.assert_close(together(x, sigma[:, 0])[i], net(x[i], sigma[i, 0]), rtol=1e-7, atol=1e-8)
-        torch.testing.assert_close(together.energies(x)[i], net.energies(x[i]), rtol=1e-7, atol=1e-8)
+        torch.testing.assert_close(
+            together(x, sigma[:, 0])[i], net(x[i], sigma[i, 0]), rtol=1e-7, atol=1e-8
+        )
+        torch.testing.assert_close(
+            together.energies(x)[i], net.energies(x[i]), rtol=1e-7, atol=1e-8
+        )
 
 
 def test_fit_trains_it_and_the_best_of_some_starts_with_soft_weights_finds_both_subspaces():
     law = MoLRG.random(12, [2, 2], seed=3)
     x = law.labelled([60, 60], generator(2)).points
     fleet = Fleet([Subspaces(12, [2, 2], seed=seed) for seed in range(6)])
-    fit(fleet, (x.expand(6, 120, 12) for _ in range(200)), lambda n, g: 0.1 + 0.3 * torch.rand(n, generator=g), lr=0.05)
+    fit(
+        fleet,
+        (x.expand(6, 120, 12) for _ in range(200)),
+        lambda n, g: 0.1 + 0.3 * torch.rand(n, generator=g),
+        lr=0.05,
+    )
     with torch.no_grad():
-        loss = denoising_loss(fleet, x.expand(6, 120, 12), torch.full((6, 120), 0.2), normal(120, 12).expand(6, 120, 12))
+        loss = denoising_loss(
+            fleet,
+            x.expand(6, 120, 12),
+            torch.full((6, 120), 0.2),
+            normal(120, 12).expand(6, 120, 12),
+        )
     net = fleet.members()[int(loss.argmin())]
     assert isinstance(net, Subspaces)
-    angles = [[subspace_angles(U.detach().numpy(), V.numpy()).max() for V in law.bases] for U in net.bases]
+    angles = [
+        [subspace_angles(U.detach().numpy(), V.numpy()).max() for V in law.bases] for U in net.bases
+    ]
     assert sorted(int(np.argmin(row)) for row in angles) == [0, 1]
     assert max(min(row) for row in angles) < 0.05
 
@@ -236,8 +290,16 @@ def test_clean_assignments_trained_on_the_integrated_loss_cluster():
     net = Subspaces.from_bases(polar(near).split(2, 1))
     descend(net, lambda: net.integrated_loss(x, constants), 300, 0.05)
     truth = Subspaces.from_bases(law.bases)
-    assert net.integrated_loss(x, constants).item() == pytest.approx(truth.integrated_loss(x, constants).item(), rel=1e-7)
-    assert max(subspace_angles(U.detach().numpy(), V.numpy()).max() for U, V in zip(net.bases, law.bases)) < 1e-3
+    assert net.integrated_loss(x, constants).item() == pytest.approx(
+        truth.integrated_loss(x, constants).item(), rel=1e-7
+    )
+    assert (
+        max(
+            subspace_angles(U.detach().numpy(), V.numpy()).max()
+            for U, V in zip(net.bases, law.bases)
+        )
+        < 1e-3
+    )
 
 
 # ---- files, shapes, mistakes
@@ -245,7 +307,17 @@ def test_clean_assignments_trained_on_the_integrated_loss_cluster():
 
 @pytest.mark.parametrize("members", [None, 3])
 def test_it_is_saved_and_loaded_as_it_is(tmp_path: Path, members: int | None):
-    net = Subspaces(7, [1, 3], members=members, joint=False, hard=True, weights=[0.1, 0.9], noise=0.2, dtype="float32", seed=5)
+    net = Subspaces(
+        7,
+        [1, 3],
+        members=members,
+        joint=False,
+        hard=True,
+        weights=[0.1, 0.9],
+        noise=0.2,
+        dtype="float32",
+        seed=5,
+    )
     again = load(save(net, tmp_path / "net.safetensors"))
     assert isinstance(again, Subspaces)
     assert again.config == net.config
@@ -266,7 +338,9 @@ def test_types_shapes_and_seeds():
     assert net(x.float(), level(0.3)).dtype == torch.float32
     assert net(x[:, 0], torch.ones(4).double()).shape == (4, 6)
     assert net(x[:, :0], level(0.3)).shape == (4, 0, 6)
-    torch.testing.assert_close(net(x, level(0.3), net.assign(x))[1], net.member(1)(x[1], level(0.3), net.assign(x)[1]))
+    torch.testing.assert_close(
+        net(x, level(0.3), net.assign(x))[1], net.member(1)(x[1], level(0.3), net.assign(x)[1])
+    )
     single = Subspaces(6, [2, 2])
     assert single(x, torch.ones(4, 5).double()).shape == x.shape
     assert single(x[0, 0], level(0.3)).shape == (6,)
@@ -288,7 +362,9 @@ MISTAKES = {
     "not a prefix": lambda: Subspaces(6, [2])(normal(3, 6), torch.ones(2)),
     "more axes": lambda: Subspaces(6, [2])(normal(3, 6), torch.ones(3, 6)),
     "assignment must": lambda: Subspaces(6, [2])(normal(3, 6), level(1.0), torch.tensor([0, 0, 1])),
-    "without ambient noise": lambda: Subspaces(6, [2], noise=0.1).integrated_loss(normal(3, 6), Constants(1, 1, 1)),
+    "without ambient noise": lambda: Subspaces(6, [2], noise=0.1).integrated_loss(
+        normal(3, 6), Constants(1, 1, 1)
+    ),
 }
 
 

@@ -8,7 +8,13 @@ import torch
 from rates import sigmas
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from denoscope.theory.linear.divergences import DIRECTIONS, expected_kl, expected_kl_limit, kl, kl_from_losses
+from denoscope.theory.linear.divergences import (
+    DIRECTIONS,
+    expected_kl,
+    expected_kl_limit,
+    kl,
+    kl_from_losses,
+)
 from denoscope.theory.spectra import power_law
 
 direction = pytest.mark.parametrize("direction", DIRECTIONS)
@@ -28,8 +34,12 @@ def test_kl_is_torchs(d, c, direction):
     (mean, cov), (mean0, cov0) = law(0, d), law(1, d)
     truth = MultivariateNormal(torch.tensor(mean), torch.tensor(cov))
     model = MultivariateNormal(torch.tensor(mean0), torch.tensor(cov0 + c * np.eye(d)))
-    expected = kl_divergence(model, truth) if direction == "model||true" else kl_divergence(truth, model)
-    assert kl(mean, cov, mean0, cov0, c, direction=direction) == pytest.approx(expected.item(), rel=1e-12)
+    expected = (
+        kl_divergence(model, truth) if direction == "model||true" else kl_divergence(truth, model)
+    )
+    assert kl(mean, cov, mean0, cov0, c, direction=direction) == pytest.approx(
+        expected.item(), rel=1e-12
+    )
     assert isinstance(kl(torch.tensor(mean), cov, mean0, cov0, direction=direction), torch.Tensor)
 
 
@@ -52,7 +62,10 @@ def test_a_singular_law_is_infinitely_far(direction):
         assert kl(mean, flat, mean, flat, c, direction=direction) == np.inf
         assert kl_from_losses(mean, flat, mean, cov, c) == np.inf
     assert kl_from_losses(mean, cov, mean, flat) == np.inf
-    assert kl(np.zeros(2), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)), direction=direction) == np.inf
+    assert (
+        kl(np.zeros(2), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)), direction=direction)
+        == np.inf
+    )
 
 
 @direction
@@ -62,7 +75,9 @@ def test_few_samples_leave_the_divergence_to_c(direction):
     cov = np.diag(power_law(d, 1.0))
     items = rng.multivariate_normal(np.zeros(d), cov, n)
     cov0, mean0 = np.cov(items, rowvar=False, bias=True), items.mean(0)
-    first, second = (kl(np.zeros(d), cov, mean0, cov0, c, direction=direction) for c in (1e-8, 1e-8 / np.e))
+    first, second = (
+        kl(np.zeros(d), cov, mean0, cov0, c, direction=direction) for c in (1e-8, 1e-8 / np.e)
+    )
     if direction == "model||true":
         assert second - first == pytest.approx((d - n + 1) / 2, rel=1e-6)
     else:
@@ -87,12 +102,20 @@ def test_the_loss_integral_knows_no_units(scale):
     (mean, cov), (mean0, cov0) = law(7, 5), law(8, 5)
     one = kl_from_losses(mean, cov, mean0, cov0, 0.2)
     root = np.sqrt(scale)
-    assert kl_from_losses(mean * root, cov * scale, mean0 * root, cov0 * scale, 0.2 * scale) == pytest.approx(one, rel=1e-10)
+    assert kl_from_losses(
+        mean * root, cov * scale, mean0 * root, cov0 * scale, 0.2 * scale
+    ) == pytest.approx(one, rel=1e-10)
 
 
 @pytest.mark.parametrize(
     ("n", "forward", "reverse"),
-    [(110, 0.3985, 6.039), (200, 0.15865, 0.3669), (400, 0.07064, 0.1022), (1000, 0.02667, 0.03068), (10000, 0.00258, 0.00262)],
+    [
+        (110, 0.3985, 6.039),
+        (200, 0.15865, 0.3669),
+        (400, 0.07064, 0.1022),
+        (1000, 0.02667, 0.03068),
+        (10000, 0.00258, 0.00262),
+    ],
 )
 def test_expected_kl_of_a_hundred_dimensions(n, forward, reverse):
     assert expected_kl(100, n) / 100 == pytest.approx(forward, rel=2e-3)
@@ -111,7 +134,9 @@ def test_expected_kl_is_the_mean_over_training_sets(d, n, k, direction):
         items = mean + rng.standard_normal((n, d)) * np.sqrt(power_law(d, k)) @ basis.T
         cov0 = np.cov(items, rowvar=False, bias=True).reshape(d, d)
         found.append(kl(mean, cov, items.mean(0), cov0, direction=direction))
-    assert abs(np.mean(found) - expected_kl(d, n, direction)) < sigmas(8) * np.std(found) / np.sqrt(runs)
+    assert abs(np.mean(found) - expected_kl(d, n, direction)) < sigmas(8) * np.std(found) / np.sqrt(
+        runs
+    )
 
 
 @direction
@@ -126,7 +151,9 @@ def test_expected_kl_is_infinite_where_it_is(direction):
 @pytest.mark.parametrize("d", [1, 5, 300])
 def test_expected_kl_approaches_d_over_4n_a_dimension(d, direction):
     n = d * np.array([10, 100, 1e3, 1e5]) + 10
-    excess = expected_kl(d, n, direction) * 4 * n / (d * (d + 3)) - 1  # d(d+3)/2 numbers estimated: those of the covariance and the mean
+    excess = (
+        expected_kl(d, n, direction) * 4 * n / (d * (d + 3)) - 1
+    )  # d(d+3)/2 numbers estimated: those of the covariance and the mean
     assert (excess > 0).all()
     assert (np.diff(excess) < 0).all()
     np.testing.assert_allclose(excess, 0, atol=3 * (d + 2) / n.min())
@@ -137,7 +164,9 @@ def test_expected_kl_approaches_d_over_4n_a_dimension(d, direction):
 def test_the_limit_is_that_of_many_dimensions(direction):
     phi = np.array([0.05, 0.3, 0.8])
     limit = expected_kl_limit(phi, direction)
-    errors = [np.abs([expected_kl(d, d / p, direction) / d for p in phi] / limit - 1) for d in (400, 4000)]
+    errors = [
+        np.abs([expected_kl(d, d / p, direction) / d for p in phi] / limit - 1) for d in (400, 4000)
+    ]
     assert (errors[1] < 0.02).all()
     np.testing.assert_allclose(errors[0] / errors[1], 10, rtol=0.3)  # it is reached as 1/d
 
@@ -160,7 +189,12 @@ def test_the_limit_by_its_logarithms(direction):
         (lambda: kl(np.zeros(2), np.eye(2), np.zeros(2), np.eye(2), direction="both"), "direction"),
         (lambda: kl(np.zeros(2), -np.eye(2), np.zeros(2), np.eye(2)), "cov"),
         (lambda: kl(np.zeros(2), np.eye(2), np.zeros(3), np.eye(2)), "mean0"),
-        (lambda: kl_from_losses(np.zeros(2), np.eye(2), np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])), "cov0"),
+        (
+            lambda: kl_from_losses(
+                np.zeros(2), np.eye(2), np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])
+            ),
+            "cov0",
+        ),
         (lambda: expected_kl(0, 5), "d"),
         (lambda: expected_kl(3, [5, np.nan]), "n"),
         (lambda: expected_kl(3, 5, "true"), "direction"),

@@ -14,7 +14,12 @@ from denoscope.theory.linear.divergences import DIRECTIONS, expected_kl
 from denoscope.theory.linear.equivalents import deterministic, kappa, traces, unseen_variance
 from denoscope.theory.linear.optimum import bayes_loss_of
 from denoscope.theory.linear.oracle import oracle_variances
-from denoscope.theory.linear.sizes import best_c, expected_best_ridge, samples_for_gap, samples_needed
+from denoscope.theory.linear.sizes import (
+    best_c,
+    expected_best_ridge,
+    samples_for_gap,
+    samples_needed,
+)
 from denoscope.theory.spectra import power_law
 
 SPECTRA = {
@@ -72,16 +77,23 @@ def test_kappa_solves_its_equation_in_exact_arithmetic(spectrum, n, c):
     def excess(value):
         return value - c - value / n * sum(one / (one + value) for one in lam if one)
 
-    wide = Fraction(1, 10**13) * (100 if n == Fraction(2.999999) else 1)  # near n = rank at c = 0 the root itself is ill-conditioned
+    wide = Fraction(1, 10**13) * (
+        100 if n == Fraction(2.999999) else 1
+    )  # near n = rank at c = 0 the root itself is ill-conditioned
     assert excess(Fraction(found) * (1 - wide)) < 0 < excess(Fraction(found) * (1 + wide))
 
 
 @spectra
 @pytest.mark.parametrize("centred", [False, True])
 def test_nothing_is_ever_nan(spectrum, centred):
-    n = np.array([1.0, 1.5, 2, 3, 4, 5, 7, 9, 10, 1e4, 1e12])[:, None] * (1 if centred else np.array([[1.0]]))
+    n = np.array([1.0, 1.5, 2, 3, 4, 5, 7, 9, 10, 1e4, 1e12])[:, None] * (
+        1 if centred else np.array([[1.0]])
+    )
     c = np.array([0.0, 1e-200, 1e-12, 1e-3, 1.0, 1e12])
-    for answer in (deterministic(spectrum, n, c, centred=centred), traces(spectrum, n, c, centred=centred)):
+    for answer in (
+        deterministic(spectrum, n, c, centred=centred),
+        traces(spectrum, n, c, centred=centred),
+    ):
         for name, part in zip(answer._fields, answer):
             assert part.shape == (11, 6), name
             assert not np.isnan(part).any(), name
@@ -173,8 +185,17 @@ def test_training_sets_behave_so_on_average(k, n, abar):
             (base + abar * (1 - abar) * weight**2 * lam0).sum(),
             (base + abar * (1 - abar) * weight**2 * (variance + offset)).sum(),
             variance[lam0 == 0].sum(),
-            0.5 * ((1 / lam).sum() * c + np.log(lam).sum() - np.log(lam0 + c).sum()),  # Tr S^-1 S_0 and the mean make d on average
-            0.5 * (((variance + offset) / (lam0 + c)).sum() - 100 - np.log(lam).sum() + np.log(lam0 + c).sum()),
+            0.5
+            * (
+                (1 / lam).sum() * c + np.log(lam).sum() - np.log(lam0 + c).sum()
+            ),  # Tr S^-1 S_0 and the mean make d on average
+            0.5
+            * (
+                ((variance + offset) / (lam0 + c)).sum()
+                - 100
+                - np.log(lam).sum()
+                + np.log(lam0 + c).sum()
+            ),
         ]
     np.testing.assert_allclose(found / 20, expected[1:], rtol=0.03)
 
@@ -185,8 +206,12 @@ def test_few_samples_leave_much_variance_unseen(k):
     found = [simulated(lam, n, seed) for seed in range(20)]
     outside = np.mean([variance[lam0 == 0].sum() for lam0, variance, _ in found])
     assert outside == pytest.approx(unseen_variance(lam, n), rel=0.03)
-    assert unseen_variance(lam, n) == pytest.approx({0.0: 150, 1.0: 78.4, 1.5: 23.85, 2.0: 4.63}[k], rel=1.5e-3)
-    assert unseen_variance(lam, n) > lam[n:].sum() * (1 - 1e-12)  # more than the best n directions would leave
+    assert unseen_variance(lam, n) == pytest.approx(
+        {0.0: 150, 1.0: 78.4, 1.5: 23.85, 2.0: 4.63}[k], rel=1.5e-3
+    )
+    assert unseen_variance(lam, n) > lam[n:].sum() * (
+        1 - 1e-12
+    )  # more than the best n directions would leave
     np.testing.assert_array_equal(unseen_variance(lam, [200, 201, 1e9]), 0)
 
 
@@ -199,7 +224,9 @@ def test_no_ridge_at_all_is_the_limit_of_little(n):
         if np.isinf(value):
             assert close > {"test": 1e4, "kl": 100, "kl_reverse": 1e4}[name], name
         else:
-            assert close == pytest.approx(value, rel=1e-3, abs=1e-3 if name in ("kappa", "unseen") else 0), name
+            assert close == pytest.approx(
+                value, rel=1e-3, abs=1e-3 if name in ("kappa", "unseen") else 0
+            ), name
     assert np.isinf(limit.test) == (n <= 100)
     assert np.isinf(limit.kl) == (n < 100)
     assert np.isinf(limit.kl_reverse) == (n <= 100)
@@ -207,7 +234,10 @@ def test_no_ridge_at_all_is_the_limit_of_little(n):
 
 def test_a_direction_without_variance_is_infinitely_far_but_costs_no_loss():
     lam = np.r_[power_law(20, 1.0), np.zeros(5)]
-    whole, part = deterministic(lam, 30, 0.2, centred=True), deterministic(lam[:20], 30, 0.2, centred=True)
+    whole, part = (
+        deterministic(lam, 30, 0.2, centred=True),
+        deterministic(lam[:20], 30, 0.2, centred=True),
+    )
     assert whole.kl == whole.kl_reverse == np.inf
     for name in ("kappa", "train", "test", "unseen"):
         assert getattr(whole, name) == pytest.approx(getattr(part, name), rel=1e-13)
@@ -253,13 +283,19 @@ def test_without_ridge_the_divergence_knows_no_spectrum(k):
 
 
 def test_the_answer_for_many_is_the_answer_for_each():
-    lam, n, c = np.stack([power_law(30, k) for k in (0.0, 1.0, 2.0)]), np.array([[5.0], [60.0]]), np.array([0.01, 0.2, 3.0])
+    lam, n, c = (
+        np.stack([power_law(30, k) for k in (0.0, 1.0, 2.0)]),
+        np.array([[5.0], [60.0]]),
+        np.array([0.01, 0.2, 3.0]),
+    )
     many = deterministic(lam, n, c)
     for name, part in many._asdict().items():
         assert part.shape == (2, 3), name
         for i in range(2):
             for j in range(3):
-                assert part[i, j] == pytest.approx(getattr(deterministic(lam[j], n[i, 0], c[j]), name), rel=1e-12), name
+                assert part[i, j] == pytest.approx(
+                    getattr(deterministic(lam[j], n[i, 0], c[j]), name), rel=1e-12
+                ), name
     assert isinstance(deterministic(torch.tensor(lam), 5, 0.1).test, torch.Tensor)
     assert isinstance(deterministic(lam[0], 5, 0.1).test, float)
 
@@ -267,7 +303,9 @@ def test_the_answer_for_many_is_the_answer_for_each():
 def test_abar_says_how_much_of_c_is_noise():
     lam = power_law(30, 1.0)
     for name in ("train", "test"):
-        alone, told = (getattr(deterministic(lam, 20, 0.25, abar=abar), name) for abar in (None, 0.8))
+        alone, told = (
+            getattr(deterministic(lam, 20, 0.25, abar=abar), name) for abar in (None, 0.8)
+        )
         assert alone == pytest.approx(told, rel=1e-12)
     clean = deterministic(lam, 20, 0.25, abar=1.0)  # no noise but a ridge: nothing is predicted
     assert clean.train == clean.test == 30
@@ -278,7 +316,12 @@ def test_the_oracle_is_what_simulation_finds():
     found = []
     for seed in range(4):
         lam0, variance, _ = simulated(lam, n, seed)
-        found.append([(oracle_variances(lam, n, lam0) - variance).reshape(bins, -1).mean(1), variance.reshape(bins, -1).mean(1)])
+        found.append(
+            [
+                (oracle_variances(lam, n, lam0) - variance).reshape(bins, -1).mean(1),
+                variance.reshape(bins, -1).mean(1),
+            ]
+        )
     difference, size = np.mean(found, axis=0)
     assert (np.abs(difference) < 0.02 * size).all()
 
@@ -288,7 +331,9 @@ def test_the_oracle_of_white_data_is_their_variance(phi):
     """All directions have the variance 1, also where the edge of the support is at 0; x = 0 is an unseen direction."""
     x = np.linspace(1.001 * (1 - np.sqrt(phi)) ** 2 + 1e-9, 0.999 * (1 + np.sqrt(phi)) ** 2, 50)
     np.testing.assert_allclose(oracle_variances(np.ones(40), 40 / phi, x), 1, rtol=1e-7)
-    assert oracle_variances(np.ones(40), 40 / phi, 0.0) == pytest.approx(1 if phi > 1 else 0, rel=1e-12)
+    assert oracle_variances(np.ones(40), 40 / phi, 0.0) == pytest.approx(
+        1 if phi > 1 else 0, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("n", [40, 150])
@@ -299,13 +344,22 @@ def test_the_oracle_gives_the_expected_test_loss_of_a_filter(n):
     for seed in range(10):
         lam0, _, _ = simulated(lam, n, seed)
         weight = 1 / (abar * lam0 + 1 - abar)
-        found.append(((1 - (1 - abar) * weight) ** 2 + abar * (1 - abar) * weight**2 * oracle_variances(lam, n, lam0)).sum())
+        found.append(
+            (
+                (1 - (1 - abar) * weight) ** 2
+                + abar * (1 - abar) * weight**2 * oracle_variances(lam, n, lam0)
+            ).sum()
+        )
     assert np.mean(found) == pytest.approx(deterministic(lam, n, (1 - abar) / abar).test, rel=0.01)
 
 
 def test_the_oracle_solves_its_equation_for_every_kind_of_spectrum():
     """|kappa|^2/x of the root that real arithmetic finds: on kappa = -(p + iq) with (1/n) sum lam^2/((lam - p)^2 + q^2) = 1, x grows with p."""
-    for lam in (power_law(30, 3.0), np.r_[1e-3 * np.ones(10), np.ones(10)], np.r_[np.ones(20), 30.0, 100.0]):
+    for lam in (
+        power_law(30, 3.0),
+        np.r_[1e-3 * np.ones(10), np.ones(10)],
+        np.r_[np.ones(20), 30.0, 100.0],
+    ):
         for n in (7.0, 20.5, 200.0):
             p = np.linspace(0, 1.5 * lam.max(), 41)[1:] + 1e-6
 
@@ -316,32 +370,55 @@ def test_the_oracle_solves_its_equation_for_every_kind_of_spectrum():
             inside = width(low) > 0
             for _ in range(200):
                 middle = np.sqrt(low * high)
-                low, high = np.where(width(middle) > 0, middle, low), np.where(width(middle) > 0, high, middle)
+                low, high = (
+                    np.where(width(middle) > 0, middle, low),
+                    np.where(width(middle) > 0, high, middle),
+                )
             root = -(p + 1j * np.sqrt(low))[inside]
             x = -(root * (1 - (lam / (lam + root[:, None])).sum(1) / n)).real
-            np.testing.assert_allclose(oracle_variances(lam, n, x), np.abs(root) ** 2 / x, rtol=1e-7)
+            np.testing.assert_allclose(
+                oracle_variances(lam, n, x), np.abs(root) ** 2 / x, rtol=1e-7
+            )
 
 
 @pytest.mark.parametrize("variance", [1.0, 2.0])
 def test_the_best_c_of_white_data(variance):
     n = np.array([1, 20, 100, 300, 1e5])
-    np.testing.assert_allclose(best_c(variance * np.ones(100), n), variance * 100 / (n + 100), rtol=1e-12)
+    np.testing.assert_allclose(
+        best_c(variance * np.ones(100), n), variance * 100 / (n + 100), rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("n", "forward", "reverse"), [(20, 1.683, 2.03), (50, None, 1.75), (100, 1.010, 1.41), (300, 0.505, 0.80)])
+@pytest.mark.parametrize(
+    ("n", "forward", "reverse"),
+    [(20, 1.683, 2.03), (50, None, 1.75), (100, 1.010, 1.41), (300, 0.505, 0.80)],
+)
 def test_the_best_c_of_white_data_with_their_mean_subtracted(n, forward, reverse):
-    assert best_c(2 * np.ones(100), n, "true||model", centred=True) == pytest.approx(reverse, abs=0.02)
+    assert best_c(2 * np.ones(100), n, "true||model", centred=True) == pytest.approx(
+        reverse, abs=0.02
+    )
     if forward is not None:
         assert best_c(2 * np.ones(100), n, centred=True) == pytest.approx(forward, abs=6e-4)
 
 
 def test_the_best_c_of_power_laws():
     n, one, two = [25, 50, 100, 200, 400, 1600], power_law(200, 1.0), power_law(200, 2.0)
-    np.testing.assert_allclose(best_c(one, n, centred=True), [0.300, 0.267, 0.216, 0.154, 0.097, 0.030], atol=6e-4)
-    np.testing.assert_allclose(best_c(one, n, "true||model", centred=True), [0.652, 0.517, 0.387, 0.268, 0.171, 0.056], atol=6e-4)
+    np.testing.assert_allclose(
+        best_c(one, n, centred=True), [0.300, 0.267, 0.216, 0.154, 0.097, 0.030], atol=6e-4
+    )
+    np.testing.assert_allclose(
+        best_c(one, n, "true||model", centred=True),
+        [0.652, 0.517, 0.387, 0.268, 0.171, 0.056],
+        atol=6e-4,
+    )
     np.testing.assert_allclose(best_c(two, n, centred=True)[[0, -1]], [8.0e-3, 6.1e-4], rtol=0.01)
-    np.testing.assert_allclose(best_c(two, n, "true||model", centred=True)[[0, -1]], [6.4e-2, 1.2e-3], rtol=0.02)
-    for way, divergence, expected in (("model||true", "kl", 0.378), ("true||model", "kl_reverse", 0.229)):
+    np.testing.assert_allclose(
+        best_c(two, n, "true||model", centred=True)[[0, -1]], [6.4e-2, 1.2e-3], rtol=0.02
+    )
+    for way, divergence, expected in (
+        ("model||true", "kl", 0.378),
+        ("true||model", "kl_reverse", 0.229),
+    ):
         found = deterministic(one, 50, best_c(one, 50, way, centred=True), centred=True)
         assert getattr(found, divergence) / 200 == pytest.approx(expected, abs=6e-4)
 
@@ -350,7 +427,11 @@ def test_the_best_c_of_power_laws():
 @pytest.mark.parametrize("centred", [False, True])
 def test_no_other_c_is_better(direction, centred):
     """Also for two separate bulks, where the divergence may have two valleys."""
-    for lam in (power_law(50, 1.5), np.r_[1e-5 * np.ones(25), np.ones(25)], np.r_[np.ones(10), 300.0]):
+    for lam in (
+        power_law(50, 1.5),
+        np.r_[1e-5 * np.ones(25), np.ones(25)],
+        np.r_[np.ones(10), 300.0],
+    ):
         for n in (2, 12, 26, 200):
             best = best_c(lam, n, direction, centred=centred)
             tried = np.r_[best, best * (1 + 1e-3), best / (1 + 1e-3), np.geomspace(1e-9, 1e3, 2000)]
@@ -359,7 +440,10 @@ def test_no_other_c_is_better(direction, centred):
             assert values[0] <= values.min() + 1e-10 * abs(values.min())
 
 
-@pytest.mark.parametrize(("n", "expected"), [(30, (0.568, 0.563, 0.509)), (100, (0.331, 0.327, 0.288)), (300, (0.163, 0.160, 0.136))])
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(30, (0.568, 0.563, 0.509)), (100, (0.331, 0.327, 0.288)), (300, (0.163, 0.160, 0.136))],
+)
 def test_the_best_ridge_hardly_depends_on_the_noise(n, expected):
     found = expected_best_ridge(power_law(100, 1.0), n, [0.999, 0.99, 0.9], centred=True)
     np.testing.assert_allclose(found, expected, atol=6e-4)
@@ -385,7 +469,10 @@ def test_samples_needed_is_the_least_number_that_does(direction, target):
     n = np.arange(1, 3000)
     plain = expected_kl(30, n, direction)
     assert samples_needed(lam, target, direction=direction) == n[plain <= 30 * target][0]
-    assert samples_needed(np.r_[lam, np.zeros(9)], target, direction=direction) == n[plain <= 30 * target][0]
+    assert (
+        samples_needed(np.r_[lam, np.zeros(9)], target, direction=direction)
+        == n[plain <= 30 * target][0]
+    )
     n = n[:400]
     for c, level in ((1e-4, 1e-4), ("best", best_c(lam, n, direction, centred=True))):
         found = deterministic(lam, n, level, centred=True)
@@ -396,9 +483,9 @@ def test_samples_needed_is_the_least_number_that_does(direction, target):
 @direction
 def test_a_best_c_saves_samples_where_they_are_few(direction):
     for target, k in ((1.0, 0.0), (0.3, 1.0), (0.1, 2.0)):
-        assert samples_needed(power_law(60, k), target, c="best", direction=direction) < samples_needed(
-            power_law(60, k), target, direction=direction
-        )
+        assert samples_needed(
+            power_law(60, k), target, c="best", direction=direction
+        ) < samples_needed(power_law(60, k), target, direction=direction)
     assert samples_needed(np.zeros(4), 0.1, direction=direction) == 1
     for lam in (power_law(60, 1.0), power_law(60, 2.0), torch.ones(60)):
         assert samples_needed(lam, 0.01, direction=direction) == pytest.approx(60 / 0.04, rel=0.15)
@@ -439,7 +526,9 @@ def test_the_training_set_alone_knows_what_it_has_not_seen(n, k):
     difference = np.subtract(estimates, truths)
     allowed = sigmas(32) * difference.std(0) / np.sqrt(24) + 0.02 * np.abs(truths).mean(0)
     assert (np.abs(difference.mean(0)) <= allowed).all()
-    np.testing.assert_allclose(difference[:, 0], 0, atol=1e-9)  # the training loss is not an estimate
+    np.testing.assert_allclose(
+        difference[:, 0], 0, atol=1e-9
+    )  # the training loss is not an estimate
 
 
 def test_the_observed_best_c_is_near_the_best():
@@ -447,16 +536,22 @@ def test_the_observed_best_c_is_near_the_best():
     for n in (20, 100, 400):
         lam0s = [simulated(lam, n, seed, centred=True)[0] for seed in range(8)]
         expected = best_c(lam, n, "true||model", centred=True)
-        assert np.mean([observed_best_c(lam0, n) for lam0 in lam0s]) == pytest.approx(expected, rel=0.1)
+        assert np.mean([observed_best_c(lam0, n) for lam0 in lam0s]) == pytest.approx(
+            expected, rel=0.1
+        )
         ridge = expected_best_ridge(lam, n, 0.95, centred=True)
-        assert np.mean([observed_best_ridge(lam0, n, 0.95) for lam0 in lam0s]) == pytest.approx(ridge, rel=0.15)
+        assert np.mean([observed_best_ridge(lam0, n, 0.95) for lam0 in lam0s]) == pytest.approx(
+            ridge, rel=0.15
+        )
 
 
 @pytest.mark.parametrize("n", [20, 100, 400])
 def test_observed_choices_minimise_their_estimates(n):
     lam0 = simulated(power_law(60, 1.0), n, 0, centred=True)[0]
     tried, abar = np.geomspace(1e-6, 1e2, 4000), 0.9
-    score = 0.5 * ((1 + 1 / n) * observed(lam0, n, tried).cross + np.log(lam0 + tried[:, None]).sum(1))
+    score = 0.5 * (
+        (1 + 1 / n) * observed(lam0, n, tried).cross + np.log(lam0 + tried[:, None]).sum(1)
+    )
     best = observed_best_c(lam0, n)
     own = 0.5 * ((1 + 1 / n) * observed(lam0, n, best).cross + np.log(lam0 + best).sum())
     assert own <= score.min() + 1e-9
@@ -479,9 +574,13 @@ def test_observed_defines_its_singular_cases():
     assert not np.isnan(np.array(nothing)).any()
     assert (nothing.unseen == 0).all()
     assert observed_best_c(np.zeros(6), 9) == 0.0
-    constant = np.r_[np.zeros(4), simulated(power_law(8, 1.0), 50, 0, centred=True)[0]]  # pixels that are always black
+    constant = np.r_[
+        np.zeros(4), simulated(power_law(8, 1.0), 50, 0, centred=True)[0]
+    ]  # pixels that are always black
     assert observed(constant, 50, 0.0).unseen == 0.0
-    assert observed_best_c(constant, 50) == pytest.approx(observed_best_c(constant[4:], 50), rel=1e-9)
+    assert observed_best_c(constant, 50) == pytest.approx(
+        observed_best_c(constant[4:], 50), rel=1e-9
+    )
     assert isinstance(observed(torch.tensor(lam0), 15, 0.1).test, torch.Tensor)
     many = observed(np.stack([lam0, 2 * lam0]), np.array([15, 16]), 0.1).test
     assert many[1] == pytest.approx(observed(2 * lam0, 16, 0.1).test, rel=1e-12)

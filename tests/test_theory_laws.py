@@ -57,7 +57,9 @@ def weight(lam, y, ridge, k):
 
 def test_slide_schedule():
     betas = slide_betas()
-    np.testing.assert_allclose([betas[0], betas[-1], abars(betas)[-1]], [1.099e-4, 1e-2, 6.27053e-3], rtol=1e-5)
+    np.testing.assert_allclose(
+        [betas[0], betas[-1], abars(betas)[-1]], [1.099e-4, 1e-2, 6.27053e-3], rtol=1e-5
+    )
     np.testing.assert_allclose(abars([0.1, 0.5]), [0.9, 0.45], rtol=1e-15)
 
 
@@ -70,7 +72,10 @@ def ddpm_noise(betas, last_noise, posterior_variance):
 
 
 @every
-@pytest.mark.parametrize(("last_noise", "posterior_variance"), [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("last_noise", "posterior_variance"),
+    [(False, False), (True, False), (False, True), (True, True)],
+)
 def test_ddpm_at_the_optimum_is_its_closed_sum(betas, last_noise, posterior_variance):
     y = abars(betas)
     noise = ddpm_noise(betas, last_noise, posterior_variance)
@@ -85,15 +90,23 @@ def test_ddpm_at_the_optimum_is_its_closed_sum(betas, last_noise, posterior_vari
 @pytest.mark.parametrize("k", [None, 0.0, 0.7, 300.0])
 def test_ddpm_is_the_recursion_written_out(betas, k):
     random = np.random.default_rng(0)
-    ridge, y, noise = random.exponential(0.1, len(betas)), abars(betas), ddpm_noise(betas, True, False)
+    ridge, y, noise = (
+        random.exponential(0.1, len(betas)),
+        abars(betas),
+        ddpm_noise(betas, True, False),
+    )
     variance, mean = np.ones_like(LAM), np.zeros_like(LAM)
     for t in reversed(range(len(betas))):
         q = weight(LAM, y[t], ridge[t], k)
         gain = (1 - betas[t] * q) / np.sqrt(1 - betas[t])
         variance = gain**2 * variance + noise[t]
         mean = gain * mean + betas[t] * q * np.sqrt(y[t]) / np.sqrt(1 - betas[t])
-    np.testing.assert_allclose(ddpm_law(LAM, betas, ridge=ridge, k=k, last_noise=True), variance, rtol=1e-11)
-    np.testing.assert_allclose(ddpm_mean(LAM, betas, ridge=ridge, k=k), mean, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(
+        ddpm_law(LAM, betas, ridge=ridge, k=k, last_noise=True), variance, rtol=1e-11
+    )
+    np.testing.assert_allclose(
+        ddpm_mean(LAM, betas, ridge=ridge, k=k), mean, rtol=1e-11, atol=1e-12
+    )
 
 
 @every
@@ -103,17 +116,31 @@ def test_ddpm_laws_that_are_exact(betas):
     np.testing.assert_allclose(ddpm_law(0.0, betas, last_noise=True), betas[0], rtol=1e-14)
     np.testing.assert_allclose(ddpm_law(1.0, betas, last_noise=True), 1.0, rtol=1e-13)
     y = abars(betas)[-1]
-    np.testing.assert_allclose(ddpm_mean(LAM, betas), 1 - y * LAM / noisy(LAM, y), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        ddpm_mean(LAM, betas), 1 - y * LAM / noisy(LAM, y), rtol=1e-12, atol=1e-14
+    )
 
 
 @every
 @pytest.mark.parametrize("k", [None, 5.0])
 def test_ridge_proportional_to_abar_adds_to_the_spectrum(betas, k):
     gamma, y, grid = 0.07, abars(betas), rising(betas)
-    np.testing.assert_allclose(ddpm_law(LAM, betas, ridge=gamma * y, k=k), ddpm_law(LAM + gamma, betas, k=k), rtol=1e-12)
-    np.testing.assert_allclose(ddim_law(LAM, grid, ridge=gamma * grid, k=k), ddim_law(LAM + gamma, grid, k=k), rtol=1e-12)
-    np.testing.assert_allclose(ode_law(LAM, y[-1], ridge=gamma, k=k, scaled=True), ode_law(LAM + gamma, y[-1], k=k), rtol=1e-14)
-    np.testing.assert_allclose(sde_law(LAM, y[-1], ridge=gamma, k=k, scaled=True), sde_law(LAM + gamma, y[-1], k=k), rtol=1e-14)
+    np.testing.assert_allclose(
+        ddpm_law(LAM, betas, ridge=gamma * y, k=k), ddpm_law(LAM + gamma, betas, k=k), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        ddim_law(LAM, grid, ridge=gamma * grid, k=k), ddim_law(LAM + gamma, grid, k=k), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        ode_law(LAM, y[-1], ridge=gamma, k=k, scaled=True),
+        ode_law(LAM + gamma, y[-1], k=k),
+        rtol=1e-14,
+    )
+    np.testing.assert_allclose(
+        sde_law(LAM, y[-1], ridge=gamma, k=k, scaled=True),
+        sde_law(LAM + gamma, y[-1], k=k),
+        rtol=1e-14,
+    )
 
 
 def test_numbers_of_the_slide_schedule():
@@ -132,7 +159,11 @@ def test_numbers_of_the_slide_schedule():
     )
     betas = slide_betas()
     y = abars(betas)[-1]
-    found = [ddpm_law(LAM, betas), ddpm_law(LAM, betas, last_noise=True), ddpm_law(LAM, betas, posterior_variance=True)]
+    found = [
+        ddpm_law(LAM, betas),
+        ddpm_law(LAM, betas, last_noise=True),
+        ddpm_law(LAM, betas, posterior_variance=True),
+    ]
     found += [ddim_law(LAM, rising(betas)), ode_law(LAM, y), sde_law(LAM, y)]
     np.testing.assert_allclose(np.transpose(found), table, rtol=2e-3)
 
@@ -153,7 +184,10 @@ def test_ddpm_samples_of_a_whole_model_have_the_law():
     lam = np.maximum(lam, 0)
     law, modes = ddpm_law(lam, betas, ridge=ridge), sample @ vectors
     limit = sigmas(d * d + d)
-    assert (np.abs(modes.mean(0) - ddpm_mean(lam, betas, ridge=ridge) * (mean0 @ vectors)) < limit * np.sqrt(law / n)).all()
+    assert (
+        np.abs(modes.mean(0) - ddpm_mean(lam, betas, ridge=ridge) * (mean0 @ vectors))
+        < limit * np.sqrt(law / n)
+    ).all()
     scatter = np.sqrt((np.outer(law, law) + np.diag(law**2)) / n)
     assert (np.abs(np.cov(modes.T) - np.diag(law)) < limit * scatter).all()
 
@@ -167,11 +201,19 @@ def test_ddim_at_the_optimum_is_a_product_of_cosines(betas, last):
     grid = rising(betas) if last else np.append(0.5 * abars(betas)[-1], abars(betas)[::-1])
     angle = np.arctan2(np.sqrt(1 - grid), np.sqrt(grid * LAM[:, None]))
     share = noisy(LAM, grid[-1]) / noisy(LAM, grid[0])
-    np.testing.assert_allclose(ddim_law(LAM, grid), share * np.prod(np.cos(np.diff(angle)) ** 2, axis=1), rtol=1e-11, atol=1e-25)
+    np.testing.assert_allclose(
+        ddim_law(LAM, grid),
+        share * np.prod(np.cos(np.diff(angle)) ** 2, axis=1),
+        rtol=1e-11,
+        atol=1e-25,
+    )
     assert (ddim_law(LAM, grid) <= share * (1 + 1e-12)).all()
 
 
-@pytest.mark.parametrize(("steps", "contraction"), [(10, 0.78), (20, 0.88), (50, 0.952), (100, 0.976), (200, 0.988), (1000, 0.9975)])
+@pytest.mark.parametrize(
+    ("steps", "contraction"),
+    [(10, 0.78), (20, 0.88), (50, 0.952), (100, 0.976), (200, 0.988), (1000, 0.9975)],
+)
 def test_equal_angles_are_the_best_ddim_grid(steps, contraction):
     lam, end = 3.0, 1e-9
     angle = np.linspace(np.arctan2(np.sqrt(1 - end), np.sqrt(end * lam)), 0, steps + 1)
@@ -193,24 +235,37 @@ def test_ddim_is_its_step_written_out(eta, k):
         slope = np.sqrt(1 - t) * weight(LAM, t, gamma, k)  # eps = slope (x - sqrt(t) mu)
         gain = np.sqrt(s / t) * (1 - np.sqrt(1 - t) * slope) + np.sqrt(1 - s - noise) * slope
         variance, mean = gain**2 * variance + noise, gain * (mean - np.sqrt(t)) + np.sqrt(s)
-    np.testing.assert_allclose(ddim_law(LAM, grid, eta=eta, ridge=ridge, k=k), variance, rtol=1e-11, atol=1e-28)
-    np.testing.assert_allclose(ddim_mean(LAM, grid, eta=eta, ridge=ridge, k=k), mean, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(
+        ddim_law(LAM, grid, eta=eta, ridge=ridge, k=k), variance, rtol=1e-11, atol=1e-28
+    )
+    np.testing.assert_allclose(
+        ddim_mean(LAM, grid, eta=eta, ridge=ridge, k=k), mean, rtol=1e-11, atol=1e-14
+    )
 
 
 @every
 def test_ddim_with_eta_one_on_every_level_is_ddpm_with_the_posterior_variance(betas):
     for options in ({}, {"k": 3.0}, {"ridge": 0.1}):
         found = ddim_law(LAM, rising(betas), eta=1.0, **options)
-        np.testing.assert_allclose(found, ddpm_law(LAM, betas, posterior_variance=True, **options), rtol=1e-11, atol=1e-28)
         np.testing.assert_allclose(
-            ddim_mean(LAM, rising(betas), eta=1.0, **options), ddpm_mean(LAM, betas, **options), rtol=1e-11, atol=1e-14
+            found, ddpm_law(LAM, betas, posterior_variance=True, **options), rtol=1e-11, atol=1e-28
+        )
+        np.testing.assert_allclose(
+            ddim_mean(LAM, rising(betas), eta=1.0, **options),
+            ddpm_mean(LAM, betas, **options),
+            rtol=1e-11,
+            atol=1e-14,
         )
 
 
 def test_ddim_at_the_ends_of_the_spectrum():
     grid = rising(slide_betas(100))
     assert ddim_law(0.0, grid) == 0
-    np.testing.assert_allclose(ddim_law(1.0, grid[:-1]), np.prod(np.cos(np.diff(np.arccos(np.sqrt(grid[:-1])))) ** 2), rtol=1e-12)
+    np.testing.assert_allclose(
+        ddim_law(1.0, grid[:-1]),
+        np.prod(np.cos(np.diff(np.arccos(np.sqrt(grid[:-1])))) ** 2),
+        rtol=1e-12,
+    )
 
 
 # --- ODE and SDE --------------------------------------------------------------------------------------------------------------------------
@@ -225,7 +280,9 @@ def integrated(start, ridge, scaled, k, sde, lam=MODES):
         q = weight(lam, y, ridge * y if scaled else ridge, k)
         return (v * (1 - 2 * q) + 1) / y if sde else v * (1 - q) / y
 
-    return solve_ivp(slope, (start, 1), np.full_like(lam, 0.8), rtol=1e-12, atol=1e-16, method="DOP853").y[:, -1]
+    return solve_ivp(
+        slope, (start, 1), np.full_like(lam, 0.8), rtol=1e-12, atol=1e-16, method="DOP853"
+    ).y[:, -1]
 
 
 @pytest.mark.parametrize("start", [0.02, 0.8])
@@ -261,7 +318,9 @@ def test_continuous_laws_at_the_optimum(start):
     lam = np.append(LAM, 1 + 1e-13)
     end = noisy(lam, start)
     np.testing.assert_allclose(ode_law(lam, start, v_T=0.6), 0.6 * lam / end, rtol=1e-13)
-    np.testing.assert_allclose(sde_law(lam, start), lam * (1 - start * lam / end * (1 - 1 / end)), rtol=1e-12)
+    np.testing.assert_allclose(
+        sde_law(lam, start), lam * (1 - start * lam / end * (1 - 1 / end)), rtol=1e-12
+    )
     np.testing.assert_allclose(ode_mean(lam, start), 1 - np.sqrt(start * lam / end), rtol=1e-12)
     np.testing.assert_allclose(sde_mean(lam, start), 1 - start * lam / end, rtol=1e-12)
 
@@ -269,7 +328,9 @@ def test_continuous_laws_at_the_optimum(start):
 @pytest.mark.parametrize("ridge", [0.0, 0.3, 1.0, 5.0])
 def test_training_for_long_is_training_for_ever(ridge):
     for law in (ode_law, sde_law, ode_mean, sde_mean):
-        np.testing.assert_allclose(law(LAM[1:], 0.01, ridge=ridge, k=1e14), law(LAM[1:], 0.01, ridge=ridge), rtol=1e-9)
+        np.testing.assert_allclose(
+            law(LAM[1:], 0.01, ridge=ridge, k=1e14), law(LAM[1:], 0.01, ridge=ridge), rtol=1e-9
+        )
 
 
 def test_early_stopped_ode_in_exponential_integrals():
@@ -288,8 +349,15 @@ def test_many_small_steps_are_the_continuous_laws():
         for n in (4000, 8000):
             rates = (1e-2 - 1e-4) * 1000 * (np.arange(n) + 0.5) / n + 0.1
             betas = -np.expm1(np.log(start) * rates / rates.sum())
-            errors.append(np.abs(ddpm_law(MODES[3:], betas, k=k, last_noise=True) - sde_law(MODES[3:], start, k=k)))
-            errors.append(np.abs(ddim_law(MODES[3:], rising(betas), k=k) - ode_law(MODES[3:], start, k=k)))
+            errors.append(
+                np.abs(
+                    ddpm_law(MODES[3:], betas, k=k, last_noise=True)
+                    - sde_law(MODES[3:], start, k=k)
+                )
+            )
+            errors.append(
+                np.abs(ddim_law(MODES[3:], rising(betas), k=k) - ode_law(MODES[3:], start, k=k))
+            )
         for coarse, fine in ((errors[0], errors[2]), (errors[1], errors[3])):
             assert (fine < 0.51 * coarse + 1e-11).all()
             assert (fine < 1e-2 * MODES[3:]).all()
@@ -297,8 +365,12 @@ def test_many_small_steps_are_the_continuous_laws():
 
 def test_sde_means_are_those_of_many_small_ancestral_steps():
     betas = np.full(40_000, -np.expm1(np.log(0.05) / 40_000))
-    np.testing.assert_allclose(sde_mean(MODES, 0.05, k=4.0), ddpm_mean(MODES, betas, k=4.0), rtol=2e-4)
-    np.testing.assert_allclose(ode_mean(MODES, 0.05, k=4.0), ddim_mean(MODES, rising(betas), k=4.0), rtol=2e-4)
+    np.testing.assert_allclose(
+        sde_mean(MODES, 0.05, k=4.0), ddpm_mean(MODES, betas, k=4.0), rtol=2e-4
+    )
+    np.testing.assert_allclose(
+        ode_mean(MODES, 0.05, k=4.0), ddim_mean(MODES, rising(betas), k=4.0), rtol=2e-4
+    )
 
 
 # --- c ------------------------------------------------------------------------------------------------------------------------------------
@@ -310,11 +382,15 @@ def test_c_of_unseen_directions_after_early_stopping():
     spread += quad(lambda x: np.exp(-2 * float(ein(np.asarray(x)))), 5, np.inf, epsabs=1e-13)[0]
     assert abs(spread - 0.747598) < 5e-7
     for k, share in [(1e4, 1e-3), (1e6, 1e-5), (1e9, 1e-8), (1e13, 1e-10)]:
-        np.testing.assert_allclose(k * ode_law(0.0, 1e-12, k=k), np.exp(-np.euler_gamma), rtol=share)
+        np.testing.assert_allclose(
+            k * ode_law(0.0, 1e-12, k=k), np.exp(-np.euler_gamma), rtol=share
+        )
         np.testing.assert_allclose(k * sde_law(0.0, 1e-12, k=k), spread, rtol=share)
     fine = np.full(20_000, -np.expm1(np.log(1e-4) / 20_000))
     np.testing.assert_allclose(realised_c(0.0, fine, k=20.0), sde_law(0.0, 1e-4, k=20.0), rtol=0.02)
-    np.testing.assert_allclose(realised_c(0.0, fine, sampler="ddim", k=20.0), ode_law(0.0, 1e-4, k=20.0), rtol=0.02)
+    np.testing.assert_allclose(
+        realised_c(0.0, fine, sampler="ddim", k=20.0), ode_law(0.0, 1e-4, k=20.0), rtol=0.02
+    )
 
 
 def test_c_of_a_ridge():
@@ -324,10 +400,16 @@ def test_c_of_a_ridge():
     for sampler, expected in first_order.items():
         bare = realised_c(lam, betas, sampler=sampler)
         np.testing.assert_allclose(
-            (realised_c(lam, betas, sampler=sampler, ridge=1e-5) - bare) / 1e-5, expected, rtol=0.05 if sampler == "ddpm" else 1e-3
+            (realised_c(lam, betas, sampler=sampler, ridge=1e-5) - bare) / 1e-5,
+            expected,
+            rtol=0.05 if sampler == "ddpm" else 1e-3,
         )
         if sampler != "ddpm":
-            np.testing.assert_allclose(realised_c(lam, betas, sampler=sampler, ridge=1e-3, scaled=True) / 1e-3, 1, rtol=1e-3)
+            np.testing.assert_allclose(
+                realised_c(lam, betas, sampler=sampler, ridge=1e-3, scaled=True) / 1e-3,
+                1,
+                rtol=1e-3,
+            )
     scaled = realised_c(lam, slide_betas(), ridge=0.02, scaled=True)
     np.testing.assert_allclose(scaled, ddpm_law(lam + 0.02, slide_betas()) - lam, rtol=1e-12)
 
@@ -336,8 +418,14 @@ def test_c_without_regularisation():
     betas = slide_betas()
     assert realised_c(0.0, betas) == 0
     np.testing.assert_allclose(realised_c(0.0, betas, last_noise=True), betas[0], rtol=1e-13)
-    np.testing.assert_allclose(realised_c(LAM, betas, sampler="ddim", eta=0.5), ddim_law(LAM, rising(betas), eta=0.5) - LAM, rtol=1e-14)
-    np.testing.assert_allclose(realised_c(LAM, betas, sampler="ode"), ode_law(LAM, abars(betas)[-1]) - LAM, rtol=1e-12)
+    np.testing.assert_allclose(
+        realised_c(LAM, betas, sampler="ddim", eta=0.5),
+        ddim_law(LAM, rising(betas), eta=0.5) - LAM,
+        rtol=1e-14,
+    )
+    np.testing.assert_allclose(
+        realised_c(LAM, betas, sampler="ode"), ode_law(LAM, abars(betas)[-1]) - LAM, rtol=1e-12
+    )
     with pytest.raises(TypeError, match="eta"):
         realised_c(LAM, betas, eta=0.5)
     with pytest.raises(ValueError, match=r"^sampler must be one of ddpm, ddim, ode, sde"):
@@ -349,12 +437,16 @@ def test_c_without_regularisation():
 
 def test_entire_exponential_integral():
     def integral(z):
-        return quad(lambda t: -np.expm1(-t) / t if t else 1.0, 0, z, epsabs=1e-15, epsrel=1e-13, limit=200)[0]
+        return quad(
+            lambda t: -np.expm1(-t) / t if t else 1.0, 0, z, epsabs=1e-15, epsrel=1e-13, limit=200
+        )[0]
 
     for z in [1e-300, 1e-5, 0.3, 0.999, 1.0, 1.001, 4.0, 45.0, 300.0]:
         np.testing.assert_allclose(ein(np.asarray(z)), integral(z), rtol=1e-12)
     for z in [-1e-5, -0.3, -0.999, -1.001, -4.0, -39.9, -40.1, -49.9, -50.1, -200.0]:
-        np.testing.assert_allclose(damped_ein(np.asarray(z), 300.0), np.exp(-300) * integral(z), rtol=1e-12)
+        np.testing.assert_allclose(
+            damped_ein(np.asarray(z), 300.0), np.exp(-300) * integral(z), rtol=1e-12
+        )
     for z in [-1e5, -1e50]:
         np.testing.assert_allclose(damped_ein(np.asarray(z), -z), 1 / z, rtol=1e-4)
     for joint in (1.0, -1.0, -40.0, -50.0):
@@ -373,7 +465,11 @@ def test_nothing_overflows_and_nothing_is_nan(law):
 
 def test_shapes_and_kinds_follow_lam():
     betas = slide_betas(10)
-    for law in (lambda lam: ddpm_law(lam, betas), lambda lam: ddim_law(lam, rising(betas)), lambda lam: sde_law(lam, 0.1, k=1.0)):
+    for law in (
+        lambda lam: ddpm_law(lam, betas),
+        lambda lam: ddim_law(lam, rising(betas)),
+        lambda lam: sde_law(lam, 0.1, k=1.0),
+    ):
         assert isinstance(law(0.3), float)
         assert law(np.full((2, 3), 0.3)).shape == (2, 3)
         assert isinstance(law(torch.ones(4)), torch.Tensor)
@@ -381,7 +477,9 @@ def test_shapes_and_kinds_follow_lam():
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, -0.1, 1.5, np.nan])
-@pytest.mark.parametrize("call", [abars, lambda betas: ddpm_law([1.0], betas), lambda betas: ddpm_mean([1.0], betas)])
+@pytest.mark.parametrize(
+    "call", [abars, lambda betas: ddpm_law([1.0], betas), lambda betas: ddpm_mean([1.0], betas)]
+)
 def test_betas_lie_between_0_and_1(call, beta):
     with pytest.raises(ValueError, match=r"^betas must"):
         call([0.1, beta])

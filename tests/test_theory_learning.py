@@ -31,7 +31,11 @@ def flowed(gradient, start, tau):
     """The end of gradient flow, -dW/dtau = gradient, over a time tau."""
     shape = start.shape
     slope = lambda _, w: -gradient(w.reshape(shape)).ravel()  # noqa: E731
-    return solve_ivp(slope, (0, tau), start.ravel(), rtol=1e-11, atol=1e-13, method="DOP853").y[:, -1].reshape(shape)
+    return (
+        solve_ivp(slope, (0, tau), start.ravel(), rtol=1e-11, atol=1e-13, method="DOP853")
+        .y[:, -1]
+        .reshape(shape)
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.5])
@@ -40,7 +44,9 @@ def test_one_layer_is_gradient_flow_of_a_matrix(k, sigma):
     cov = random_covariance(0, 5)
     lam, vectors = np.linalg.eigh(cov)
     noisy = cov + sigma**2 * np.eye(5)
-    found = flowed(lambda w: 2 * (w @ noisy - cov), 0.3 * np.eye(5), 0.5 * k) if k else 0.3 * np.eye(5)
+    found = (
+        flowed(lambda w: 2 * (w @ noisy - cov), 0.3 * np.eye(5), 0.5 * k) if k else 0.3 * np.eye(5)
+    )
     weights = denoiser_weights(np.maximum(lam, 0), sigma, k, initial=0.3)
     np.testing.assert_allclose((vectors * weights) @ vectors.T, found, rtol=1e-9, atol=1e-10)
 
@@ -60,7 +66,9 @@ def test_two_layers_are_gradient_flow_of_their_factor(k, sigma):
 
     factor = flowed(gradient, start, 0.5 * k)
     weights = two_layer_weights(np.maximum(lam, 0), sigma, k, initial=0.02)
-    np.testing.assert_allclose((vectors * weights) @ vectors.T, factor @ factor.T, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(
+        (vectors * weights) @ vectors.T, factor @ factor.T, rtol=1e-8, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("initial", [1e-6, 0.3, 0.95])
@@ -68,14 +76,27 @@ def test_two_layers_follow_the_sigmoid(initial):
     lam, k, sigma = LAM[1:], np.geomspace(1e-3, 1e3, 50)[:, None], 0.4
     best = lam / (lam + sigma**2)
     sigmoid = best * initial / ((best - initial) * np.exp(-4 * k * lam) + initial)
-    np.testing.assert_allclose(two_layer_weights(lam, sigma, k, initial=initial), sigmoid, rtol=1e-11)
+    np.testing.assert_allclose(
+        two_layer_weights(lam, sigma, k, initial=initial), sigmoid, rtol=1e-11
+    )
     assert two_layer_weights(0.0, sigma, np.inf, initial=initial) == 0
-    np.testing.assert_allclose(two_layer_weights(0.0, sigma, 2.0, initial=initial), initial / (1 + 8 * initial * sigma**2), rtol=1e-12)
+    np.testing.assert_allclose(
+        two_layer_weights(0.0, sigma, 2.0, initial=initial),
+        initial / (1 + 8 * initial * sigma**2),
+        rtol=1e-12,
+    )
 
 
 def sampled(weight, lam, low, high):
     """sigma_T^2 exp(2 int (1 - w)/sigma d sigma) from sigma_T to sigma_0, by quadrature in ln sigma."""
-    exponent = quad(lambda log: 1 - weight(lam, np.exp(log)), np.log(high), np.log(low), epsabs=1e-12, epsrel=1e-12, limit=400)[0]
+    exponent = quad(
+        lambda log: 1 - weight(lam, np.exp(log)),
+        np.log(high),
+        np.log(low),
+        epsabs=1e-12,
+        epsrel=1e-12,
+        limit=400,
+    )[0]
     return high**2 * np.exp(2 * exponent)
 
 
@@ -83,7 +104,10 @@ def sampled(weight, lam, low, high):
 @pytest.mark.parametrize("k", [0.0, 1e-3, 0.5, 20.0, 1e4])
 def test_one_layer_variance_is_that_of_the_probability_flow(k, initial):
     found = denoiser_variance(LAM, k, 0.01, 20.0, initial=initial)
-    direct = [sampled(lambda lam, s: float(denoiser_weights(lam, s, k, initial=initial)), lam, 0.01, 20.0) for lam in LAM]
+    direct = [
+        sampled(lambda lam, s: float(denoiser_weights(lam, s, k, initial=initial)), lam, 0.01, 20.0)
+        for lam in LAM
+    ]
     np.testing.assert_allclose(found, direct, rtol=1e-10)
 
 
@@ -91,7 +115,12 @@ def test_one_layer_variance_is_that_of_the_probability_flow(k, initial):
 @pytest.mark.parametrize("k", [0.0, 1e-3, 0.5, 20.0, 1e4])
 def test_two_layer_variance_is_that_of_the_probability_flow(k, initial):
     found = two_layer_variance(LAM, k, 0.01, 20.0, initial=initial)
-    direct = [sampled(lambda lam, s: float(two_layer_weights(lam, s, k, initial=initial)), lam, 0.01, 20.0) for lam in LAM]
+    direct = [
+        sampled(
+            lambda lam, s: float(two_layer_weights(lam, s, k, initial=initial)), lam, 0.01, 20.0
+        )
+        for lam in LAM
+    ]
     np.testing.assert_allclose(found, direct, rtol=1e-10)
 
 
@@ -101,7 +130,9 @@ def test_one_layer_variance_in_exponential_integrals(initial):
     lam, k, low, high = LAM[1:4], 0.7, 0.05, 4.0
 
     def phi(s):
-        rest = 0.5 * (1 - initial) * expi(-k * s**2) * np.exp(-k * lam) - 0.5 * expi(-k * (s**2 + lam))
+        rest = 0.5 * (1 - initial) * expi(-k * s**2) * np.exp(-k * lam) - 0.5 * expi(
+            -k * (s**2 + lam)
+        )
         return np.sqrt(lam + s**2) * np.exp(rest)
 
     found = denoiser_variance(lam, k, low, high, initial=initial)
@@ -112,14 +143,24 @@ def test_untrained_and_trained_variances():
     low, high = 0.02, 30.0
     trained = high**2 * (LAM + low**2) / (LAM + high**2)
     for k in (None, np.inf):
-        np.testing.assert_allclose(denoiser_variance(LAM, k, low, high, initial=0.1), trained, rtol=1e-12)
-        np.testing.assert_allclose(two_layer_variance(LAM[1:], k, low, high, initial=0.1), trained[1:], rtol=1e-12)
+        np.testing.assert_allclose(
+            denoiser_variance(LAM, k, low, high, initial=0.1), trained, rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            two_layer_variance(LAM[1:], k, low, high, initial=0.1), trained[1:], rtol=1e-12
+        )
     np.testing.assert_allclose(denoiser_variance(LAM, 0.0, low, high), low**2, rtol=1e-12)
-    np.testing.assert_allclose(two_layer_variance(LAM, 0.0, low, high, initial=1.0), high**2, rtol=1e-12)
-    np.testing.assert_allclose(two_layer_variance(0.0, np.inf, low, high, initial=0.1), low**2, rtol=1e-12)
+    np.testing.assert_allclose(
+        two_layer_variance(LAM, 0.0, low, high, initial=1.0), high**2, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        two_layer_variance(0.0, np.inf, low, high, initial=0.1), low**2, rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("two_layer", "initial"), [(False, 0.0), (False, 1e-3), (True, 1e-3), (True, 1e-8)])
+@pytest.mark.parametrize(
+    ("two_layer", "initial"), [(False, 0.0), (False, 1e-3), (True, 1e-3), (True, 1e-8)]
+)
 def test_emergence_is_half_way_in_the_logarithm(two_layer, initial):
     law = two_layer_variance if two_layer else denoiser_variance
     low, high, lam = 0.01, 50.0, np.geomspace(0.01, 100, 9)
@@ -145,12 +186,24 @@ def test_weights_are_half_way_at_their_times():
     best = lam / (lam + sigma**2)
     for initial in (0.0, 1e-4):
         times = weight_times(lam, sigma, initial=initial)
-        np.testing.assert_allclose(denoiser_weights(lam, sigma, times, initial=initial), best / 2, rtol=1e-10)
+        np.testing.assert_allclose(
+            denoiser_weights(lam, sigma, times, initial=initial), best / 2, rtol=1e-10
+        )
     np.testing.assert_allclose(weight_times(lam, sigma), np.log(2) / (lam + sigma**2), rtol=1e-12)
     times = weight_times(lam, sigma, initial=1e-4, two_layer=True)
-    np.testing.assert_allclose(two_layer_weights(lam, sigma, times, initial=1e-4), best / 2, rtol=1e-10)
-    np.testing.assert_allclose(weight_times(lam, sigma, initial=best / 3, two_layer=True), np.log(2) / (4 * lam), rtol=1e-10)
-    assert weight_times(1.0, sigma, initial=0.9) == weight_times(1.0, sigma, initial=0.9, two_layer=True) == 0
+    np.testing.assert_allclose(
+        two_layer_weights(lam, sigma, times, initial=1e-4), best / 2, rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        weight_times(lam, sigma, initial=best / 3, two_layer=True),
+        np.log(2) / (4 * lam),
+        rtol=1e-10,
+    )
+    assert (
+        weight_times(1.0, sigma, initial=0.9)
+        == weight_times(1.0, sigma, initial=0.9, two_layer=True)
+        == 0
+    )
     assert weight_times(0.0, sigma) == np.inf
 
 
@@ -161,7 +214,9 @@ def stationary(seed, n):
     return np.stack([np.roll(row, shift) for shift in range(n)])
 
 
-@pytest.mark.parametrize("cov", [stationary(3, 8), random_covariance(4, 8)], ids=["stationary", "any"])
+@pytest.mark.parametrize(
+    "cov", [stationary(3, 8), random_covariance(4, 8)], ids=["stationary", "any"]
+)
 @pytest.mark.parametrize("steps", [1, 30, 500])
 def test_convolution_is_real_gradient_steps_on_its_filter(cov, steps):
     """Descent on the filter h itself, by automatic differentiation of the loss of its circulant matrix."""
@@ -171,20 +226,31 @@ def test_convolution_is_real_gradient_steps_on_its_filter(cov, steps):
     index = (torch.arange(n)[:, None] - torch.arange(n)[None]) % n
     for _ in range(steps):
         matrix = filter_[index]
-        loss = torch.trace(matrix @ (true + sigma**2 * torch.eye(n, dtype=torch.float64)) @ matrix.T - 2 * matrix @ true)
+        loss = torch.trace(
+            matrix @ (true + sigma**2 * torch.eye(n, dtype=torch.float64)) @ matrix.T
+            - 2 * matrix @ true
+        )
         (gradient,) = torch.autograd.grad(loss, filter_)
         filter_ = (filter_ - rate * gradient).detach().requires_grad_()
     lam = fourier_variances(cov)
     total = lam + sigma**2
-    np.testing.assert_allclose(np.fft.fft(filter_.detach().numpy()), lam * (1 - (1 - 2 * rate * n * total) ** steps) / total, atol=1e-12)
+    np.testing.assert_allclose(
+        np.fft.fft(filter_.detach().numpy()),
+        lam * (1 - (1 - 2 * rate * n * total) ** steps) / total,
+        atol=1e-12,
+    )
     flow = convolution_weights(lam, sigma, 2 * rate * steps)
-    np.testing.assert_allclose(flow, lam * -np.expm1(-2 * rate * n * total * steps) / total, rtol=1e-12)
+    np.testing.assert_allclose(
+        flow, lam * -np.expm1(-2 * rate * n * total * steps) / total, rtol=1e-12
+    )
     np.testing.assert_allclose(flow, np.fft.fft(filter_.detach().numpy()).real, atol=0.05)
 
 
 def test_fourier_variances_are_those_of_the_modes():
     cov = stationary(5, 9)
-    np.testing.assert_allclose(np.sort(fourier_variances(cov)), np.sort(np.linalg.eigvalsh(cov)), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        np.sort(fourier_variances(cov)), np.sort(np.linalg.eigvalsh(cov)), rtol=1e-10, atol=1e-12
+    )
     x = np.random.default_rng(6).standard_normal((50, 7))
     empirical = (np.abs(np.fft.fft(x - x.mean(0), axis=1)) ** 2).mean(0) / 7
     np.testing.assert_allclose(fourier_variances(np.cov(x.T, bias=True)), empirical, rtol=1e-10)
@@ -197,10 +263,15 @@ def test_shapes_kinds_and_singular_cases():
     lam = np.array([0.0, 1e-300, 1e-9, 1.0, 1e9])
     for k in (None, 0.0, 1e-12, 1.0, 1e12, 1e150, 1e308):
         values = [denoiser_weights(lam, 1e-3, k), two_layer_weights(lam, 1e-3, k, initial=1e-9)]
-        values += [denoiser_variance(lam, k, 1e-3, 1e3), two_layer_variance(lam, k, 1e-3, 1e3, initial=1e-9)]
+        values += [
+            denoiser_variance(lam, k, 1e-3, 1e3),
+            two_layer_variance(lam, k, 1e-3, 1e3, initial=1e-9),
+        ]
         assert np.isfinite(values).all()
     for two_layer in (False, True):
-        assert not np.isnan(emergence_times(lam, 1e-3, 1e3, initial=1e-9, two_layer=two_layer)).any()
+        assert not np.isnan(
+            emergence_times(lam, 1e-3, 1e3, initial=1e-9, two_layer=two_layer)
+        ).any()
 
 
 @pytest.mark.parametrize(

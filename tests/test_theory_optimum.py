@@ -60,7 +60,9 @@ def regression(x, abar, ridge):
     """W and beta of eps = W x_t + beta by least squares, the ridge on W alone."""
     x_t, eps = noisy(x, abar)
     d, rows = x.shape[1], len(x_t)
-    left = np.concatenate([np.c_[x_t, np.ones(rows)] / np.sqrt(rows), np.c_[np.sqrt(ridge) * np.eye(d), np.zeros(d)]])
+    left = np.concatenate(
+        [np.c_[x_t, np.ones(rows)] / np.sqrt(rows), np.c_[np.sqrt(ridge) * np.eye(d), np.zeros(d)]]
+    )
     right = np.concatenate([eps / np.sqrt(rows), np.zeros((d, d))])
     found = np.linalg.lstsq(left, right, rcond=None)[0].T
     return found[:, :d], found[:, d]
@@ -80,9 +82,19 @@ def test_optimum_and_losses_are_those_of_a_regression(n, abar, ridge):
     (mean0, cov0), (mean1, cov1) = moments(train), moments(test)
     weights, beta = regression(train, abar, ridge)
     np.testing.assert_allclose(optimal(cov0, abar, ridge), weights, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(optimal(cov0, abar, ridge) @ optimal_bias(mean0, abar), beta, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(train_loss(cov1, cov0, mean1, mean0, abar, ridge), loss_of(weights, beta, train, abar), rtol=1e-9)
-    np.testing.assert_allclose(optimum.test_loss(cov1, cov0, mean1, mean0, abar, ridge), loss_of(weights, beta, test, abar), rtol=1e-9)
+    np.testing.assert_allclose(
+        optimal(cov0, abar, ridge) @ optimal_bias(mean0, abar), beta, rtol=1e-9, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        train_loss(cov1, cov0, mean1, mean0, abar, ridge),
+        loss_of(weights, beta, train, abar),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(
+        optimum.test_loss(cov1, cov0, mean1, mean0, abar, ridge),
+        loss_of(weights, beta, test, abar),
+        rtol=1e-9,
+    )
 
 
 def test_test_loss_of_fresh_gaussian_data():
@@ -91,9 +103,14 @@ def test_test_loss_of_fresh_gaussian_data():
     for abar, ridge in [(0.9, 0.0), (0.6, 0.2)]:
         x0, eps = drawn(9, 200_000, cov, mean), random.standard_normal((200_000, D))
         x_t = np.sqrt(abar) * x0 + np.sqrt(1 - abar) * eps
-        errors = ((eps - (x_t + optimal_bias(mean0, abar)) @ optimal(cov0, abar, ridge)) ** 2).sum(1)
+        errors = ((eps - (x_t + optimal_bias(mean0, abar)) @ optimal(cov0, abar, ridge)) ** 2).sum(
+            1
+        )
         error = errors.std() / np.sqrt(len(errors))
-        assert abs(errors.mean() - optimum.test_loss(cov, cov0, mean, mean0, abar, ridge)) < sigmas(2) * error
+        assert (
+            abs(errors.mean() - optimum.test_loss(cov, cov0, mean, mean0, abar, ridge))
+            < sigmas(2) * error
+        )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -102,7 +119,12 @@ def test_gap_is_test_less_train_and_the_trace_formula(seed):
     for abar, ridge in [(0.3, 0.0), (0.99, 0.0), (0.9999, 0.001), (0.8, 1.5)]:
         found = gap(cov, cov0, mean, mean0, abar, ridge)
         own = train_loss(cov, cov0, mean, mean0, abar, ridge)
-        np.testing.assert_allclose(found, optimum.test_loss(cov, cov0, mean, mean0, abar, ridge) - own, rtol=1e-11, atol=1e-12 * own)
+        np.testing.assert_allclose(
+            found,
+            optimum.test_loss(cov, cov0, mean, mean0, abar, ridge) - own,
+            rtol=1e-11,
+            atol=1e-12 * own,
+        )
         inverse = np.linalg.inv(cov0 + (1 - abar + ridge) / abar * np.eye(D))
         shift = inverse @ (mean - mean0)
         slide = (1 - abar) / abar * (np.trace((cov - cov0) @ inverse @ inverse) + shift @ shift)
@@ -149,9 +171,15 @@ def test_losses_are_vectorised_over_levels_and_agree_with_matrices():
     for i in range(3):
         for j in range(4):
             level = float(abar[i, 0]), float(ridge[j])
-            np.testing.assert_allclose(train[i, j], train_loss(cov, cov0, mean, mean0, *level), rtol=1e-12)
-            np.testing.assert_allclose(test[i, j], optimum.test_loss(cov, cov0, mean, mean0, *level), rtol=1e-12)
-            np.testing.assert_allclose(optimal(cov0, abar, ridge)[i, j], optimal(cov0, *level), rtol=1e-12)
+            np.testing.assert_allclose(
+                train[i, j], train_loss(cov, cov0, mean, mean0, *level), rtol=1e-12
+            )
+            np.testing.assert_allclose(
+                test[i, j], optimum.test_loss(cov, cov0, mean, mean0, *level), rtol=1e-12
+            )
+            np.testing.assert_allclose(
+                optimal(cov0, abar, ridge)[i, j], optimal(cov0, *level), rtol=1e-12
+            )
     assert gap(cov, cov0, mean, mean0, abar, ridge).shape == (3, 4)
     assert optimal_bias(mean0, abar).shape == (3, 1, D)
 
@@ -159,7 +187,12 @@ def test_losses_are_vectorised_over_levels_and_agree_with_matrices():
 def test_ridge_proportional_to_abar_is_a_larger_training_covariance():
     cov0 = problem(8)[1]
     for abar in [0.2, 0.9, 0.9999]:
-        np.testing.assert_allclose(optimal(cov0, abar, 0.3 * abar), optimal(cov0 + 0.3 * np.eye(D), abar), rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(
+            optimal(cov0, abar, 0.3 * abar),
+            optimal(cov0 + 0.3 * np.eye(D), abar),
+            rtol=1e-10,
+            atol=1e-13,
+        )
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, 2.0])
@@ -194,7 +227,9 @@ def test_best_ridge_where_nothing_was_learned_is_the_mean_unseen_variance():
         found = best_ridge(modes(cov, np.zeros((D, D)), mean, mean), abar)
         np.testing.assert_allclose(found, abar * np.trace(cov) / D, rtol=1e-12)
         tested = partial(optimum.test_loss, cov, np.zeros((D, D)), mean, mean, abar)
-        direct = minimize_scalar(lambda log, tested=tested: tested(np.exp(log)), (-6, 3), options={"xtol": 1e-9})
+        direct = minimize_scalar(
+            lambda log, tested=tested: tested(np.exp(log)), (-6, 3), options={"xtol": 1e-9}
+        )
         np.testing.assert_allclose(np.exp(direct.x), found, rtol=1e-5)
 
 
@@ -204,7 +239,10 @@ def test_torch_in_torch_out():
     doubles = [part.double().numpy() for part in tensors]
     found = modes(*tensors)
     train, test = losses(found, [0.3, 0.9])
-    assert all(isinstance(part, torch.Tensor) and part.dtype == torch.float64 for part in (*found, train, test))
+    assert all(
+        isinstance(part, torch.Tensor) and part.dtype == torch.float64
+        for part in (*found, train, test)
+    )
     np.testing.assert_allclose(test.numpy(), losses(modes(*doubles), [0.3, 0.9])[1], rtol=1e-12)
     assert isinstance(best_ridge(found, 0.5), torch.Tensor)
     assert isinstance(gap(*doubles, 0.5), float)
@@ -214,7 +252,12 @@ def test_torch_in_torch_out():
 def test_no_nan_at_the_ends_with_singular_covariances(abar):
     zero, mean = np.zeros((3, 3)), np.zeros(3)
     found = modes(zero, zero, mean, mean)
-    for value in (*losses(found, abar), best_ridge(found, abar), bayes_loss(zero, abar), gap(zero, zero, mean, mean, abar)):
+    for value in (
+        *losses(found, abar),
+        best_ridge(found, abar),
+        bayes_loss(zero, abar),
+        gap(zero, zero, mean, mean, abar),
+    ):
         assert np.isfinite(value)
     assert np.isfinite(optimal(zero, abar)).all()
 
@@ -222,7 +265,11 @@ def test_no_nan_at_the_ends_with_singular_covariances(abar):
 def bad(cov, cov0, mean, mean0):
     nan, skew, indefinite = cov.copy(), cov.copy(), cov - 0.9 * np.trace(cov) * np.eye(D)
     nan[0, 0], skew[0, 1] = np.nan, skew[0, 1] + 1
-    yield from ((name, value) for value in (nan, skew, indefinite, cov[:3], np.eye(2)) for name in ("cov", "cov0"))
+    yield from (
+        (name, value)
+        for value in (nan, skew, indefinite, cov[:3], np.eye(2))
+        for name in ("cov", "cov0")
+    )
     yield from ((name, value) for value in (mean[:2], mean * np.inf) for name in ("mean", "mean0"))
     yield from (("abar", value) for value in (0.0, 1.0, -1.0, np.nan))
     yield from (("ridge", value) for value in (-0.1, np.nan, np.inf))
@@ -232,7 +279,9 @@ def test_bad_input_is_one_clear_line():
     good = dict(zip(("cov", "cov0", "mean", "mean0"), problem(12)), abar=0.5, ridge=0.0)
     for name, value in bad(*problem(12)):
         for function in (gap, optimum.test_loss):
-            with pytest.raises(ValueError, match=rf"^{name}\b|cov0" if np.shape(value) == (2, 2) else rf"^{name}\b") as raised:
+            with pytest.raises(
+                ValueError, match=rf"^{name}\b|cov0" if np.shape(value) == (2, 2) else rf"^{name}\b"
+            ) as raised:
                 function(**{**good, name: value})
             assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match=r"^lam "):

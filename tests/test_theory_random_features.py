@@ -50,13 +50,20 @@ def test_constants_are_their_definitions(
     assert k.a == pytest.approx(k.mu / g, abs=1e-15)
     assert k.b**2 == pytest.approx(noise**2 * k.mu**2 / g**2, abs=1e-15)
     assert k.v**2 == pytest.approx(WEIGHTS @ shared**2 - k.a**2 * signal**2, abs=1e-10)
-    assert k.s**2 == pytest.approx(WEIGHTS @ (values**2 @ WEIGHTS) - k.a**2 * signal**2 - k.v**2 - k.b**2, abs=1e-10)
+    assert k.s**2 == pytest.approx(
+        WEIGHTS @ (values**2 @ WEIGHTS) - k.a**2 * signal**2 - k.v**2 - k.b**2, abs=1e-10
+    )
 
 
 def test_constants_of_tanh() -> None:
-    for time, v2, s2, b in ((0.01, 0.025542, 0.001874, 0.085233), (0.1, 0.013841, 0.013574, 0.257884)):
+    for time, v2, s2, b in (
+        (0.01, 0.025542, 0.001874, 0.085233),
+        (0.1, 0.013841, 0.013574, 0.257884),
+    ):
         k = constants(time)
-        np.testing.assert_allclose([k.mu, k.power, k.v**2, k.s**2, k.b], [0.605706, 0.394294, v2, s2, b], atol=6e-7)
+        np.testing.assert_allclose(
+            [k.mu, k.power, k.v**2, k.s**2, k.b], [0.605706, 0.394294, v2, s2, b], atol=6e-7
+        )
     pure = constants(0.5, variance=0.0)
     assert (pure.v, pure.b) == pytest.approx((0.0, math.sqrt(-math.expm1(-1.0)) * pure.a), abs=1e-7)
 
@@ -72,7 +79,9 @@ CASES = [
 
 @pytest.mark.parametrize("z", [-1e-3, -2.0, 0.05 + 0.01j, 1.0 + 1e-6j])
 @pytest.mark.parametrize(("psi_p", "psi_n", "time", "spectrum"), [case[:4] for case in CASES])
-def test_the_resolvent_solves_the_published_equations(psi_p: float, psi_n: float, time: float, spectrum: list | None, z: complex) -> None:
+def test_the_resolvent_solves_the_published_equations(
+    psi_p: float, psi_n: float, time: float, spectrum: list | None, z: complex
+) -> None:
     """Bonnaire et al. 2025 for exactly averaged noise, as printed; E <, > over the spectrum."""
     model = Ensemble.of(psi_p, psi_n, time, spectrum, math.inf, np.tanh)
     away = -1.0 if z.real < 0 else 1j
@@ -90,16 +99,29 @@ def test_the_resolvent_solves_the_published_equations(psi_p: float, psi_n: float
     assert q.imag > 0 or q.real > 0
 
 
-def flat(psi_p: float, psi_n: float, m: float, time: float, z: float, zeta: float, start: np.ndarray) -> np.ndarray:
+def flat(
+    psi_p: float, psi_n: float, m: float, time: float, z: float, zeta: float, start: np.ndarray
+) -> np.ndarray:
     """(q, r) of the theorem of Urfin et al. 2026 for a flat spectrum, by a root finder of scipy."""
     k = constants(time)
-    signal, noise, mu2, rest = math.exp(-2 * time), -math.expm1(-2 * time), k.mu**2, k.power - k.mu**2
+    signal, noise, mu2, rest = (
+        math.exp(-2 * time),
+        -math.expm1(-2 * time),
+        k.mu**2,
+        k.power - k.mu**2,
+    )
     kappa = k.v**2 / rest
 
     def equations(logs: np.ndarray) -> list[float]:
         q, r = np.exp(logs)
         l1, l2 = ells(q, r)
-        first = 1 / q + mu2 * psi_p * (signal + noise / m) / l1 + (m - 1) * mu2 * psi_p * noise / (m * l2) - 1 / r - psi_p * zeta
+        first = (
+            1 / q
+            + mu2 * psi_p * (signal + noise / m) / l1
+            + (m - 1) * mu2 * psi_p * noise / (m * l2)
+            - 1 / r
+            - psi_p * zeta
+        )
         second = (1 - psi_p) / q - r / q**2 + (1 + (m - 1) * kappa) * rest * psi_p / (m * l1)
         second += (m - 1) * (1 - kappa) * rest * psi_p / (m * l2) - psi_p * z
         return [first * r, second * q]
@@ -115,25 +137,39 @@ def flat(psi_p: float, psi_n: float, m: float, time: float, z: float, zeta: floa
     return np.array([q, r, trace, 1 - trace / m + mu2 * psi_p * noise * r * trace**2 / m**2])
 
 
-@pytest.mark.parametrize(("psi_p", "psi_n", "m"), [(1.0, 4.0, 1.0), (8.0, 4.0, 4.0), (32.0, 4.0, 1.0), (2.0, 1.5, 16.0)])
+@pytest.mark.parametrize(
+    ("psi_p", "psi_n", "m"), [(1.0, 4.0, 1.0), (8.0, 4.0, 4.0), (32.0, 4.0, 1.0), (2.0, 1.5, 16.0)]
+)
 @pytest.mark.parametrize(("ridge", "time"), [(1e-2, 0.1), (1.0, 0.4)])
-def test_finite_noises_are_the_published_theorem(psi_p: float, psi_n: float, m: float, ridge: float, time: float) -> None:
+def test_finite_noises_are_the_published_theorem(
+    psi_p: float, psi_n: float, m: float, ridge: float, time: float
+) -> None:
     k, noise = constants(time), -math.expm1(-2 * time)
     found = losses(psi_p, psi_n, time, ridge, noises=m)
-    point = Ensemble.of(psi_p, psi_n, time, None, m, np.tanh).solve(np.asarray(-ridge), -1.0, np.asarray(1e-3 * ridge))
+    point = Ensemble.of(psi_p, psi_n, time, None, m, np.tanh).solve(
+        np.asarray(-ridge), -1.0, np.asarray(1e-3 * ridge)
+    )
     start = np.array([float(point.state[..., 0]), float(point.s)])
     q, r, trace, value = flat(psi_p, psi_n, m, time, -ridge, 0.0, start)
     np.testing.assert_allclose(start, [q, r], rtol=1e-9)
     t2 = psi_p / m * k.mu * math.sqrt(noise) * r * trace
     h = 1e-4 * ridge
-    by_z = (flat(psi_p, psi_n, m, time, -ridge + h, 0.0, start)[3] - flat(psi_p, psi_n, m, time, -ridge - h, 0.0, start)[3]) / (2 * h)
-    by_zeta = (flat(psi_p, psi_n, m, time, -ridge, h, start)[3] - flat(psi_p, psi_n, m, time, -ridge, -h, start)[3]) / (2 * h)
+    by_z = (
+        flat(psi_p, psi_n, m, time, -ridge + h, 0.0, start)[3]
+        - flat(psi_p, psi_n, m, time, -ridge - h, 0.0, start)[3]
+    ) / (2 * h)
+    by_zeta = (
+        flat(psi_p, psi_n, m, time, -ridge, h, start)[3]
+        - flat(psi_p, psi_n, m, time, -ridge, -h, start)[3]
+    ) / (2 * h)
     second = k.mu**2 * by_zeta + (k.power - k.mu**2) * by_z
     assert found.objective == pytest.approx(1 - value, rel=1e-9)
     assert found.train == pytest.approx(1 - value - ridge * by_z, rel=1e-5, abs=1e-7)
     assert found.test == pytest.approx(1 - 2 * k.mu * math.sqrt(noise) * t2 + second, rel=1e-5)
     assert found.bias == pytest.approx((1 - k.mu * t2 / math.sqrt(noise)) ** 2, rel=1e-8)
-    assert found.score_error - found.bias == pytest.approx(second / noise - k.mu**2 * t2**2 / noise, rel=1e-4, abs=1e-7)
+    assert found.score_error - found.bias == pytest.approx(
+        second / noise - k.mu**2 * t2**2 / noise, rel=1e-4, abs=1e-7
+    )
 
 
 class Simulated(NamedTuple):
@@ -144,7 +180,16 @@ class Simulated(NamedTuple):
     slope: np.ndarray
 
 
-def simulate(d: int, psi_p: float, psi_n: float, time: float, m: int, spectrum: np.ndarray, seed: int = 0, test: int = 15000) -> Simulated:
+def simulate(
+    d: int,
+    psi_p: float,
+    psi_n: float,
+    time: float,
+    m: int,
+    spectrum: np.ndarray,
+    seed: int = 0,
+    test: int = 15000,
+) -> Simulated:
     """Second moments of real tanh features over n m noised points and over fresh ones, and the features' response to each mode."""
     source = np.random.default_rng(seed)
     p, n = round(psi_p * d), round(psi_n * d)
@@ -188,7 +233,13 @@ def loss(u: np.ndarray, v: np.ndarray, fit: np.ndarray) -> float:
     ],
 )
 def test_losses_are_those_of_finite_models(
-    d: int, psi_p: float, psi_n: float, time: float, m: int, levels: tuple[float, ...], ridges: tuple[float, ...]
+    d: int,
+    psi_p: float,
+    psi_n: float,
+    time: float,
+    m: int,
+    levels: tuple[float, ...],
+    ridges: tuple[float, ...],
 ) -> None:
     spectrum = np.tile(levels, d)[:d]
     sim = simulate(d, psi_p, psi_n, time, m, spectrum)
@@ -200,9 +251,13 @@ def test_losses_are_those_of_finite_models(
         assert found.test[i] == pytest.approx(loss(sim.fresh_u, sim.fresh_v, fit), rel=0.04)
         penalty = ridge * np.square(fit).sum() / d
         assert found.objective[i] == pytest.approx(loss(sim.u, sim.v, fit) + penalty, rel=0.04)
-        slope = -(fit * sim.slope).sum(0) / math.sqrt(-math.expm1(-2 * time)) / noised  # of the score, mode by mode
+        slope = (
+            -(fit * sim.slope).sum(0) / math.sqrt(-math.expm1(-2 * time)) / noised
+        )  # of the score, mode by mode
         mean = np.array([slope[spectrum == level].mean() for level in np.unique(spectrum)])
-        bias = (noised * (1 / noised - mean[np.searchsorted(np.unique(spectrum), spectrum)]) ** 2).mean()
+        bias = (
+            noised * (1 / noised - mean[np.searchsorted(np.unique(spectrum), spectrum)]) ** 2
+        ).mean()
         assert found.bias[i] == pytest.approx(bias, rel=0.15, abs=0.05 / noised.min())
 
 
@@ -230,8 +285,12 @@ def test_published_losses() -> None:
     np.testing.assert_allclose(noisy.test, [1.141, 3.061, 1.191, 1.918, 1.073], atol=6e-4)
 
 
-@pytest.mark.parametrize(("m", "place", "height"), [(1, 4.1, 3.07), (2, 8.4, 2.96), (4, 17.0, 2.97), (16, 69.5, 3.49)])
-def test_the_test_loss_peaks_where_parameters_interpolate_all_noised_points(m: int, place: float, height: float) -> None:
+@pytest.mark.parametrize(
+    ("m", "place", "height"), [(1, 4.1, 3.07), (2, 8.4, 2.96), (4, 17.0, 2.97), (16, 69.5, 3.49)]
+)
+def test_the_test_loss_peaks_where_parameters_interpolate_all_noised_points(
+    m: int, place: float, height: float
+) -> None:
     psi_p = np.geomspace(2.0, 30.0, 400) * m
     test = losses(psi_p, 4, 0.1, 1e-3, noises=m).test
     assert psi_p[test.argmax()] == pytest.approx(place, rel=0.035)
@@ -258,7 +317,10 @@ def test_limits_of_ridge_and_data(spectrum: list[float] | None) -> None:
     assert rich.train == pytest.approx(rich.test, abs=1e-6)
     assert rich.train < losses(2, 1e9, 0.2, 1e-3, spectrum=spectrum).train  # more features, better
     assert losses(1e4, math.inf, 0.2, 1e-6, spectrum=spectrum).score_error < 0.02 * score
-    assert losses(5, 3, 0.2, 0.0, spectrum=spectrum).train < losses(5, 3, 0.2, 1e-2, spectrum=spectrum).train
+    assert (
+        losses(5, 3, 0.2, 0.0, spectrum=spectrum).train
+        < losses(5, 3, 0.2, 1e-2, spectrum=spectrum).train
+    )
 
 
 @pytest.mark.parametrize("noises", [1.0, 7.0, math.inf])
@@ -267,9 +329,19 @@ def test_losses_are_consistent_with_each_other(noises: float) -> None:
     ridge, h = np.geomspace(1e-3, 10, 9), 1e-4
     spectrum = [0.2, 1.0, 2.0]
     found = losses(6, 2, 0.15, ridge, spectrum=spectrum, noises=noises)
-    steps = [losses(6, 2, 0.15, ridge * math.exp(sign * h), spectrum=spectrum, noises=noises).objective for sign in (1, -1)]
-    np.testing.assert_allclose(found.objective - found.train, (steps[0] - steps[1]) / (2 * h), rtol=1e-5)
-    for rising in (found.test - found.train, np.diff(found.train), found.score_error - found.bias, found.bias):
+    steps = [
+        losses(6, 2, 0.15, ridge * math.exp(sign * h), spectrum=spectrum, noises=noises).objective
+        for sign in (1, -1)
+    ]
+    np.testing.assert_allclose(
+        found.objective - found.train, (steps[0] - steps[1]) / (2 * h), rtol=1e-5
+    )
+    for rising in (
+        found.test - found.train,
+        np.diff(found.train),
+        found.score_error - found.bias,
+        found.bias,
+    ):
         assert (rising > 0).all()
 
 
@@ -296,7 +368,11 @@ def test_densities_and_atom_hold_all_eigenvalues_and_their_mean(psi_p: float, ps
 
 @pytest.mark.parametrize(
     ("psi_p", "psi_n", "time", "m", "levels", "distance"),
-    [(4.0, 6.0, 0.2, 2, (1.0,), 0.03), (8.0, 2.0, 0.1, 8, (0.2, 1.8), 0.03), (8.0, 4.0, 0.05, 30, (1.0,), 0.08)],
+    [
+        (4.0, 6.0, 0.2, 2, (1.0,), 0.03),
+        (8.0, 2.0, 0.1, 8, (0.2, 1.8), 0.03),
+        (8.0, 4.0, 0.05, 30, (1.0,), 0.08),
+    ],
 )
 def test_eigenvalues_of_a_finite_matrix_fall_into_the_bulks(
     psi_p: float, psi_n: float, time: float, m: int, levels: tuple[float, ...], distance: float
@@ -310,7 +386,9 @@ def test_eigenvalues_of_a_finite_matrix_fall_into_the_bulks(
     for i, (low, high) in enumerate(bulks):
         x, w = nodes(low, high)
         reached = below + np.cumsum(w * density(x, psi_p, psi_n, time, spectrum=spectrum, noises=m))
-        assert np.abs(np.searchsorted(eigenvalues, x) / len(eigenvalues) - reached).max() < (distance if i == 0 else 0.008)
+        assert np.abs(np.searchsorted(eigenvalues, x) / len(eigenvalues) - reached).max() < (
+            distance if i == 0 else 0.008
+        )
         count = round(reached[-1] * len(eigenvalues))
         assert reached[-1] == pytest.approx(count / len(eigenvalues), abs=1e-4)
         assert eigenvalues[count - 1] == pytest.approx(high, rel=0.12)
@@ -330,9 +408,17 @@ def test_the_two_bulks_of_memorization_and_generalization() -> None:
     far = support(4e4, 400.0, 0.1)
     low, high = memorization_bulk(4e4, 400.0, 0.1)
     assert far[-2] == pytest.approx([low, high], rel=0.02)
-    assert far[-1] == pytest.approx(generalization_bulk(4e4, 0.1), rel=0.25)  # (1 ± 1/sqrt(psi_n))-like corrections
-    np.testing.assert_allclose(support(16.0, math.inf, 0.1)[-1], generalization_bulk(16.0, 0.1), rtol=1e-5)
-    np.testing.assert_allclose(support(16.0, math.inf, 0.1, spectrum=[2.0])[-1], generalization_bulk(16.0, 0.1, variance=2.0), rtol=1e-5)
+    assert far[-1] == pytest.approx(
+        generalization_bulk(4e4, 0.1), rel=0.25
+    )  # (1 ± 1/sqrt(psi_n))-like corrections
+    np.testing.assert_allclose(
+        support(16.0, math.inf, 0.1)[-1], generalization_bulk(16.0, 0.1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        support(16.0, math.inf, 0.1, spectrum=[2.0])[-1],
+        generalization_bulk(16.0, 0.1, variance=2.0),
+        rtol=1e-5,
+    )
     k = constants(0.1)
     assert atom(64, 8, 0.1) == pytest.approx((k.s**2, 1 - 9 / 64))
     assert atom(16, math.inf, 0.1) == pytest.approx((k.s**2 + k.v**2, 15 / 16))
@@ -362,10 +448,15 @@ def test_gradient_flow_learns_the_modes_of_u_within_their_times_and_memorizes_la
         return loss(sim.u, sim.v, fit), loss(sim.fresh_u, sim.fresh_v, fit)
 
     table = np.array([after(tau) for tau in (10.0, 100.0, 1e3, 1e4)])
-    np.testing.assert_allclose(table, [(0.820, 0.838), (0.756, 0.882), (0.607, 1.075), (0.508, 1.722)], rtol=0.05)
+    np.testing.assert_allclose(
+        table, [(0.820, 0.838), (0.756, 0.882), (0.607, 1.075), (0.508, 1.722)], rtol=0.05
+    )
     final = losses(psi_p, psi_n, time, 1e-9, noises=100)
     assert after(1e9) == pytest.approx((final.train, final.test), rel=0.06)
-    early, late = after(generalization_time(psi_p, time)), after(memorization_time(psi_p, psi_n, time))
+    early, late = (
+        after(generalization_time(psi_p, time)),
+        after(memorization_time(psi_p, psi_n, time)),
+    )
     whole = final.test - final.train
     assert early[1] - early[0] < 0.05 * whole
     assert 0.3 < (late[1] - late[0]) / whole < 0.9
@@ -374,11 +465,19 @@ def test_gradient_flow_learns_the_modes_of_u_within_their_times_and_memorizes_la
     fit = np.zeros_like(sim.v)
     for _ in range(steps):
         fit -= grid * 2 * -math.expm1(-2 * time) / psi_p * (sim.u @ fit + sim.v)
-    assert (loss(sim.u, sim.v, fit), loss(sim.fresh_u, sim.fresh_v, fit)) == pytest.approx(after(grid * steps), rel=2e-3)
+    assert (loss(sim.u, sim.v, fit), loss(sim.fresh_u, sim.fresh_v, fit)) == pytest.approx(
+        after(grid * steps), rel=2e-3
+    )
 
 
 def test_shapes_and_kinds() -> None:
-    found = losses(torch.tensor([[2.0], [4.0]]), torch.tensor([1.0, 3.0, 5.0]), 0.1, 0.1, spectrum=torch.tensor([1.0, 0.0]))
+    found = losses(
+        torch.tensor([[2.0], [4.0]]),
+        torch.tensor([1.0, 3.0, 5.0]),
+        0.1,
+        0.1,
+        spectrum=torch.tensor([1.0, 0.0]),
+    )
     assert isinstance(found.test, torch.Tensor)
     assert all(field.shape == (2, 3) for field in found)
     single = losses(4, 3, 0.1, 0.1, spectrum=[1.0, 0.0])

@@ -33,10 +33,15 @@ def wishart(rng, n, d, spectrum=1.0):
 def test_power_law_has_its_slope_and_trace(k, trace):
     lam = power_law(30, k, trace)
     assert lam.sum() == pytest.approx(30 if trace is None else trace, rel=1e-14)
-    np.testing.assert_allclose(lam[1:4], lam[:3] * (np.arange(1, 4) / np.arange(2, 5)) ** k, rtol=1e-12)
+    np.testing.assert_allclose(
+        lam[1:4], lam[:3] * (np.arange(1, 4) / np.arange(2, 5)) ** k, rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("call", "name"), [((0, 1.0), "d"), ((2.5, 1.0), "d"), ((3, np.nan), "k"), ((3, 1.0, 0.0), "trace")])
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [((0, 1.0), "d"), ((2.5, 1.0), "d"), ((3, np.nan), "k"), ((3, 1.0, 0.0), "trace")],
+)
 def test_power_law_names_the_bad_argument(call, name):
     with pytest.raises(ValueError, match=name):
         power_law(*call)
@@ -70,15 +75,28 @@ def test_participation_ratio_of_items_spectrum_and_covariance_agree(shape):
 def test_participation_ratio_corrected_for_the_number_of_items():
     rng, spectrum, n = np.random.default_rng(2), power_law(300, 0.5), 60
     exact = participation_ratio(spectrum)
-    inverses = [1 / participation_ratio(rng.standard_normal((n, 300)) * np.sqrt(spectrum), correct=True) for _ in range(60)]
+    inverses = [
+        1 / participation_ratio(rng.standard_normal((n, 300)) * np.sqrt(spectrum), correct=True)
+        for _ in range(60)
+    ]
     error = np.std(inverses, ddof=1) / np.sqrt(60)
-    assert abs(np.mean(inverses) - 1 / exact) < sigmas() * error + 2 / n**2  # the correction is that of first order in 1/n
+    assert (
+        abs(np.mean(inverses) - 1 / exact) < sigmas() * error + 2 / n**2
+    )  # the correction is that of first order in 1/n
     assert participation_ratio(rng.standard_normal((n, 300)) * np.sqrt(spectrum)) < 0.5 * exact
     assert participation_ratio(np.eye(5), correct=False) == 5
     assert participation_ratio(np.eye(5)[:, :4] + 3, correct=True) < np.inf
 
 
-@pytest.mark.parametrize("bad", [np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([1.0, -1.0]), np.array([[np.nan, 0.0]]), np.ones((2, 2, 2))])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.array([[1.0, 2.0], [2.0, 1.0]]),
+        np.array([1.0, -1.0]),
+        np.array([[np.nan, 0.0]]),
+        np.ones((2, 2, 2)),
+    ],
+)
 def test_participation_ratio_refuses(bad):
     with pytest.raises(ValueError, match="x_or_cov"):
         participation_ratio(bad)
@@ -90,7 +108,10 @@ def test_participation_ratio_refuses(bad):
 def test_the_norm_of_a_covariance_is_learned_from_few_items(k):
     """E||S - S_0||^2 / ||S||^2 = (1 + d_eff)/n exactly for Gaussian data with known mean, far below 1 at n much less than d."""
     rng, spectrum, n = np.random.default_rng(3), power_law(80, k), 20
-    errors = [((wishart(rng, n, 80, spectrum) - np.diag(spectrum)) ** 2).sum() / (spectrum**2).sum() for _ in range(200)]
+    errors = [
+        ((wishart(rng, n, 80, spectrum) - np.diag(spectrum)) ** 2).sum() / (spectrum**2).sum()
+        for _ in range(200)
+    ]
     expected = (1 + participation_ratio(spectrum)) / n
     assert abs(np.mean(errors) - expected) < sigmas(3) * np.std(errors) / np.sqrt(200)
 
@@ -122,7 +143,9 @@ def test_marchenko_pastur_is_the_spectrum_of_white_data():
     for level in (0.3, 1.0, 2.0):
         mass = quad(lambda x: marchenko_pastur_density(x, d / n), low, level)[0]
         assert np.mean(lam < level) == pytest.approx(mass, abs=5 / d)
-    np.testing.assert_array_equal(marchenko_pastur_density([-1.0, low / 2, high * 2, 0.0], d / n), 0.0)
+    np.testing.assert_array_equal(
+        marchenko_pastur_density([-1.0, low / 2, high * 2, 0.0], d / n), 0.0
+    )
     assert marchenko_pastur_density(0.0, 1.0) == np.inf
 
 
@@ -149,11 +172,16 @@ def test_agreement_of_disjoint_models_is_the_overlap_of_their_samples(phi):
         u = rng.standard_normal((d, 400))
         overlaps.append([(roots[0] * roots[1]).sum() / d, np.mean((roots[0] @ u) * (roots[1] @ u))])
     error = np.std(overlaps, axis=0, ddof=1) / np.sqrt(24)
-    assert (np.abs(np.mean(overlaps, axis=0) - disjoint_agreement(phi)) < sigmas(6) * error + 3 / d**2).all()
+    assert (
+        np.abs(np.mean(overlaps, axis=0) - disjoint_agreement(phi)) < sigmas(6) * error + 3 / d**2
+    ).all()
     assert (error < 0.01).all()
 
 
-@pytest.mark.parametrize("function", [marchenko_pastur_edges, marchenko_pastur_atom, lambda phi: marchenko_pastur_density(1.0, phi)])
+@pytest.mark.parametrize(
+    "function",
+    [marchenko_pastur_edges, marchenko_pastur_atom, lambda phi: marchenko_pastur_density(1.0, phi)],
+)
 def test_marchenko_pastur_needs_a_positive_ratio(function):
     with pytest.raises(ValueError, match="phi"):
         function(0.0)
@@ -170,7 +198,9 @@ def unit_range(name):
 def test_digits_have_their_known_spectrum():
     rows = unit_range("digits")
     assert participation_ratio(rows) == pytest.approx(13.17, abs=0.005)
-    assert np.trace(np.cov(np.asarray(rows), rowvar=False, bias=True)) == pytest.approx(4.693, abs=0.0015)
+    assert np.trace(np.cov(np.asarray(rows), rowvar=False, bias=True)) == pytest.approx(
+        4.693, abs=0.0015
+    )
 
 
 @pytest.mark.slow

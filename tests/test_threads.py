@@ -79,10 +79,16 @@ def test_the_first_error_ends_it_and_the_settings_are_put_back(two: None) -> Non
 
 
 def test_a_search_on_two_threads_is_that_on_one_to_the_last_bit(two: None) -> None:
-    bank, query = normal(4000, 96), torch.cat([normal(1000, 96, seed=1), normal(4000, 96)[:300]])  # two chunks' worth of work and more
+    bank, query = (
+        normal(4000, 96),
+        torch.cat([normal(1000, 96, seed=1), normal(4000, 96)[:300]]),
+    )  # two chunks' worth of work and more
 
     def found() -> tuple[Tensor, ...]:
-        near, own = neighbors(query, bank, 3), neighbors(bank, bank, 2, exclude_self=True, metric="cosine")
+        near, own = (
+            neighbors(query, bank, 3),
+            neighbors(bank, bank, 2, exclude_self=True, metric="cosine"),
+        )
         return near.distance, near.index, own.distance, own.index, within(query, bank, 11.0)
 
     several = found()
@@ -93,8 +99,15 @@ def test_a_search_on_two_threads_is_that_on_one_to_the_last_bit(two: None) -> No
 
 def test_metrics_on_two_threads_are_those_on_one(two: None) -> None:
     gen, train, test = normal(90, 8), normal(110, 8, seed=1), normal(70, 8, seed=2)
-    calls = [lambda: frechet(gen, test), lambda: mifid(gen, train), lambda: vendi(gen), lambda: feature_likelihood(gen, train, test)]
+    calls = [
+        lambda: frechet(gen, test),
+        lambda: mifid(gen, train),
+        lambda: vendi(gen),
+        lambda: feature_likelihood(gen, train, test),
+    ]
     several = [call() for call in calls]
     torch.set_num_threads(1)
     for one, other in zip(several, (call() for call in calls)):
-        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), rel=1e-7)
+        assert (one.value, one.low, one.high) == pytest.approx(
+            (other.value, other.low, other.high), rel=1e-7
+        )

@@ -31,7 +31,9 @@ def linear(A: Tensor) -> Denoiser:
 
 def planted(n: int, rank: int = 5, rest: float = 0.02) -> Tensor:
     """A matrix that is not symmetric: ``rank`` large directions and a small full remainder."""
-    return normal(n, rank, seed=1) @ normal(rank, n, seed=2) / math.sqrt(n) + rest * normal(n, n, seed=3)
+    return normal(n, rank, seed=1) @ normal(rank, n, seed=2) / math.sqrt(n) + rest * normal(
+        n, n, seed=3
+    )
 
 
 def points(D: Gaussian | Mixture | Empirical) -> Tensor:
@@ -54,7 +56,16 @@ LEVELS = torch.tensor([0.05, 0.4, 1.5, 8.0], dtype=torch.float64)
 # projection
 
 
-@pytest.mark.parametrize("shapes", [((9,), (9, 3)), ((9, 4), (9, 3)), ((5, 9), (5, 9, 3)), ((5, 9, 2), (1, 9, 3)), ((1, 9), (2, 9, 9))])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((9,), (9, 3)),
+        ((9, 4), (9, 3)),
+        ((5, 9), (5, 9, 3)),
+        ((5, 9, 2), (1, 9, 3)),
+        ((1, 9), (2, 9, 9)),
+    ],
+)
 def test_projection_is_that_of_the_formed_matrix(shapes: tuple[tuple[int, ...], tuple[int, ...]]):
     v, V = normal(*shapes[0]), torch.linalg.qr(normal(*shapes[1], seed=1)).Q
     matrix = torch.eye(9, dtype=torch.float64) - V @ V.mT
@@ -67,7 +78,9 @@ def test_what_is_left_of_a_vector_almost_in_the_span_is_orthogonal_to_it():
     v = V @ normal(7, seed=1) + 1e-9 * normal(50, seed=2)
     left = project_out(v, V)
     once = v - V @ (V.T @ v)
-    assert float((V.T @ left).norm() / left.norm()) < 1e-14 < float((V.T @ once).norm() / once.norm())
+    assert (
+        float((V.T @ left).norm() / left.norm()) < 1e-14 < float((V.T @ once).norm() / once.norm())
+    )
 
 
 def test_a_subspace_of_no_dimensions_leaves_everything():
@@ -116,9 +129,15 @@ def test_the_trace_of_a_gaussian_is_the_sum_of_its_wiener_factors():
     assert torch.allclose(exact.value, factors.sum(1))
     found = trace(D, x, level)
     assert found.probes == 32
-    assert bool(((found.value - factors.sum(1)).abs() < float(stats.t.isf(1e-7, 31)) * found.error).all())
+    assert bool(
+        ((found.value - factors.sum(1)).abs() < float(stats.t.isf(1e-7, 31)) * found.error).all()
+    )
     norm = squared_norm(D, x, level)
-    assert bool(((norm.value - factors.square().sum(1)).abs() < float(stats.t.isf(1e-7, 31)) * norm.error).all())
+    assert bool(
+        (
+            (norm.value - factors.square().sum(1)).abs() < float(stats.t.isf(1e-7, 31)) * norm.error
+        ).all()
+    )
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
@@ -134,7 +153,10 @@ def test_answers_have_the_shape_of_the_levels(shape: tuple[int, ...]):
         sure(linear(A), x, level),
     ):
         assert found.value.shape == found.error.shape == shape
-    covariance, spectrum = posterior_covariance(linear(A), x, level), posterior_spectrum(linear(A), x, level)
+    covariance, spectrum = (
+        posterior_covariance(linear(A), x, level),
+        posterior_spectrum(linear(A), x, level),
+    )
     assert covariance.shape == (*shape, 40, 40)
     assert spectrum.shape == (*shape, 40)
     assert log_determinant(linear(A), x, level).value.shape == shape
@@ -155,8 +177,19 @@ def fair(values: Tensor) -> bool:
 @pytest.mark.parametrize("known", [0, 4])
 def test_squared_norms_are_unbiased_with_honest_errors(probes: int, known: int):
     A = planted(60, rest=0.3)
-    basis = torch.linalg.qr(A.T @ normal(60, known, seed=7)).Q.expand(MANY, 60, known) if known else None
-    found = squared_norm(linear(A), torch.zeros(MANY, 60, dtype=torch.float64), torch.ones(MANY), probes=probes, basis=basis, seed=3)
+    basis = (
+        torch.linalg.qr(A.T @ normal(60, known, seed=7)).Q.expand(MANY, 60, known)
+        if known
+        else None
+    )
+    found = squared_norm(
+        linear(A),
+        torch.zeros(MANY, 60, dtype=torch.float64),
+        torch.ones(MANY),
+        probes=probes,
+        basis=basis,
+        seed=3,
+    )
     off = found.value - A.square().sum()
     assert found.probes == probes
     assert float(off.std()) > 0
@@ -167,7 +200,10 @@ def test_squared_norms_are_unbiased_with_honest_errors(probes: int, known: int):
 @pytest.mark.parametrize("probes", [3, 12])
 def test_traces_are_unbiased_with_honest_errors(probes: int):
     A = planted(60, rest=0.3) + torch.eye(60)
-    x, level = torch.zeros(MANY, 60, dtype=torch.float64), torch.full((MANY,), 0.5, dtype=torch.float64)
+    x, level = (
+        torch.zeros(MANY, 60, dtype=torch.float64),
+        torch.full((MANY,), 0.5, dtype=torch.float64),
+    )
     off = trace(linear(A), x, level, probes=probes, seed=5)
     assert off.probes == probes
     assert fair(off.value - A.trace())
@@ -208,8 +244,14 @@ def test_directions_are_a_function_of_the_seed_and_the_point_alone():
     A, x = planted(60), normal(5, 60)
     level = torch.ones(5)
     for estimate in (squared_norm, trace, score_divergence, sure):
-        whole, again = estimate(linear(A), x, level, probes=4), estimate(linear(A), x, level, probes=4)
-        part, other = estimate(linear(A), x[:2], level[:2], probes=4), estimate(linear(A), x, level, probes=4, seed=1)
+        whole, again = (
+            estimate(linear(A), x, level, probes=4),
+            estimate(linear(A), x, level, probes=4),
+        )
+        part, other = (
+            estimate(linear(A), x[:2], level[:2], probes=4),
+            estimate(linear(A), x, level, probes=4, seed=1),
+        )
         assert torch.equal(whole.value, again.value)
         assert torch.allclose(whole.value[:2], part.value, rtol=1e-12)
         assert not bool((whole.value == other.value).any())
@@ -254,7 +296,10 @@ def test_sure_expects_the_squared_error_whatever_the_denoiser(sigma: float):
     n, count = 12, 4000
     truth, wrong = Gaussian(normal(n), covariances(1, n)[0]), Empirical(normal(30, n, seed=3))
     clean = truth.sample(count, generator(1))
-    x, level = clean + sigma * normal(count, n, seed=8), torch.full((count,), sigma, dtype=torch.float64)
+    x, level = (
+        clean + sigma * normal(count, n, seed=8),
+        torch.full((count,), sigma, dtype=torch.float64),
+    )
     for D in (truth, wrong):
         risk = sure(D, x, level)
         assert fair(risk.value - (D(x, level) - clean).square().sum(1))
@@ -277,7 +322,9 @@ def test_sure_carries_the_error_of_its_trace():
 def test_the_posterior_covariance_of_a_gaussian_is_the_inverse_of_the_summed_precisions():
     cov = covariances(1, 7)[0]
     D, x = Gaussian(normal(7), cov), normal(4, 7, seed=2)
-    want = np.stack([np.linalg.inv(np.linalg.inv(cov.numpy()) + np.eye(7) / s**2) for s in LEVELS.tolist()])
+    want = np.stack(
+        [np.linalg.inv(np.linalg.inv(cov.numpy()) + np.eye(7) / s**2) for s in LEVELS.tolist()]
+    )
     assert np.allclose(posterior_covariance(D, x, LEVELS).numpy(), want, rtol=1e-8, atol=1e-12)
     result = log_determinant(D, x, LEVELS)
     assert np.allclose(result.value.numpy(), np.linalg.slogdet(want)[1])
@@ -305,7 +352,9 @@ def test_the_posterior_covariance_of_a_mixture_is_its_own():
 def test_a_singular_posterior_has_a_pseudo_determinant_and_its_rank():
     variances = torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
     U = bases(8, 3)[0]
-    result = log_determinant(Gaussian(torch.zeros(8, dtype=torch.float64), U * variances @ U.T), normal(8), 0.7)
+    result = log_determinant(
+        Gaussian(torch.zeros(8, dtype=torch.float64), U * variances @ U.T), normal(8), 0.7
+    )
     want = float((variances * 0.49 / (variances + 0.49)).log().sum())
     assert int(result.rank) == 3
     assert float(result.value) == pytest.approx(want)
@@ -313,7 +362,11 @@ def test_a_singular_posterior_has_a_pseudo_determinant_and_its_rank():
 
 
 def test_eigenvalues_that_are_not_positive_are_counted_out_and_shown():
-    A = torch.diag(torch.tensor([2.0, 1.0, 1e-3, 0.0, -3.0], dtype=torch.float64)) + torch.ones(5, 5).triu(1) - torch.ones(5, 5).tril(-1)
+    A = (
+        torch.diag(torch.tensor([2.0, 1.0, 1e-3, 0.0, -3.0], dtype=torch.float64))
+        + torch.ones(5, 5).triu(1)
+        - torch.ones(5, 5).tril(-1)
+    )
     x = torch.zeros(5, dtype=torch.float64)
     assert torch.equal(posterior_covariance(linear(A), x, 2.0), 4 * A.diagonal().diag())
     result = log_determinant(linear(A), x, 2.0)
@@ -341,13 +394,24 @@ def test_a_random_network_agrees_with_its_dense_jacobian():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator(4, index))
     x, level = torch.randn(3, 1, 8, 8, generator=generator(1)), torch.tensor([0.1, 0.6, 3.0])
     J = dense(net, x, level).detach()
-    assert torch.allclose(squared_norm(net, x, level, probes=64).value, J.square().sum((1, 2)), rtol=1e-4)
+    assert torch.allclose(
+        squared_norm(net, x, level, probes=64).value, J.square().sum((1, 2)), rtol=1e-4
+    )
     assert torch.allclose(trace(net, x, level).value, J.diagonal(dim1=1, dim2=2).sum(1), rtol=1e-4)
-    assert torch.allclose(posterior_covariance(net, x, level), pad(level, J) ** 2 * (J + J.mT) / 2, atol=1e-4 * float(J.abs().max()) * 9)
+    assert torch.allclose(
+        posterior_covariance(net, x, level),
+        pad(level, J) ** 2 * (J + J.mT) / 2,
+        atol=1e-4 * float(J.abs().max()) * 9,
+    )
     Vh = torch.linalg.svd(J).Vh
     helped = squared_norm(net, x, level, probes=20, basis=Vh.mT[..., :20].contiguous())
     wide = float(stats.t.isf(1e-7, 19))
-    assert bool(((helped.value - J.square().sum((1, 2))).abs() < wide * helped.error + 1e-4 * helped.value).all())
+    assert bool(
+        (
+            (helped.value - J.square().sum((1, 2))).abs()
+            < wide * helped.error + 1e-4 * helped.value
+        ).all()
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,13 @@ SIZES = (8, 16, 32, 64, 128, 256, 512)
 
 
 def runs(
-    center: float, *, members: int = 4, spread: float = 0.0, seed: int = 0, samples: int = 1000, sizes: tuple[int, ...] = SIZES
+    center: float,
+    *,
+    members: int = 4,
+    spread: float = 0.0,
+    seed: int = 0,
+    samples: int = 1000,
+    sizes: tuple[int, ...] = SIZES,
 ) -> list[TrainingRun]:
     """Runs whose GLc is a logistic curve in log2 N with its middle at ``center``, each moved sideways by its own ``spread``."""
     moves, source = np.random.default_rng(seed), np.random.default_rng([seed, 1])
@@ -35,7 +41,11 @@ def test_the_isotonic_fit_is_that_of_scikit_learn(seed: int) -> None:
     values, weights = source.normal(size=(6, 11)), source.uniform(0.1, 5, size=11)
     ours = _isotonic(values, weights)
     for row, fit in zip(values, ours):
-        np.testing.assert_allclose(fit, IsotonicRegression().fit(np.arange(11), row, weights).predict(np.arange(11)), atol=1e-12)
+        np.testing.assert_allclose(
+            fit,
+            IsotonicRegression().fit(np.arange(11), row, weights).predict(np.arange(11)),
+            atol=1e-12,
+        )
 
 
 def test_the_crossing_is_linear_in_log2() -> None:
@@ -48,7 +58,9 @@ def test_the_crossing_is_linear_in_log2() -> None:
 def test_the_first_crossing_counts_after_violators_are_pooled() -> None:
     """.6 then .2 pool to .4; the crossing lies between that pool and .8."""
     assert crossing([8, 16, 32, 64], np.array([0.0, 0.6, 0.2, 0.8])) == pytest.approx(5.25)
-    heavy = crossing([8, 16, 32, 64], np.array([0.0, 0.6, 0.2, 0.8]), np.array([1.0, 3.0, 1.0, 1.0]))
+    heavy = crossing(
+        [8, 16, 32, 64], np.array([0.0, 0.6, 0.2, 0.8]), np.array([1.0, 3.0, 1.0, 1.0])
+    )
     assert heavy == pytest.approx(3 + 0.5 / 0.5)  # the pool is (3 · .6 + .2)/4 = .5
 
 
@@ -60,7 +72,10 @@ def test_no_crossing_is_infinite_and_never_extrapolated() -> None:
     assert 3 < found[2] < 4
 
 
-@pytest.mark.parametrize(("sizes", "values"), [([8, 8], [0.0, 1.0]), ([8, 16], [0.0, math.nan]), ([8, 16], [0.0, 1.0, 2.0])])
+@pytest.mark.parametrize(
+    ("sizes", "values"),
+    [([8, 8], [0.0, 1.0]), ([8, 16], [0.0, math.nan]), ([8, 16], [0.0, 1.0, 2.0])],
+)
 def test_a_broken_curve_is_refused(sizes: list[int], values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"sizes must increase|one value"):
         crossing(sizes, np.array(values))
@@ -78,13 +93,21 @@ def test_the_transition_of_a_known_curve() -> None:
 
 
 def test_a_perfect_generalizer_may_exceed_one() -> None:
-    found = transition_point([TrainingRun(size, 0, 0, 0.0 if size > 8 else 1.0, 0.05, 100) for size in SIZES])
+    found = transition_point(
+        [TrainingRun(size, 0, 0, 0.0 if size > 8 else 1.0, 0.05, 100) for size in SIZES]
+    )
     assert found.curve[-1].value == pytest.approx(1 / 0.95)
 
 
-@pytest.mark.parametrize(("p_gen", "value", "words"), [(0.0, -math.inf, "below 8"), (0.99, math.inf, "above 512")])
-def test_a_transition_beyond_the_sizes_says_on_which_side(p_gen: float, value: float, words: str) -> None:
-    point = transition_point([TrainingRun(size, 0, member, p_gen, 0.05, 500) for size in SIZES for member in range(3)]).point
+@pytest.mark.parametrize(
+    ("p_gen", "value", "words"), [(0.0, -math.inf, "below 8"), (0.99, math.inf, "above 512")]
+)
+def test_a_transition_beyond_the_sizes_says_on_which_side(
+    p_gen: float, value: float, words: str
+) -> None:
+    point = transition_point(
+        [TrainingRun(size, 0, member, p_gen, 0.05, 500) for size in SIZES for member in range(3)]
+    ).point
     assert (point.value, point.low, point.high) == (value, value, value)
     assert words in point.method
     assert point.json()["value"] is None
@@ -99,10 +122,19 @@ def test_runs_are_drawn_the_same_for_the_same_seed_and_whatever_their_order() ->
 def test_the_interval_covers_the_transition_of_many_runs() -> None:
     """Ten runs a size, each moved by its own 0.5 in log2: intervals contain the crossing of the expected curve."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    expected = [np.sum(weights / (1 + np.exp(-2 * (math.log2(size) - 5.3 - 0.5 * nodes)))) / math.sqrt(2 * math.pi) for size in SIZES]
+    expected = [
+        np.sum(weights / (1 + np.exp(-2 * (math.log2(size) - 5.3 - 0.5 * nodes))))
+        / math.sqrt(2 * math.pi)
+        for size in SIZES
+    ]
     truth = 2 ** float(crossing(SIZES, np.array(expected)))
     laws.check_coverage(
-        lambda seed: transition_point(runs(5.3, members=10, spread=0.5, seed=seed), draws=400).point, truth, draws=100, least=0.88
+        lambda seed: (
+            transition_point(runs(5.3, members=10, spread=0.5, seed=seed), draws=400).point
+        ),
+        truth,
+        draws=100,
+        least=0.88,
     )
 
 
@@ -142,11 +174,16 @@ def test_growth_beyond_the_sizes() -> None:
         growth(runs(5.0), [TrainingRun(7, 0, 0, 0.1, 0.05, 10)])
 
 
-def agreements(rates: dict[int, float], *, pairs: int = 4, noises: int = 400, seed: int = 0) -> dict[int, np.ndarray]:
+def agreements(
+    rates: dict[int, float], *, pairs: int = 4, noises: int = 400, seed: int = 0
+) -> dict[int, np.ndarray]:
     """The same noises are hard at every size: one uniform number a noise, with a little of its own for each pair."""
     source = np.random.default_rng(seed)
     hard = source.uniform(size=noises)
-    return {size: (0.8 * hard + 0.2 * source.uniform(size=(pairs, noises))) < rate for size, rate in rates.items()}
+    return {
+        size: (0.8 * hard + 0.2 * source.uniform(size=(pairs, noises))) < rate
+        for size, rate in rates.items()
+    }
 
 
 def test_a_dip_is_a_u_and_a_slope_is_not() -> None:
@@ -178,7 +215,12 @@ def test_u_shape_intervals_cover() -> None:
     rates = {8: 0.8, 32: 0.5, 128: 0.7}
     large = agreements(rates, pairs=1, noises=2_000_000, seed=99)
     truth = float(large[32].mean() - large[8].mean())
-    laws.check_coverage(lambda seed: u_shape(agreements(rates, seed=seed), 32.0, draws=400, seed=seed)[0], truth, draws=100, least=0.88)
+    laws.check_coverage(
+        lambda seed: u_shape(agreements(rates, seed=seed), 32.0, draws=400, seed=seed)[0],
+        truth,
+        draws=100,
+        least=0.88,
+    )
 
 
 def test_unequal_noises_are_refused() -> None:

@@ -35,7 +35,10 @@ class Toy(Study):
             time.sleep(self.wait / 10)
             work.tell(part / 10)
         numbers = self.scale * np.random.default_rng([self.n, self.seed]).standard_normal(self.n)
-        return Result({"mean": mean(numbers), "largest": float(numbers.max()), "none": float("nan")}, {"numbers": numbers})
+        return Result(
+            {"mean": mean(numbers), "largest": float(numbers.max()), "none": float("nan")},
+            {"numbers": numbers},
+        )
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
@@ -44,4 +47,7 @@ class Toy(Study):
 
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        return [[cell for cell in cells if cell.seed == seed] for seed in dict.fromkeys(cell.seed for cell in cells)]
+        return [
+            [cell for cell in cells if cell.seed == seed]
+            for seed in dict.fromkeys(cell.seed for cell in cells)
+        ]

@@ -32,15 +32,24 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
             choices = [choice.strip(" '") for choice in match[2].split(",")]
-            message = f"{message[: match.start()]}{match[1]!r} is not valid{nearest(match[1], choices)}"
+            message = (
+                f"{message[: match.start()]}{match[1]!r} is not valid{nearest(match[1], choices)}"
+            )
         raise Mistake(message)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """All words, or a mistake that names the unknown flag and the nearest one that exists."""
         namespace, unknown = self.parse_known_args(words)
         if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise Mistake(f"unknown argument {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
+            flags = [
+                flag
+                for action in self._actions
+                for flag in action.option_strings
+                if flag.startswith("--")
+            ]
+            raise Mistake(
+                f"unknown argument {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}"
+            )
         return namespace
 
 
@@ -57,7 +66,9 @@ def values(kind: type, text: str) -> list[Any]:
         return [kind(text)]
     except ValueError:
         names = {int: "a whole number or a range such as 0-9", float: "a number"}
-        raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not {names.get(kind, kind.__name__)}"
+        ) from None
 
 
 def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
@@ -69,7 +80,9 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
         kind = type(item.default)
         many = bool(item.metadata["axis"])
         flag = f"--{item.name.replace('_', '-')}"
-        text = f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
+        text = (
+            f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
+        )
         common: dict[str, Any] = {
             "dest": item.name,
             "help": text.replace("%", "%%"),
@@ -77,24 +90,51 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
             "metavar": kind.__name__.upper(),
         }
         if kind is bool:
-            group.add_argument(flag, action="store_true", dest=item.name, help=common["help"], default=argparse.SUPPRESS)
+            group.add_argument(
+                flag,
+                action="store_true",
+                dest=item.name,
+                help=common["help"],
+                default=argparse.SUPPRESS,
+            )
         elif kind is tuple:
-            group.add_argument(flag, nargs=2, type=lambda word: values(float, word)[0], **{**common, "metavar": ("LOW", "HIGH")})
+            group.add_argument(
+                flag,
+                nargs=2,
+                type=lambda word: values(float, word)[0],
+                **{**common, "metavar": ("LOW", "HIGH")},
+            )
         elif many:
-            group.add_argument(flag, nargs="+", type=lambda word, kind=kind: values(kind, word), **common)
+            group.add_argument(
+                flag, nargs="+", type=lambda word, kind=kind: values(kind, word), **common
+            )
         else:
             group.add_argument(
-                flag, type=lambda word, kind=kind: values(kind, word)[-1], choices=item.metadata["choices"] or None, **common
+                flag,
+                type=lambda word, kind=kind: values(kind, word)[-1],
+                choices=item.metadata["choices"] or None,
+                **common,
             )
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
     """The flags of commands that measure cells: where they run, and how much is said."""
     parser.add_argument(
-        "--on", choices=["processes", "serial"], default="processes", help="one single-threaded process a core, or this process alone"
+        "--on",
+        choices=["processes", "serial"],
+        default="processes",
+        help="one single-threaded process a core, or this process alone",
     )
-    parser.add_argument("--workers", type=int, default=None, help="number of processes (default: one a core)")
-    parser.add_argument("--threads", type=int, default=1, help="threads a process (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="torch device to train and sample on (default: %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="print the cells and the estimated time, do nothing")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="number of processes (default: one a core)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads a process (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="torch device to train and sample on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the cells and the estimated time, do nothing"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -23,7 +23,11 @@ def _one(value: Any) -> Any:
 
 
 def _run_parser(study: type[Study]) -> Parser:
-    parser = Parser(prog=f"denoscope run {study.title()}", description=study.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog=f"denoscope run {study.title()}",
+        description=study.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_fields(parser, study)
     parser.add_argument(
         "--store",
@@ -32,7 +36,11 @@ def _run_parser(study: type[Study]) -> Parser:
         help="folder of the results; running again resumes (default: %(default)s)",
     )
     add_execution(parser)
-    parser.add_argument("--json", action="store_true", help="print the table as JSON on standard output, nothing else")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the table as JSON on standard output, nothing else",
+    )
     return parser
 
 
@@ -50,10 +58,15 @@ def _run(words: Sequence[str]) -> int:
     options = vars(_run_parser(study).parse(words[1:]))
     given = {item.name: options.pop(item.name) for item in fields(study) if item.name in options}
     many = {item.name for item in fields(study) if item.metadata["axis"]}
-    axes = {name: [v for part in value for v in part] if name in many else _one(value) for name, value in given.items()}
+    axes = {
+        name: [v for part in value for v in part] if name in many else _one(value)
+        for name, value in given.items()
+    }
     from denoscope import sweep
 
-    return sweep.command(study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words))
+    return sweep.command(
+        study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words)
+    )
 
 
 def _needed(words: Sequence[str]) -> int:
@@ -72,10 +85,15 @@ def _probe(words: Sequence[str]) -> int:
 
 def _audit(words: Sequence[str]) -> int:
     options = vars(parsers.audit().parse(words))
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    plain = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
     from denoscope import audit
 
-    return audit.command({**plain, "seeds": tuple(seed for part in options["seeds"] for seed in part)}, ["audit", *words])
+    return audit.command(
+        {**plain, "seeds": tuple(seed for part in options["seeds"] for seed in part)},
+        ["audit", *words],
+    )
 
 
 def _doctor(words: Sequence[str]) -> int:
@@ -83,9 +101,15 @@ def _doctor(words: Sequence[str]) -> int:
         prog="denoscope doctor",
         description="Every metric of the audit on synthetic truth: base rates, sensitivity, hostile cases; in under a minute.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic sets (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the synthetic sets (default: %(default)s)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument("--json", action="store_true", help="print the table as JSON on standard output, nothing else")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the table as JSON on standard output, nothing else",
+    )
     options = vars(parser.parse(words))
     from denoscope import doctor
 
@@ -107,9 +131,12 @@ def _list(words: Sequence[str]) -> int:
 
 def _report(words: Sequence[str]) -> int:
     parser = Parser(
-        prog="denoscope report", description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells."
+        prog="denoscope report",
+        description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells.",
     )
-    parser.add_argument("store", type=Path, metavar="STORE", help="folder that `denoscope run` filled")
+    parser.add_argument(
+        "store", type=Path, metavar="STORE", help="folder that `denoscope run` filled"
+    )
     options = parser.parse(words)
     from denoscope import sweep
 
@@ -119,7 +146,11 @@ def _report(words: Sequence[str]) -> int:
 
 def _store(words: Sequence[str]) -> int:
     parser = Parser(prog="denoscope store", description="Looks after a store of results.")
-    parser.add_argument("action", choices=["check", "ls"], help="check: read everything and compare hashes; ls: one line a cell")
+    parser.add_argument(
+        "action",
+        choices=["check", "ls"],
+        help="check: read everything and compare hashes; ls: one line a cell",
+    )
     parser.add_argument("store", type=Path, metavar="STORE")
     options = parser.parse(words)
     if not options.store.is_dir():
@@ -139,8 +170,16 @@ def _store(words: Sequence[str]) -> int:
 
 
 def _cite(words: Sequence[str]) -> int:
-    parser = Parser(prog="denoscope cite", description="What to cite: for a study, a store of results, a command, or everything.")
-    parser.add_argument("what", nargs="?", default="", help="a study's name, a store's folder, needed or audit (default: every work)")
+    parser = Parser(
+        prog="denoscope cite",
+        description="What to cite: for a study, a store of results, a command, or everything.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        help="a study's name, a store's folder, needed or audit (default: every work)",
+    )
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries")
     options = parser.parse(words)
     from denoscope.references import COMMANDS, everything, references
@@ -151,9 +190,21 @@ def _cite(words: Sequence[str]) -> int:
 
         name = str(Store(name).noted().get("study", "")) if Path(name).is_dir() else ""
         if not name:
-            raise Mistake(f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), *COMMANDS])}")
-    works = references(("denoscope", *(COMMANDS[name] if name in COMMANDS else studies.load(name).references))) if name else everything()
-    print("\n\n".join(work.bibtex() for work in works) if options.bibtex else "\n".join(work.text() for work in works))
+            raise Mistake(
+                f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), *COMMANDS])}"
+            )
+    works = (
+        references(
+            ("denoscope", *(COMMANDS[name] if name in COMMANDS else studies.load(name).references))
+        )
+        if name
+        else everything()
+    )
+    print(
+        "\n\n".join(work.bibtex() for work in works)
+        if options.bibtex
+        else "\n".join(work.text() for work in works)
+    )
     return 0
 
 

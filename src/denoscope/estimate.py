@@ -38,12 +38,17 @@ class Estimate:
 
     def complement(self) -> Estimate:
         """1 minus this estimate, its interval turned over."""
-        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.n, self.level, self.method)
+        return Estimate(
+            1 - self.value, 1 - self.high, 1 - self.low, self.n, self.level, self.method
+        )
 
     def json(self) -> dict[str, object]:
         """A dictionary without NaN or infinity: those become null. Kinds of estimates that hold more add it to these six."""
         values = {item.name: getattr(self, item.name) for item in fields(Estimate)}
-        return {key: (None if isinstance(v, float) and not math.isfinite(v) else v) for key, v in values.items()}
+        return {
+            key: (None if isinstance(v, float) and not math.isfinite(v) else v)
+            for key, v in values.items()
+        }
 
 
 def unavailable(reason: str, n: int = 0, level: float = 0.95) -> Estimate:
@@ -69,7 +74,9 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
     value = float(data.mean())
     if data.size == 1:
         return Estimate(value, -math.inf, math.inf, 1, level, "t (one value)")
-    half = float(stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size))
+    half = float(
+        stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size)
+    )
     return Estimate(value, value - half, value + half, int(data.size), level, "t")
 
 
@@ -84,7 +91,12 @@ def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimat
     skipped = max(0, int(stats.binom.ppf((1 - level) / 2, data.size, 0.5)) - 1)
     covered = 1 - 2 * float(stats.binom.cdf(skipped, data.size, 0.5))
     return Estimate(
-        float(np.median(data)), float(data[skipped]), float(data[-1 - skipped]), data.size, max(0.0, covered), "order statistics"
+        float(np.median(data)),
+        float(data[skipped]),
+        float(data[-1 - skipped]),
+        data.size,
+        max(0.0, covered),
+        "order statistics",
     )
 
 
@@ -107,7 +119,11 @@ def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.
 
 
 def percentiles(
-    value: float, draws: Sequence[float] | np.ndarray, n: int, level: float = 0.95, method: str = "percentile bootstrap"
+    value: float,
+    draws: Sequence[float] | np.ndarray,
+    n: int,
+    level: float = 0.95,
+    method: str = "percentile bootstrap",
 ) -> Estimate:
     """``value`` with the central ``level`` interval of bootstrap ``draws``; infinite draws are allowed and stay infinite."""
     finite = np.sort(np.asarray(draws, dtype=np.float64).ravel())
@@ -118,7 +134,12 @@ def percentiles(
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], float], data: np.ndarray, *, draws: int = 1000, level: float = 0.95, seed: int = 0
+    statistic: Callable[[np.ndarray], float],
+    data: np.ndarray,
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Estimate:
     """``statistic(rows of data)`` with a percentile bootstrap interval over rows.
 
@@ -133,7 +154,9 @@ def bootstrap(
     return percentiles(float(statistic(data)), values, len(data), level)
 
 
-def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
+def paired(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95
+) -> Estimate:
     """The mean of ``a - b`` for values paired row by row, with the t interval of the differences."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
@@ -141,10 +164,20 @@ def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, lev
     return mean(first - second, level)
 
 
-def permutation(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, *, draws: int = 9999, seed: int = 0) -> float:
+def permutation(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+) -> float:
     """The two-sided p-value of a difference in means between ``a`` and ``b``, by random relabelling; never below 1/(draws + 1)."""
     first, second = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
     result = stats.permutation_test(
-        (first, second), lambda x, y, axis: x.mean(axis) - y.mean(axis), n_resamples=draws, vectorized=True, rng=np.random.default_rng(seed)
+        (first, second),
+        lambda x, y, axis: x.mean(axis) - y.mean(axis),
+        n_resamples=draws,
+        vectorized=True,
+        rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)

@@ -76,7 +76,9 @@ def processes(workers: int | None = None, *, threads: int = 1) -> Executor:
         context = multiprocessing.get_context("spawn")
         told = context.SimpleQueue()
         count = max(1, min(workers or cores(), len(jobs)))
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(told, threads))
+        pool = ProcessPoolExecutor(
+            count, mp_context=context, initializer=_begin, initargs=(told, threads)
+        )
 
         def listen() -> None:
             while (message := told.get()) is not None:
@@ -86,11 +88,15 @@ def processes(workers: int | None = None, *, threads: int = 1) -> Executor:
         listener.start()
         finished = False
         try:
-            futures: dict[Future[Any], int] = {pool.submit(_call, index, job): index for index, job in enumerate(jobs)}
+            futures: dict[Future[Any], int] = {
+                pool.submit(_call, index, job): index for index, job in enumerate(jobs)
+            }
             for future in as_completed(futures):
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
-                    error = RuntimeError("a worker process ended abruptly (killed, or out of memory); run the same command again to go on")
+                    error = RuntimeError(
+                        "a worker process ended abruptly (killed, or out of memory); run the same command again to go on"
+                    )
                 yield futures[future], error if error is not None else future.result()
             finished = True
         finally:

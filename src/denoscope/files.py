@@ -91,8 +91,15 @@ def file_hash(path: Path | str) -> str:
 def harmless(text: object, longest: int = 400) -> str:
     """A text for one line of a terminal or a page: what does not print (control and direction characters, line breaks, bytes that are no
     Unicode) as a visible escape such as ``\\x1b``, and the middle of a very long one left out."""
-    shown = "".join(c if c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode() for c in str(text))
-    return shown if len(shown) <= longest else f"{shown[: longest // 2]}\u2026{shown[1 - longest // 2 :]}"
+    shown = "".join(
+        c if c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+    return (
+        shown
+        if len(shown) <= longest
+        else f"{shown[: longest // 2]}\u2026{shown[1 - longest // 2 :]}"
+    )
 
 
 def located(path: Path | str) -> Path:
@@ -112,10 +119,15 @@ def archive(path: Path | str, *, largest: int = 1 << 28) -> Iterator[list[Member
     """
     try:
         opened = zipfile.ZipFile(path)
-    except Exception as error:  # a damaged directory makes the module fail with nearly any exception
+    except (
+        Exception
+    ) as error:  # a damaged directory makes the module fail with nearly any exception
         raise ValueError(f"{path} is not a readable zip archive: {error}") from error
     with opened:
-        infos = sorted((info for info in opened.infolist() if not info.filename.endswith("/")), key=lambda info: info.filename)
+        infos = sorted(
+            (info for info in opened.infolist() if not info.filename.endswith("/")),
+            key=lambda info: info.filename,
+        )
         yield [(info.filename, partial(_member, opened, info, largest)) for info in infos]
 
 
@@ -125,13 +137,18 @@ def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> byt
     try:
         return opened.read(info)
     except Exception as error:  # damaged or encrypted: nearly any exception
-        raise ValueError(f"a damaged or encrypted member: {str(error) or type(error).__name__}") from error
+        raise ValueError(
+            f"a damaged or encrypted member: {str(error) or type(error).__name__}"
+        ) from error
 
 
 def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
     """The bytes of a regular file or of a link to one; a pipe, a device or a socket is a ValueError and never waited for, like more than ``largest`` bytes."""
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as stream:
+        with open(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
+            "rb",
+        ) as stream:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ValueError("no regular file")

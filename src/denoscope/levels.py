@@ -37,7 +37,11 @@ def uniform(n: int, schedule: Schedule) -> Tensor:
     A discrete schedule is visited at whole times, so n may not exceed its length; a continuous one from end to start of its ``span``.
     """
     if n < 1 or (isinstance(schedule, VP) and n > len(schedule)):
-        limit = f" and at most {len(schedule)}, the times of the schedule" if isinstance(schedule, VP) else ""
+        limit = (
+            f" and at most {len(schedule)}, the times of the schedule"
+            if isinstance(schedule, VP)
+            else ""
+        )
         raise ValueError(f"n must be at least 1{limit}, got {n}")
     times = schedule.quantile(torch.linspace(1, 0, n, dtype=torch.float64))
     return torch.cat([schedule.sigma(times), torch.zeros(1, dtype=torch.float64)])
@@ -46,15 +50,24 @@ def uniform(n: int, schedule: Schedule) -> Tensor:
 def log_normal(mean: float = -1.2, std: float = 1.2) -> Levels:
     """Training levels with ``log sigma ~ N(mean, std^2)``, float32. Karras et al. 2022, table 1."""
     between("std", std, 0)
-    return lambda n, generator: torch.randn(n, generator=generator, dtype=torch.float32).mul(std).add(mean).exp()
+    return lambda n, generator: (
+        torch.randn(n, generator=generator, dtype=torch.float32).mul(std).add(mean).exp()
+    )
 
 
 def log_uniform(low: float = 0.002, high: float = 80.0) -> Levels:
     """Training levels with log sigma uniform between ``log low`` and ``log high``, float32."""
     _check_levels(1, low, high)
-    return lambda n, generator: torch.rand(n, generator=generator, dtype=torch.float32).mul(math.log(high / low)).exp().mul(low)
+    return lambda n, generator: (
+        torch.rand(n, generator=generator, dtype=torch.float32)
+        .mul(math.log(high / low))
+        .exp()
+        .mul(low)
+    )
 
 
 def scheduled(schedule: Schedule) -> Levels:
     """Training levels ``schedule.sigma(t)`` at uniform times t (whole ones for a discrete schedule), float32. Ho et al. 2020, alg. 1."""
-    return lambda n, generator: schedule.sigma(schedule.quantile(torch.rand(n, generator=generator, dtype=torch.float64))).float()
+    return lambda n, generator: schedule.sigma(
+        schedule.quantile(torch.rand(n, generator=generator, dtype=torch.float64))
+    ).float()

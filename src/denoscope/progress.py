@@ -16,7 +16,13 @@ Tell = Callable[[float, int], None]
 
 def duration(seconds: float) -> str:
     """Seconds in words: 42 s, 3.5 min, 2.0 h."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.1f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Voice:
 
             def told(done: int, said: int) -> None:
                 if not shown:
-                    shown.append((opened.enter_context(bar(total or said, what, self.quiet)), total or said))
+                    shown.append(
+                        (opened.enter_context(bar(total or said, what, self.quiet)), total or said)
+                    )
                 tell, whole = shown[0]
                 tell(done / max(whole, 1), done)
 
@@ -75,7 +83,9 @@ def bar(total: int, unit: str, quiet: bool) -> Iterator[Tell]:
     columns = (BarColumn(bar_width=30), TaskProgressColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=False) as shown:
         task = shown.add_task("starting", total=1.0)
-        yield lambda fraction, done: shown.update(task, completed=fraction, description=words(fraction, done))
+        yield lambda fraction, done: shown.update(
+            task, completed=fraction, description=words(fraction, done)
+        )
 
 
 def _rate(a_second: float) -> str:

@@ -57,7 +57,9 @@ class Seeds:
         shape = tuple(shape)
         if not self.seeds:
             return torch.empty((0, *shape), dtype=dtype)
-        return torch.stack([torch.randn(shape, generator=g, dtype=dtype) for g in self._generators()])
+        return torch.stack(
+            [torch.randn(shape, generator=g, dtype=dtype) for g in self._generators()]
+        )
 
     def noise(self) -> Noise:
         """A noise source for stochastic samplers: call k gives row i the k-th draw of seed i, after the one that ``randn`` gave.
@@ -70,8 +72,12 @@ class Seeds:
         def draw(x: Tensor) -> Tensor:
             nonlocal started
             if len(x) != len(generators):
-                raise ValueError(f"noise for {len(generators)} seeds was asked for a batch of {len(x)}")
-            if not started:  # skip what randn gave: the initial state and the first step must not share noise
+                raise ValueError(
+                    f"noise for {len(generators)} seeds was asked for a batch of {len(x)}"
+                )
+            if (
+                not started
+            ):  # skip what randn gave: the initial state and the first step must not share noise
                 for g in generators:
                     torch.randn(x.shape[1:], generator=g, dtype=x.dtype)
                 started = True

@@ -20,23 +20,48 @@ class Reference:
 
     def text(self) -> str:
         """One line: authors (year). title. venue. identifier."""
-        identifier = f" arXiv:{self.arxiv}." if self.arxiv else f" doi:{self.doi}." if self.doi else ""
+        identifier = (
+            f" arXiv:{self.arxiv}." if self.arxiv else f" doi:{self.doi}." if self.doi else ""
+        )
         return f"{self.authors} ({self.year}). {self.title}. {self.venue}.{identifier}"
 
     def url(self) -> str:
         """The page of the work, or the empty string."""
-        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else f"https://doi.org/{self.doi}" if self.doi else ""
+        return (
+            f"https://arxiv.org/abs/{self.arxiv}"
+            if self.arxiv
+            else f"https://doi.org/{self.doi}"
+            if self.doi
+            else ""
+        )
 
     def bibtex(self) -> str:
         """A BibTeX entry."""
-        fields = {"author": self.authors.replace(", ", " and "), "title": f"{{{self.title}}}", "year": str(self.year), "note": self.venue}
-        fields |= {"eprint": self.arxiv, "archiveprefix": "arXiv"} if self.arxiv else {"doi": self.doi} if self.doi else {}
+        fields = {
+            "author": self.authors.replace(", ", " and "),
+            "title": f"{{{self.title}}}",
+            "year": str(self.year),
+            "note": self.venue,
+        }
+        fields |= (
+            {"eprint": self.arxiv, "archiveprefix": "arXiv"}
+            if self.arxiv
+            else {"doi": self.doi}
+            if self.doi
+            else {}
+        )
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
         return f"@misc{{{self.key},\n{body}\n}}"
 
 
 _WORKS = (
-    Reference("denoscope", "The Denoscope authors", "Denoscope: diffusion models seen through their denoiser", "Software", 2026),
+    Reference(
+        "denoscope",
+        "The Denoscope authors",
+        "Denoscope: diffusion models seen through their denoiser",
+        "Software",
+        2026,
+    ),
     Reference(
         "zhang2024",
         "Huijie Zhang, Jinfan Zhou, Yifu Lu, Minzhe Guo, Peng Wang, Liyue Shen, Qing Qu",

@@ -24,12 +24,16 @@ def _ends(following: Tensor) -> bool:
     return bool((following == 0).all())
 
 
-def euler(D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None) -> Tensor:
+def euler(
+    D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
+) -> Tensor:
     """DDIM: one Euler step of the flow in sigma, order 1. Song, Meng and Ermon 2021, eq. 13."""
     return _toward(x, D(x, sigma), sigma, next_sigma)
 
 
-def heun(D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None) -> Tensor:
+def heun(
+    D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
+) -> Tensor:
     """EDM's deterministic step: Heun's rule, order 2, two calls of D; Euler where the next level is 0. Karras et al. 2022, alg. 1."""
     clean = D(x, sigma)
     ahead = _toward(x, clean, sigma, next_sigma)
@@ -40,20 +44,28 @@ def heun(D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise
     return x + pad(next_sigma - sigma, x) * 0.5 * (slope + slope_ahead)
 
 
-def ancestral(D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None) -> Tensor:
+def ancestral(
+    D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
+) -> Tensor:
     """DDPM: a draw of the state at ``next_sigma`` from its law given x and x0 = D(x, sigma), variance beta-tilde; order 1.
 
     Runs downwards only and needs ``noise`` (not drawn for a step to 0); else a ValueError. Ho et al. 2020, eq. 6-7, with
     ``ratio = (next_sigma / sigma)^2``: mean ``x0 + ratio (x - x0)``, variance ``next_sigma^2 (1 - ratio)``.
     """
     if noise is None:
-        raise ValueError("ancestral is a stochastic step: give noise, for example Seeds(range(n)).noise()")
+        raise ValueError(
+            "ancestral is a stochastic step: give noise, for example Seeds(range(n)).noise()"
+        )
     if bool((next_sigma > sigma).any()):
-        raise ValueError("ancestral runs from high to low sigma only; to run up the levels take euler or heun")
+        raise ValueError(
+            "ancestral runs from high to low sigma only; to run up the levels take euler or heun"
+        )
     clean = D(x, sigma)
     ratio = (next_sigma / sigma) ** 2
     mean = clean + pad(ratio, x) * (x - clean)
-    return mean if _ends(next_sigma) else mean + pad(next_sigma * torch.sqrt(1 - ratio), x) * noise(x)
+    return (
+        mean if _ends(next_sigma) else mean + pad(next_sigma * torch.sqrt(1 - ratio), x) * noise(x)
+    )
 
 
 def dpmpp() -> Step:
@@ -61,15 +73,26 @@ def dpmpp() -> Step:
 
     The first step and a step to 0 are Euler's; a step that does not continue the last one starts afresh. Lu et al. 2022, alg. 2.
     """
-    last: tuple[Tensor, Tensor, Tensor] | None = None  # the level, the next level and D of the step before
+    last: tuple[Tensor, Tensor, Tensor] | None = (
+        None  # the level, the next level and D of the step before
+    )
 
-    def step(D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None) -> Tensor:
+    def step(
+        D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
+    ) -> Tensor:
         nonlocal last
         clean = D(x, sigma)
         before, last = last, (sigma, next_sigma, clean)
-        if before is None or _ends(next_sigma) or before[2].shape != clean.shape or not torch.equal(before[1], sigma):
+        if (
+            before is None
+            or _ends(next_sigma)
+            or before[2].shape != clean.shape
+            or not torch.equal(before[1], sigma)
+        ):
             return _toward(x, clean, sigma, next_sigma)
-        ratio = torch.log(next_sigma / sigma) / torch.log(sigma / before[0])  # this step over the last one, in log sigma
+        ratio = torch.log(next_sigma / sigma) / torch.log(
+            sigma / before[0]
+        )  # this step over the last one, in log sigma
         return _toward(x, clean + pad(0.5 * ratio, x) * (clean - before[2]), sigma, next_sigma)
 
     return step
@@ -81,22 +104,38 @@ def _levels(sigmas: Tensor | Sequence[float], x: Tensor) -> Tensor:
         raise ValueError(f"the state must be floating point, got {x.dtype}")
     levels = torch.as_tensor(sigmas).to(x)
     if levels.ndim != 1 or len(levels) < 2:
-        raise ValueError(f"sigmas must be a list of at least two levels, got shape {tuple(levels.shape)}")
-    if not bool(torch.isfinite(levels).all()) or not bool((levels[1:] < levels[:-1]).all()) or bool(levels[-1] < 0):
+        raise ValueError(
+            f"sigmas must be a list of at least two levels, got shape {tuple(levels.shape)}"
+        )
+    if (
+        not bool(torch.isfinite(levels).all())
+        or not bool((levels[1:] < levels[:-1]).all())
+        or bool(levels[-1] < 0)
+    ):
         raise ValueError("sigmas must be finite, strictly falling and end at 0 or above")
     return levels
 
 
-def _states(D: Denoiser, x: Tensor, levels: Tensor, step: Step, noise: Noise | None, grad: bool) -> Iterator[Tensor]:
+def _states(
+    D: Denoiser, x: Tensor, levels: Tensor, step: Step, noise: Noise | None, grad: bool
+) -> Iterator[Tensor]:
     yield x
     for sigma, following in zip(levels[:-1].unbind(), levels[1:].unbind()):
-        with torch.set_grad_enabled(grad and torch.is_grad_enabled()):  # never around a yield: the caller's mode is not ours
+        with torch.set_grad_enabled(
+            grad and torch.is_grad_enabled()
+        ):  # never around a yield: the caller's mode is not ours
             x = step(D, x, sigma, following, noise)
         yield x
 
 
 def trajectory(
-    D: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float], step: Step = heun, noise: Noise | None = None, *, grad: bool = False
+    D: Denoiser,
+    x: Tensor,
+    sigmas: Tensor | Sequence[float],
+    step: Step = heun,
+    noise: Noise | None = None,
+    *,
+    grad: bool = False,
 ) -> Iterator[Tensor]:
     """The states at each of ``sigmas``, from ``x`` itself at ``sigmas[0]`` on: as many states as levels.
 
@@ -114,13 +153,26 @@ def _last(states: Iterator[Tensor]) -> Tensor:
 
 
 def sample(
-    D: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float], step: Step = heun, noise: Noise | None = None, *, grad: bool = False
+    D: Denoiser,
+    x: Tensor,
+    sigmas: Tensor | Sequence[float],
+    step: Step = heun,
+    noise: Noise | None = None,
+    *,
+    grad: bool = False,
 ) -> Tensor:
     """The last state of :func:`trajectory`: ``sample(D, 80 * Seeds(range(n)).randn(shape), karras(18))`` is n samples."""
     return _last(trajectory(D, x, sigmas, step, noise, grad=grad))
 
 
-def invert(D: Denoiser, x0: Tensor, sigmas: Tensor | Sequence[float], step: Step = euler, *, grad: bool = False) -> Tensor:
+def invert(
+    D: Denoiser,
+    x0: Tensor,
+    sigmas: Tensor | Sequence[float],
+    step: Step = euler,
+    *,
+    grad: bool = False,
+) -> Tensor:
     """DDIM inversion: the state at ``sigmas[0]`` whose sample along ``sigmas`` is ``x0``, by running the steps up the same levels.
 
     ``sigmas`` fall as for :func:`sample`, and ``x0`` lives at the last of them. From level 0, where the flow's slope is 0/0, the first step

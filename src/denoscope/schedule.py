@@ -18,11 +18,19 @@ from torch import Tensor
 
 
 def _double(value: Tensor | float) -> Tensor:
-    return value.to(torch.float64) if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    return (
+        value.to(torch.float64)
+        if isinstance(value, Tensor)
+        else torch.tensor(value, dtype=torch.float64)
+    )
 
 
 def _like(result: Tensor, value: Tensor | float) -> Tensor:
-    return result.to(value.dtype) if isinstance(value, Tensor) and value.is_floating_point() else result
+    return (
+        result.to(value.dtype)
+        if isinstance(value, Tensor) and value.is_floating_point()
+        else result
+    )
 
 
 def between(name: str, value: float, low: float, high: float = math.inf) -> None:
@@ -74,12 +82,18 @@ class VP(Schedule):
     def __init__(self, betas: Tensor | Sequence[float]):
         self.betas = torch.as_tensor(betas, dtype=torch.float64)
         if self.betas.ndim != 1 or not len(self.betas):
-            raise ValueError(f"betas must be a list of numbers, got shape {tuple(self.betas.shape)}")
+            raise ValueError(
+                f"betas must be a list of numbers, got shape {tuple(self.betas.shape)}"
+            )
         outside = ~((self.betas > 0) & (self.betas < 1))
         if outside.any():
             index = int(outside.nonzero()[0])
-            raise ValueError(f"betas must lie in (0, 1), got {self.betas[index]:g} at index {index}")
-        self._log_sigma = 0.5 * torch.log(torch.expm1(-torch.log1p(-self.betas).cumsum(0)))  # sigma^2 = 1/abar - 1
+            raise ValueError(
+                f"betas must lie in (0, 1), got {self.betas[index]:g} at index {index}"
+            )
+        self._log_sigma = 0.5 * torch.log(
+            torch.expm1(-torch.log1p(-self.betas).cumsum(0))
+        )  # sigma^2 = 1/abar - 1
 
     @classmethod
     def linear(cls, steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 2e-2) -> VP:
@@ -88,17 +102,27 @@ class VP(Schedule):
         return cls(torch.linspace(beta_min, beta_max, steps, dtype=torch.float64))
 
     @classmethod
-    def scaled_linear(cls, steps: int = 1000, beta_min: float = 8.5e-4, beta_max: float = 1.2e-2) -> VP:
+    def scaled_linear(
+        cls, steps: int = 1000, beta_min: float = 8.5e-4, beta_max: float = 1.2e-2
+    ) -> VP:
         """Betas whose square roots are equally spaced: the schedule of latent diffusion (Rombach et al. 2022)."""
         _check_betas(steps, beta_min=beta_min, beta_max=beta_max)
-        return cls(torch.linspace(math.sqrt(beta_min), math.sqrt(beta_max), steps, dtype=torch.float64).square())
+        return cls(
+            torch.linspace(
+                math.sqrt(beta_min), math.sqrt(beta_max), steps, dtype=torch.float64
+            ).square()
+        )
 
     @classmethod
     def cosine(cls, steps: int = 1000, offset: float = 8e-3, beta_max: float = 0.999) -> VP:
         """``abar`` a squared cosine of time, betas cut at ``beta_max`` (Nichol and Dhariwal 2021, eq. 17)."""
         _check_betas(steps, beta_max=beta_max)
         between("offset", offset, 0)
-        angle = (torch.arange(steps + 1, dtype=torch.float64) / steps + offset) / (1 + offset) * (math.pi / 2)
+        angle = (
+            (torch.arange(steps + 1, dtype=torch.float64) / steps + offset)
+            / (1 + offset)
+            * (math.pi / 2)
+        )
         abar = angle.cos().square()
         return cls((1 - abar[1:] / abar[:-1]).clamp(max=beta_max))
 
@@ -176,7 +200,14 @@ class VPSDE(_Continuous):
 
     def _invert(self, b: Tensor) -> Tensor:
         """The time t at which B(t) = b, in the form that keeps small b and equal betas exact."""
-        return 2 * b / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * b))
+        return (
+            2
+            * b
+            / (
+                self.beta_min
+                + torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * b)
+            )
+        )
 
     def _alpha(self, t: Tensor) -> Tensor:
         return torch.exp(-0.5 * self._integral(t))

@@ -61,7 +61,10 @@ def plain(value: Value) -> object:
 def _revive(value: object) -> Value:
     if isinstance(value, dict) and "estimate" in value:
         plain: dict[str, object] = value["estimate"]
-        numbers = {name: (np.nan if plain[name] is None else plain[name]) for name in ("value", "low", "high")}
+        numbers = {
+            name: (np.nan if plain[name] is None else plain[name])
+            for name in ("value", "low", "high")
+        }
         return Estimate(**{**plain, **numbers})  # pyright: ignore[reportArgumentType]  (the keys are Estimate's own fields)
     if isinstance(value, dict):
         return float(value["float"])
@@ -97,11 +100,23 @@ class Store:
                 if not (path / name).is_file():
                     raise ValueError(f"{name} is missing")
             values = {name: _revive(value) for name, value in text["values"].items()}
-            return Row(text["key"], text["study"], text["version"], text["fields"], values, text["made"], path)
+            return Row(
+                text["key"],
+                text["study"],
+                text["version"],
+                text["fields"],
+                values,
+                text["made"],
+                path,
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); remove that folder and run the same command again") from error
+            raise ValueError(
+                f"{path} is damaged ({error}); remove that folder and run the same command again"
+            ) from error
 
-    def put(self, row: Row, arrays: Mapping[str, np.ndarray], whole: Mapping[str, bytes] | None = None) -> Row:
+    def put(
+        self, row: Row, arrays: Mapping[str, np.ndarray], whole: Mapping[str, bytes] | None = None
+    ) -> Row:
         """Writes a cell with its arrays and ``whole`` files and returns it as stored; if the key is there already, the one that is there stays."""
         target = self.cells / row.key
         if not target.is_dir():
@@ -109,15 +124,24 @@ class Store:
 
             content = dict(whole or {})
             if arrays:
-                content[ARRAYS] = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+                content[ARRAYS] = save(
+                    {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+                )
             with files.folder(target) as temporary:
                 for name, data in content.items():
                     files.write(temporary / name, data)
                 hashes = {name: files.file_hash(temporary / name) for name in content}
-                described = {item.name: getattr(row, item.name) for item in fields(row) if item.name not in ("values", "path")}
+                described = {
+                    item.name: getattr(row, item.name)
+                    for item in fields(row)
+                    if item.name not in ("values", "path")
+                }
                 values = {name: plain(value) for name, value in row.values.items()}
                 about = {"arrays_sha256": hashes.pop(ARRAYS, ""), "files_sha256": hashes}
-                files.write_json(temporary / "result.json", {"schema": SCHEMA, **described, "values": values, **about})
+                files.write_json(
+                    temporary / "result.json",
+                    {"schema": SCHEMA, **described, "values": values, **about},
+                )
         return self._read(target)
 
     def rows(self) -> list[Row]:
@@ -126,7 +150,9 @@ class Store:
 
     def folders(self) -> list[Path]:
         """The folders of the stored cells in key order."""
-        return sorted(path for path in self.cells.glob("*") if path.is_dir() and not path.name.startswith("."))
+        return sorted(
+            path for path in self.cells.glob("*") if path.is_dir() and not path.name.startswith(".")
+        )
 
     def check(self) -> list[str]:
         """What is wrong with the store, a line each: unreadable cells, files that do not match their hash, names that do not match keys."""
@@ -170,7 +196,9 @@ class Store:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise ValueError(f"{path} is not readable JSON ({error}); remove it, the cells stay valid") from error
+            raise ValueError(
+                f"{path} is not readable JSON ({error}); remove it, the cells stay valid"
+            ) from error
 
     def work(self, job: str) -> Path:
         """The scratch folder of a job, made if needed; :meth:`finish` removes it."""

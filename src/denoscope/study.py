@@ -50,7 +50,9 @@ class Work:
 
 def axis(default: Any, help: str, sweep: Sequence[Any] = ()) -> Any:
     """A study's field that may take many values; ``sweep`` are those that the command line takes when none are given."""
-    return field(default=default, metadata={"axis": True, "help": help, "sweep": tuple(sweep) or (default,)})
+    return field(
+        default=default, metadata={"axis": True, "help": help, "sweep": tuple(sweep) or (default,)}
+    )
 
 
 def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
@@ -74,7 +76,9 @@ class Study:
     def title(cls) -> str:
         """The study's name: that of its file, or of the class where the file is a script."""
         module = cls.__module__.rpartition(".")[2]
-        return cls.__name__ if module in ("__main__", "__mp_main__") else module  # worker processes rename the script's module
+        return (
+            cls.__name__ if module in ("__main__", "__mp_main__") else module
+        )  # worker processes rename the script's module
 
     def fields(self) -> dict[str, Any]:
         """Every field with its value, axes first."""
@@ -82,7 +86,11 @@ class Study:
 
     def key(self) -> str:
         """The identity of the cell: a hash of study, version and the fields that differ from their defaults (16 hex digits)."""
-        changed = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) != item.default}
+        changed = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        }
         text = json.dumps([self.title(), self.version, changed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -106,7 +114,11 @@ class Study:
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Any, Result]]:
         """Measures several cells; a study that can do them at once overrides this, with results equal to ``run`` up to rounding."""
         for index, cell in enumerate(cells):
-            part = Work(work.folder, lambda fraction, index=index: work.tell((index + fraction) / len(cells)), work.device)
+            part = Work(
+                work.folder,
+                lambda fraction, index=index: work.tell((index + fraction) / len(cells)),
+                work.device,
+            )
             yield cell, cell.run(part)
 
     @classmethod
@@ -130,8 +142,13 @@ def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
     known = {item.name for item in fields(study)}
     for name in axes:
         if name not in known:
-            raise ValueError(f"{study.title()} has no field {name!r}; it has {', '.join(sorted(known))}")
-    lists = {name: list(value) if isinstance(value, list | range) else [value] for name, value in axes.items()}
+            raise ValueError(
+                f"{study.title()} has no field {name!r}; it has {', '.join(sorted(known))}"
+            )
+    lists = {
+        name: list(value) if isinstance(value, list | range) else [value]
+        for name, value in axes.items()
+    }
     return [study(**dict(zip(lists, values))) for values in itertools.product(*lists.values())]
 
 
@@ -141,20 +158,29 @@ def grid(study: type[S], **axes: Any) -> list[S]:
     reasons = [cell.infeasible() for cell in cells]
     feasible = [cell for cell, reason in zip(cells, reasons) if not reason]
     if not feasible:
-        raise ValueError(next((reason for reason in reasons if reason), "an axis without values leaves no cell to run"))
+        raise ValueError(
+            next(
+                (reason for reason in reasons if reason),
+                "an axis without values leaves no cell to run",
+            )
+        )
     return list({cell.key(): cell for cell in feasible}.values())
 
 
 def swept(study: type[Study]) -> dict[str, list[Any]]:
     """The values of every axis that the command line takes when none are given."""
-    return {item.name: list(item.metadata["sweep"]) for item in fields(study) if item.metadata["axis"]}
+    return {
+        item.name: list(item.metadata["sweep"]) for item in fields(study) if item.metadata["axis"]
+    }
 
 
 def alike(cells: Sequence[S], *varied: str) -> list[list[S]]:
     """Groups of cells that differ in the fields ``varied`` alone, each sorted by them."""
     groups: dict[tuple[Any, ...], list[S]] = {}
     for cell in sorted(cells, key=lambda cell: tuple(getattr(cell, name) for name in varied)):
-        groups.setdefault(tuple(value for name, value in cell.fields().items() if name not in varied), []).append(cell)
+        groups.setdefault(
+            tuple(value for name, value in cell.fields().items() if name not in varied), []
+        ).append(cell)
     return list(groups.values())
 
 
@@ -198,7 +224,13 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
                 "threads": torch.get_num_threads(),
                 "versions": versions(),
             }
-            store.put(Row(cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made), result.arrays, result.files)
+            store.put(
+                Row(
+                    cell.key(), cell.title(), cell.version, cell.fields(), dict(result.values), made
+                ),
+                result.arrays,
+                result.files,
+            )
             started = now
         store.finish(job)
     return True
@@ -212,8 +244,14 @@ def missing(cells: Sequence[S], store: Store) -> list[S]:
         if row is None:
             absent.append(cell)
         elif row.made["inputs"] != cell.inputs():
-            changed = ", ".join(name for name in cell.inputs() if row.made["inputs"].get(name) != cell.inputs()[name])
-            raise ValueError(f"{row.path} was measured on other content of {changed}; choose another folder with --store")
+            changed = ", ".join(
+                name
+                for name in cell.inputs()
+                if row.made["inputs"].get(name) != cell.inputs()[name]
+            )
+            raise ValueError(
+                f"{row.path} was measured on other content of {changed}; choose another folder with --store"
+            )
     return absent
 
 
@@ -222,7 +260,12 @@ def _kept(study: type[S], store: Store) -> list[list[S]]:
     defaults = {item.name: item.default for item in fields(study)}
 
     def cell(kept: Mapping[str, Any]) -> S:
-        return study(**{name: tuple(value) if isinstance(defaults[name], tuple) else value for name, value in kept.items()})
+        return study(
+            **{
+                name: tuple(value) if isinstance(defaults[name], tuple) else value
+                for name, value in kept.items()
+            }
+        )
 
     plan = store.plan()
     known = plan.get("study") == study.title() and plan.get("version") == study.version
@@ -240,7 +283,9 @@ def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     absent = {cell.key(): cell for cell in missing(cells, store)}
     if not absent:
         return []
-    kept = [job for job in _kept(type(cells[0]), store) if any(cell.key() in absent for cell in job)]
+    kept = [
+        job for job in _kept(type(cells[0]), store) if any(cell.key() in absent for cell in job)
+    ]
     covered = {cell.key() for job in kept for cell in job}
     fresh = [cell for key, cell in absent.items() if key not in covered]
     jobs = kept + (type(cells[0]).plan(fresh) if fresh else [])
@@ -269,7 +314,9 @@ def _planned(cells: Sequence[S], store: Store) -> list[list[S]]:
     return jobs
 
 
-def _teller(jobs: Sequence[Sequence[Study]], held: int, progress: Callable[[float, int], None]) -> Callable[[int, float], None]:
+def _teller(
+    jobs: Sequence[Sequence[Study]], held: int, progress: Callable[[float, int], None]
+) -> Callable[[int, float], None]:
     """Turns (job, its fraction) into (fraction of the cost of all jobs, cells done)."""
     costs = np.array([sum(cell.cost() for cell in job) for job in jobs])
     fractions = np.zeros(len(jobs))
@@ -303,13 +350,19 @@ def run(
             continue
         errors = []
         tell = _teller(jobs, len(cells) - len(missing(cells, store)), progress)
-        for index, outcome in executor([partial(_do, job, store.root, device) for job in jobs], tell):
+        for index, outcome in executor(
+            [partial(_do, job, store.root, device) for job in jobs], tell
+        ):
             if isinstance(outcome, Exception):
                 errors.append(outcome)
             elif outcome:
                 tell(index, 1.0)
                 if absent := missing(jobs[index], store):
-                    errors.append(RuntimeError(f"a job ended without storing its cell {absent[0].key()} ({absent[0].fields()})"))
+                    errors.append(
+                        RuntimeError(
+                            f"a job ended without storing its cell {absent[0].key()} ({absent[0].fields()})"
+                        )
+                    )
         if errors:
             raise errors[0]
     rows = [store.get(cell.key()) for cell in cells]

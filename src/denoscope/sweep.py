@@ -16,7 +16,9 @@ from denoscope.store import Row, Store
 from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
 
 
-def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]) -> int:
+def command(
+    study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]
+) -> int:
     """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit code."""
     check_options(options)
     everything = {**swept(study), **axes}
@@ -31,11 +33,21 @@ def command(study: type[Study], axes: Mapping[str, Any], options: Mapping[str, A
     return 0
 
 
-def fill(cells: Sequence[Study], store: Store, options: Mapping[str, Any], words: Sequence[str], left_out: Sequence[str] = ()) -> list[Row]:
+def fill(
+    cells: Sequence[Study],
+    store: Store,
+    options: Mapping[str, Any],
+    words: Sequence[str],
+    left_out: Sequence[str] = (),
+) -> list[Row]:
     """Says what is to be done and, unless it is a dry run, does it with progress; the rows of the cells that the store then holds."""
     noted = _noted(store, type(cells[0]))
     todo, jobs = missing(cells, store), pending(cells, store)
-    workers = 1 if options["on"] == "serial" else min(options["workers"] or execute.cores(), max(1, len(jobs)))
+    workers = (
+        1
+        if options["on"] == "serial"
+        else min(options["workers"] or execute.cores(), max(1, len(jobs)))
+    )
     say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
     say(_plan_text(cells, todo, jobs, workers, left_out))
     if todo and not options["dry_run"]:
@@ -48,22 +60,36 @@ def report(root: Path) -> Path:
     store = Store(root)
     name = str(store.noted().get("study", ""))
     if name not in studies.names():
-        raise ValueError(f"{root} is not a store of results (it has no store.json that names a study); name the folder given to --store")
+        raise ValueError(
+            f"{root} is not a store of results (it has no store.json that names a study); name the folder given to --store"
+        )
     rows = store.rows()
     if not rows:
-        raise ValueError(f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first")
+        raise ValueError(
+            f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first"
+        )
     return write_all(studies.load(name), rows, store)
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows as flat dictionaries of key, fields, values and, where they were measured, seconds."""
-    return [{"cell": row.key, **row.fields, **row.values, **({"seconds": row.made["seconds"]} if row.made else {})} for row in rows]
+    return [
+        {
+            "cell": row.key,
+            **row.fields,
+            **row.values,
+            **({"seconds": row.made["seconds"]} if row.made else {}),
+        }
+        for row in rows
+    ]
 
 
 def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
     noted = store.noted()
     if noted and noted["study"] != study.title():
-        raise ValueError(f"{store.root} holds results of the study {noted['study']}; choose another folder with --store")
+        raise ValueError(
+            f"{store.root} holds results of the study {noted['study']}; choose another folder with --store"
+        )
     return noted
 
 
@@ -78,34 +104,52 @@ def check_options(options: Mapping[str, Any]) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"--device {device} cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _plan_text(
-    cells: Sequence[Study], todo: Sequence[Study], jobs: Sequence[Sequence[Study]], workers: int, left_out: Sequence[str]
+    cells: Sequence[Study],
+    todo: Sequence[Study],
+    jobs: Sequence[Sequence[Study]],
+    workers: int,
+    left_out: Sequence[str],
 ) -> str:
     seconds = sum(cell.cost() for job in jobs for cell in job) / workers
-    text = (
-        f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
-    )
+    text = f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
     if todo:
         text += f", about {duration(seconds)}"
     return "\n".join([text, *(f"left out: {reason}" for reason in left_out)])
 
 
 def _measure(
-    cells: Sequence[Study], store: Store, noted: Mapping[str, Any], options: Mapping[str, Any], workers: int, words: Sequence[str]
+    cells: Sequence[Study],
+    store: Store,
+    noted: Mapping[str, Any],
+    options: Mapping[str, Any],
+    workers: int,
+    words: Sequence[str],
 ) -> None:
     import torch
 
     started = time.monotonic()
     runs = list(noted.get("runs", []))
-    entry = {"command": _shell(words), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "processes": workers, "threads": options["threads"]}
+    entry = {
+        "command": _shell(words),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "processes": workers,
+        "threads": options["threads"],
+    }
 
     def note(finished: bool) -> None:
         seconds = round(time.monotonic() - started, 1)
         store.note(
-            {"study": cells[0].title(), "runs": [*runs, {**entry, "seconds": seconds, "finished": finished}], "versions": versions()}
+            {
+                "study": cells[0].title(),
+                "runs": [*runs, {**entry, "seconds": seconds, "finished": finished}],
+                "versions": versions(),
+            }
         )
 
     note(False)

@@ -38,7 +38,9 @@ def each(call: Callable[[T], R], items: Sequence[T], *, at_once: int | None = No
         return list(pool.map(work, items))
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)  # what a thread sets holds for threads that are started later, too
+        torch.set_num_threads(
+            before
+        )  # what a thread sets holds for threads that are started later, too
 
 
 @contextmanager

@@ -34,5 +34,7 @@ def pad(sigma: Tensor, x: Tensor) -> Tensor:
     ``sigma.shape`` must be a prefix of ``x.shape``; anything else is a ValueError that names both shapes.
     """
     if sigma.shape != x.shape[: sigma.ndim]:
-        raise ValueError(f"sigma of shape {tuple(sigma.shape)} is not a prefix of x of shape {tuple(x.shape)}")
+        raise ValueError(
+            f"sigma of shape {tuple(sigma.shape)} is not a prefix of x of shape {tuple(x.shape)}"
+        )
     return sigma.reshape(sigma.shape + (1,) * (x.ndim - sigma.ndim))

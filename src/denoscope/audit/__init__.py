@@ -35,7 +35,9 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     asked = Asked(**{item.name: options[item.name] for item in fields(Asked)})
     asked.check()
     if not 0 <= options["threads"] <= _THREADS:
-        raise ValueError(f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 for all cores")
+        raise ValueError(
+            f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 for all cores"
+        )
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     say = Voice(options["quiet"])
@@ -74,11 +76,18 @@ def _failed(found: Audit) -> int:
     if limit is None:
         return 0
     if found.combined is None or math.isnan(found.combined.rates.excess.value):
-        why = found.combined.rates.excess.method if found.combined else "no descriptor can decide here"
+        why = (
+            found.combined.rates.excess.method
+            if found.combined
+            else "no descriptor can decide here"
+        )
         print(f"denoscope: --fail-above cannot be checked: {why}", file=sys.stderr)
         return COPIES
     low = found.combined.rates.excess.low
     if low <= limit:
         return 0
-    print(f"denoscope: at least {100 * low:.2g} % of the samples are copies, more than --fail-above {limit:g}", file=sys.stderr)
+    print(
+        f"denoscope: at least {100 * low:.2g} % of the samples are copies, more than --fail-above {limit:g}",
+        file=sys.stderr,
+    )
     return COPIES

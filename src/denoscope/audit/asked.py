@@ -45,19 +45,31 @@ class Asked:
         """A ValueError naming the flag that is wrong."""
         for name in ("gen", "train"):
             if not getattr(self, name):
-                raise ValueError(f"--{name} is missing: a folder, an .npz, a .zip or a set's name such as digits")
+                raise ValueError(
+                    f"--{name} is missing: a folder, an .npz, a .zip or a set's name such as digits"
+                )
         if self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"--out {self.out} is a file; name a folder, or one that does not exist yet")
+            raise ValueError(
+                f"--out {self.out} is a file; name a folder, or one that does not exist yet"
+            )
         if not 0 <= self.false_alarm < 1:
             raise ValueError(f"--false-alarm {self.false_alarm:g}: must lie between 0 and 1")
         if not 0 <= self.duplicates <= 0.5:
-            raise ValueError(f"--duplicates {self.duplicates:g}: a quantile between 0 (exact copies only) and 0.5")
+            raise ValueError(
+                f"--duplicates {self.duplicates:g}: a quantile between 0 (exact copies only) and 0.5"
+            )
         if self.fail_above is not None and not 0 <= self.fail_above < 1:
             raise ValueError(f"--fail-above {self.fail_above:g}: a share between 0 and 1")
-        for flag, value, least in (("planted", self.planted, 20), ("steps", self.steps, 1), ("batch-size", self.batch, 1)):
+        for flag, value, least in (
+            ("planted", self.planted, 20),
+            ("steps", self.steps, 1),
+            ("batch-size", self.batch, 1),
+        ):
             if value < least:
                 raise ValueError(f"--{flag} {value}: must be at least {least}")
         if self.resize < 0:
             raise ValueError(f"--resize {self.resize}: must be at least 1")
         if self.range and not self.range[0] < self.range[1]:
-            raise ValueError(f"--range {self.range[0]:g} {self.range[1]:g}: the first number must be the smaller one")
+            raise ValueError(
+                f"--range {self.range[0]:g} {self.range[1]:g}: the first number must be the smaller one"
+            )

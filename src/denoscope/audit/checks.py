@@ -17,7 +17,9 @@ def check_used(asked: Asked, descriptors: Sequence[str], models: Collection[str]
             "--seeds says how a model is sampled, and neither --gen nor --twin is one: leave it out, or take a part as SET[0:500]"
         )
     if asked.sscd and all(word.partition(":")[0] != "sscd" for word in descriptors):
-        raise ValueError("--sscd names a network that no descriptor runs: add --descriptor pixels pca sscd")
+        raise ValueError(
+            "--sscd names a network that no descriptor runs: add --descriptor pixels pca sscd"
+        )
 
 
 def check_control(asked: Asked, given: Given) -> None:
@@ -25,7 +27,9 @@ def check_control(asked: Asked, given: Given) -> None:
     if given.images is None:
         for name in ("resize", "range"):
             if getattr(asked, name):
-                raise ValueError(f"--{name} changes images, and --{given.role} holds features: leave it out")
+                raise ValueError(
+                    f"--{name} changes images, and --{given.role} holds features: leave it out"
+                )
     least = _TRAIN if given.role == "train" and asked.test else _CONTROL
     if len(given) < least:
         word = "row" if given.images is None else "image"

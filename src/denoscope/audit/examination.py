@@ -33,7 +33,11 @@ def understood(asked: Asked) -> Protocol:
     asked.check()
     table.check_names(asked.metrics)
     rules = protocol(asked.protocol)
-    check_used(asked, asked.descriptors or rules.descriptors, [role for role in ("gen", "twin") if sampled(asked, role)])
+    check_used(
+        asked,
+        asked.descriptors or rules.descriptors,
+        [role for role in ("gen", "twin") if sampled(asked, role)],
+    )
     return rules
 
 
@@ -42,13 +46,21 @@ def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice)
 
     Held-out images that are training images too are no control: they are counted, and left out of every metric.
     """
-    exact = {role: exact_rows(given[role], given["train"]) for role in ("gen", "test") if role in given}
+    exact = {
+        role: exact_rows(given[role], given["train"]) for role in ("gen", "test") if role in given
+    }
     whole = _views(asked, rules, given, say)
     seen = [view.without("test", exact["test"]) if "test" in exact else view for view in whole]
     evidence = tuple(_weighed(asked, rules, view, say) for view in seen)
-    together = combined.combine(evidence, false_alarm=asked.false_alarm or rules.false_alarm, seed=asked.seed)
-    spaces = {role: space(rows, whole[0].kind, name=role) for role, rows in whole[0].features.items()}
-    shared = overlap(given, spaces, evidence[0].spacing, nearest={("gen", "train"): evidence[0].gen.nearest})
+    together = combined.combine(
+        evidence, false_alarm=asked.false_alarm or rules.false_alarm, seed=asked.seed
+    )
+    spaces = {
+        role: space(rows, whole[0].kind, name=role) for role, rows in whole[0].features.items()
+    }
+    shared = overlap(
+        given, spaces, evidence[0].spacing, nearest={("gen", "train"): evidence[0].gen.nearest}
+    )
     measured = table.measure_all(
         evidence,
         {view.name: view.features for view in seen},
@@ -60,16 +72,30 @@ def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice)
         say=say,
     )
     duplicated = repeats(evidence[0], given["train"], quantile=asked.duplicates)
-    warnings = tuple(dict.fromkeys([*(line for one in given.values() for line in one.warnings), *shared.warnings, *duplicated.warnings]))
-    return Audit(asked, given, rules.json(), evidence, together, measured, duplicated, shared, warnings)
+    warnings = tuple(
+        dict.fromkeys(
+            [
+                *(line for one in given.values() for line in one.warnings),
+                *shared.warnings,
+                *duplicated.warnings,
+            ]
+        )
+    )
+    return Audit(
+        asked, given, rules.json(), evidence, together, measured, duplicated, shared, warnings
+    )
 
 
 def sets(asked: Asked, rules: Protocol, say: Voice) -> dict[str, Given]:
     """The sets of the question, read or sampled, and made comparable."""
     shown = asked.range and (asked.range[0], asked.range[1])
-    drawing = replace(asked, resize=asked.resize or rules.resize or 0, seeds=asked.seeds or rules.seeds)
+    drawing = replace(
+        asked, resize=asked.resize or rules.resize or 0, seeds=asked.seeds or rules.seeds
+    )
     found: dict[str, Given] = {}
-    for role in sorted(("train", "test", "gen", "twin"), key=lambda role: sampled(asked, role)):  # what is long comes last
+    for role in sorted(
+        ("train", "test", "gen", "twin"), key=lambda role: sampled(asked, role)
+    ):  # what is long comes last
         path = getattr(asked, role)
         if not path:
             continue
@@ -78,7 +104,14 @@ def sets(asked: Asked, rules: Protocol, say: Voice) -> dict[str, Given]:
             found[role] = generate(role, path, drawing, say, like=found["train"])
         else:
             with say.counting(f"files of {role} read") as told:
-                found[role] = read(role, path, resize=drawing.resize, value_range=shown or None, skip_bad=asked.skip_bad, progress=told)
+                found[role] = read(
+                    role,
+                    path,
+                    resize=drawing.resize,
+                    value_range=shown or None,
+                    skip_bad=asked.skip_bad,
+                    progress=told,
+                )
         say(f"{role}: {len(found[role])} rows of {harmless(path)}")
         if role in ("train", "test"):
             check_control(asked, found[role])
@@ -93,7 +126,9 @@ def sampled(asked: Asked, role: str) -> bool:
 def _views(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice) -> list[View]:
     if given["train"].images is None:
         if asked.descriptors:
-            raise ValueError("--descriptor describes images, and these sets are features already: leave it out")
+            raise ValueError(
+                "--descriptor describes images, and these sets are features already: leave it out"
+            )
         _check_protocol(rules, given)
         return views.of_features(given, planted=asked.planted, seed=asked.seed)
     return views.of_images(
@@ -113,7 +148,11 @@ def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
         return
     for role, one in given.items():
         if one.protocol != rules.name:
-            stated = f"was described by {one.protocol!r}" if one.protocol else "does not say by what it was described"
+            stated = (
+                f"was described by {one.protocol!r}"
+                if one.protocol
+                else "does not say by what it was described"
+            )
             raise ValueError(
                 f"--{role} {stated}, and --protocol {rules.name} takes no other features: give images, or leave --protocol out"
             )

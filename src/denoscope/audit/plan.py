@@ -31,26 +31,44 @@ def plan(asked: Asked, say: Voice) -> list[str]:
     rules = understood(asked)
     models = {role: getattr(asked, role) for role in ("gen", "twin") if sampled(asked, role)}
     read = sets(replace(asked, **dict.fromkeys(models, "")), rules, say)
-    lines = [f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} of {one.path}" for role, one in read.items()]
+    lines = [
+        f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} of {one.path}"
+        for role, one in read.items()
+    ]
     drawn = [_sampling(role, path, asked, rules, read["train"]) for role, path in models.items()]
-    counts = {**{role: len(one) for role, one in read.items()}, **dict.fromkeys(models, len(asked.seeds or rules.seeds))}
+    counts = {
+        **{role: len(one) for role, one in read.items()},
+        **dict.fromkeys(models, len(asked.seeds or rules.seeds)),
+    }
     described = _describing(asked, rules, read["train"], counts)
     total = sum(cost for _, cost in [*drawn, *described])
-    return [*lines, *(f"{text}: about {duration(cost)}" for text, cost in [*drawn, *described]), f"in all about {duration(total)}"]
+    return [
+        *lines,
+        *(f"{text}: about {duration(cost)}" for text, cost in [*drawn, *described]),
+        f"in all about {duration(total)}",
+    ]
 
 
-def _sampling(role: str, path: str, asked: Asked, rules: Protocol, train: Given) -> tuple[str, float]:
+def _sampling(
+    role: str, path: str, asked: Asked, rules: Protocol, train: Given
+) -> tuple[str, float]:
     """What is drawn from a model, by one call of its network."""
     if train.images is None:
-        raise ValueError(f"--{role} {path} is a model, whose samples are images, and --train {train.path} holds features: give its images")
-    model, seeds = open_model(role, path, train.images.shape, asked.device), asked.seeds or rules.seeds
+        raise ValueError(
+            f"--{role} {path} is a model, whose samples are images, and --train {train.path} holds features: give its images"
+        )
+    model, seeds = (
+        open_model(role, path, train.images.shape, asked.device),
+        asked.seeds or rules.seeds,
+    )
     batch = min(asked.batch, len(seeds))
     state = torch.zeros(batch, *model.event, device=asked.device)
     with torch.inference_mode(), one_thread():
         call = min(_seconds(model, state) for _ in range(4)) / batch
     calls = asked.steps * _CALLS.get(asked.sampler, 1)
-    return f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network each ({asked.sampler})", call * calls * len(
-        seeds
+    return (
+        f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network each ({asked.sampler})",
+        call * calls * len(seeds),
     )
 
 
@@ -60,31 +78,43 @@ def _seconds(model: Model, state: Tensor) -> float:
     return time.monotonic() - begun
 
 
-def _describing(asked: Asked, rules: Protocol, train: Given, counts: Mapping[str, int]) -> list[tuple[str, float]]:
+def _describing(
+    asked: Asked, rules: Protocol, train: Given, counts: Mapping[str, int]
+) -> list[tuple[str, float]]:
     """What each descriptor is asked, by a few images."""
     images = train.images
     if images is None:
         assert train.features is not None
-        return [_comparing("features", train.features.shape[1], counts, asked.metrics) for _ in range(2)]
+        return [
+            _comparing("features", train.features.shape[1], counts, asked.metrics) for _ in range(2)
+        ]
     copies = min(asked.planted, len(images)) * len(NEAR + MOVED)
     found = []
     for word in asked.descriptors or rules.descriptors:
-        descriptor = describe.by_name(word, images.data, seed=asked.seed, sscd=asked.sscd, held_out="test" in counts)
+        descriptor = describe.by_name(
+            word, images.data, seed=asked.seed, sscd=asked.sscd, held_out="test" in counts
+        )
         few = images.data[:_TIMED]
         descriptor(few[:1])
         begun = time.monotonic()
         width = descriptor(few).shape[1]
         each = (time.monotonic() - begun) / len(few)
         many = sum(counts.values()) + copies
-        found.append((f"{many} images described by {descriptor.name} ({width} features)", each * many))
+        found.append(
+            (f"{many} images described by {descriptor.name} ({width} features)", each * many)
+        )
         found.append(_comparing(descriptor.name, width, counts, asked.metrics))
     return found
 
 
-def _comparing(name: str, width: int, counts: Mapping[str, int], wanted: Sequence[str]) -> tuple[str, float]:
+def _comparing(
+    name: str, width: int, counts: Mapping[str, int], wanted: Sequence[str]
+) -> tuple[str, float]:
     sizes = Sizes(counts["gen"], counts["train"], counts.get("test", 0), width)
     each = {metric: seconds(metric, sizes) for metric in wanted or NAMES}
     taken = {metric: cost for metric, cost in each.items() if wanted or cost <= PATIENCE}
     left_out = sorted(set(each) - set(taken))
-    text = f"nearest training images and {len(taken)} metrics by {name}" + (f", without {', '.join(left_out)}" if left_out else "")
+    text = f"nearest training images and {len(taken)} metrics by {name}" + (
+        f", without {', '.join(left_out)}" if left_out else ""
+    )
     return text, passes(sizes) + sum(taken.values())

@@ -42,7 +42,11 @@ class Arrays:
     def listed(self) -> str:
         """The names of the arrays, for an error."""
         names = [harmless(name, 60) for name in self._members]
-        return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "") or "nothing"
+        return (
+            ", ".join(names[:_SHOWN])
+            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+            or "nothing"
+        )
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and type of an array, as its header claims."""
@@ -55,9 +59,13 @@ class Arrays:
         with self._archive.open(info) as stream:
             shape, dtype = _header(stream)
             if dtype.hasobject:
-                raise ValueError(f"{name} is pickled, and Object arrays cannot be loaded since they may run code: save plain numbers")
+                raise ValueError(
+                    f"{name} is pickled, and Object arrays cannot be loaded since they may run code: save plain numbers"
+                )
             if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
-                raise ValueError(f"{name} claims the shape {shape} of {dtype}, but has {info.file_size} bytes: damaged")
+                raise ValueError(
+                    f"{name} claims the shape {shape} of {dtype}, but has {info.file_size} bytes: damaged"
+                )
         check_memory(max(prod(shape), info.file_size // 4), name)
         with self._archive.open(info) as stream:
             return npy.read_array(stream, allow_pickle=False)
@@ -66,8 +74,14 @@ class Arrays:
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"an array in version {version[0]} of NumPy's format is not read: save plain numbers")
-    shape, _, dtype = npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
+        raise ValueError(
+            f"an array in version {version[0]} of NumPy's format is not read: save plain numbers"
+        )
+    shape, _, dtype = (
+        npy.read_array_header_1_0(stream)
+        if version == (1, 0)
+        else npy.read_array_header_2_0(stream)
+    )
     if any(side < 0 for side in shape):
         raise ValueError(f"an array claims the shape {shape}: damaged")
     return shape, dtype
@@ -82,7 +96,9 @@ def arrays(path: Path) -> Iterator[Arrays]:
     except ValueError as error:
         raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
     except Exception as error:  # a damaged file makes its readers fail with nearly any exception
-        raise ValueError(f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}") from error
+        raise ValueError(
+            f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}"
+        ) from error
 
 
 def images_key(found: Arrays) -> str | None:
@@ -92,7 +108,9 @@ def images_key(found: Arrays) -> str | None:
 
 def rows_key(found: Arrays) -> str | None:
     """The name of the array of features, None if there is none."""
-    return next((key for key in ROWS if key in found and (key != "arr_0" or _is_matrix(found, key))), None)
+    return next(
+        (key for key in ROWS if key in found and (key != "arr_0" or _is_matrix(found, key))), None
+    )
 
 
 def _is_matrix(found: Arrays, key: str) -> bool:

@@ -7,8 +7,18 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # never those that start another program, such as EPS
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+_FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # never those that start another program, such as EPS
 
 ALPHA = "transparency was laid on white"
 DEEP = "16-bit grey was scaled to 8 bits"
@@ -42,8 +52,18 @@ def _turned(image: Image.Image) -> bool:
 def _notes(image: Image.Image) -> list[str]:
     """What decoding leaves out or changes, as far as the header tells."""
     tiles = getattr(image, "tile", None)  # how the bytes are stored
-    deep = image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and bool(tiles) and "16" in str(tiles[0][3])
-    found = {FRAMES: getattr(image, "is_animated", False), DEEP_COLOUR: deep, INKS: image.mode == "CMYK", TURNED: _turned(image)}
+    deep = (
+        image.format == "PNG"
+        and image.mode in ("RGB", "RGBA", "LA")
+        and bool(tiles)
+        and "16" in str(tiles[0][3])
+    )
+    found = {
+        FRAMES: getattr(image, "is_animated", False),
+        DEEP_COLOUR: deep,
+        INKS: image.mode == "CMYK",
+        TURNED: _turned(image),
+    }
     return [note for note, there in found.items() if there]
 
 
@@ -52,17 +72,23 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         raise Image.DecompressionBombError
     notes = _notes(image)
     image.load()
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # those hold 16 bits in a wider mode
+    if image.mode.startswith("I;16") or (
+        image.mode == "I" and image.format in ("PNG", "PPM")
+    ):  # those hold 16 bits in a wider mode
         return _eight_bits(image), [*notes, DEEP]
     if image.mode[0] in "IF":
-        raise ValueError("its numbers have no stated range: store them as .npz and give value_range (--range LOW HIGH)")
+        raise ValueError(
+            "its numbers have no stated range: store them as .npz and give value_range (--range LOW HIGH)"
+        )
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         if np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
             notes.append(ALPHA)
         pixels = np.array(on_white(image))
     else:
         pixels = np.array(image.convert("RGB"))
-    grey = image.mode in ("1", "L", "LA") or (image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all())
+    grey = image.mode in ("1", "L", "LA") or (
+        image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all()
+    )
     return pixels[..., :1] if grey else pixels, notes
 
 
@@ -78,6 +104,8 @@ def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
     except UnidentifiedImageError:
         raise ValueError("not an image" if content else "an empty file") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too large to be read") from None
+        raise ValueError(
+            f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too large to be read"
+        ) from None
     except Exception as error:  # a damaged file makes decoders fail with nearly any exception
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error

@@ -49,11 +49,18 @@ class Duplicates:
         share = self.largest / len(self.clusters)
         if share <= _LARGE:
             return ()
-        return (f"the largest cluster of near-duplicates has {self.largest} of {len(self.clusters)} images ({100 * share:.0f} %)",)
+        return (
+            f"the largest cluster of near-duplicates has {self.largest} of {len(self.clusters)} images ({100 * share:.0f} %)",
+        )
 
     def json(self) -> dict[str, object]:
         """The counts, for a report."""
-        counts = {"images": len(self.copies), "exact": self.exact, "links": len(self.links), "groups": len(self.groups.unique())}
+        counts = {
+            "images": len(self.copies),
+            "exact": self.exact,
+            "links": len(self.links),
+            "groups": len(self.groups.unique()),
+        }
         return {
             **counts,
             "largest_cluster": self.largest,
@@ -70,14 +77,18 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
     0; with q about a share q of independent images is linked too, and 0 finds exact copies only. Outside [0, 0.5] it is a ValueError.
     """
     if not 0 <= quantile <= 0.5:
-        raise ValueError(f"the quantile of nearest-neighbour distances is between 0 and 0.5, got {quantile}")
+        raise ValueError(
+            f"the quantile of nearest-neighbour distances is between 0 and 0.5, got {quantile}"
+        )
     flat = x.detach().cpu().flatten(1)
     copies = first_with_content(flat)
     distinct = copies.unique()
     links, threshold = _links(flat[distinct], quantile)
     links = distinct[links]
     place = torch.searchsorted(distinct, copies)
-    clusters = components(len(flat), torch.cat([links, torch.stack([torch.arange(len(flat)), copies], 1)]))
+    clusters = components(
+        len(flat), torch.cat([links, torch.stack([torch.arange(len(flat)), copies], 1)])
+    )
     stars = distinct[_stars(len(distinct), torch.searchsorted(distinct, links))]
     return Duplicates(copies, links, stars[place], clusters, threshold, quantile)
 
@@ -87,7 +98,9 @@ def first_with_content(x: Tensor) -> Tensor:
     rows = x.detach().cpu().flatten(1)
     digests = np.empty((len(rows), 16), np.uint8)
     for i, row in enumerate(rows):
-        digests[i] = np.frombuffer(hashlib.blake2b((row + 0.0).numpy().data, digest_size=16).digest(), np.uint8)
+        digests[i] = np.frombuffer(
+            hashlib.blake2b((row + 0.0).numpy().data, digest_size=16).digest(), np.uint8
+        )
     _, first, inverse = np.unique(digests.view("V16")[:, 0], return_index=True, return_inverse=True)
     return torch.from_numpy(first[inverse])
 
@@ -108,7 +121,9 @@ def _links(distinct: Tensor, quantile: float) -> tuple[Tensor, float]:
 def components(n: int, links: Tensor) -> Tensor:
     """Connected components of the undirected graph of n nodes with edges ``links`` (m, 2), int64 (n,)."""
     i, j = links.T.numpy()
-    _, labels = connected_components(coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n)), directed=False)
+    _, labels = connected_components(
+        coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n)), directed=False
+    )
     return torch.from_numpy(labels.astype(np.int64))
 
 

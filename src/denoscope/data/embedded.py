@@ -20,7 +20,9 @@ _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 def missing(name: str, looked: list[Path], command: str) -> ValueError:
     """The error that a set is not on this machine: where was looked, and the command that installs it."""
-    return ValueError(f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); install it with: {command}")
+    return ValueError(
+        f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); install it with: {command}"
+    )
 
 
 def digits() -> Images:
@@ -46,7 +48,10 @@ def faces(root: Path | None = None) -> Images:
     package = importlib.util.find_spec("skimage")  # located, not imported: it takes a second
     folders = [
         *([root] if root else []),
-        *(Path(place) / "data" for place in (package and package.submodule_search_locations) or ["skimage"]),
+        *(
+            Path(place) / "data"
+            for place in (package and package.submodule_search_locations) or ["skimage"]
+        ),
     ]
     places = [folder / "lfw_subset.npy" for folder in folders]
     file = next((place for place in places if place.is_file()), None)
@@ -78,8 +83,13 @@ def read_idx(folder: Path, name: str) -> Images:
 
 
 def _split(folder: Path, split: str) -> tuple[Tensor | None, Tensor | None]:
-    images, labels = _idx_file(folder, f"{split}-images-idx3-ubyte"), _idx_file(folder, f"{split}-labels-idx1-ubyte")
-    return images and _read_idx_file(images, 3)[:, None], labels and _read_idx_file(labels, 1).to(torch.int64)
+    images, labels = (
+        _idx_file(folder, f"{split}-images-idx3-ubyte"),
+        _idx_file(folder, f"{split}-labels-idx1-ubyte"),
+    )
+    return images and _read_idx_file(images, 3)[:, None], labels and _read_idx_file(labels, 1).to(
+        torch.int64
+    )
 
 
 def _idx_file(folder: Path, stem: str) -> Path | None:
@@ -92,12 +102,16 @@ def _read_idx_file(file: Path, axes: int) -> Tensor:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
             zero, kind, found = struct.unpack(">HBB", stream.read(4))
             if (zero, kind, found) != (0, 8, axes):
-                raise ValueError(f"not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
+                raise ValueError(
+                    f"not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}"
+                )
             shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
             check_memory(prod(shape), file)
             content = stream.read(prod(shape) + 1)
         if len(content) != prod(shape):
-            raise ValueError(f"{'more' if len(content) > prod(shape) else 'fewer'} than the {prod(shape)} values it announces: damaged")
+            raise ValueError(
+                f"{'more' if len(content) > prod(shape) else 'fewer'} than the {prod(shape)} values it announces: damaged"
+            )
     except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
     return torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape).copy())

@@ -24,14 +24,24 @@ if TYPE_CHECKING:
     from fontTools.ttLib import TTFont
 
 _FILE = "NotoColorEmoji.ttf"
-_FOLDERS = ("/usr/share/fonts/truetype/noto", "/usr/share/fonts/noto", "/usr/share/fonts/noto-emoji", "/usr/share/fonts/google-noto-emoji")
+_FOLDERS = (
+    "/usr/share/fonts/truetype/noto",
+    "/usr/share/fonts/noto",
+    "/usr/share/fonts/noto-emoji",
+    "/usr/share/fonts/google-noto-emoji",
+)
 
 _BATCH = 32  # pictures a thread decodes at once
 
 _TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _JOINER, _STYLE, _SIGNS = "\u200d", "\ufe0f", "\u2640\u2642"
 _LETTER_A, _LETTER_Z = "\U0001f1e6", "\U0001f1ff"  # of flags
-_PERSON, _CHILD, _OLDER, _HANDSHAKE = "\U0001f9d1", "\U0001f9d2", "\U0001f9d3", "\U0001faf1\U0001faf2"
+_PERSON, _CHILD, _OLDER, _HANDSHAKE = (
+    "\U0001f9d1",
+    "\U0001f9d2",
+    "\U0001f9d3",
+    "\U0001faf1\U0001faf2",
+)
 _SAME = {
     _PERSON: "\U0001f468\U0001f469",  # man, woman
     _CHILD: "\U0001f466\U0001f467",  # boy, girl
@@ -46,7 +56,10 @@ _SAME = {
     _PERSON + _PERSON + "\u2764\U0001f48b": "\U0001f48f",  # kiss
     _PERSON + _PERSON + _CHILD: "\U0001f46a",  # family
 }
-_NEUTRAL = str.maketrans({old: new for new, olds in _SAME.items() for old in olds} | dict.fromkeys(_TONES + _SIGNS + _JOINER + _STYLE, ""))
+_NEUTRAL = str.maketrans(
+    {old: new for new, olds in _SAME.items() for old in olds}
+    | dict.fromkeys(_TONES + _SIGNS + _JOINER + _STYLE, "")
+)
 
 
 def family(sequence: str) -> str:
@@ -69,7 +82,9 @@ def read_emoji(root: Path | None, size: int) -> Images:
     file = _find(root)
     images = _read(file, file.stat().st_mtime_ns, size)
     groups = None if images.groups is None else images.groups.clone()
-    return replace(images, data=images.data.clone(), groups=groups)  # the caller's own, to change as he likes
+    return replace(
+        images, data=images.data.clone(), groups=groups
+    )  # the caller's own, to change as he likes
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +92,9 @@ def _read(file: Path, changed: int, size: int) -> Images:
     pictures = sorted(_bitmaps(file))
     some = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
     data = torch.cat(each(lambda batch: _squares([png for _, png in batch], size), some))
-    kinds = {kind: i for i, kind in enumerate(sorted({family(sequence) for sequence, _ in pictures}))}
+    kinds = {
+        kind: i for i, kind in enumerate(sorted({family(sequence) for sequence, _ in pictures}))
+    }
     groups = torch.tensor([kinds[family(sequence)] for sequence, _ in pictures])
     files = tuple("-".join(f"{ord(c):04X}" for c in sequence) for sequence, _ in pictures)
     return Images(data, "emoji", groups=groups, files=files)
@@ -100,9 +117,15 @@ def _bitmaps(file: Path) -> list[tuple[str, bytes]]:
     try:
         with TTFont(file, lazy=True) as font:
             sequences = _sequences(font)
-            found = [(sequences[glyph], bitmap.imageData) for glyph, bitmap in font["CBDT"].strikeData[0].items() if glyph in sequences]
+            found = [
+                (sequences[glyph], bitmap.imageData)
+                for glyph, bitmap in font["CBDT"].strikeData[0].items()
+                if glyph in sequences
+            ]
     except Exception as error:  # a damaged font makes its reader fail with nearly any exception
-        raise ValueError(f"{file} is not a readable font with bitmaps (CBDT): {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{file} is not a readable font with bitmaps (CBDT): {type(error).__name__}: {error}"
+        ) from error
     return found
 
 
@@ -120,7 +143,10 @@ def _sequences(font: TTFont) -> dict[str, str]:
                     if all(part in characters for part in parts):
                         known[ligature.LigGlyph].append("".join(characters[part] for part in parts))
     people = _PERSON + _SAME[_PERSON]
-    return {glyph: max(found, key=lambda text: (-len(text), text[0] in people, text)) for glyph, found in known.items()}
+    return {
+        glyph: max(found, key=lambda text: (-len(text), text[0] in people, text))
+        for glyph, found in known.items()
+    }
 
 
 def _squares(pngs: list[bytes], size: int) -> Tensor:

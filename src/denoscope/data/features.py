@@ -45,7 +45,9 @@ def read_features(path: str | Path, *, skip_bad: bool = False) -> Features:
     """
     path = located(path)
     if not os.path.isfile(path):
-        raise ValueError(f"{harmless(path)} {'is no regular file' if os.path.exists(path) else 'does not exist'}")
+        raise ValueError(
+            f"{harmless(path)} {'is no regular file' if os.path.exists(path) else 'does not exist'}"
+        )
     if path.suffix.lower() == ".pt":
         return _torch_file(path, skip_bad)
     with arrays(path) as found:
@@ -56,17 +58,29 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
     key = rows_key(found)
     if key is None:
         if "mu" in found and "sigma" in found:
-            raise ValueError("holds only moments (mu, sigma), no rows: copies can be found in features or images, not in their mean")
-        raise ValueError(f"holds neither features (features, reps) nor images (arr_0, images), only {found.listed()}")
+            raise ValueError(
+                "holds only moments (mu, sigma), no rows: copies can be found in features or images, not in their mean"
+            )
+        raise ValueError(
+            f"holds neither features (features, reps) nor images (arr_0, images), only {found.listed()}"
+        )
     values = found.load(key)
     stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
-    protocol = str(found.load("protocol")) if _is_text(found, "protocol") else "" if stated is None else f"dgm-eval {stated}"
+    protocol = (
+        str(found.load("protocol"))
+        if _is_text(found, "protocol")
+        else ""
+        if stated is None
+        else f"dgm-eval {stated}"
+    )
     beside: dict[str, Any] = {}
     for name, kinds in (("names", "U"), ("seeds", "iu")):
         if name in found:
             shape, dtype = found.header(name)
             if shape != values.shape[:1] or dtype.kind not in kinds:
-                raise ValueError(f"{name} has the shape {shape} and type {dtype}, not one entry for each of {len(values)} rows")
+                raise ValueError(
+                    f"{name} has the shape {shape} and type {dtype}, not one entry for each of {len(values)} rows"
+                )
             beside[name] = found.load(name).tolist()
     return _checked(values, key, f"npz: {key}", harmless(protocol), skip_bad, **beside)
 
@@ -90,23 +104,37 @@ def _torch_file(path: Path, skip_bad: bool) -> Features:
     except ValueError as error:
         raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
     except Exception as error:  # damaged
-        raise ValueError(f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}") from error
+        raise ValueError(
+            f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}"
+        ) from error
 
 
 def _chosen(found: Mapping[str, Layout]) -> tuple[str, Layout]:
     """The tensor of features and its name: the only one, one with a known name, or the only matrix."""
     matrices = [key for key, item in found.items() if len(item.size) == 2]
-    key = next((key for key in ("", *ROWS) if key in found), matrices[0] if len(matrices) == 1 else None)
+    key = next(
+        (key for key in ("", *ROWS) if key in found), matrices[0] if len(matrices) == 1 else None
+    )
     if key is None:
-        raise ValueError("holds no plain tensor (n, k) of features, or several; save the rows with numpy.savez(FILE, features=ROWS)")
+        raise ValueError(
+            "holds no plain tensor (n, k) of features, or several; save the rows with numpy.savez(FILE, features=ROWS)"
+        )
     return harmless(key, 60), found[key]
 
 
 def _checked(
-    values: np.ndarray, key: str, source: str, protocol: str, skip_bad: bool, names: list[str] | None = None, seeds: list[int] | None = None
+    values: np.ndarray,
+    key: str,
+    source: str,
+    protocol: str,
+    skip_bad: bool,
+    names: list[str] | None = None,
+    seeds: list[int] | None = None,
 ) -> Features:
     if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"{key} has the shape {values.shape}; features are an array (n, k), one row for each image")
+        raise ValueError(
+            f"{key} has the shape {values.shape}; features are an array (n, k), one row for each image"
+        )
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{key} has the type {values.dtype}; features are real numbers")
     with np.errstate(over="ignore"):
@@ -122,7 +150,11 @@ def _checked(
     return Features(
         rows[~bad] if count else rows,
         source,
-        names=tuple(harmless(names[i]) for i in kept) if names else tuple(str(i) for i in kept) if count else (),
+        names=tuple(harmless(names[i]) for i in kept)
+        if names
+        else tuple(str(i) for i in kept)
+        if count
+        else (),
         seeds=tuple(seeds[i] for i in kept) if seeds else (),
         protocol=protocol,
         warnings=(f"{count} of {len(bad)} rows are not finite and were skipped",) if count else (),

@@ -27,7 +27,9 @@ Progress = Callable[[int, int], None]
 """``progress(done, total)``: how many of the files are decoded."""
 
 
-def read_folder(path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None) -> Images:
+def read_folder(
+    path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
+) -> Images:
     """All images below a folder in natural order; labels from ``dataset.json``, else from class sub-folders if every image is in one."""
     found = below(path)
     unreadable = [(name, reason) for name, reason in found.unreadable if not _hidden(name)]
@@ -38,21 +40,34 @@ def read_folder(path: Path, *, skip_bad: bool, size: int | None, progress: Progr
     images = _set(path, found.files, unreadable, skip_bad, size, progress, classes=True)
     if not found.repeated:
         return images
-    return replace(images, warnings=(*images.warnings, f"links to folders that were read already, passed over: {found.repeated}"))
+    return replace(
+        images,
+        warnings=(
+            *images.warnings,
+            f"links to folders that were read already, passed over: {found.repeated}",
+        ),
+    )
 
 
-def read_zip(path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None) -> Images:
+def read_zip(
+    path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
+) -> Images:
     """All images of an archive in natural order, read in memory; labels from ``dataset.json`` (the layout of EDM, Karras et al. 2022)."""
     with archive(path) as members:
         twice = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
         if twice:
-            raise ValueError(f"{path}: {len(twice)} names stand for more than one file, such as {twice[0]}: pack it anew")
+            raise ValueError(
+                f"{path}: {len(twice)} names stand for more than one file, such as {twice[0]}: pack it anew"
+            )
         return _set(path, members, [], skip_bad, size, progress, classes=False)
 
 
 def natural(name: str) -> tuple[object, ...]:
     """The sort key under which ``img2.png`` comes before ``img10.png``, folder by folder."""
-    parts = [[_number(x) if i % 2 else x.casefold() for i, x in enumerate(re.split(r"([0-9]+)", part))] for part in name.split("/")]
+    parts = [
+        [_number(x) if i % 2 else x.casefold() for i, x in enumerate(re.split(r"([0-9]+)", part))]
+        for part in name.split("/")
+    ]
     return parts, name
 
 
@@ -64,7 +79,9 @@ def _number(digits: str) -> tuple[int, str]:
 
 def _hidden(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith(".") and not part.startswith("..") for part in parts)
+    return "__MACOSX" in parts or any(
+        part.startswith(".") and not part.startswith("..") for part in parts
+    )
 
 
 @dataclass(frozen=True)
@@ -88,24 +105,51 @@ def _set(
 ) -> Images:
     """The images among the members; ``passed`` are folders that were left out, with reasons."""
     visible = [member for member in members if not _hidden(member[0])]
-    wanted = sorted((m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES), key=lambda m: natural(m[0]))
+    wanted = sorted(
+        (m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES),
+        key=lambda m: natural(m[0]),
+    )
     table = next((_label_table(read, path) for name, read in visible if name == _LABELS), None)
     pictures, bad, notes = _collect(path, wanted, skip_bad, size, progress)
-    bad = sorted([*passed, *bad, *_odd_sizes(path, pictures, skip_bad)], key=lambda item: natural(item[0]))
+    bad = sorted(
+        [*passed, *bad, *_odd_sizes(path, pictures, skip_bad)], key=lambda item: natural(item[0])
+    )
     if not pictures:
-        raise ValueError(f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; {len(bad)} could not be used)")
+        raise ValueError(
+            f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; {len(bad)} could not be used)"
+        )
     notes["not read: no image by its name"] = len(visible) - len(wanted) - (table is not None)
     names = list(pictures)
     data, notes["grey among colour was replicated to RGB"] = _stack(list(pictures.values()))
-    said = [f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"] if bad else []
-    said += [f"{count} {'file' if count == 1 else 'files'}: {note}" for note, count in sorted(notes.items()) if count]
+    said = (
+        [f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"]
+        if bad
+        else []
+    )
+    said += [
+        f"{count} {'file' if count == 1 else 'files'}: {note}"
+        for note, count in sorted(notes.items())
+        if count
+    ]
     skipped = tuple((harmless(name), harmless(reason)) for name, reason in bad)
-    images = Images(data, harmless(path.name), files=tuple(map(harmless, names)), skipped=skipped, warnings=tuple(said))
-    return _labelled(images, names, (_classes(names) if classes else {}) if table is None else table)
+    images = Images(
+        data,
+        harmless(path.name),
+        files=tuple(map(harmless, names)),
+        skipped=skipped,
+        warnings=tuple(said),
+    )
+    return _labelled(
+        images, names, (_classes(names) if classes else {}) if table is None else table
+    )
 
 
 def _collect(
-    path: Path, members: Sequence[Member], skip_bad: bool, size: int | None, progress: Progress | None
+    path: Path,
+    members: Sequence[Member],
+    skip_bad: bool,
+    size: int | None,
+    progress: Progress | None,
 ) -> tuple[dict[str, Tensor], list[tuple[str, str]], Counter[str]]:
     """The pictures by name, (name, reason) of those that cannot be read, and how many files each note is about."""
     pictures: dict[str, Tensor] = {}
@@ -115,7 +159,9 @@ def _collect(
     for done, file in enumerate(_decoded(members, size), 1):
         if file.picture is None:
             if not skip_bad:
-                raise ValueError(f"{path}: {file.name} cannot be read: {file.notes[0]}; skip_bad (--skip-bad) goes on without it")
+                raise ValueError(
+                    f"{path}: {file.name} cannot be read: {file.notes[0]}; skip_bad (--skip-bad) goes on without it"
+                )
             bad.append((file.name, file.notes[0]))
         else:
             pictures[file.name] = file.picture
@@ -132,7 +178,9 @@ def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
     threads = cores()
     waiting: deque[Future[list[_Decoded]]] = deque()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.simplefilter("ignore")  # Pillow's, about damaged metadata and large images: what matters is an error or a note
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow's, about damaged metadata and large images: what matters is an error or a note
         try:
             for start in range(0, len(members), _BATCH):
                 waiting.append(pool.submit(_decode_some, members[start : start + _BATCH], size))
@@ -155,7 +203,9 @@ def _decode_one(name: str, read: Callable[[], bytes], size: int | None) -> _Deco
     except ValueError as error:
         return _Decoded(name, None, [str(error)])
     picture = torch.from_numpy(pixels).permute(2, 0, 1)
-    return _Decoded(name, picture if size is None else resize(from_uint8(picture[None]), size)[0], notes)
+    return _Decoded(
+        name, picture if size is None else resize(from_uint8(picture[None]), size)[0], notes
+    )
 
 
 def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[tuple[str, str]]:
@@ -164,8 +214,13 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
     if len(sizes) < 2:
         return []
     usual = sizes.most_common(1)[0][0]
-    odd = [(name, tuple(p.shape[1:])) for name, p in pictures.items() if tuple(p.shape[1:]) != usual]
-    reasons = [(name, f"{width}x{height} pixels where most are {usual[1]}x{usual[0]}") for name, (height, width) in odd]
+    odd = [
+        (name, tuple(p.shape[1:])) for name, p in pictures.items() if tuple(p.shape[1:]) != usual
+    ]
+    reasons = [
+        (name, f"{width}x{height} pixels where most are {usual[1]}x{usual[0]}")
+        for name, (height, width) in odd
+    ]
     if not skip_bad:
         name, reason = reasons[0]
         raise ValueError(
@@ -182,7 +237,9 @@ def _stack(pictures: list[Tensor]) -> tuple[Tensor, int]:
     channels = max(len(picture) for picture in pictures)
     data = torch.empty((len(pictures), channels, *pictures[0].shape[1:]))
     for start in range(0, len(pictures), _ROWS):
-        rows = torch.stack([picture.expand(channels, -1, -1) for picture in pictures[start : start + _ROWS]])
+        rows = torch.stack(
+            [picture.expand(channels, -1, -1) for picture in pictures[start : start + _ROWS]]
+        )
         data[start : start + _ROWS] = rows if rows.is_floating_point() else from_uint8(rows)
     return data, sum(len(picture) < channels for picture in pictures)
 
@@ -193,14 +250,19 @@ def _label_table(read: Callable[[], bytes], path: Path) -> dict[str, object]:
         labels = json.loads(read())["labels"]
         return {} if labels is None else dict(labels)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f'{path}: {_LABELS} is not {{"labels": [[file, label], ...]}} ({type(error).__name__})') from error
+        raise ValueError(
+            f'{path}: {_LABELS} is not {{"labels": [[file, label], ...]}} ({type(error).__name__})'
+        ) from error
 
 
 def _classes(files: Sequence[str]) -> dict[str, object]:
     """Label by first sub-folder, numbered in natural order; empty if some image lies outside any."""
     if not all("/" in file for file in files):
         return {}
-    kinds = {kind: i for i, kind in enumerate(sorted({file.split("/")[0] for file in files}, key=natural))}
+    kinds = {
+        kind: i
+        for i, kind in enumerate(sorted({file.split("/")[0] for file in files}, key=natural))
+    }
     return {file: kinds[file.split("/")[0]] for file in files}
 
 
@@ -209,8 +271,16 @@ def _labelled(images: Images, names: Sequence[str], table: dict[str, object]) ->
         return images
     missing = [name for name in names if name not in table]
     if missing:
-        raise ValueError(f"{images.name}: {_LABELS} has no label for {missing[0]} ({len(missing)} of {len(images)} are missing)")
+        raise ValueError(
+            f"{images.name}: {_LABELS} has no label for {missing[0]} ({len(missing)} of {len(images)} are missing)"
+        )
     labels = [table[name] for name in names]
     if not all(isinstance(label, int) and abs(label) < 1 << 63 for label in labels):
-        return replace(images, warnings=(*images.warnings, f"{_LABELS}: labels that are not whole numbers were left out"))
+        return replace(
+            images,
+            warnings=(
+                *images.warnings,
+                f"{_LABELS}: labels that are not whole numbers were left out",
+            ),
+        )
     return replace(images, labels=torch.tensor(labels, dtype=torch.int64))

@@ -35,13 +35,19 @@ class Images:
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.dtype != torch.float32 or not self.data.numel():
-            raise ValueError(f"{self.name}: images are float32 (n, c, h, w) with n >= 1, got {self.data.dtype} {tuple(self.data.shape)}")
+            raise ValueError(
+                f"{self.name}: images are float32 (n, c, h, w) with n >= 1, got {self.data.dtype} {tuple(self.data.shape)}"
+            )
         low, high = (float(end) for end in self.data.aminmax())
         if not (low >= -1 and high <= 1):  # false for NaN too
-            raise ValueError(f"{self.name}: images lie in [-1, 1], got values from {low:g} to {high:g}")
+            raise ValueError(
+                f"{self.name}: images lie in [-1, 1], got values from {low:g} to {high:g}"
+            )
         for what, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and (values.dtype != torch.int64 or values.shape != (len(self),)):
-                raise ValueError(f"{self.name}: {what} are int64 ({len(self)},), got {values.dtype} {tuple(values.shape)}")
+                raise ValueError(
+                    f"{self.name}: {what} are int64 ({len(self)},), got {values.dtype} {tuple(values.shape)}"
+                )
         if self.files and len(self.files) != len(self):
             raise ValueError(f"{self.name}: {len(self.files)} file names for {len(self)} images")
 
@@ -84,7 +90,9 @@ def resize(x: Tensor, size: int) -> Tensor:
     if x.shape[-2:] == (size, size):
         return x
     check_memory(len(x) * x.shape[1] * size * size, f"{len(x)} images at {size}x{size}")
-    return interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+    return interpolate(
+        x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(-1, 1)
 
 
 def check_memory(values: int, source: object) -> None:

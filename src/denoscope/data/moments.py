@@ -47,21 +47,37 @@ class Moments:
 
     def kept(self, pixels: Tensor) -> Moments:
         """The moments of some of the pixels, named by index (k,) or by a mask (d,)."""
-        return Moments(self.count, self.origin[pixels], self.total[pixels], self.second[pixels][:, pixels])
+        return Moments(
+            self.count, self.origin[pixels], self.total[pixels], self.second[pixels][:, pixels]
+        )
 
     def turned(self, basis: Tensor) -> Moments:
         """The moments of the coordinates ``basis^T x``, basis (d, k)."""
-        return Moments(self.count, self.origin @ basis, self.total @ basis, basis.T @ self.second @ basis)
+        return Moments(
+            self.count, self.origin @ basis, self.total @ basis, basis.T @ self.second @ basis
+        )
 
     def __add__(self, other: Moments) -> Moments:
         self._same_origin(other)
-        return Moments(self.count + other.count, self.origin, self.total + other.total, self.second + other.second)
+        return Moments(
+            self.count + other.count,
+            self.origin,
+            self.total + other.total,
+            self.second + other.second,
+        )
 
     def __sub__(self, other: Moments) -> Moments:
         self._same_origin(other)
         if other.count > self.count:
-            raise ValueError(f"the moments of {other.count} images cannot be part of those of {self.count}")
-        return Moments(self.count - other.count, self.origin, self.total - other.total, self.second - other.second)
+            raise ValueError(
+                f"the moments of {other.count} images cannot be part of those of {self.count}"
+            )
+        return Moments(
+            self.count - other.count,
+            self.origin,
+            self.total - other.total,
+            self.second - other.second,
+        )
 
     def _same_origin(self, other: Moments) -> None:
         if not torch.equal(self.origin, other.origin):
@@ -89,14 +105,21 @@ def gather(
         raise ValueError("no image has no moments; at least 1 is needed")
     rows = images.flatten(1)
     if part.shape != (len(rows),) or int(part.max()) >= parts:
-        raise ValueError(f"part must hold {len(rows)} numbers below {parts}, got shape {tuple(part.shape)} and up to {int(part.max())}")
+        raise ValueError(
+            f"part must hold {len(rows)} numbers below {parts}, got shape {tuple(part.shape)} and up to {int(part.max())}"
+        )
     center = (rows[0] if origin is None else origin.flatten()).double()
-    made = [Moments(0, center, torch.zeros_like(center), center.new_zeros(len(center), len(center))) for _ in range(parts)]
+    made = [
+        Moments(0, center, torch.zeros_like(center), center.new_zeros(len(center), len(center)))
+        for _ in range(parts)
+    ]
     step = max(1, _CHUNK // len(center))
     for start in range(0, len(rows), step):
         chunk, labels = rows[start : start + step].double() - center, part[start : start + step]
         for index in labels[labels >= 0].unique().tolist():
-            made[index] = _with(made[index], chunk if bool((labels == index).all()) else chunk[labels == index])
+            made[index] = _with(
+                made[index], chunk if bool((labels == index).all()) else chunk[labels == index]
+            )
         progress(min(1.0, (start + step) / len(rows)))
     if not all(bool(item.total.isfinite().all()) for item in made):
         raise ValueError("images must be finite; these hold NaN or infinity")

@@ -47,9 +47,16 @@ def _columns(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
 def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pixels (rows[i, y], columns[i, x]) of image i; an index (n, h') or (n, w') beyond an edge gives the edge."""
     n, c, h, w = images.shape
-    row, column = (index.clamp(0, size - 1).to(images.device) for index, size in ((rows, h), (columns, w)))
+    row, column = (
+        index.clamp(0, size - 1).to(images.device) for index, size in ((rows, h), (columns, w))
+    )
     image, channel = (torch.arange(size, device=images.device) for size in (n, c))
-    return images[image[:, None, None, None], channel[:, None, None], row[:, None, :, None], column[:, None, None, :]]
+    return images[
+        image[:, None, None, None],
+        channel[:, None, None],
+        row[:, None, :, None],
+        column[:, None, None, :],
+    ]
 
 
 class Perturbation(ABC):
@@ -58,11 +65,17 @@ class Perturbation(ABC):
     def __call__(self, images: Tensor, seed: int = 0) -> Tensor:
         """The perturbed images, always a new tensor, the same for the same seed."""
         described = f"{images.dtype} {tuple(images.shape)}"
-        _require(images.ndim == 4 and images.is_floating_point(), f"a perturbation takes floating images (n, c, h, w), got {described}")
+        _require(
+            images.ndim == 4 and images.is_floating_point(),
+            f"a perturbation takes floating images (n, c, h, w), got {described}",
+        )
         if not images.numel():
             return images.clone()
         low, high = (float(end) for end in images.aminmax())
-        _require(low >= -1 and high <= 1, f"a perturbation takes images in [-1, 1], got values from {low:g} to {high:g}")
+        _require(
+            low >= -1 and high <= 1,
+            f"a perturbation takes images in [-1, 1], got values from {low:g} to {high:g}",
+        )
         return self._apply(images, seed).clamp(-1, 1)
 
     @abstractmethod
@@ -76,10 +89,15 @@ class GaussianNoise(Perturbation):
     std: float = 0.05
 
     def __post_init__(self) -> None:
-        _require(0 <= self.std < math.inf, f"noise needs a standard deviation of at least 0, got {self.std}")
+        _require(
+            0 <= self.std < math.inf,
+            f"noise needs a standard deviation of at least 0, got {self.std}",
+        )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
-        noise = [torch.randn(images.shape[1:], generator=generator(seed, i)) for i in range(len(images))]
+        noise = [
+            torch.randn(images.shape[1:], generator=generator(seed, i)) for i in range(len(images))
+        ]
         return images + self.std * torch.stack(noise).to(images)
 
 
@@ -90,7 +108,9 @@ class Crop(Perturbation):
     keep: float = 0.9
 
     def __post_init__(self) -> None:
-        _require(0 < self.keep <= 1, f"a crop keeps a share of each side in (0, 1], got {self.keep}")
+        _require(
+            0 < self.keep <= 1, f"a crop keeps a share of each side in (0, 1], got {self.keep}"
+        )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         size = images.shape[-2:]
@@ -102,7 +122,13 @@ class Crop(Perturbation):
             (drawn[:, axis : axis + 1] * (side - kept + 1)).long() + torch.arange(kept)
             for axis, (side, kept) in enumerate(zip(size, window))
         )
-        return interpolate(_take(images, rows, columns), size=size, mode="bicubic", antialias=True, align_corners=False)
+        return interpolate(
+            _take(images, rows, columns),
+            size=size,
+            mode="bicubic",
+            antialias=True,
+            align_corners=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -120,11 +146,17 @@ class Shift(Perturbation):
     pixels: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.pixels >= 0 and self.pixels == int(self.pixels), f"a shift is by 0, 1, ... pixels, got {self.pixels}")
+        _require(
+            self.pixels >= 0 and self.pixels == int(self.pixels),
+            f"a shift is by 0, 1, ... pixels, got {self.pixels}",
+        )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         h, w = images.shape[-2:]
-        _require(self.pixels < min(h, w), f"a shift by {self.pixels} pixels leaves nothing of images of {h} x {w}")
+        _require(
+            self.pixels < min(h, w),
+            f"a shift by {self.pixels} pixels leaves nothing of images of {h} x {w}",
+        )
         side = (8 * _uniform(len(images), 1, seed)).long()
         side = side + (side >= 4)  # of the nine squares of a 3 x 3 board all but the middle
         down, right = self.pixels * (side // 3 - 1), self.pixels * (side % 3 - 1)
@@ -138,7 +170,9 @@ class Rotation(Perturbation):
     degrees: float = 5.0
 
     def __post_init__(self) -> None:
-        _require(math.isfinite(self.degrees), f"a rotation is by a finite angle, got {self.degrees}")
+        _require(
+            math.isfinite(self.degrees), f"a rotation is by a finite angle, got {self.degrees}"
+        )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         n, _, h, w = images.shape
@@ -148,7 +182,9 @@ class Rotation(Perturbation):
             n, 2, 3
         )  # coordinates run over [-1, 1] on both axes
         grid = affine_grid(turn, list(images.shape), align_corners=False)
-        return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return grid_sample(
+            images, grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
 
 
 @dataclass(frozen=True)
@@ -158,7 +194,10 @@ class Blur(Perturbation):
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(0 <= self.sigma < math.inf, f"a blur needs a standard deviation of at least 0 pixels, got {self.sigma}")
+        _require(
+            0 <= self.sigma < math.inf,
+            f"a blur needs a standard deviation of at least 0 pixels, got {self.sigma}",
+        )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         radius = math.ceil(4 * self.sigma)
@@ -184,8 +223,15 @@ class JPEG(Perturbation):
         channels = images.shape[1]
         _require(channels in (1, 3), f"JPEG takes images with 1 or 3 channels, got {channels}")
         pixels = to_uint8(images.detach().cpu()).permute(0, 2, 3, 1).numpy()
-        coded = np.stack([self._code(image[..., 0] if channels == 1 else image) for image in pixels])
-        return from_uint8(torch.from_numpy(coded.reshape(pixels.shape))).permute(0, 3, 1, 2).contiguous().to(images)
+        coded = np.stack(
+            [self._code(image[..., 0] if channels == 1 else image) for image in pixels]
+        )
+        return (
+            from_uint8(torch.from_numpy(coded.reshape(pixels.shape)))
+            .permute(0, 3, 1, 2)
+            .contiguous()
+            .to(images)
+        )
 
     def _code(self, pixels: np.ndarray) -> np.ndarray:
         content = io.BytesIO()
@@ -206,15 +252,25 @@ class Jitter(Perturbation):
     saturation: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, strength in (("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)):
-            _require(0 <= strength <= 1, f"the strength of {name} is between 0 and 1, got {strength}")
+        for name, strength in (
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("saturation", self.saturation),
+        ):
+            _require(
+                0 <= strength <= 1, f"the strength of {name} is between 0 and 1, got {strength}"
+            )
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         brightness, contrast, saturation = _columns(
-            torch.tensor([self.brightness, self.contrast, self.saturation], dtype=torch.float64) * _signs(len(images), 3, seed), images
+            torch.tensor([self.brightness, self.contrast, self.saturation], dtype=torch.float64)
+            * _signs(len(images), 3, seed),
+            images,
         )
         if images.shape[1] == 3:
-            images = images + saturation * (images - (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True))
+            images = images + saturation * (
+                images - (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+            )
         return images + contrast * (images - images.mean((1, 2, 3), keepdim=True)) + brightness
 
 

@@ -48,7 +48,9 @@ def read_images(
     if resize is not None and resize < 1:
         raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
     if str(source) in EMBEDDED and not isinstance(source, Path):
-        return _embedded(str(source), None if data_root is None else Path(data_root).expanduser(), resize)
+        return _embedded(
+            str(source), None if data_root is None else Path(data_root).expanduser(), resize
+        )
     path = located(source)
     if not str(source) or not os.path.exists(path):
         raise ValueError(_unknown(str(source)))
@@ -58,7 +60,13 @@ def read_images(
         raise ValueError(harmless(error, 2000)) from error
 
 
-def _read(path: Path, skip_bad: bool, size: int | None, value_range: tuple[float, float] | None, progress: Progress | None) -> Images:
+def _read(
+    path: Path,
+    skip_bad: bool,
+    size: int | None,
+    value_range: tuple[float, float] | None,
+    progress: Progress | None,
+) -> Images:
     if os.path.isdir(path):
         if not has_idx(path):
             return read_folder(path, skip_bad=skip_bad, size=size, progress=progress)
@@ -77,7 +85,13 @@ def _read(path: Path, skip_bad: bool, size: int | None, value_range: tuple[float
 def _embedded(name: str, root: Path | None, size: int | None) -> Images:
     if name == "emoji":
         return read_emoji(root, 32 if size is None else size)
-    images = digits() if name == "digits" else fashion_mnist(root) if name == "fashion_mnist" else faces(root)
+    images = (
+        digits()
+        if name == "digits"
+        else fashion_mnist(root)
+        if name == "fashion_mnist"
+        else faces(root)
+    )
     return images if size is None else images.resized(size)
 
 
@@ -115,11 +129,19 @@ def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or not pixels.size:
-        raise ValueError(f"images are an array (n, height, width, channels), got shape {pixels.shape}")
+        raise ValueError(
+            f"images are an array (n, height, width, channels), got shape {pixels.shape}"
+        )
     channels = pixels.shape[3]
     if channels not in (1, 3, 4):
-        turned = "; (n, channels, height, width) must be transposed first" if pixels.shape[1] in (1, 3, 4) else ""
-        raise ValueError(f"images have 1, 3 or 4 channels on the last axis, got shape {pixels.shape}{turned}")
+        turned = (
+            "; (n, channels, height, width) must be transposed first"
+            if pixels.shape[1] in (1, 3, 4)
+            else ""
+        )
+        raise ValueError(
+            f"images have 1, 3 or 4 channels on the last axis, got shape {pixels.shape}{turned}"
+        )
     notes: list[str] = []
     if channels == 4:
         if pixels.dtype != np.uint8:
@@ -139,12 +161,16 @@ def _unit(pixels: np.ndarray, value_range: tuple[float, float] | None) -> Tensor
         raise ValueError(f"images are numbers, got type {pixels.dtype}")
     least, most = float(pixels.min()), float(pixels.max())
     if value_range is None:
-        raise ValueError(f"{pixels.dtype} values from {least:g} to {most:g} need their value_range (--range LOW HIGH)")
+        raise ValueError(
+            f"{pixels.dtype} values from {least:g} to {most:g} need their value_range (--range LOW HIGH)"
+        )
     low, high = value_range
     if not low < high:
         raise ValueError(f"value_range is (low, high) with low < high, got ({low:g}, {high:g})")
     slack = 1e-6 * (high - low)
     if not (least >= low - slack and most <= high + slack):  # false for NaN too
-        raise ValueError(f"values from {least:g} to {most:g} lie outside the stated range {low:g} to {high:g}")
+        raise ValueError(
+            f"values from {least:g} to {most:g} lie outside the stated range {low:g} to {high:g}"
+        )
     unit = (pixels.astype(np.float64) - low) * (2 / (high - low)) - 1
     return torch.from_numpy(np.ascontiguousarray(unit.clip(-1, 1), dtype=np.float32))

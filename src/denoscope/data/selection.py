@@ -49,8 +49,12 @@ def select(text: str) -> Selection:
     match = _WRITTEN.fullmatch(text)
     source, split, start, stop = match.groups() if match else (text, None, None, None)
     if source.endswith("]") and "[" in source:
-        raise ValueError(f"{text}: a part of a source is written SOURCE[START:STOP] with whole numbers from 0, such as digits[:1000]")
+        raise ValueError(
+            f"{text}: a part of a source is written SOURCE[START:STOP] with whole numbers from 0, such as digits[:1000]"
+        )
     known, colon, word = source.rpartition(":")
     if colon and (known in EMBEDDED or (known and os.path.exists(located(known)))):
-        raise ValueError(f"{text}: {word!r} is no split; write {known}:train or {known}:test, and a part of it as {known}:test[START:STOP]")
+        raise ValueError(
+            f"{text}: {word!r} is no split; write {known}:train or {known}:test, and a part of it as {known}:test[START:STOP]"
+        )
     return Selection(source, split or "", int(start or 0), int(stop) if stop else None)

@@ -10,7 +10,9 @@ from denoscope.random import generator
 _HOLD, _HALVES, _FRONT, _BACK = range(4)  # places below a seed
 
 
-def hold_out(n: int, held: int, *, seed: int = 0, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def hold_out(
+    n: int, held: int, *, seed: int = 0, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Splits ``range(n)`` at random into (pool, test): two sorted int64 index tensors, ``test`` of length ``held``.
 
     With ``groups`` (int, shape (n,)) a group goes wholly to one side; ``test`` is then filled group by group in random order and may
@@ -42,7 +44,9 @@ def _whole_groups(member: Tensor, held: int, g: torch.Generator) -> Tensor:
     return taken
 
 
-def subset(pool: Tensor, size: int, which: int = 0, *, seed: int = 0, groups: Tensor | None = None) -> Tensor:
+def subset(
+    pool: Tensor, size: int, which: int = 0, *, seed: int = 0, groups: Tensor | None = None
+) -> Tensor:
     """``size`` elements of ``pool`` in a seeded random order: a smaller subset is the beginning of a larger one.
 
     ``which=0`` takes from the front of one permutation of the pool, ``which=1`` from its back, so the two are disjoint. Possible are
@@ -54,7 +58,9 @@ def subset(pool: Tensor, size: int, which: int = 0, *, seed: int = 0, groups: Te
     front, back = _halves(pool, seed, groups)
     most = len(pool) if which == 0 else min(len(front), len(back))
     if not 1 <= size <= most:
-        raise ValueError(f"subset {which} of a pool of {len(pool)} images has between 1 and {most} of them, not {size}")
+        raise ValueError(
+            f"subset {which} of a pool of {len(pool)} images has between 1 and {most} of them, not {size}"
+        )
     return (torch.cat([front, back]) if which == 0 else back.flip(0))[:size]
 
 

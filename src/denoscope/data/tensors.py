@@ -19,9 +19,25 @@ import numpy as np
 from denoscope.data.images import check_memory
 
 _LONGEST = 1 << 22  # bytes of the description; the numbers lie elsewhere
-_TYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "<i1", "Byte": "<u1"}
+_TYPES = {
+    "Float": "<f4",
+    "Double": "<f8",
+    "Half": "<f2",
+    "Long": "<i8",
+    "Int": "<i4",
+    "Short": "<i2",
+    "Char": "<i1",
+    "Byte": "<u1",
+}
 _BFLOAT = "BFloat16"
-_PLAIN = ("INT", "LONG", "FLOAT", "UNICODE", "STRING", "BYTES")  # beginnings and ends of the names of tokens that carry their own value
+_PLAIN = (
+    "INT",
+    "LONG",
+    "FLOAT",
+    "UNICODE",
+    "STRING",
+    "BYTES",
+)  # beginnings and ends of the names of tokens that carry their own value
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
@@ -70,13 +86,17 @@ def numbers(path: Path, layout: Layout) -> np.ndarray:
         root = _root(archive)
         info = archive.getinfo(f"{root}/data/{layout.key}")
         if info.file_size != layout.count * kind.itemsize:
-            raise ValueError(f"{layout.count} numbers of type {layout.kind} are announced, but there are {info.file_size} bytes: damaged")
+            raise ValueError(
+                f"{layout.count} numbers of type {layout.kind} are announced, but there are {info.file_size} bytes: damaged"
+            )
         check_memory(info.file_size // 4, "it")
         order = f"{root}/byteorder"
         big = order in archive.namelist() and archive.read(order) == b"big"
         stored = np.frombuffer(archive.read(info), kind.newbyteorder(">" if big else "<"))
     steps = [step * kind.itemsize for step in layout.stride]
-    values = np.lib.stride_tricks.as_strided(stored[layout.offset :], layout.size, steps, writeable=False)
+    values = np.lib.stride_tricks.as_strided(
+        stored[layout.offset :], layout.size, steps, writeable=False
+    )
     if layout.kind == _BFLOAT:
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values
@@ -119,8 +139,14 @@ def _step(stack: list[Any], name: str, value: Any) -> None:
         stack.append(tuple(_taken(stack, _TUPLES.get(name))))
     elif name in ("SETITEM", "SETITEMS"):
         items = _taken(stack, 2 if name == "SETITEM" else None)
-        if isinstance(stack[-1], dict):  # other keys would be hashed, which nested ones make endless
-            stack[-1].update((key, item) for key, item in zip(items[::2], items[1::2], strict=True) if isinstance(key, str | int))
+        if isinstance(
+            stack[-1], dict
+        ):  # other keys would be hashed, which nested ones make endless
+            stack[-1].update(
+                (key, item)
+                for key, item in zip(items[::2], items[1::2], strict=True)
+                if isinstance(key, str | int)
+            )
     elif name in ("APPEND", "APPENDS"):
         items = _taken(stack, 1 if name == "APPEND" else None)
         if isinstance(stack[-1], list):
@@ -164,7 +190,14 @@ def made(maker: Any, given: Any) -> object:
                 *_,
             ),
         ) if len(size) == len(stride) and all(isinstance(side, int) for side in (*size, *stride)):
-            return Layout(kind.name.removeprefix("torch ").removesuffix("Storage"), key, count, offset, size, stride)
+            return Layout(
+                kind.name.removeprefix("torch ").removesuffix("Storage"),
+                key,
+                count,
+                offset,
+                size,
+                stride,
+            )
     return Unknown()
 
 
@@ -172,4 +205,8 @@ def layouts(value: object) -> Mapping[str, Layout]:
     """The tensors of a value by name: those of a dictionary, or the value itself under no name."""
     if isinstance(value, Layout):
         return {"": value}
-    return {str(key): item for key, item in value.items() if isinstance(item, Layout)} if isinstance(value, dict) else {}
+    return (
+        {str(key): item for key, item in value.items() if isinstance(item, Layout)}
+        if isinstance(value, dict)
+        else {}
+    )

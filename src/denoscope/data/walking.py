@@ -42,7 +42,9 @@ def below(path: Path) -> Below:
         for entry in entries:
             inside = f"{name}/{entry.name}" if name else entry.name
             if _is_folder(entry):
-                waiting.append((inside, entry.path))  # real folders are taken up before links, from the end
+                waiting.append(
+                    (inside, entry.path)
+                )  # real folders are taken up before links, from the end
             else:
                 files.append((inside, partial(read_regular, entry.path)))
     return Below(files, unreadable, repeated)

@@ -29,7 +29,10 @@ from denoscope.store import Store
 _ROWS = "features.npy"
 _ABOUT = "about.json"
 _SMALL = 1 << 26  # bytes of features that stay in memory, and of images described at once
-_AT_ONCE = {False: 1024, True: 128}  # images, by whether the descriptor is costly: no more are lost when a run is killed
+_AT_ONCE = {
+    False: 1024,
+    True: 128,
+}  # images, by whether the descriptor is costly: no more are lost when a run is killed
 Progress = Callable[[int, int], None]
 
 
@@ -47,18 +50,30 @@ class Cache:
             raise ValueError(f"the cache {self.folder} is a file; name a folder")
 
     def features(
-        self, images: Tensor, content: str, descriptor: Describer, *, batch: int = 0, progress: Progress = lambda done, total: None
+        self,
+        images: Tensor,
+        content: str,
+        descriptor: Describer,
+        *,
+        batch: int = 0,
+        progress: Progress = lambda done, total: None,
     ) -> Tensor:
         """The features (n, k) of images (n, c, h, w), float32, memory-mapped where they are many.
 
         ``content`` is the images' content hash; ``batch`` images are described at once (0: by their size); ``progress(done, total)``
         counts images. A folder that cannot be written, or is full, is an OSError of one line.
         """
-        at_once = batch or max(1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * images[0].numel())))
+        at_once = batch or max(
+            1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * images[0].numel()))
+        )
         blocks = _Blocks(images, descriptor, at_once, progress)
         if self.folder is None or not descriptor.costly:
             return _unkept(blocks, self.folder)
-        about = {"content": content, "descriptor": dict(descriptor.identity), "images": list(images.shape)}
+        about = {
+            "content": content,
+            "descriptor": dict(descriptor.identity),
+            "images": list(images.shape),
+        }
         place = self.folder / key(about)
         found = self._read(place, about)
         if found is not None:
@@ -73,11 +88,15 @@ class Cache:
             return None
         try:
             noted = json.loads((place / _ABOUT).read_text())
-            if noted["about"] == json.loads(json.dumps(about)) and noted["sha256"] == files.file_hash(place / _ROWS):
+            if noted["about"] == json.loads(json.dumps(about)) and noted[
+                "sha256"
+            ] == files.file_hash(place / _ROWS):
                 return _mapped(place / _ROWS)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self.notes.append(f"stored features in {place} were damaged, or of something else, and were made anew")
+        self.notes.append(
+            f"stored features in {place} were damaged, or of something else, and were made anew"
+        )
         with _one_line(place.parent):
             shutil.rmtree(place)
         return None
@@ -87,7 +106,12 @@ class _Blocks:
     """The features of a range of images, block by block."""
 
     def __init__(self, images: Tensor, descriptor: Describer, at_once: int, progress: Progress):
-        self.images, self.descriptor, self.at_once, self.progress = images, descriptor, at_once, progress
+        self.images, self.descriptor, self.at_once, self.progress = (
+            images,
+            descriptor,
+            at_once,
+            progress,
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,9 +121,13 @@ class _Blocks:
         self.progress(done, len(self))
         width = None
         for start in range(done, len(self), self.at_once):
-            block = self.descriptor(self.images[start : start + self.at_once]).to("cpu", torch.float32)
+            block = self.descriptor(self.images[start : start + self.at_once]).to(
+                "cpu", torch.float32
+            )
             if block.ndim != 2 or width not in (None, block.shape[1]):
-                raise ValueError(f"{self.descriptor.name} gave features of shape {tuple(block.shape)} after some of width {width}")
+                raise ValueError(
+                    f"{self.descriptor.name} gave features of shape {tuple(block.shape)} after some of width {width}"
+                )
             width = block.shape[1]
             yield block.contiguous().numpy()
             self.progress(min(start + self.at_once, len(self)), len(self))
@@ -107,7 +135,11 @@ class _Blocks:
 
 def _mapped(file: Path | BinaryIO) -> Tensor:
     """A stored array, its pages read when they are used; writing to it changes memory alone."""
-    array = np.load(file, mmap_mode="c", allow_pickle=False) if isinstance(file, Path) else _map_open(file)
+    array = (
+        np.load(file, mmap_mode="c", allow_pickle=False)
+        if isinstance(file, Path)
+        else _map_open(file)
+    )
     if array.dtype != np.float32 or array.ndim != 2:
         raise ValueError(f"holds {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array)
@@ -122,7 +154,9 @@ def _map_open(file: BinaryIO) -> np.ndarray:
 
 
 def _header(file: BinaryIO, rows: int, width: int) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+    )
 
 
 def _unkept(blocks: _Blocks, folder: Path | None) -> Tensor:
@@ -163,7 +197,13 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
             file.flush()
             os.fsync(file.fileno())
             done += len(block)
-            state = {"about": about, "rows": done, "width": width, "bytes": file.tell(), "sha256": digest.hexdigest()}
+            state = {
+                "about": about,
+                "rows": done,
+                "width": width,
+                "bytes": file.tell(),
+                "sha256": digest.hexdigest(),
+            }
             files.write_json(part / _ABOUT, state)
     part.replace(place)
     return _mapped(place / _ROWS)
@@ -175,7 +215,10 @@ def _resumed(file: BinaryIO, part: Path, about: Mapping[str, Any]) -> tuple[int,
         noted = json.loads((part / _ABOUT).read_text())
         rows, width, size = (int(noted[name]) for name in ("rows", "width", "bytes"))
         digest = _digest(file, size)
-        if noted["about"] == json.loads(json.dumps(about)) and noted["sha256"] == digest.hexdigest():
+        if (
+            noted["about"] == json.loads(json.dumps(about))
+            and noted["sha256"] == digest.hexdigest()
+        ):
             file.truncate(size)
             file.seek(size)
             return rows, width, digest
@@ -204,5 +247,7 @@ def _one_line(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             line = f"no space is left in the cache {folder}: make room, or name another, and run the same command again"
         else:
-            line = f"the cache {folder} cannot be used: {error.strerror or error}; name another folder"
+            line = (
+                f"the cache {folder} cannot be used: {error.strerror or error}; name another folder"
+            )
         raise OSError(line) from error

@@ -55,7 +55,13 @@ class PCA:
 
     @staticmethod
     def fit(
-        images: Tensor, k: int | None = None, whiten: bool = True, *, score: Score = "cosine", seed: int = 0, most: int = COUNTS[1]
+        images: Tensor,
+        k: int | None = None,
+        whiten: bool = True,
+        *,
+        score: Score = "cosine",
+        seed: int = 0,
+        most: int = COUNTS[1],
     ) -> PCA:
         """The first k principal axes of images; the sign of an axis makes its largest entry positive.
 
@@ -76,15 +82,28 @@ class PCA:
             enough = _enough(variances, moments)
             variances, axes = variances[:enough], axes[:, :enough]
         varies = variances.sqrt() > torch.finfo(torch.float32).eps * variances[0].sqrt()
-        scale = torch.where(varies, variances.rsqrt(), 0.0) if whiten else torch.ones_like(variances)
+        scale = (
+            torch.where(varies, variances.rsqrt(), 0.0) if whiten else torch.ones_like(variances)
+        )
         digest = content_hash(images.cpu().numpy())
         of = f"{MOST} of {n} images drawn by seed {seed}" if n > MOST else f"{n} images"
-        made = f"{'whitened ' if whiten else ''}projection of centred pixels{reduction(shape, SIDE)}"
+        made = (
+            f"{'whitened ' if whiten else ''}projection of centred pixels{reduction(shape, SIDE)}"
+        )
         protocol = f"{made} on {len(variances)} principal axes of {of} (sha256 {digest[:12]})"
         name = f"pca{'' if k is None else f'-{k}'}{'' if whiten else '-plain'}"
-        identity = {"name": name, "version": 1, "preprocessing": protocol, "shape": list(shape), "score": score, "sha256": digest}
+        identity = {
+            "name": name,
+            "version": 1,
+            "preprocessing": protocol,
+            "shape": list(shape),
+            "score": score,
+            "sha256": digest,
+        }
         single = [x.to(torch.float32) for x in (moments.mean, axes, scale)]
-        return PCA(*single, shape=shape, name=name, protocol=protocol, score=score, identity=identity)
+        return PCA(
+            *single, shape=shape, name=name, protocol=protocol, score=score, identity=identity
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         expect_shape(images, self.shape)
@@ -94,7 +113,11 @@ class PCA:
 def _drawn(images: Tensor, seed: int) -> Tensor:
     """The images that a fit looks at, reduced."""
     n = len(images)
-    chosen = torch.randperm(n, generator=generator(seed))[:MOST].sort().values if n > MOST else torch.arange(n)
+    chosen = (
+        torch.randperm(n, generator=generator(seed))[:MOST].sort().values
+        if n > MOST
+        else torch.arange(n)
+    )
     return torch.cat([reduced(images[chunk], SIDE).cpu() for chunk in chosen.split(_CHUNK)])
 
 

@@ -52,28 +52,53 @@ class Custom:
         self.name = word
         self.function = _imported(word)
         self.score: Score = _score(word, getattr(self.function, "score", "cosine"))
-        words = getattr(self.function, "protocol", "") or (inspect.getdoc(self.function) or "").partition("\n")[0]
+        words = (
+            getattr(self.function, "protocol", "")
+            or (inspect.getdoc(self.function) or "").partition("\n")[0]
+        )
         self.protocol = f"{word}{f': {words}' if words else ''}"
-        module, qualified = (getattr(self.function, name, "") for name in ("__module__", "__qualname__"))
-        about = {"module": module, "function": qualified or word.partition(":")[2], "sha256": _source_hash(word)}
-        self.identity: Mapping[str, Any] = {"name": word, "version": 1, "score": self.score, **about, "own": _own(word, self.function)}
+        module, qualified = (
+            getattr(self.function, name, "") for name in ("__module__", "__qualname__")
+        )
+        about = {
+            "module": module,
+            "function": qualified or word.partition(":")[2],
+            "sha256": _source_hash(word),
+        }
+        self.identity: Mapping[str, Any] = {
+            "name": word,
+            "version": 1,
+            "score": self.score,
+            **about,
+            "own": _own(word, self.function),
+        }
         self._width: int | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         try:
             with _here():
                 given = self.function(images)
-            features = torch.as_tensor(np.asarray(given) if not isinstance(given, Tensor) else given).detach().to("cpu", torch.float32)
+            features = (
+                torch.as_tensor(np.asarray(given) if not isinstance(given, Tensor) else given)
+                .detach()
+                .to("cpu", torch.float32)
+            )
         except (Exception, SystemExit) as error:
-            raise ValueError(f"{self.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+            raise ValueError(
+                f"{self.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            ) from error
         return self._checked(features, len(images))
 
     def _checked(self, features: Tensor, rows: int) -> Tensor:
         if features.ndim != 2 or len(features) != rows or not features.shape[1]:
-            raise ValueError(f"{self.name} gave features of shape {tuple(features.shape)} for {rows} images; needed is ({rows}, k)")
+            raise ValueError(
+                f"{self.name} gave features of shape {tuple(features.shape)} for {rows} images; needed is ({rows}, k)"
+            )
         if not bool(features.isfinite().all()):
             row = int((~features.isfinite()).any(1).nonzero()[0])
-            raise ValueError(f"{self.name} gave a value that is not finite for image {row} of its batch")
+            raise ValueError(
+                f"{self.name} gave a value that is not finite for image {row} of its batch"
+            )
         if self._width not in (None, features.shape[1]):
             raise ValueError(
                 f"{self.name} gave {features.shape[1]} features an image, and {self._width} before; the number must not change"
@@ -103,19 +128,25 @@ def is_function(word: str) -> bool:
 
 def _imported(word: str) -> Callable[[Tensor], Any]:
     if not is_function(word):
-        raise ValueError(f"{word!r} is not module:function, such as dino:small for the function small in dino.py")
+        raise ValueError(
+            f"{word!r} is not module:function, such as dino:small for the function small in dino.py"
+        )
     module, _, function = word.partition(":")
     try:
         with _here():
             found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported
-        raise ValueError(f"{word}: cannot import {module}: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        raise ValueError(
+            f"{word}: cannot import {module}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
     for part in function.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{word}: {module} has no {function}")
         found = getattr(found, part)
     if not callable(found):
-        raise ValueError(f"{word} is not callable; a descriptor is a function from images (n, c, h, w) to features (n, k)")
+        raise ValueError(
+            f"{word} is not callable; a descriptor is a function from images (n, c, h, w) to features (n, k)"
+        )
     return found
 
 

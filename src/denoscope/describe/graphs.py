@@ -47,21 +47,35 @@ class Graph:
             features = self.run(pixels)
         except Exception as error:  # neither library's errors share a class
             size = "x".join(map(str, pixels.shape[2:]))
-            raise ValueError(f"{self.file} failed on {len(pixels)} images of {size}: {_line(error)}") from error
-        if features.ndim != 2 or len(features) != len(pixels) or not bool(features.isfinite().all()):
+            raise ValueError(
+                f"{self.file} failed on {len(pixels)} images of {size}: {_line(error)}"
+            ) from error
+        if (
+            features.ndim != 2
+            or len(features) != len(pixels)
+            or not bool(features.isfinite().all())
+        ):
             what = (
-                "numbers that are not finite" if len(features.shape) == 2 and len(features) == len(pixels) else f"{tuple(features.shape)}"
+                "numbers that are not finite"
+                if len(features.shape) == 2 and len(features) == len(pixels)
+                else f"{tuple(features.shape)}"
             )
-            raise ValueError(f"{self.file} gave {what} for {len(pixels)} images; needed are ({len(pixels)}, k) finite features")
+            raise ValueError(
+                f"{self.file} gave {what} for {len(pixels)} images; needed are ({len(pixels)}, k) finite features"
+            )
         return features
 
 
 def load(file: Path, prepared: Preprocessing) -> Graph:
     """The network in this file, checked against the preprocessing; whatever is wrong with the file is a one-line ValueError."""
     if not file.is_file():
-        raise ValueError(f"{file} is not a file; give an SSCD network as .onnx or TorchScript (.pt)")
+        raise ValueError(
+            f"{file} is not a file; give an SSCD network as .onnx or TorchScript (.pt)"
+        )
     if file.suffix.lower() not in _ENDINGS:
-        raise ValueError(f"{file} has an unknown ending; a network is an .onnx file or a TorchScript archive (.pt)")
+        raise ValueError(
+            f"{file} has an unknown ending; a network is an .onnx file or a TorchScript archive (.pt)"
+        )
     return (_onnx if file.suffix.lower() == ".onnx" else _torchscript)(file, prepared)
 
 
@@ -76,7 +90,9 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
     except ImportError as error:
         raise ValueError(f"{file} needs ONNX Runtime: pip install 'denoscope[sscd]'") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # two threads in a graph are slower than two graphs at once
+    options.intra_op_num_threads = options.inter_op_num_threads = (
+        1  # two threads in a graph are slower than two graphs at once
+    )
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -87,9 +103,16 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
 
     def run(pixels: Tensor) -> Tensor:
         batch = pixels.permute(0, 2, 3, 1).contiguous() if bytes_in else prepared.normalised(pixels)
-        return torch.from_numpy(np.asarray(session.run(None, {name: batch.cpu().numpy()})[0], dtype=np.float32))
+        return torch.from_numpy(
+            np.asarray(session.run(None, {name: batch.cpu().numpy()})[0], dtype=np.float32)
+        )
 
-    return Graph(file, run, bytes_in, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return Graph(
+        file,
+        run,
+        bytes_in,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
 
 
 def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:
@@ -97,8 +120,14 @@ def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:
     inputs = session.get_inputs()
     kind, shape = inputs[0].type, inputs[0].shape
     bytes_in = kind == "tensor(uint8)"
-    expected = ["n", prepared.side, prepared.side, 3] if bytes_in else ["n", 3, prepared.side, prepared.side]
-    fits = len(shape) == 4 and all(not isinstance(size, int) or size == want for size, want in zip(shape, expected))
+    expected = (
+        ["n", prepared.side, prepared.side, 3]
+        if bytes_in
+        else ["n", 3, prepared.side, prepared.side]
+    )
+    fits = len(shape) == 4 and all(
+        not isinstance(size, int) or size == want for size, want in zip(shape, expected)
+    )
     if len(inputs) != 1 or kind not in ("tensor(uint8)", "tensor(float)") or not fits:
         raise ValueError(
             f"{file} takes {kind} of shape {shape}; needed is one input, uint8 (n, height, width, 3) or float (n, 3, height, width), with any n, "

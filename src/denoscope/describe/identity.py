@@ -39,13 +39,19 @@ class Describer(Protocol):
 
 def key(identity: Mapping[str, Any]) -> str:
     """SHA-256 of an identity's canonical JSON, 64 hex digits: features belong together iff their descriptors' keys are equal."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+    ).hexdigest()
 
 
-def same_identity(first: Mapping[str, Any], second: Mapping[str, Any], roles: tuple[str, str]) -> None:
+def same_identity(
+    first: Mapping[str, Any], second: Mapping[str, Any], roles: tuple[str, str]
+) -> None:
     """A ValueError naming the first difference, if features of the two ``roles`` were made by different descriptors."""
     for name in (*first, *(name for name in second if name not in first)):
-        one, other = (json.dumps(identity.get(name), sort_keys=True) for identity in (first, second))
+        one, other = (
+            json.dumps(identity.get(name), sort_keys=True) for identity in (first, second)
+        )
         if one != other:
             raise ValueError(
                 f"{roles[0]} and {roles[1]} were described differently, {name}: {one} and {other}; scores of different descriptors or "

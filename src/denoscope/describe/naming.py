@@ -33,7 +33,9 @@ PER_AXIS = 10
 """Training images for each axis that is fitted to them, where these same images calibrate what is seen on it."""
 
 
-def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out: bool = True) -> Describer:
+def by_name(
+    word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out: bool = True
+) -> Describer:
     """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it is fitted.
 
     ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with the network in the file ``sscd`` or an
@@ -49,13 +51,19 @@ def by_name(word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out
         return _components(word, rest, train, seed, held_out)
     if kind == "projection":
         numbers = train[0].numel()
-        return RandomProjection(train.shape[1:], _count(word, rest, numbers) if rest else min(PROJECTED, numbers), seed)
+        return RandomProjection(
+            train.shape[1:], _count(word, rest, numbers) if rest else min(PROJECTED, numbers), seed
+        )
     if kind == "sscd":
         return SSCD(*_file_and_protocol(rest, sscd))
     if kind != "pixels" and is_function(word):
         return Custom(word)
-    near = difflib.get_close_matches(kind.lower(), ("pixels", "pca", "projection", "sscd"), 1, 0.0)[0]
-    raise ValueError(f"there is no descriptor {word!r}: did you mean {near!r}? Possible are {', '.join(WORDS)}")
+    near = difflib.get_close_matches(kind.lower(), ("pixels", "pca", "projection", "sscd"), 1, 0.0)[
+        0
+    ]
+    raise ValueError(
+        f"there is no descriptor {word!r}: did you mean {near!r}? Possible are {', '.join(WORDS)}"
+    )
 
 
 def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) -> PCA:
@@ -64,13 +72,17 @@ def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) 
         return PCA.fit(train, seed=seed, most=min(COUNTS[1], calibrated))
     k = _count(word, rest, min(len(train), train[0].numel()))
     if k > calibrated:
-        raise ValueError(f"{word!r} needs --test: without it at most {calibrated} axes can be calibrated on {len(train)} training images")
+        raise ValueError(
+            f"{word!r} needs --test: without it at most {calibrated} axes can be calibrated on {len(train)} training images"
+        )
     return PCA.fit(train, k, seed=seed)
 
 
 def _count(word: str, text: str, most: int) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise ValueError(f"{word!r}: the number of features is a whole number from 1 to {most} for these images")
+        raise ValueError(
+            f"{word!r}: the number of features is a whole number from 1 to {most} for these images"
+        )
     return int(text)
 
 
@@ -79,7 +91,10 @@ def _file_and_protocol(rest: str, sscd: str) -> tuple[str, str]:
     if _is_protocol(rest):
         return sscd, rest
     file, _, last = rest.rpartition(":")
-    if file and (_is_protocol(last) or (Path(file).expanduser().is_file() and not Path(rest).expanduser().exists())):
+    if file and (
+        _is_protocol(last)
+        or (Path(file).expanduser().is_file() and not Path(rest).expanduser().exists())
+    ):
         return file, last
     return rest or sscd, NAMES[0]
 

@@ -32,7 +32,9 @@ class Pixels:
 
     def __call__(self, images: Tensor) -> Tensor:
         rows = reduced(images, SIDE).flatten(1).to(torch.float32)
-        return rows - rows.mean(1, keepdim=True, dtype=torch.float64).to(rows.dtype)  # in float64 the mean of equal numbers is that number
+        return rows - rows.mean(1, keepdim=True, dtype=torch.float64).to(
+            rows.dtype
+        )  # in float64 the mean of equal numbers is that number
 
 
 class RandomProjection:
@@ -51,11 +53,20 @@ class RandomProjection:
         self.shape = tuple(shape)
         self.name = f"projection-{k}"
         numbers = prod(reduced_shape(self.shape, SIDE))
-        self.matrix = torch.randn(numbers, k, generator=generator(seed), dtype=torch.float32) / sqrt(k)
+        self.matrix = torch.randn(
+            numbers, k, generator=generator(seed), dtype=torch.float32
+        ) / sqrt(k)
         size = f"{'x'.join(map(str, self.shape))}{reduction(self.shape, SIDE)}"
-        self.protocol = f"pixels in [-1, 1] of shape {size} times a Gaussian matrix N(0, 1/{k}) of seed {seed}"
+        self.protocol = (
+            f"pixels in [-1, 1] of shape {size} times a Gaussian matrix N(0, 1/{k}) of seed {seed}"
+        )
         about = {"shape": list(self.shape), "features": k, "seed": seed}
-        self.identity: Mapping[str, Any] = {"name": self.name, "version": 1, "preprocessing": self.protocol, **about}
+        self.identity: Mapping[str, Any] = {
+            "name": self.name,
+            "version": 1,
+            "preprocessing": self.protocol,
+            **about,
+        }
 
     def __call__(self, images: Tensor) -> Tensor:
         expect_shape(images, self.shape)

@@ -43,26 +43,44 @@ class Preprocessing:
     @property
     def geometry(self) -> str:
         """What happens to sizes, in words."""
-        cut = f"short side to {self.short}, middle {self.side}x{self.side}" if self.short else f"to {self.side}x{self.side}"
+        cut = (
+            f"short side to {self.short}, middle {self.side}x{self.side}"
+            if self.short
+            else f"to {self.side}x{self.side}"
+        )
         return f"{cut}, antialiased bilinear, 8 bits, RGB"
 
     @property
     def normalisation(self) -> str:
         """What happens to values in [0, 1], in words."""
-        return "ImageNet mean and std" if self.imagenet else f"mean {self.mean[0]:g}, std {self.std[0]:g}"
+        return (
+            "ImageNet mean and std"
+            if self.imagenet
+            else f"mean {self.mean[0]:g}, std {self.std[0]:g}"
+        )
 
     def pixels(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) in [-1, 1] with 1 or 3 channels as uint8 (n, 3, side, side)."""
         h, w = images.shape[-2:]
-        size = (self.short * h // min(h, w), self.short * w // min(h, w)) if self.short else (self.side, self.side)
+        size = (
+            (self.short * h // min(h, w), self.short * w // min(h, w))
+            if self.short
+            else (self.side, self.side)
+        )
         if size != (h, w):
-            images = interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
+            images = interpolate(
+                images, size=size, mode="bilinear", antialias=True, align_corners=False
+            )
         top, left = (round((edge - self.side) / 2) for edge in size)
-        return to_uint8(images[..., top : top + self.side, left : left + self.side]).expand(-1, 3, -1, -1)
+        return to_uint8(images[..., top : top + self.side, left : left + self.side]).expand(
+            -1, 3, -1, -1
+        )
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) as float32 with the protocol's mean and standard deviation taken out."""
-        mean, std = (torch.tensor(x, device=pixels.device)[:, None, None] for x in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(x, device=pixels.device)[:, None, None] for x in (self.mean, self.std)
+        )
         return (pixels.to(torch.float32) / 255 - mean) / std
 
 
@@ -74,7 +92,11 @@ def preprocessing(name: str) -> Preprocessing:
         return Preprocessing(name, 224, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     if match := re.fullmatch(r"square-(\d{1,6})", name):
         if not _SIDES[0] <= int(match[1]) <= _SIDES[1]:
-            raise ValueError(f"{name}: a square has between {_SIDES[0]} and {_SIDES[1]} pixels a side")
+            raise ValueError(
+                f"{name}: a square has between {_SIDES[0]} and {_SIDES[1]} pixels a side"
+            )
         return Preprocessing(name, int(match[1]))
     close = difflib.get_close_matches(name, (*NAMES, "square-96"), 1, 0.0)[0]
-    raise ValueError(f"there is no preprocessing {name!r}: did you mean {close!r}? All: {', '.join(NAMES)}")
+    raise ValueError(
+        f"there is no preprocessing {name!r}: did you mean {close!r}? All: {', '.join(NAMES)}"
+    )

@@ -26,8 +26,16 @@ class Published:
 
 PUBLISHED: Mapping[str, Published] = MappingProxyType(
     {
-        "rpgl-2024": Published(0.6, "fixed at 0.6 for sscd_disc_large at 320x320 (Zhang et al. 2024), not calibrated here", "zhang2024"),
-        "dcr-2023": Published(0.5, "fixed at 0.5 for SSCD at 224x224 of 256 (Somepalli et al. 2023), not calibrated here", "somepalli2023"),
+        "rpgl-2024": Published(
+            0.6,
+            "fixed at 0.6 for sscd_disc_large at 320x320 (Zhang et al. 2024), not calibrated here",
+            "zhang2024",
+        ),
+        "dcr-2023": Published(
+            0.5,
+            "fixed at 0.5 for SSCD at 224x224 of 256 (Somepalli et al. 2023), not calibrated here",
+            "somepalli2023",
+        ),
     }
 )
 """Published fixed thresholds of SSCD by preprocessing."""
@@ -101,7 +109,9 @@ _DCR = Protocol(
     thresholds=MappingProxyType({"sscd-dcr-2023": PUBLISHED["dcr-2023"].threshold}),
     cites=("somepalli2023", "pizzi2022"),
 )
-PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({item.name: item for item in (_OWN, _RPGL, _DCR)})
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {item.name: item for item in (_OWN, _RPGL, _DCR)}
+)
 """All protocols by name."""
 
 
@@ -109,5 +119,7 @@ def protocol(name: str) -> Protocol:
     """The protocol of this name; another one is a ValueError that names the nearest."""
     if name not in PROTOCOLS:
         close = difflib.get_close_matches(name, PROTOCOLS, 1, 0.0)[0]
-        raise ValueError(f"there is no protocol {name!r}: did you mean {close!r}? All: {', '.join(PROTOCOLS)}")
+        raise ValueError(
+            f"there is no protocol {name!r}: did you mean {close!r}? All: {', '.join(PROTOCOLS)}"
+        )
     return PROTOCOLS[name]

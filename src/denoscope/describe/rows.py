@@ -13,7 +13,9 @@ _BLOCK = 256  # rows of one matrix product: one shape, so that a row's result do
 def reduced(images: Tensor, side: int) -> Tensor:
     """Images (n, c, h, w) with a side longer than ``side`` at side x side, antialiased; others as they are; another number of axes is a ValueError."""
     if images.ndim != 4:
-        raise ValueError(f"a descriptor takes images of shape (n, c, h, w), got {tuple(images.shape)}")
+        raise ValueError(
+            f"a descriptor takes images of shape (n, c, h, w), got {tuple(images.shape)}"
+        )
     return resize(images, side) if max(images.shape[-2:]) > side else images
 
 
@@ -46,4 +48,6 @@ def projected(images: Tensor, mean: Tensor | None, axes: Tensor, side: int) -> T
 def expect_shape(images: Tensor, shape: tuple[int, ...]) -> None:
     """A ValueError unless images have this shape (c, h, w)."""
     if tuple(images.shape[1:]) != tuple(shape):
-        raise ValueError(f"this descriptor takes images of shape (n, {', '.join(map(str, shape))}), got {tuple(images.shape)}")
+        raise ValueError(
+            f"this descriptor takes images of shape (n, {', '.join(map(str, shape))}), got {tuple(images.shape)}"
+        )

@@ -47,21 +47,38 @@ class SSCD:
         self.preprocessing = preprocessing(protocol)
         found = Path(file).expanduser() if str(file) else installed()
         if found is None:
-            raise ValueError(f"no SSCD network: give its file (--sscd FILE, .onnx or TorchScript), or install one: {_HOW}")
+            raise ValueError(
+                f"no SSCD network: give its file (--sscd FILE, .onnx or TorchScript), or install one: {_HOW}"
+            )
         self.file = found
         self.batch = batch
         self.graph = load(found, self.preprocessing)
         self.sha256 = file_hash(found)
         self.name = "sscd" if protocol == "rpgl-2024" else f"sscd-{protocol}"
-        inside = "normalised inside the network" if self.graph.normalises else self.preprocessing.normalisation
+        inside = (
+            "normalised inside the network"
+            if self.graph.normalises
+            else self.preprocessing.normalisation
+        )
         self.protocol = f"{found.name} (sha256 {self.sha256[:12]}) by {protocol}: {self.preprocessing.geometry}, {inside}"
-        about = {"geometry": self.preprocessing.geometry, "normalisation": inside, "sha256": self.sha256}
-        self.identity: Mapping[str, Any] = {"name": self.name, "version": 1, "preprocessing": protocol, **about}
+        about = {
+            "geometry": self.preprocessing.geometry,
+            "normalisation": inside,
+            "sha256": self.sha256,
+        }
+        self.identity: Mapping[str, Any] = {
+            "name": self.name,
+            "version": 1,
+            "preprocessing": protocol,
+            **about,
+        }
 
     def __call__(self, images: Tensor) -> Tensor:
         """Features (n, k) of images (n, c, h, w) in [-1, 1]; other than 1 or 3 channels are a ValueError."""
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
-            raise ValueError(f"SSCD takes images (n, c, h, w) with n >= 1 and 1 or 3 channels, got {tuple(images.shape)}")
+            raise ValueError(
+                f"SSCD takes images (n, c, h, w) with n >= 1 and 1 or 3 channels, got {tuple(images.shape)}"
+            )
         batches = images.split(self.batch)
         found = self.graph.features(lambda i: self.preprocessing.pixels(batches[i]), len(batches))
         return torch.cat(found).to(images.device)

@@ -29,11 +29,15 @@ class Empirical:
 
     def __init__(self, data: Tensor, *, max_memory: int | str = "1GiB"):
         if data.ndim < 2 or not len(data) or not data.is_floating_point() or not _finite(data):
-            raise ValueError(f"data must be finite floats of shape (N, *event) with N >= 1, got {data.dtype} of shape {tuple(data.shape)}")
+            raise ValueError(
+                f"data must be finite floats of shape (N, *event) with N >= 1, got {data.dtype} of shape {tuple(data.shape)}"
+            )
         self.data = data
         self.event_shape = data.shape[1:]
         self._flat = data.flatten(1)
-        self._mean = self._flat.mean(0).double()  # any point near the data serves; a float64 mean would copy all of them
+        self._mean = self._flat.mean(
+            0
+        ).double()  # any point near the data serves; a float64 mean would copy all of them
         self._bound = bytes_of(max_memory)
 
     @property
@@ -45,7 +49,9 @@ class Empirical:
         """E[x0 | x], the shape and type of x."""
         flat, level = rows(x, sigma, self.event_shape, self._flat.dtype)
         queries, block = self._sizes(len(flat))
-        parts = [self._average(*pair, block) for pair in zip(flat.split(queries), level.split(queries))]
+        parts = [
+            self._average(*pair, block) for pair in zip(flat.split(queries), level.split(queries))
+        ]
         return torch.cat(parts).reshape(x.shape).to(x.dtype)
 
     def weights(self, x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -53,7 +59,9 @@ class Empirical:
         flat, level = rows(x, sigma, self.event_shape, self._flat.dtype)
         queries, block = self._sizes(len(flat))
         parts = [
-            torch.cat([self._scores(*pair, rows_of) for rows_of in self._flat.split(block)], 1).softmax(1).to(x.dtype)
+            torch.cat([self._scores(*pair, rows_of) for rows_of in self._flat.split(block)], 1)
+            .softmax(1)
+            .to(x.dtype)
             for pair in zip(flat.split(queries), level.split(queries))
         ]
         return torch.cat(parts).reshape(*batch_shape(x, self.event_shape), len(self.data))
@@ -61,15 +69,22 @@ class Empirical:
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Log density of x0 + sigma n at x, batch shape; points have none at sigma = 0: a ValueError."""
         if bool((torch.as_tensor(sigma) == 0).any()):
-            raise ValueError("the empirical law is singular and has no density at sigma = 0; give a positive sigma")
+            raise ValueError(
+                "the empirical law is singular and has no density at sigma = 0; give a positive sigma"
+            )
         flat, level = rows(x, sigma, self.event_shape, self._flat.dtype)
         queries, block = self._sizes(len(flat))
-        parts = [self._log_density(*pair, block) for pair in zip(flat.split(queries), level.split(queries))]
+        parts = [
+            self._log_density(*pair, block)
+            for pair in zip(flat.split(queries), level.split(queries))
+        ]
         return torch.cat(parts).reshape(batch_shape(x, self.event_shape)).to(x.dtype)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n training points drawn with replacement, shape (n, *event)."""
-        return self.data[torch.randint(len(self.data), (n,), generator=generator).to(self.data.device)]
+        return self.data[
+            torch.randint(len(self.data), (n,), generator=generator).to(self.data.device)
+        ]
 
     def _sizes(self, count: int) -> tuple[int, int]:
         """Queries and data rows of one block: at most five float64 of a (query, row) pair are alive, four of a number of a row or query."""
@@ -77,31 +92,50 @@ class Empirical:
         queries = max(1, min(count, _MOST_QUERIES, self._bound // (2 * 8 * 4 * n)))
         block = (self._bound - 8 * 4 * n * queries) // (8 * (5 * queries + 4 * n))
         if block < 1:
-            raise ValueError(f"max_memory of {self._bound} bytes is too small for points of {n} numbers: give at least {8 * 12 * n + 64}")
+            raise ValueError(
+                f"max_memory of {self._bound} bytes is too small for points of {n} numbers: give at least {8 * 12 * n + 64}"
+            )
         return queries, min(block, len(self._flat))
 
     def _scores(self, x: Tensor, sigma: Tensor, data: Tensor) -> Tensor:
         """``(|x|^2 - |x - y|^2) / (2 sigma^2)`` about the mean, float64 of shape (b, rows): log-weights up to a constant a query."""
         y = data.double() - self._mean
         columns = torch.cat([y, -0.5 * (y**2).sum(1, keepdim=True)], 1)
-        return torch.cat([x.double() - self._mean, torch.ones_like(sigma, dtype=torch.float64)], 1) / sigma.double() ** 2 @ columns.T
+        return (
+            torch.cat([x.double() - self._mean, torch.ones_like(sigma, dtype=torch.float64)], 1)
+            / sigma.double() ** 2
+            @ columns.T
+        )
 
     def _average(self, x: Tensor, sigma: Tensor, block: int) -> Tensor:
         if block == len(self._flat):
-            return self._scores(x, sigma, self._flat).softmax(1).to(x.dtype) @ self._flat.to(x.dtype)
+            return self._scores(x, sigma, self._flat).softmax(1).to(x.dtype) @ self._flat.to(
+                x.dtype
+            )
         total, average = None, torch.zeros_like(x)
         for scores, data in self._stream(x, sigma, block):
             local = scores.logsumexp(1, keepdim=True)
             total = local if total is None else torch.logaddexp(total, local)
-            here = torch.exp(local - total).to(x.dtype)  # the share of all weight so far that this block holds
-            average = torch.lerp(average, scores.sub(local).exp().to(x.dtype) @ data.to(x.dtype), here)
+            here = torch.exp(local - total).to(
+                x.dtype
+            )  # the share of all weight so far that this block holds
+            average = torch.lerp(
+                average, scores.sub(local).exp().to(x.dtype) @ data.to(x.dtype), here
+            )
         return average
 
     def _log_density(self, x: Tensor, sigma: Tensor, block: int) -> Tensor:
         n, level = self._flat.shape[1], sigma.double().squeeze(1)
-        total = torch.stack([scores.logsumexp(1) for scores, _ in self._stream(x, sigma, block)]).logsumexp(0)
+        total = torch.stack(
+            [scores.logsumexp(1) for scores, _ in self._stream(x, sigma, block)]
+        ).logsumexp(0)
         distance = (x.double() - self._mean).square().sum(1) / (2 * level**2)
-        return total - distance - math.log(len(self._flat)) - n * (level.log() + 0.5 * math.log(2 * math.pi))
+        return (
+            total
+            - distance
+            - math.log(len(self._flat))
+            - n * (level.log() + 0.5 * math.log(2 * math.pi))
+        )
 
     def _stream(self, x: Tensor, sigma: Tensor, block: int) -> Iterator[tuple[Tensor, Tensor]]:
         for data in self._flat.split(block):

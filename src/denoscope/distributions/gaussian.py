@@ -26,7 +26,9 @@ class Gaussian:
         With fewer items than numbers it keeps only the directions that the data span: O(N n min(N, n)) in all.
         """
         if x.ndim < 2 or not len(x) or not bool(torch.isfinite(x).all()):
-            raise ValueError(f"x must be finite data of shape (N, *event) with N >= 1, got shape {tuple(x.shape)}")
+            raise ValueError(
+                f"x must be finite data of shape (N, *event) with N >= 1, got shape {tuple(x.shape)}"
+            )
         if not ridge >= 0:
             raise ValueError(f"ridge must be at least 0, got {ridge}")
         gaussian = cls.__new__(cls)
@@ -53,7 +55,11 @@ class Gaussian:
         """Log density of x0 + sigma n at x, batch shape; a singular covariance at sigma = 0 has none: a ValueError."""
         refuse_singular(self.modes.singular, sigma)
         flat, level = rows(x, sigma, self.event_shape, self.modes.mean.dtype)
-        return self.modes.log_prob(self.modes.split(flat), level).reshape(batch_shape(x, self.event_shape)).to(x.dtype)
+        return (
+            self.modes.log_prob(self.modes.split(flat), level)
+            .reshape(batch_shape(x, self.event_shape))
+            .to(x.dtype)
+        )
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws, shape (n, *event)."""
@@ -66,7 +72,11 @@ def _modes_of(x: Tensor, ridge: float) -> Modes:
     mean = x.double().mean(0)
     centred = x.double() - mean
     if count > n:
-        return from_covariance(mean.to(x), centred.T @ centred / count + ridge * torch.eye(n, dtype=torch.float64, device=x.device))
+        return from_covariance(
+            mean.to(x),
+            centred.T @ centred / count
+            + ridge * torch.eye(n, dtype=torch.float64, device=x.device),
+        )
     _, scale, basis = torch.linalg.svd(centred, full_matrices=False)
     kept = scale > n * torch.finfo(torch.float64).eps * (centred.norm() + mean.norm())
     return Modes(mean.to(x), basis[kept].T.to(x), (scale[kept] ** 2 / count + ridge).to(x), ridge)
@@ -75,4 +85,6 @@ def _modes_of(x: Tensor, ridge: float) -> Modes:
 def refuse_singular(singular: bool, sigma: Tensor | float) -> None:
     """A law without a density, asked for its density at sigma = 0, is a ValueError."""
     if singular and bool((torch.as_tensor(sigma) == 0).any()):
-        raise ValueError("this law is singular and has no density at sigma = 0; give a positive sigma")
+        raise ValueError(
+            "this law is singular and has no density at sigma = 0; give a positive sigma"
+        )

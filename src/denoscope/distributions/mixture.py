@@ -26,7 +26,9 @@ class Mixture:
     @property
     def means(self) -> Tensor:
         """The components' means, shape (K, *event)."""
-        return torch.stack([component.mean.reshape(self.event_shape) for component in self.components])
+        return torch.stack(
+            [component.mean.reshape(self.event_shape) for component in self.components]
+        )
 
     @property
     def covs(self) -> Tensor:
@@ -41,7 +43,9 @@ class Mixture:
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 | x], the shape and type of x."""
         parts, level = self._parts(x, sigma)
-        means = [component.posterior_mean(part, level) for component, part in zip(self.components, parts)]
+        means = [
+            component.posterior_mean(part, level) for component, part in zip(self.components, parts)
+        ]
         return _average(self._joint(parts, level).softmax(1), means).reshape(x.shape).to(x.dtype)
 
     def score(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -54,23 +58,39 @@ class Mixture:
         """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over the flattened event, shape (*batch, n, n), in x's type."""
         parts, level = self._parts(x, sigma)
         shares = self._joint(parts, level).softmax(1)
-        means = [component.posterior_mean(part, level) for component, part in zip(self.components, parts)]
+        means = [
+            component.posterior_mean(part, level) for component, part in zip(self.components, parts)
+        ]
         spread = torch.stack(means, 1) - _average(shares, means)[:, None]
         spread = spread * (shares.sqrt() / level)[..., None]
         within = _average(shares, [component.jacobian(level) for component in self.components])
         n = self.event_shape.numel()
-        return (within + spread.mT @ spread).reshape(*batch_shape(x, self.event_shape), n, n).to(x.dtype)
+        return (
+            (within + spread.mT @ spread)
+            .reshape(*batch_shape(x, self.event_shape), n, n)
+            .to(x.dtype)
+        )
 
     def responsibilities(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The posterior probability of each component, shape (*batch, K)."""
         parts, level = self._parts(x, sigma)
-        return self._joint(parts, level).softmax(1).reshape(*batch_shape(x, self.event_shape), -1).to(x.dtype)
+        return (
+            self._joint(parts, level)
+            .softmax(1)
+            .reshape(*batch_shape(x, self.event_shape), -1)
+            .to(x.dtype)
+        )
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Log density of x0 + sigma n at x, batch shape; with a singular component there is none at sigma = 0: a ValueError."""
         refuse_singular(any(component.singular for component in self.components), sigma)
         parts, level = self._parts(x, sigma)
-        return self._joint(parts, level).logsumexp(1).reshape(batch_shape(x, self.event_shape)).to(x.dtype)
+        return (
+            self._joint(parts, level)
+            .logsumexp(1)
+            .reshape(batch_shape(x, self.event_shape))
+            .to(x.dtype)
+        )
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws, shape (n, *event)."""
@@ -78,7 +98,9 @@ class Mixture:
 
     def labels(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """The components of n draws, by their weights: int64 of shape (n,)."""
-        return torch.multinomial(self.log_weights.exp().cpu(), n, replacement=True, generator=generator).to(self.log_weights.device)
+        return torch.multinomial(
+            self.log_weights.exp().cpu(), n, replacement=True, generator=generator
+        ).to(self.log_weights.device)
 
     def sample_of(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw from the component that each of ``labels`` (n,) names, shape (n, *event)."""
@@ -88,19 +110,26 @@ class Mixture:
             x[chosen] = component.sample(int(chosen.sum()), generator)
         return x.reshape(len(labels), *self.event_shape)
 
-    def _parts(self, x: Tensor, sigma: Tensor | float) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
+    def _parts(
+        self, x: Tensor, sigma: Tensor | float
+    ) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
         flat, level = rows(x, sigma, self.event_shape, self.log_weights.dtype)
         return [component.split(flat) for component in self.components], level
 
     def _joint(self, parts: list[tuple[Tensor, Tensor | None]], level: Tensor) -> Tensor:
         """Log of weight times density at x of every component, shape (b, K)."""
-        densities = [component.log_prob(part, level) for component, part in zip(self.components, parts)]
+        densities = [
+            component.log_prob(part, level) for component, part in zip(self.components, parts)
+        ]
         return torch.stack(densities, 1) + self.log_weights.to(level)
 
 
 def _average(shares: Tensor, values: list[Tensor]) -> Tensor:
     """The sum over components of shares (b, K) times values (b, ...)."""
-    return sum((pad(share, value) * value for share, value in zip(shares.unbind(1), values)), torch.zeros_like(values[0]))
+    return sum(
+        (pad(share, value) * value for share, value in zip(shares.unbind(1), values)),
+        torch.zeros_like(values[0]),
+    )
 
 
 class GaussianMixture(Mixture):
@@ -111,5 +140,9 @@ class GaussianMixture(Mixture):
 
     def __init__(self, means: Tensor, covs: Tensor, weights: Tensor | None = None):
         if means.ndim < 2 or not len(means) or len(covs) != len(means):
-            raise ValueError(f"means (K, *event) and covs (K, n, n) need the same K >= 1, got {tuple(means.shape)} and {tuple(covs.shape)}")
-        super().__init__([from_covariance(mean, cov) for mean, cov in zip(means, covs)], weights, means.shape[1:])
+            raise ValueError(
+                f"means (K, *event) and covs (K, n, n) need the same K >= 1, got {tuple(means.shape)} and {tuple(covs.shape)}"
+            )
+        super().__init__(
+            [from_covariance(mean, cov) for mean, cov in zip(means, covs)], weights, means.shape[1:]
+        )

@@ -48,8 +48,15 @@ class Modes:
         """E[x0 | x] of shape (b, n) for ``parts = split(x)`` and sigma of shape (b, 1)."""
         inside, outside = parts
         variances = self.variances.to(inside)
-        mean = self.mean.to(inside) + (inside * (variances / (variances + sigma**2))) @ self.basis.to(inside).T
-        return mean if outside is None or self.floor == 0 else mean + outside * (self.floor / (self.floor + sigma**2))
+        mean = (
+            self.mean.to(inside)
+            + (inside * (variances / (variances + sigma**2))) @ self.basis.to(inside).T
+        )
+        return (
+            mean
+            if outside is None or self.floor == 0
+            else mean + outside * (self.floor / (self.floor + sigma**2))
+        )
 
     def score(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
         """The gradient of :meth:`log_prob` at x, (b, n), without the cancellation of ``(E[x0 | x] - x) / sigma^2``."""
@@ -62,7 +69,9 @@ class Modes:
         variances, basis = self.variances.to(sigma), self.basis.to(sigma)
         rest = self.floor / (self.floor + sigma**2)
         inner = (basis * (variances / (variances + sigma**2) - rest)[:, None, :]) @ basis.T
-        return inner + rest[..., None] * torch.eye(len(basis), dtype=inner.dtype, device=inner.device)
+        return inner + rest[..., None] * torch.eye(
+            len(basis), dtype=inner.dtype, device=inner.device
+        )
 
     def log_prob(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
         """Log density of x0 + sigma n, shape (b,), for ``parts = split(x)`` and sigma of shape (b, 1)."""
@@ -78,11 +87,16 @@ class Modes:
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """n draws, shape (n, len(mean)), made on the CPU."""
         dtype, device = self.mean.dtype, self.mean.device
-        inside = torch.randn(n, len(self.variances), generator=generator, dtype=dtype).to(device) * self.variances.sqrt()
+        inside = (
+            torch.randn(n, len(self.variances), generator=generator, dtype=dtype).to(device)
+            * self.variances.sqrt()
+        )
         x = self.mean + inside @ self.basis.T
         if self.full or self.floor == 0:
             return x
-        noise = torch.randn(n, len(self.mean), generator=generator, dtype=dtype).to(device) * math.sqrt(self.floor)
+        noise = torch.randn(n, len(self.mean), generator=generator, dtype=dtype).to(
+            device
+        ) * math.sqrt(self.floor)
         return x + noise - (noise @ self.basis) @ self.basis.T
 
 
@@ -93,9 +107,13 @@ def from_covariance(mean: Tensor, cov: Tensor) -> Modes:
     """
     n = mean.numel()
     if cov.shape != (n, n):
-        raise ValueError(f"cov must have shape ({n}, {n}) for a mean of {n} numbers, got {tuple(cov.shape)}")
+        raise ValueError(
+            f"cov must have shape ({n}, {n}) for a mean of {n} numbers, got {tuple(cov.shape)}"
+        )
     wide = cov.double()
-    if not bool(torch.isfinite(wide).all()) or not torch.allclose(wide, wide.T, rtol=1e-5, atol=1e-6 * float(wide.abs().max())):
+    if not bool(torch.isfinite(wide).all()) or not torch.allclose(
+        wide, wide.T, rtol=1e-5, atol=1e-6 * float(wide.abs().max())
+    ):
         raise ValueError("cov must be finite and symmetric")
     variances, basis = torch.linalg.eigh(0.5 * (wide + wide.T))
     rounding = n * torch.finfo(cov.dtype).eps * float(variances.abs().max())

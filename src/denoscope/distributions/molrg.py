@@ -47,7 +47,9 @@ class MoLRG(Mixture):
         n, count = bases[0].shape[0], len(bases)
         centres = bases[0].new_zeros(count, n) if means is None else means.to(bases[0])
         spreads = (
-            [basis.new_ones(basis.shape[1]) for basis in bases] if variances is None else [spread.to(bases[0]) for spread in variances]
+            [basis.new_ones(basis.shape[1]) for basis in bases]
+            if variances is None
+            else [spread.to(bases[0]) for spread in variances]
         )
         if centres.shape != (count, n):
             raise ValueError(f"means must have shape ({count}, {n}), got {tuple(centres.shape)}")
@@ -56,7 +58,10 @@ class MoLRG(Mixture):
         if not all(bool((spread >= 0).all()) for spread in spreads):
             raise ValueError("variances must be at least 0")
         self.bases, self.noise = bases, float(noise)
-        components = [Modes(mean, basis, spread + noise**2, noise**2) for mean, basis, spread in zip(centres, bases, spreads)]
+        components = [
+            Modes(mean, basis, spread + noise**2, noise**2)
+            for mean, basis, spread in zip(centres, bases, spreads)
+        ]
         super().__init__(components, _checked_weights(weights, bases), torch.Size([n]))
 
     @classmethod
@@ -75,16 +80,28 @@ class MoLRG(Mixture):
         float64. Orthogonal subspaces need sum(dims) <= n: else a ValueError.
         """
         if not dims or not all(1 <= d <= n for d in dims):
-            raise ValueError(f"dims must be at least one number from 1 to n = {n}, got {list(dims)}")
+            raise ValueError(
+                f"dims must be at least one number from 1 to n = {n}, got {list(dims)}"
+            )
         if orthogonal and sum(dims) > n:
             raise ValueError(
                 f"orthogonal subspaces of {sum(dims)} dimensions in all do not fit n = {n}: take smaller dims, or orthogonal=False"
             )
         draws = torch.randn(n, sum(dims), generator=generator_at(seed), dtype=torch.float64)
-        columns = [torch.linalg.qr(draws).Q] if orthogonal else [torch.linalg.qr(part).Q for part in draws.split(list(dims), 1)]
+        columns = (
+            [torch.linalg.qr(draws).Q]
+            if orthogonal
+            else [torch.linalg.qr(part).Q for part in draws.split(list(dims), 1)]
+        )
         return cls(torch.cat(columns, 1).split(list(dims), 1), weights, noise=noise)
 
-    def labelled(self, counts: int | Sequence[int], generator: torch.Generator | None = None, *, perturbation: float = 0.0) -> Labelled:
+    def labelled(
+        self,
+        counts: int | Sequence[int],
+        generator: torch.Generator | None = None,
+        *,
+        perturbation: float = 0.0,
+    ) -> Labelled:
         """Draws with their labels: ``counts`` in all, labels by the weights, or counts[k] of every component k, in order.
 
         ``perturbation``: standard deviation an entry of normal e_i added to the points, which this law does not know of (its own ``noise``
@@ -94,7 +111,9 @@ class MoLRG(Mixture):
             raise ValueError(f"perturbation must be at least 0 and finite, got {perturbation}")
         labels = self._labels_of(counts, generator)
         points = self.sample_of(labels, generator)
-        added = perturbation * torch.randn(points.shape, generator=generator, dtype=points.dtype).to(points.device)
+        added = perturbation * torch.randn(
+            points.shape, generator=generator, dtype=points.dtype
+        ).to(points.device)
         return Labelled(points + added, labels, added)
 
     def _labels_of(self, counts: int | Sequence[int], generator: torch.Generator | None) -> Tensor:
@@ -104,16 +123,26 @@ class MoLRG(Mixture):
         if isinstance(counts, int):
             return self.labels(counts, generator)
         if len(each) != len(self.bases):
-            raise ValueError(f"counts must hold one number for each of the {len(self.bases)} subspaces, got {len(each)}")
+            raise ValueError(
+                f"counts must hold one number for each of the {len(self.bases)} subspaces, got {len(each)}"
+            )
         return torch.repeat_interleave(torch.tensor(each)).to(self.log_weights.device)
 
 
-def _checked_weights(weights: Tensor | Sequence[float] | None, bases: list[Tensor]) -> Tensor | None:
+def _checked_weights(
+    weights: Tensor | Sequence[float] | None, bases: list[Tensor]
+) -> Tensor | None:
     if weights is None:
         return None
     given = torch.as_tensor(weights, dtype=torch.float64)
-    if given.shape != (len(bases),) or not bool((given >= 0).all()) or not abs(float(given.sum()) - 1) <= 1e-6:
-        raise ValueError(f"weights must be {len(bases)} non-negative numbers that sum to 1, got {given.tolist()}")
+    if (
+        given.shape != (len(bases),)
+        or not bool((given >= 0).all())
+        or not abs(float(given.sum()) - 1) <= 1e-6
+    ):
+        raise ValueError(
+            f"weights must be {len(bases)} non-negative numbers that sum to 1, got {given.tolist()}"
+        )
     return given
 
 
@@ -124,4 +153,6 @@ def _check_bases(bases: list[Tensor]) -> None:
         identity = torch.eye(basis.shape[1], dtype=basis.dtype, device=basis.device)
         error = float((basis.T @ basis - identity).abs().max()) if basis.numel() else 0.0
         if not error <= 100 * torch.finfo(basis.dtype).eps * max(basis.shape):
-            raise ValueError(f"the columns of bases[{index}] must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q")
+            raise ValueError(
+                f"the columns of bases[{index}] must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q"
+            )

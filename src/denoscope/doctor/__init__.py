@@ -42,12 +42,19 @@ def examine(seed: int, say: Voice) -> list[Check]:
 
 
 def _given(role: str, rows: Tensor) -> Given:
-    return Given(role, "synthetic", None, rows, tuple(map(str, range(len(rows)))), content_hash(rows.numpy()))
+    return Given(
+        role, "synthetic", None, rows, tuple(map(str, range(len(rows)))), content_hash(rows.numpy())
+    )
 
 
 def _audited(case: Case, seed: int) -> Audit:
     asked = Asked(gen="synthetic", train="synthetic", test="synthetic", seed=seed)
-    return judge(asked, protocol(asked.protocol), {role: _given(role, rows) for role, rows in case.rows.items()}, Voice(quiet=True))
+    return judge(
+        asked,
+        protocol(asked.protocol),
+        {role: _given(role, rows) for role, rows in case.rows.items()},
+        Voice(quiet=True),
+    )
 
 
 def _one_sample(seed: int) -> Check:
@@ -63,7 +70,9 @@ def _one_sample(seed: int) -> Check:
         for one in each.values()
         if one.estimate.value != one.estimate.value and not one.estimate.method
     ]
-    return Check("one sample", law, f"{len(found.metrics)} metrics, {len(bad)} without either", not bad)
+    return Check(
+        "one sample", law, f"{len(found.metrics)} metrics, {len(bad)} without either", not bad
+    )
 
 
 def _not_a_number(seed: int) -> Check:
@@ -79,6 +88,9 @@ def _table(found: Sequence[Check]) -> str:
     """One line a check, and how many passed."""
     wide = max(len(item.metric) for item in found)
     law = max(len(item.law) for item in found)
-    lines = [f"{'pass' if item.passed else 'FAIL'}  {item.metric:<{wide}}  {item.law:<{law}}  {item.read}" for item in found]
+    lines = [
+        f"{'pass' if item.passed else 'FAIL'}  {item.metric:<{wide}}  {item.law:<{law}}  {item.read}"
+        for item in found
+    ]
     passed = sum(item.passed for item in found)
     return "\n".join([*lines, "", f"{passed} of {len(found)} checks passed"])

@@ -37,7 +37,11 @@ def draw(seed: int, place: int, n: int, modes: int = MODES) -> Tensor:
     source = generator(seed, 1, place)
     mode = torch.randint(modes, (n,), generator=source)
     inner = torch.randn(n, INNER, generator=source)
-    return means[mode] + torch.einsum("nsi,ni->ns", bases[mode], inner) + 0.1 * torch.randn(n, SIDE, generator=source)
+    return (
+        means[mode]
+        + torch.einsum("nsi,ni->ns", bases[mode], inner)
+        + 0.1 * torch.randn(n, SIDE, generator=source)
+    )
 
 
 def _jitter(rows: Tensor, seed: int, place: int) -> Tensor:
@@ -53,7 +57,11 @@ def cases(seed: int) -> Iterator[Case]:
         rows = fresh.clone()
         count = round(share * ROWS)
         rows[:count] = _jitter(train[:count], seed, count)
-        return Case(f"{share:.0%} copies", {**real, "gen": rows, "twin": twin if share == 0 else rows}, share)
+        return Case(
+            f"{share:.0%} copies",
+            {**real, "gen": rows, "twin": twin if share == 0 else rows},
+            share,
+        )
 
     yield from map(copied, (0.0, 0.02, 0.2))
     yield Case("modes missing", {**real, "gen": draw(seed, 4, ROWS, MODES // 2)})
@@ -64,7 +72,10 @@ def cases(seed: int) -> Iterator[Case]:
 
 def single(seed: int) -> Case:
     """One generated row."""
-    return Case("one sample", {"train": draw(seed, 0, ROWS), "test": draw(seed, 1, ROWS), "gen": draw(seed, 2, 1)})
+    return Case(
+        "one sample",
+        {"train": draw(seed, 0, ROWS), "test": draw(seed, 1, ROWS), "gen": draw(seed, 2, 1)},
+    )
 
 
 def spoiled(seed: int) -> Case:

@@ -4,4 +4,15 @@ from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.loop import Progress, fit, rate_factor, training
 from denoscope.fitting.loss import denoising_loss, flat, min_snr, snr
 
-__all__ = ["Draws", "Progress", "denoising_loss", "draws", "fit", "flat", "min_snr", "rate_factor", "snr", "training"]
+__all__ = [
+    "Draws",
+    "Progress",
+    "denoising_loss",
+    "draws",
+    "fit",
+    "flat",
+    "min_snr",
+    "rate_factor",
+    "snr",
+    "training",
+]

@@ -24,14 +24,31 @@ CHUNK = 1 << 16
 class Draws:
     """An endless iterator of :data:`Draw` for m members, see :func:`draws`."""
 
-    def __init__(self, data: Tensor, subsets: Sequence[Tensor], seeds: Sequence[int], batch: int, levels: Levels, step: int):
+    def __init__(
+        self,
+        data: Tensor,
+        subsets: Sequence[Tensor],
+        seeds: Sequence[int],
+        batch: int,
+        levels: Levels,
+        step: int,
+    ):
         if len(subsets) != len(seeds) or not len(seeds):
-            raise ValueError(f"draws need one seed for each training subset, got {len(subsets)} subsets and {len(seeds)} seeds")
+            raise ValueError(
+                f"draws need one seed for each training subset, got {len(subsets)} subsets and {len(seeds)} seeds"
+            )
         if batch < 1 or step < 0 or min(len(subset) for subset in subsets) < 1:
             raise ValueError(
                 f"draws need a batch of at least 1, a start of at least 0 and no empty subset, got batch {batch}, start {step}"
             )
-        self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = data, list(subsets), list(seeds), batch, levels, step
+        self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = (
+            data,
+            list(subsets),
+            list(seeds),
+            batch,
+            levels,
+            step,
+        )
         self.together = max(1, CHUNK // (batch * data[0].numel()))
         self._chunk, self._drawn = -1, (torch.empty(0),) * 3
 
@@ -59,7 +76,10 @@ class Draws:
     def _draw(self, chunk: int) -> Draw:
         """Rows of the data, levels and noise of all members in all steps of a chunk, (m, steps, b, ...)."""
         size = (self.together, self.batch)
-        rows, sigma = torch.empty((len(self.seeds), *size), dtype=torch.int64), self.data.new_empty((len(self.seeds), *size))
+        rows, sigma = (
+            torch.empty((len(self.seeds), *size), dtype=torch.int64),
+            self.data.new_empty((len(self.seeds), *size)),
+        )
         noise = self.data.new_empty((len(self.seeds), *size, *self.data.shape[1:]))
         for i, (seed, subset) in enumerate(zip(self.seeds, self.subsets)):
             draw = generator(seed, chunk)
@@ -69,7 +89,15 @@ class Draws:
         return rows, sigma, noise
 
 
-def draws(data: Tensor, subsets: Sequence[Tensor], seeds: Sequence[int], *, batch: int, levels: Levels, start: int = 0) -> Draws:
+def draws(
+    data: Tensor,
+    subsets: Sequence[Tensor],
+    seeds: Sequence[int],
+    *,
+    batch: int,
+    levels: Levels,
+    start: int = 0,
+) -> Draws:
     """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement, sigma (m, b) from ``levels``, and noise.
 
     What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step. ``data`` (N, *shape) and the index

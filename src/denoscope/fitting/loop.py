@@ -100,12 +100,22 @@ def training(
     state = State(net, lr, ema, weight, settings)
     if checkpoint is not None:
         state.load(checkpoint)
-    rest = draws.at(draws.step + state.step) if isinstance(draws, Draws) else islice(draws, state.step, None)
+    rest = (
+        draws.at(draws.step + state.step)
+        if isinstance(draws, Draws)
+        else islice(draws, state.step, None)
+    )
     return _steps(state, rest, steps, rate, checkpoint, every, report)
 
 
 def _steps(
-    state: State, draws: Iterable[Draw], steps: int | None, rate: Rate, checkpoint: Path | str | None, every: float, report: float
+    state: State,
+    draws: Iterable[Draw],
+    steps: int | None,
+    rate: Rate,
+    checkpoint: Path | str | None,
+    every: float,
+    report: float,
 ) -> Iterator[Progress]:
     loaded, before = state.step, state.seconds
     started = reported = saved = time.perf_counter()
@@ -114,7 +124,14 @@ def _steps(
 
     def progress(now: float) -> Progress:
         mean = total / count if count else torch.full_like(total, math.nan)
-        return Progress(state.step, steps, mean.cpu(), count / max(now - reported, 1e-9), state.seconds, dict(state.stopped))
+        return Progress(
+            state.step,
+            steps,
+            mean.cpu(),
+            count / max(now - reported, 1e-9),
+            state.seconds,
+            dict(state.stopped),
+        )
 
     for draw in islice(draws, None if steps is None else max(0, steps - state.step)):
         if state.over:
@@ -149,16 +166,26 @@ def fit(
     the member. A training that stopped at a loss that is not finite is a ValueError saying where; :func:`training` goes on without it.
     """
     averaged = ema if isinstance(ema, Averaged) or ema is None else Averaged(net, ema)
-    draws = (_draw(x0, isinstance(net, Fleet), levels, noise, (seed, step)) for step, x0 in enumerate(batches))
+    draws = (
+        _draw(x0, isinstance(net, Fleet), levels, noise, (seed, step))
+        for step, x0 in enumerate(batches)
+    )
     *_, last = training(net, draws, lr=lr, ema=averaged)
     if last.stopped:
-        raise ValueError("; ".join(f"member {i} {reason}" for i, reason in last.stopped.items()) + "; lower lr")
+        raise ValueError(
+            "; ".join(f"member {i} {reason}" for i, reason in last.stopped.items()) + "; lower lr"
+        )
     return averaged.net if averaged is not None else net
 
 
-def _draw(x0: Tensor, fleet: bool, levels: Levels, noise: Noise | None, place: tuple[int, int]) -> Draw:
+def _draw(
+    x0: Tensor, fleet: bool, levels: Levels, noise: Noise | None, place: tuple[int, int]
+) -> Draw:
     if fleet:
-        sigma, drawn = (torch.stack(part) for part in zip(*(_level_and_noise(x, levels, (*place, i)) for i, x in enumerate(x0))))
+        sigma, drawn = (
+            torch.stack(part)
+            for part in zip(*(_level_and_noise(x, levels, (*place, i)) for i, x in enumerate(x0)))
+        )
     else:
         sigma, drawn = _level_and_noise(x0, levels, place)
     return x0, sigma, noise(x0) if noise else drawn

@@ -29,7 +29,9 @@ def min_snr(sigma: Tensor, cap: float = 5.0) -> Tensor:
     return snr(sigma).clamp(max=cap)
 
 
-def denoising_loss(D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None) -> Tensor:
+def denoising_loss(
+    D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None
+) -> Tensor:
     """The mean of weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 over pixels and the last axis of sigma, shape sigma.shape[:-1].
 
     A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b). ``weight`` is D's own where it has one, else 1.

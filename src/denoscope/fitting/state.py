@@ -30,11 +30,20 @@ class State:
     initial weights must be equal for a checkpoint to belong to this training.
     """
 
-    def __init__(self, net: nn.Module, lr: float, ema: Averaged | None, weight: Weight | None, settings: Mapping[str, Any]):
+    def __init__(
+        self,
+        net: nn.Module,
+        lr: float,
+        ema: Averaged | None,
+        weight: Weight | None,
+        settings: Mapping[str, Any],
+    ):
         self.net, self.lr, self.ema, self.weight = net, lr, ema, weight
         self.parameters = [p for p in net.parameters() if p.requires_grad]
         if not self.parameters:
-            raise ValueError("there is nothing to train: the network has no parameter that requires a gradient")
+            raise ValueError(
+                "there is nothing to train: the network has no parameter that requires a gradient"
+            )
         self.averages = list(ema.net.parameters()) if ema else []
         self.optimizer = torch.optim.Adam(self.parameters, lr=lr, fused=True)
         self.device = self.parameters[0].device
@@ -43,7 +52,9 @@ class State:
         self.stopped: dict[int, str] = {}
         self._kept: dict[int, list[Tensor]] = {}
         weights = content_hash(*(p.detach().cpu().numpy() for p in self.parameters))
-        self.fingerprint = hashlib.sha256(json.dumps([weights, dict(settings)]).encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(
+            json.dumps([weights, dict(settings)]).encode()
+        ).hexdigest()
 
     @property
     def over(self) -> bool:
@@ -71,13 +82,21 @@ class State:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         for i in self.stopped:
             self._silence(i, loss, gradients)
-        if bool(torch.isfinite(loss.nansum() if self.stopped else loss.sum()) & torch.isfinite(nn.utils.get_total_norm(gradients))):
+        if bool(
+            torch.isfinite(loss.nansum() if self.stopped else loss.sum())
+            & torch.isfinite(nn.utils.get_total_norm(gradients))
+        ):
             return
         for i in range(self.members or 1):
             value = float(self._row(loss, i))
-            if i in self.stopped or (math.isfinite(value) and all(bool(self._row(g, i).isfinite().all()) for g in gradients)):
+            if i in self.stopped or (
+                math.isfinite(value)
+                and all(bool(self._row(g, i).isfinite().all()) for g in gradients)
+            ):
                 continue
-            self.stopped[i] = f"stopped at step {self.step}: {'the gradient is not finite' if math.isfinite(value) else f'loss is {value}'}"
+            self.stopped[i] = (
+                f"stopped at step {self.step}: {'the gradient is not finite' if math.isfinite(value) else f'loss is {value}'}"
+            )
             self._keep(i)
             self._silence(i, loss, gradients)
 
@@ -92,7 +111,9 @@ class State:
     @torch.no_grad()
     def _keep(self, i: int) -> None:
         """Freezes member i at its present parameters and averages."""
-        self._kept[i] = [self._row(tensor, i).clone() for tensor in (*self.parameters, *self.averages)]
+        self._kept[i] = [
+            self._row(tensor, i).clone() for tensor in (*self.parameters, *self.averages)
+        ]
 
     @torch.no_grad()
     def _hold_stopped(self) -> None:
@@ -102,11 +123,25 @@ class State:
 
     def save(self, path: Path | str) -> None:
         """Writes a checkpoint, atomically."""
-        groups: dict[str, Sequence[Tensor]] = {"parameter": self.parameters, "average": self.averages}
+        groups: dict[str, Sequence[Tensor]] = {
+            "parameter": self.parameters,
+            "average": self.averages,
+        }
         if self.optimizer.state:
-            groups |= {name: [self.optimizer.state[p][name] for p in self.parameters] for name in MOMENTS}
-        tensors = {f"{name}.{k}": tensor for name, group in groups.items() for k, tensor in enumerate(group)}
-        about = {"step": self.step, "seconds": self.seconds, "stopped": self.stopped, "updates": self.ema.updates if self.ema else 0}
+            groups |= {
+                name: [self.optimizer.state[p][name] for p in self.parameters] for name in MOMENTS
+            }
+        tensors = {
+            f"{name}.{k}": tensor
+            for name, group in groups.items()
+            for k, tensor in enumerate(group)
+        }
+        about = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "updates": self.ema.updates if self.ema else 0,
+        }
         write_tensors(path, tensors, {"kind": "training", "fingerprint": self.fingerprint, **about})
 
     @torch.no_grad()
@@ -128,7 +163,9 @@ class State:
                 tensor.copy_(tensors[f"{name}.{k}"])
         for k, parameter in enumerate(self.parameters):
             if f"step.{k}" in tensors:
-                self.optimizer.state[parameter] = {name: tensors[f"{name}.{k}"].to(self.device) for name in MOMENTS}
+                self.optimizer.state[parameter] = {
+                    name: tensors[f"{name}.{k}"].to(self.device) for name in MOMENTS
+                }
         self.step, self.seconds = about["step"], about["seconds"]
         self.stopped = {int(i): reason for i, reason in about["stopped"].items()}
         if self.ema:

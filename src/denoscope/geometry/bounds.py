@@ -38,14 +38,27 @@ def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: fl
     """What theta^2 (k,) descending, the squared parts (k,) of z_i in the last block, and the Gram matrix (m, m) of the R^T g say of the rank."""
     captured = np.concatenate([[0.0], np.cumsum(squares)])
     rest, rest_low, rest_high, largest, freedom = remainder(gram)
-    low_line, line, high_line = (share * (captured[-1] + part) for part in (rest_low, rest, rest_high))
+    low_line, line, high_line = (
+        share * (captured[-1] + part) for part in (rest_low, rest, rest_high)
+    )
     high = _first(captured, high_line)
     ceiling = ceilings(captured, largest * np.cumsum(pending), largest, rest_high)
     low = _first(ceiling, low_line) or len(captured) + _beyond(low_line - ceiling[-1], largest)
     rank = _first(captured, line) or max(low, len(captured))
     whole, least, most = (float(captured[-1] + part) for part in (rest, rest_low, rest_high))
     rank = max(low, min(rank, high or rank))
-    return Bounds(rank, low, high, whole, least, most, float(captured[-1]), float(line), freedom, max(high_line - low_line, largest))
+    return Bounds(
+        rank,
+        low,
+        high,
+        whole,
+        least,
+        most,
+        float(captured[-1]),
+        float(line),
+        freedom,
+        max(high_line - low_line, largest),
+    )
 
 
 def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -64,7 +77,10 @@ def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: f
     """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the c_1^2 .. c_k^2."""
     k = len(captured) - 1
     r, j = np.arange(k + 1)[:, None], np.arange(k + 1)[None]
-    outside, coupling = np.minimum(np.arange(k + 1) * largest, rest), np.concatenate([[0.0], coupling])
+    outside, coupling = (
+        np.minimum(np.arange(k + 1) * largest, rest),
+        np.concatenate([[0.0], coupling]),
+    )
     best = np.full(k + 1, captured[-1] + rest)
     for m in np.unique(np.linspace(0, k, CUTS + 1).astype(int)):
         inside = captured[np.clip(r - j, 0, m)] + captured[np.minimum(m + j, k)] - captured[m]

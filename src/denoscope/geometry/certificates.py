@@ -105,7 +105,10 @@ class Probes:
     def double(self, operator: Operator) -> None:
         """As many again."""
         more = self._drawn(operator, self.count)
-        self.directions, self.pulled = torch.cat([self.directions, more], 1), torch.cat([self.pulled, self._pulled(operator, more)], 2)
+        self.directions, self.pulled = (
+            torch.cat([self.directions, more], 1),
+            torch.cat([self.pulled, self._pulled(operator, more)], 2),
+        )
 
     def take(self, index: Tensor) -> Probes:
         taken = copy(self)
@@ -121,7 +124,9 @@ class Probes:
         return operator.transposed_times(directions.expand(len(operator.field), -1, -1))
 
     def _drawn(self, operator: Operator, count: int) -> Tensor:
-        return torch.randn(operator.shape[0], count, generator=self._random, dtype=torch.float64).to(operator.field.rows.device)
+        return torch.randn(
+            operator.shape[0], count, generator=self._random, dtype=torch.float64
+        ).to(operator.field.rows.device)
 
 
 def certified(operator: Operator, share: float, seed: int, dense: bool | None) -> list[Certified]:
@@ -133,7 +138,10 @@ def certified(operator: Operator, share: float, seed: int, dense: bool | None) -
     while searches:
         search = searches.pop()
         states, theta = search.bounds(share)
-        wishes = [_wish(search, *point, dense) for point in zip(states, theta, search.krylov.gained.tolist())]
+        wishes = [
+            _wish(search, *point, dense)
+            for point in zip(states, theta, search.krylov.gained.tolist())
+        ]
         for place, state, values, wish in zip(search.places, states, theta, wishes):
             if wish == "certain":
                 found[place] = _certified(state, values, search.spent, operator.precision)
@@ -142,7 +150,9 @@ def certified(operator: Operator, share: float, seed: int, dense: bool | None) -
         for wish in ("grow", "probe", "widen"):
             index = [i for i, mine in enumerate(wishes) if mine == wish]
             if index:
-                searches.append(_followed(search.take(index) if len(index) < len(wishes) else search, wish))
+                searches.append(
+                    _followed(search.take(index) if len(index) < len(wishes) else search, wish)
+                )
     return [found[place] for place in places]
 
 
@@ -160,7 +170,11 @@ def _followed(search: Search, wish: str) -> Search:
 
 def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bool | None) -> str:
     """What one point needs next."""
-    block, size, rest = search.krylov.block, min(search.krylov.operator.shape), state.energy - state.captured
+    block, size, rest = (
+        search.krylov.block,
+        min(search.krylov.operator.shape),
+        state.energy - state.captured,
+    )
     if _certain(state, search.krylov.operator.precision):
         return "certain"
     if gained < STUCK * min(1.0, block / state.freedom) * rest and 2 * WIDER * block <= size:
@@ -168,7 +182,13 @@ def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bo
     if not search.krylov.room or (dense is None and _costly(state, theta, block, gained, size)):
         return "dense"
     blurred = state.captured > state.line and state.blur > float(theta[state.rank - 1]) ** 2
-    return "probe" if blurred and search.probes.count < size and _probes_pay(search.probes.count, block, gained / rest) else "grow"
+    return (
+        "probe"
+        if blurred
+        and search.probes.count < size
+        and _probes_pay(search.probes.count, block, gained / rest)
+        else "grow"
+    )
 
 
 def _probes_pay(count: int, block: int, gain: float) -> bool:
@@ -181,7 +201,9 @@ def _probes_pay(count: int, block: int, gain: float) -> bool:
 
 def _certain(state: Bounds, precision: float) -> bool:
     """Whether the rank is known to within 1, or the Jacobian zero to rounding."""
-    return state.energy_high <= precision**2 or (state.high is not None and state.high - 1 <= state.rank <= state.low + 1)
+    return state.energy_high <= precision**2 or (
+        state.high is not None and state.high - 1 <= state.rank <= state.low + 1
+    )
 
 
 def _costly(state: Bounds, theta: Tensor, block: int, gained: float, size: int) -> bool:
@@ -190,16 +212,25 @@ def _costly(state: Bounds, theta: Tensor, block: int, gained: float, size: int) 
         return False
     rest, missing = state.energy - state.captured, state.line - state.captured
     if missing < 0:
-        blocks = math.log(max(1.0, state.blur / float(theta[state.rank - 1]) ** 2)) / max(math.log1p(gained / rest), 1e-9)
+        blocks = math.log(max(1.0, state.blur / float(theta[state.rank - 1]) ** 2)) / max(
+            math.log1p(gained / rest), 1e-9
+        )
         return len(theta) + block * blocks > CROSSOVER * size
-    return BASIS * (len(theta) + missing / max(float(theta[-block]) ** 2, rest / state.freedom)) > CROSSOVER * size
+    return (
+        BASIS * (len(theta) + missing / max(float(theta[-block]) ** 2, rest / state.freedom))
+        > CROSSOVER * size
+    )
 
 
 def _certified(state: Bounds, theta: Tensor, products: int, precision: float) -> Certified:
     zero = state.energy_high <= precision**2
     rank, low, high = (0, 0, 0) if zero else (state.rank, state.low, state.high or state.rank)
-    low_norm, norm, high_norm = (part**0.5 for part in (state.energy_low, state.energy, state.energy_high))
-    return Certified(rank, low, high, norm, max(norm - low_norm, high_norm - norm), theta, False, products)
+    low_norm, norm, high_norm = (
+        part**0.5 for part in (state.energy_low, state.energy, state.energy_high)
+    )
+    return Certified(
+        rank, low, high, norm, max(norm - low_norm, high_norm - norm), theta, False, products
+    )
 
 
 def _exact(operator: Operator, point: int, share: float, products: int) -> Certified:
@@ -215,5 +246,9 @@ def leading_places(S: Tensor, share: float, total: Tensor | float | None = None)
     """The least r whose leading S^2 sum to more than a share of the total, k + 1 where none does, 0 where all is 0."""
     unit = S.double().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     sums = (S.double() / unit).sort(-1, descending=True).values.square().cumsum(-1)
-    whole = sums[..., -1] if total is None else torch.as_tensor(total, dtype=torch.float64, device=S.device) / unit[..., 0] ** 2
+    whole = (
+        sums[..., -1]
+        if total is None
+        else torch.as_tensor(total, dtype=torch.float64, device=S.device) / unit[..., 0] ** 2
+    )
     return torch.where(whole > 0, 1 + (sums <= share * whole[..., None]).sum(-1), 0)

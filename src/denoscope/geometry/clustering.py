@@ -78,7 +78,11 @@ def _orthonormal(a: Tensor) -> Tensor:
     """The polar factor of ``a`` (*b, n, d), in float64 inside; where columns depend on each other, one of the nearest, by its SVD."""
     wide = a.double()
     result = polar(wide)
-    error = (result.mT @ result - torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device)).abs().amax((-2, -1))
+    error = (
+        (result.mT @ result - torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device))
+        .abs()
+        .amax((-2, -1))
+    )
     deficient = ~(error <= DEPENDENT)
     if bool(deficient.any()):
         left, _, right = torch.linalg.svd(wide[deficient], full_matrices=False)
@@ -89,7 +93,9 @@ def _orthonormal(a: Tensor) -> Tensor:
 def check_joint(count: int, d: int, n: int) -> None:
     """A ValueError where ``count`` subspaces of dimension ``d`` cannot be mutually orthogonal in n dimensions."""
     if count * d > n:
-        raise ValueError(f"{count} orthogonal subspaces of dimension {d} need {count * d} dimensions, there are n = {n}; lower K or d")
+        raise ValueError(
+            f"{count} orthogonal subspaces of dimension {d} need {count * d} dimensions, there are n = {n}; lower K or d"
+        )
 
 
 def energies(x: Tensor, bases: Tensor) -> Tensor:
@@ -107,7 +113,15 @@ def _counted(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def k_subspaces(x: Tensor, starts: Tensor, *, joint: bool = True, keep: int = 8, steps: int = 300, tolerance: float = 1e-10) -> Clustering:
+def k_subspaces(
+    x: Tensor,
+    starts: Tensor,
+    *,
+    joint: bool = True,
+    keep: int = 8,
+    steps: int = 300,
+    tolerance: float = 1e-10,
+) -> Clustering:
     """The best K-subspaces clustering of ``x`` (*b, N, n) that is reached from ``starts`` (*b, S, K, n, d).
 
     Every start climbs without the joint constraint until its assignments rest. With ``joint`` the bases are then made jointly
@@ -115,8 +129,14 @@ def k_subspaces(x: Tensor, starts: Tensor, *, joint: bool = True, keep: int = 8,
     the ``keep`` best end on the top eigenspaces of their clusters, as one subspace alone does (uncentred PCA). Shapes that do not fit, or K d > n with ``joint``, are a ValueError.
     """
     *batch, count, n = x.shape
-    if starts.ndim != x.ndim + 2 or list(starts.shape[: len(batch)]) != batch or starts.shape[-2] != n:
-        raise ValueError(f"starts must have shape (*b, S, K, n, d) for x (*b, N, n), got {tuple(starts.shape)} and {tuple(x.shape)}")
+    if (
+        starts.ndim != x.ndim + 2
+        or list(starts.shape[: len(batch)]) != batch
+        or starts.shape[-2] != n
+    ):
+        raise ValueError(
+            f"starts must have shape (*b, S, K, n, d) for x (*b, N, n), got {tuple(starts.shape)} and {tuple(x.shape)}"
+        )
     if joint:
         check_joint(starts.shape[-3], starts.shape[-1], n)
     joint = joint and starts.shape[-3] > 1
@@ -125,7 +145,11 @@ def k_subspaces(x: Tensor, starts: Tensor, *, joint: bool = True, keep: int = 8,
     if joint:
         found = _valued(flat, joint_polar(found.bases), found)
     found, index = _best(found, keep)
-    found = climb(flat, found.bases, joint=True, steps=steps, tolerance=tolerance) if joint else _settled(flat, found, steps)
+    found = (
+        climb(flat, found.bases, joint=True, steps=steps, tolerance=tolerance)
+        if joint
+        else _settled(flat, found, steps)
+    )
     found, place = _best(found, 1)
     won = index.gather(1, place)[:, 0].reshape(batch)
     bases = (
@@ -151,13 +175,18 @@ class Climbed:
 
 
 @torch.no_grad()
-def climb(x: Tensor, starts: Tensor, *, joint: bool, steps: int = 300, tolerance: float = 1e-10) -> Climbed:
+def climb(
+    x: Tensor, starts: Tensor, *, joint: bool, steps: int = 300, tolerance: float = 1e-10
+) -> Climbed:
     """Every start (b, S, K, n, d) on the data ``x`` (b, N, n) climbs until it rests; those that rest are no longer worked on.
 
     ``joint``: until a step gains at most ``tolerance`` of f. Free: until no assignment changes.
     """
     instances, tries = starts.shape[:2]
-    bases, taken = starts.flatten(0, 1).clone(), torch.zeros(instances * tries, dtype=torch.int64, device=x.device)
+    bases, taken = (
+        starts.flatten(0, 1).clone(),
+        torch.zeros(instances * tries, dtype=torch.int64, device=x.device),
+    )
     for rows in torch.arange(instances * tries, device=x.device).split(AT_ONCE):
         points, active, before = _trimmed(x[rows // tries]), rows, None
         for step in range(steps):
@@ -170,7 +199,9 @@ def climb(x: Tensor, starts: Tensor, *, joint: bool, steps: int = 300, tolerance
             if not len(active):
                 break
             before = resting
-    return _valued(x, bases.reshape(starts.shape), Climbed(starts, taken, taken.reshape(instances, tries)))
+    return _valued(
+        x, bases.reshape(starts.shape), Climbed(starts, taken, taken.reshape(instances, tries))
+    )
 
 
 def _step(x: Tensor, bases: Tensor, joint: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -217,7 +248,12 @@ def _valued(x: Tensor, bases: Tensor, found: Climbed) -> Climbed:
     values = torch.empty(instances, tries, dtype=x.dtype, device=x.device)
     for rows in torch.arange(instances, device=x.device).split(max(1, AT_ONCE // tries)):
         points, columns = _trimmed(x[rows]), bases[rows].permute(0, 3, 1, 2, 4)
-        kept = (points @ columns.reshape(len(rows), n, -1)).square().reshape(*points.shape[:2], *columns.shape[2:]).sum(-1)
+        kept = (
+            (points @ columns.reshape(len(rows), n, -1))
+            .square()
+            .reshape(*points.shape[:2], *columns.shape[2:])
+            .sum(-1)
+        )
         values[rows] = kept.amax(-1).sum(1) / _counted(points)[:, None]
     return replace(found, bases=bases, objective=values)
 
@@ -226,4 +262,6 @@ def _best(found: Climbed, keep: int) -> tuple[Climbed, Tensor]:
     """The ``keep`` best starts of every instance, best first, and their places."""
     index = found.objective.topk(min(keep, found.objective.shape[1]), 1).indices
     rows = torch.arange(len(index), device=index.device)[:, None]
-    return Climbed(found.bases[rows, index], found.objective[rows, index], found.steps[rows, index]), index
+    return Climbed(
+        found.bases[rows, index], found.objective[rows, index], found.steps[rows, index]
+    ), index

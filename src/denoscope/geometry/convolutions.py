@@ -19,7 +19,11 @@ class ConstantWeights(TorchFunctionMode):
     """Inside of it two-dimensional convolutions take their weights as constants, unless those are computed from something that wants a derivative."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if func is torch.conv2d:
             return _conv2d(*args, **(kwargs or {}))
@@ -36,7 +40,12 @@ def _conv2d(
     groups: int = 1,
 ) -> Tensor:
     constant = weight.grad_fn is None and (bias is None or bias.grad_fn is None)
-    if not constant or isinstance(padding, str) or input.ndim != 4 or torch.is_autocast_enabled(input.device.type):
+    if (
+        not constant
+        or isinstance(padding, str)
+        or input.ndim != 4
+        or torch.is_autocast_enabled(input.device.type)
+    ):
         return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)  # pyright: ignore[reportCallIssue, reportArgumentType] - as it came
     settings = (_pair(stride), _pair(padding), _pair(dilation), False, [0, 0], groups)
     out = _Forward.apply(input, weight.detach(), settings)
@@ -77,4 +86,6 @@ class _Backward(torch.autograd.Function):
 
 def _transposed(u: Tensor, x: Tensor, weight: Tensor, settings: Settings) -> Tensor:
     """``w^T u``; of x only the shape is used."""
-    return torch.ops.aten.convolution_backward(u, x, weight, None, *settings, [True, False, False])[0]
+    return torch.ops.aten.convolution_backward(u, x, weight, None, *settings, [True, False, False])[
+        0
+    ]

@@ -19,17 +19,32 @@ from denoscope.geometry.field import Field
 from denoscope.types import Denoiser
 
 
-def score_distance(D1: Denoiser, D2: Denoiser, y: Tensor, sigma: Tensor | float, *, relative: bool = False, batch: int = 256) -> Estimate:
+def score_distance(
+    D1: Denoiser,
+    D2: Denoiser,
+    y: Tensor,
+    sigma: Tensor | float,
+    *,
+    relative: bool = False,
+    batch: int = 256,
+) -> Estimate:
     """The mean over noisy points of ``|D1(y) - D2(y)|/sqrt(n)``, or ``relative``: of ``|D1(y) - D2(y)|/|D1(y)|``, with its t interval.
 
     ``y`` (b, *event), ``sigma`` one level or one a row (b,). Relative to a D1 that is zero somewhere while D2 is not, it is not available.
     Source: Li, Dai and Qu 2024, "score field approximation error".
     """
-    return pairwise_distances({"1": D1, "2": D2}, y, sigma, relative=relative, batch=batch)["1", "2"]
+    return pairwise_distances({"1": D1, "2": D2}, y, sigma, relative=relative, batch=batch)[
+        "1", "2"
+    ]
 
 
 def pairwise_distances(
-    denoisers: Mapping[str, Denoiser], y: Tensor, sigma: Tensor | float, *, relative: bool = False, batch: int = 256
+    denoisers: Mapping[str, Denoiser],
+    y: Tensor,
+    sigma: Tensor | float,
+    *,
+    relative: bool = False,
+    batch: int = 256,
 ) -> dict[tuple[str, str], Estimate]:
     """:func:`score_distance` of every pair (a, b), a before b in the mapping (and relative to a), each denoiser called once a point.
 
@@ -38,7 +53,10 @@ def pairwise_distances(
     if len(denoisers) < 2:
         raise ValueError(f"distances need at least 2 denoisers, got {len(denoisers)}")
     values = {name: outputs(D, y, sigma, batch=batch) for name, D in denoisers.items()}
-    return {(a, b): averaged((relative_error if relative else rmse)(values[a], values[b])) for a, b in combinations(values, 2)}
+    return {
+        (a, b): averaged((relative_error if relative else rmse)(values[a], values[b]))
+        for a, b in combinations(values, 2)
+    }
 
 
 def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) -> Tensor:
@@ -48,14 +66,20 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
     """
     level = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
     if y.ndim < 2 or not len(y) or level.ndim > 1:
-        raise ValueError(f"points must have shape (b, *event) and sigma () or (b,), got {tuple(y.shape)} and {tuple(level.shape)}")
+        raise ValueError(
+            f"points must have shape (b, *event) and sigma () or (b,), got {tuple(y.shape)} and {tuple(level.shape)}"
+        )
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
     if level.ndim == 0:
         level = level.expand(len(y))
     if len(level) != len(y):
-        raise ValueError(f"sigma must hold one level or one for each of the {len(y)} points, got {len(level)}")
-    return torch.cat([Field(D, *part).value().double() for part in zip(y.split(batch), level.split(batch))])
+        raise ValueError(
+            f"sigma must hold one level or one for each of the {len(y)} points, got {len(level)}"
+        )
+    return torch.cat(
+        [Field(D, *part).value().double() for part in zip(y.split(batch), level.split(batch))]
+    )
 
 
 def relative_error(reference: Tensor, other: Tensor) -> Tensor:

@@ -34,11 +34,25 @@ class Affine(NamedTuple):
         if all(math.prod(x.shape[axis:]) != n for axis in range(x.ndim)):
             raise ValueError(f"x of shape {tuple(x.shape)} does not end in events of {n} numbers")
         wide = torch.promote_types(x.dtype, self.weight.dtype)
-        return (x.reshape(-1, n).to(wide) @ self.weight.to(x.device, wide).T + self.bias.to(x.device, wide)).reshape(x.shape).to(x.dtype)
+        return (
+            (
+                x.reshape(-1, n).to(wide) @ self.weight.to(x.device, wide).T
+                + self.bias.to(x.device, wide)
+            )
+            .reshape(x.shape)
+            .to(x.dtype)
+        )
 
 
 def distill(
-    D: Denoiser, x: Tensor, sigma: Tensor | float, *, ridge: float = 0.0, seed: int = 0, repeats: int | None = None, batch: int = 256
+    D: Denoiser,
+    x: Tensor,
+    sigma: Tensor | float,
+    *,
+    ridge: float = 0.0,
+    seed: int = 0,
+    repeats: int | None = None,
+    batch: int = 256,
 ) -> Affine:
     """The affine map ``(W (n, n), b (n,))``, float64, that is closest to D at one level ``sigma`` over noisy data ``x`` (N, *event).
 
@@ -86,7 +100,9 @@ def singular_correlations(W: Tensor, W0: Tensor, k: int) -> Tensor:
     """
     if not 1 <= k <= min(*W.shape, *W0.shape):
         raise ValueError(f"k must lie between 1 and {min(*W.shape, *W0.shape)}, got {k}")
-    first, second = (torch.linalg.svd(matrix.double(), full_matrices=False).U[:, :k] for matrix in (W, W0))
+    first, second = (
+        torch.linalg.svd(matrix.double(), full_matrices=False).U[:, :k] for matrix in (W, W0)
+    )
     return (first.T @ second).abs()
 
 
@@ -94,7 +110,11 @@ def _noisy(x: Tensor, level: Tensor, rows: range, seed: int) -> Tensor:
     """Rows of the noisy data: row r N + i is image i with its noise r, the noises 2 j and 2 j + 1 being opposites."""
     image = torch.tensor([row % len(x) for row in rows])
     turn = [row // len(x) for row in rows]
-    noise = Seeds(derive(seed, r // 2, i) for r, i in zip(turn, image.tolist())).randn(x.shape[1:], x.dtype).to(x.device)
+    noise = (
+        Seeds(derive(seed, r // 2, i) for r, i in zip(turn, image.tolist()))
+        .randn(x.shape[1:], x.dtype)
+        .to(x.device)
+    )
     sign = torch.tensor([1 - 2 * (r % 2) for r in turn]).to(noise).reshape(-1, *[1] * (x.ndim - 1))
     return x[image] + level * sign * noise
 
@@ -123,5 +143,7 @@ class _Sums:
         largest = torch.maximum(variance[-1], self.yy.diagonal().max() / self.count)
         kept = variance > len(y) * torch.finfo(torch.float64).eps * largest
         seen = basis[:, kept]
-        weight = ((self.dy / self.count - torch.outer(d, y)) @ seen / (variance[kept] + ridge)) @ seen.T
+        weight = (
+            (self.dy / self.count - torch.outer(d, y)) @ seen / (variance[kept] + ridge)
+        ) @ seen.T
         return Affine(weight, self.origin + d - weight @ (self.origin + y))

@@ -41,13 +41,20 @@ class Field:
     def __init__(self, D: Denoiser, x: Tensor, sigma: Tensor | float):
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.shape != x.shape[: sigma.ndim] or not x.numel():
-            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must be a prefix of x of shape {tuple(x.shape)}, and x not empty")
+            raise ValueError(
+                f"sigma of shape {tuple(sigma.shape)} must be a prefix of x of shape {tuple(x.shape)}, and x not empty"
+            )
         if not x.is_floating_point() or not bool(x.isfinite().all()):
             raise ValueError("x must hold finite floating-point numbers")
         if not bool(((sigma > 0) & (sigma < math.inf)).all()):
-            raise ValueError(f"sigma must be positive and finite, got {float(sigma.min()):g} to {float(sigma.max()):g}")
+            raise ValueError(
+                f"sigma must be positive and finite, got {float(sigma.min()):g} to {float(sigma.max()):g}"
+            )
         self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
-        self.rows, self.sigma = x.detach().reshape(math.prod(self.batch), -1), sigma.detach().reshape(-1)
+        self.rows, self.sigma = (
+            x.detach().reshape(math.prod(self.batch), -1),
+            sigma.detach().reshape(-1),
+        )
 
     @property
     def n(self) -> int:
@@ -79,16 +86,24 @@ class Field:
         with sdpa_kernel(SDPBackend.MATH):
             out = self.D(rows.reshape(-1, *self.event), sigma)
         if out.shape != (len(rows), *self.event):
-            raise ValueError(f"the denoiser must answer with the shape of x, {(len(rows), *self.event)}, but gave {tuple(out.shape)}")
+            raise ValueError(
+                f"the denoiser must answer with the shape of x, {(len(rows), *self.event)}, but gave {tuple(out.shape)}"
+            )
         return out.reshape(rows.shape).to(rows.dtype)
 
-    def _in_parts(self, directions: Tensor, product: Callable[[Linearized, Tensor], Tensor]) -> Tensor:
+    def _in_parts(
+        self, directions: Tensor, product: Callable[[Linearized, Tensor], Tensor]
+    ) -> Tensor:
         if directions.ndim != 3 or directions.shape[:2] != self.rows.shape:
-            raise ValueError(f"directions must have shape ({len(self)}, {self.n}, k), got {tuple(directions.shape)}")
+            raise ValueError(
+                f"directions must have shape ({len(self)}, {self.n}, k), got {tuple(directions.shape)}"
+            )
         most = rows_at_once(self.rows)
         copies = max(1, min(directions.shape[2], most // len(self)))
         parts = torch.arange(len(self), device=self.rows.device).split(max(1, most // copies))
-        return torch.cat([product(Linearized(self.take(part), copies), directions[part]) for part in parts])
+        return torch.cat(
+            [product(Linearized(self.take(part), copies), directions[part]) for part in parts]
+        )
 
 
 class Linearized:
@@ -105,7 +120,9 @@ class Linearized:
             self.leaf = field.rows.repeat_interleave(copies, 0).requires_grad_()
             self.out = field.call(self.leaf, self.levels)
         if not self.out.requires_grad:
-            raise ValueError("the denoiser's answer has no derivative by x: is it computed under torch.no_grad or detached?")
+            raise ValueError(
+                "the denoiser's answer has no derivative by x: is it computed under torch.no_grad or detached?"
+            )
         checked(self.out)
         self.dual, self.pulled = torch.zeros_like(self.leaf, requires_grad=True), None
 
@@ -118,16 +135,22 @@ class Linearized:
         return self._by_copies(directions, self._reverse)
 
     def _reverse(self, flat: Tensor) -> Tensor:
-        return torch.autograd.grad(self.out, self.leaf, flat, retain_graph=True, materialize_grads=True)[0]
+        return torch.autograd.grad(
+            self.out, self.leaf, flat, retain_graph=True, materialize_grads=True
+        )[0]
 
     def _forward(self, flat: Tensor) -> Tensor:
         try:
             if self.pulled is None:
-                (self.pulled,) = torch.autograd.grad(self.out, self.leaf, self.dual, create_graph=True)
+                (self.pulled,) = torch.autograd.grad(
+                    self.out, self.leaf, self.dual, create_graph=True
+                )
             return torch.autograd.grad(self.pulled, self.dual, flat, retain_graph=True)[0]
         except RuntimeError:
             with torch.no_grad():
-                return forward_product(lambda rows: self.field.call(rows, self.levels), (self.leaf.detach(),), (flat,))[1]
+                return forward_product(
+                    lambda rows: self.field.call(rows, self.levels), (self.leaf.detach(),), (flat,)
+                )[1]
 
     def _by_copies(self, directions: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
         """The product of (rows, n) with directions taken ``copies`` at a time, zeros where there are fewer."""
@@ -142,5 +165,7 @@ class Linearized:
 def checked(out: Tensor) -> Tensor:
     """The numbers without their graph; a ValueError where some are not finite."""
     if not bool(out.isfinite().all()):
-        raise ValueError("the denoiser (or its derivative) gave numbers that are not finite at these points")
+        raise ValueError(
+            "the denoiser (or its derivative) gave numbers that are not finite at these points"
+        )
     return out.detach()

@@ -32,8 +32,12 @@ class Harmonics:
         """``<image, e_k>``, (*b, k), of images (*b, *event); another shape is a ValueError."""
         batch = self.values.ndim - 1
         if image.shape != self.vectors.shape[:batch] + self.vectors.shape[batch + 1 :]:
-            raise ValueError(f"image must have the shape of the points, got {tuple(image.shape)} for vectors {tuple(self.vectors.shape)}")
-        return (self.vectors.flatten(batch + 1) @ image.to(self.vectors).flatten(batch)[..., None])[..., 0]
+            raise ValueError(
+                f"image must have the shape of the points, got {tuple(image.shape)} for vectors {tuple(self.vectors.shape)}"
+            )
+        return (self.vectors.flatten(batch + 1) @ image.to(self.vectors).flatten(batch)[..., None])[
+            ..., 0
+        ]
 
     def oracle(self, clean: Tensor, sigma: Tensor | float) -> Tensor:
         """``<x0, e_k>^2 / (<x0, e_k>^2 + sigma^2)``, (*b, k): the shrinkage of least squared error in this basis, given the clean images.

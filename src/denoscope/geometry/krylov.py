@@ -34,7 +34,9 @@ class Operator:
     def __init__(self, field: Field, mask: Mask = None):
         pair = mask if isinstance(mask, tuple) else (mask, mask)
         if len(pair) != 2:
-            raise ValueError(f"mask must be one bool tensor or the pair (output, input), got {len(pair)} of them")
+            raise ValueError(
+                f"mask must be one bool tensor or the pair (output, input), got {len(pair)} of them"
+            )
         self.field, self.kept = field, [_kept(side, field) for side in pair]
         self.linear: Linearized | None = None
 
@@ -60,7 +62,11 @@ class Operator:
 
     def transposed_times(self, directions: Tensor) -> Tensor:
         """``P_in J^T P_out U`` in float64."""
-        return self._linear(directions).transposed_times(self.expand(directions, 0))[:, self.kept[1]].double()
+        return (
+            self._linear(directions)
+            .transposed_times(self.expand(directions, 0))[:, self.kept[1]]
+            .double()
+        )
 
     def expand(self, directions: Tensor, side: int) -> Tensor:
         """Directions over all numbers of a point, zero where the mask of that side (0 output, 1 input) leaves out."""
@@ -97,10 +103,18 @@ class Krylov:
 
     def grow(self) -> None:
         """One block more, by 2 s products a point."""
-        self.left = torch.cat([self.left, self._orthonormal(self.operator.times(self.right[..., -self.block :]), self.left)], 2)
+        self.left = torch.cat(
+            [
+                self.left,
+                self._orthonormal(self.operator.times(self.right[..., -self.block :]), self.left),
+            ],
+            2,
+        )
         pulled = self.operator.transposed_times(self.left[..., -self.block :])
         self.right = torch.cat([self.right, self._orthonormal(pulled, self.right)], 2)
-        self.small = torch.cat([torch.nn.functional.pad(self.small, (0, 0, 0, self.block)), self.right.mT @ pulled], 2)
+        self.small = torch.cat(
+            [torch.nn.functional.pad(self.small, (0, 0, 0, self.block)), self.right.mT @ pulled], 2
+        )
 
     def triplets(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``U`` (b, rows, k), ``S`` (b, k) descending, ``V`` (b, columns, k), and the residuals ``|J^T u_i - S_i v_i|`` (b, k)."""
@@ -112,7 +126,9 @@ class Krylov:
         """Only the ``keep`` leading approximate singular vectors and the block that is next."""
         turned, values, across = torch.linalg.svd(self.small[:, : self.k].mT)
         turned, following = turned[..., :keep], self.right[..., self.k :]
-        self.small = torch.cat([torch.diag_embed(values[:, :keep]), self.small[:, self.k :] @ turned], 1)
+        self.small = torch.cat(
+            [torch.diag_embed(values[:, :keep]), self.small[:, self.k :] @ turned], 1
+        )
         self.right = torch.cat([self.right[..., : self.k] @ across.mT[..., :keep], following], 2)
         self.left = self.left @ turned
 
@@ -126,13 +142,19 @@ class Krylov:
         taken = copy(self)
         taken.operator, taken._random = self.operator.take(index), torch.Generator()
         taken._random.set_state(self._random.get_state())
-        taken.left, taken.right, taken.small = self.left[index], self.right[index], self.small[index]
+        taken.left, taken.right, taken.small = (
+            self.left[index],
+            self.right[index],
+            self.small[index],
+        )
         return taken
 
     def _orthonormal(self, block: Tensor, basis: Tensor) -> Tensor:
         """An orthonormal basis of what the block (b, p, s) adds to the basis; directions that rounding alone would give are random ones instead."""
         drawn = self._drawn(block.shape[1])
-        scale = torch.linalg.vector_norm(torch.cat([self.small.flatten(1), block.flatten(1)], 1), dim=1)
+        scale = torch.linalg.vector_norm(
+            torch.cat([self.small.flatten(1), block.flatten(1)], 1), dim=1
+        )
         q, r = torch.linalg.qr(_without(basis, block))
         empty = r.diagonal(dim1=1, dim2=2).abs() <= self.operator.precision * scale[:, None]
         return torch.linalg.qr(_without(basis, torch.where(empty[:, None], drawn, q))).Q
@@ -154,8 +176,14 @@ def _kept(mask: Tensor | None, field: Field) -> Tensor:
     if mask is None:
         return torch.arange(field.n, device=field.rows.device)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != field.event:
-        found = f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"mask must be a bool tensor of a point's shape {tuple(field.event)}, got {found}")
+        found = (
+            f"{mask.dtype} of shape {tuple(mask.shape)}"
+            if isinstance(mask, Tensor)
+            else type(mask).__name__
+        )
+        raise ValueError(
+            f"mask must be a bool tensor of a point's shape {tuple(field.event)}, got {found}"
+        )
     if not bool(mask.any()):
         raise ValueError("mask keeps nothing: at least one entry must be True")
     return mask.reshape(-1).nonzero()[:, 0].to(field.rows.device)

@@ -28,7 +28,9 @@ _MOST = 128  # directions a basis may always have
 def largest_eigenpairs(field: Field, k: int, seed: int) -> tuple[Tensor, Tensor]:
     """The k largest eigenvalues (b, k) of H, descending, and their orthonormal eigenvectors (b, n, k), in the type of the points."""
     matrix_free = field.n > max(_DENSE, 4 * (k + _SPARE))
-    parts = [_of_group(group, k, seed, matrix_free) for group in groups(Operator(field), min(k, _BLOCK))]
+    parts = [
+        _of_group(group, k, seed, matrix_free) for group in groups(Operator(field), min(k, _BLOCK))
+    ]
     return torch.cat([values for values, _ in parts]), torch.cat([vectors for _, vectors in parts])
 
 
@@ -68,7 +70,10 @@ def _settling(operator: Operator, k: int, seed: int) -> Iterator[tuple[Tensor, T
             points, operator = points[left], operator.take(left.nonzero()[:, 0])
         basis, image = _restarted(basis[left], k), _restarted(image[left], k)
         added = _expansion(residual[left], settled[left], basis, derive(seed, spent))
-        basis, image = torch.cat([basis, added], 2), torch.cat([image, _symmetric(operator, added)], 2)
+        basis, image = (
+            torch.cat([basis, added], 2),
+            torch.cat([image, _symmetric(operator, added)], 2),
+        )
         spent += added.shape[2]
 
 
@@ -93,14 +98,20 @@ def _tolerance(ritz: Tensor, operator: Operator) -> Tensor:
 def _restarted(columns: Tensor, k: int) -> Tensor:
     """The leading columns alone where no further block has room."""
     kept = k + _SPARE
-    return columns if columns.shape[2] + _BLOCK <= max(_MOST, 4 * kept) else columns[..., : 2 * kept]
+    return (
+        columns if columns.shape[2] + _BLOCK <= max(_MOST, 4 * kept) else columns[..., : 2 * kept]
+    )
 
 
 def _expansion(residual: Tensor, settled: Tensor, basis: Tensor, seed: int) -> Tensor:
     """The residuals of the first pairs that have not settled, random directions where those are few; orthonormal and off the basis."""
     order = settled.int().argsort(dim=1, stable=True)[:, :_BLOCK]
     chosen = residual.gather(2, order[:, None].expand(-1, residual.shape[1], -1))
-    added = torch.where(settled.gather(1, order)[:, None], normal_directions(residual[..., 0], order.shape[1], seed), chosen)
+    added = torch.where(
+        settled.gather(1, order)[:, None],
+        normal_directions(residual[..., 0], order.shape[1], seed),
+        chosen,
+    )
     for _ in range(2):  # the second time for what rounding left of the basis in short residuals
         added = torch.linalg.qr(project_out(added / added.norm(dim=1, keepdim=True), basis)).Q
     return added

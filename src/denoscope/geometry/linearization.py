@@ -43,7 +43,13 @@ class Superposition(NamedTuple):
     error: Tensor
 
 
-def first_order(D: Denoiser, x: Tensor, direction: Tensor, sigma: Tensor | float, steps: Sequence[float] | Tensor) -> FirstOrder:
+def first_order(
+    D: Denoiser,
+    x: Tensor,
+    direction: Tensor,
+    sigma: Tensor | float,
+    steps: Sequence[float] | Tensor,
+) -> FirstOrder:
     """All comparisons of D(x + l v) with D(x) + l J v at the ``steps`` l: one derivative a point and one call of D a step.
 
     x (*b, *event), sigma (*b); ``direction`` broadcasts to x and is normalised to length 1 at each point. Two zero vectors have cosine 1 and
@@ -54,11 +60,17 @@ def first_order(D: Denoiser, x: Tensor, direction: Tensor, sigma: Tensor | float
     v, lengths = _unit(direction, start, x), _lengths(steps)
     value, slope = start.value().double(), start.times(v[..., None])[..., 0].double()
     found = [_compared(value, step * slope, _moved(start, step * v).double()) for step in lengths]
-    return FirstOrder(*(torch.stack(column).reshape(len(lengths), *start.batch) for column in zip(*found)))
+    return FirstOrder(
+        *(torch.stack(column).reshape(len(lengths), *start.batch) for column in zip(*found))
+    )
 
 
 def local_linearity(
-    D: Denoiser, x: Tensor, direction: Tensor, sigma: Tensor | float, steps: Sequence[float] | Tensor
+    D: Denoiser,
+    x: Tensor,
+    direction: Tensor,
+    sigma: Tensor | float,
+    steps: Sequence[float] | Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The cosine between D(x + l v) and D(x) + l J v, and the ratio of the first's norm to the second's, each (len(steps), *b).
 
@@ -68,14 +80,24 @@ def local_linearity(
     return found.cosine, found.norm_ratio
 
 
-def superposition(D: Denoiser, x1: Tensor, x2: Tensor, sigma: Tensor | float, *, share: float = 0.5, batch: int = 256) -> Superposition:
+def superposition(
+    D: Denoiser,
+    x1: Tensor,
+    x2: Tensor,
+    sigma: Tensor | float,
+    *,
+    share: float = 0.5,
+    batch: int = 256,
+) -> Superposition:
     """D(a x1 + b x2) against a D(x1) + b D(x2) for each pair of rows of ``x1`` and ``x2`` (b, *event), ``a^2 = share``, ``b^2 = 1 - share``.
 
     ``x1``, ``x2``: noisy inputs at ``sigma``, one level or one a pair (b,), with independent noises. Inputs of different shapes or a share
     outside [0, 1] are a ValueError.
     """
     if x1.shape != x2.shape:
-        raise ValueError(f"x1 and x2 must be pairs of one shape, got {tuple(x1.shape)} and {tuple(x2.shape)}")
+        raise ValueError(
+            f"x1 and x2 must be pairs of one shape, got {tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}")
     a, b = share**0.5, (1 - share) ** 0.5
@@ -84,7 +106,15 @@ def superposition(D: Denoiser, x1: Tensor, x2: Tensor, sigma: Tensor | float, *,
     return Superposition(_cosine(mixed, combined), relative_error(mixed, combined))
 
 
-def linearity(D: Denoiser, x1: Tensor, x2: Tensor, sigma: Tensor | float, *, share: float = 0.5, batch: int = 256) -> Estimate:
+def linearity(
+    D: Denoiser,
+    x1: Tensor,
+    x2: Tensor,
+    sigma: Tensor | float,
+    *,
+    share: float = 0.5,
+    batch: int = 256,
+) -> Estimate:
     """The mean of ``|cos(D(a x1 + b x2), a D(x1) + b D(x2))|`` over pairs of noisy inputs with its t interval; arguments of :func:`superposition`.
 
     Source: Li, Dai and Qu 2024, "linearity score".
@@ -92,7 +122,15 @@ def linearity(D: Denoiser, x1: Tensor, x2: Tensor, sigma: Tensor | float, *, sha
     return averaged(superposition(D, x1, x2, sigma, share=share, batch=batch).cosine.abs())
 
 
-def linearity_error(D: Denoiser, x1: Tensor, x2: Tensor, sigma: Tensor | float, *, share: float = 0.5, batch: int = 256) -> Estimate:
+def linearity_error(
+    D: Denoiser,
+    x1: Tensor,
+    x2: Tensor,
+    sigma: Tensor | float,
+    *,
+    share: float = 0.5,
+    batch: int = 256,
+) -> Estimate:
     """The mean of ``|D(a x1 + b x2) - (a D(x1) + b D(x2))|/|D(a x1 + b x2)|`` over pairs, with its t interval; not squared.
 
     As in Li, Dai and Qu 2024, equation 12; the code of that paper divides by the norm of the combination instead. Arguments of
@@ -106,7 +144,9 @@ def _unit(direction: Tensor, field: Field, x: Tensor) -> Tensor:
     try:
         rows = direction.to(x).broadcast_to(x.shape).reshape(field.rows.shape)
     except RuntimeError:
-        raise ValueError(f"direction of shape {tuple(direction.shape)} does not broadcast to x of shape {tuple(x.shape)}") from None
+        raise ValueError(
+            f"direction of shape {tuple(direction.shape)} does not broadcast to x of shape {tuple(x.shape)}"
+        ) from None
     length = rows.norm(dim=1, keepdim=True)
     if not bool(((length > 0) & length.isfinite()).all()):
         raise ValueError("direction must be finite and not zero at any point")
@@ -125,12 +165,19 @@ def _moved(field: Field, shift: Tensor) -> Tensor:
     return Field(field.D, (field.rows + shift).reshape(-1, *field.event), field.sigma).value()
 
 
-def _compared(value: Tensor, change: Tensor, moved: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _compared(
+    value: Tensor, change: Tensor, moved: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The four numbers of :class:`FirstOrder` for one step: D(x), l J v and D(x + l v), each (b, n)."""
     model = value + change
     ratio = moved.norm(dim=1) / model.norm(dim=1)
     ratio = torch.where((moved == model).all(1), 1.0, ratio)
-    return _cosine(moved, model), ratio, _cosine(moved - value, change), relative_error(change, moved - value)
+    return (
+        _cosine(moved, model),
+        ratio,
+        _cosine(moved - value, change),
+        relative_error(change, moved - value),
+    )
 
 
 def _cosine(first: Tensor, second: Tensor) -> Tensor:

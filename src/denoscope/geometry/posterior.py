@@ -40,7 +40,9 @@ class LogDeterminant:
     least: Tensor
 
 
-def log_determinant(D: Denoiser, x: Tensor, sigma: Tensor | float, *, threshold: float | None = None) -> LogDeterminant:
+def log_determinant(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, threshold: float | None = None
+) -> LogDeterminant:
     """``log det`` of the posterior covariance over its eigenvalues above ``threshold`` times the largest; never NaN or infinite.
 
     ``threshold`` is n times the rounding of x's type if None. One outside [0, 1) is a ValueError.
@@ -50,4 +52,6 @@ def log_determinant(D: Denoiser, x: Tensor, sigma: Tensor | float, *, threshold:
     if not 0 <= relative < 1:
         raise ValueError(f"threshold must be at least 0 and below 1, got {relative}")
     positive = values > relative * values[..., :1]
-    return LogDeterminant(torch.where(positive, values, 1.0).log().sum(-1), positive.sum(-1), values[..., -1])
+    return LogDeterminant(
+        torch.where(positive, values, 1.0).log().sum(-1), positive.sum(-1), values[..., -1]
+    )

@@ -37,7 +37,12 @@ class Stochastic:
 
 
 def estimated_trace(
-    form: Callable[[Tensor], Tensor], like: Tensor, probes: int, *, basis: Tensor | None = None, seed: int = 0
+    form: Callable[[Tensor], Tensor],
+    like: Tensor,
+    probes: int,
+    *,
+    basis: Tensor | None = None,
+    seed: int = 0,
 ) -> Stochastic:
     """The traces of b matrices A (n, n) by their quadratic forms ``form``: directions (b, n, k) to ``z^T A z`` (b, k).
 
@@ -48,7 +53,9 @@ def estimated_trace(
     n, known = like.shape[1], 0 if basis is None else basis.shape[2]
     if probes + known >= n:
         return exact_trace(form, like)
-    values = _of_all(form, _signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis))
+    values = _of_all(
+        form, _signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis)
+    )
     exact = 0.0 if basis is None or not known else _of_all(form, basis).sum(1)
     return Stochastic(exact + values.mean(1), values.std(1) / math.sqrt(probes), probes)
 
@@ -63,7 +70,12 @@ def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
 def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
     """Standard normal directions (b, n, count) for points ``like`` (b, n); those of point i depend on the seed and i alone."""
     b, n = like.shape
-    return torch.stack([torch.randn(count, n, generator=generator(seed, i), dtype=torch.float64).T for i in range(b)]).to(like)
+    return torch.stack(
+        [
+            torch.randn(count, n, generator=generator(seed, i), dtype=torch.float64).T
+            for i in range(b)
+        ]
+    ).to(like)
 
 
 def check_probes(probes: int) -> None:
@@ -80,9 +92,13 @@ def _of_all(form: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
 
 def _signs(like: Tensor, count: int, seed: int) -> Tensor:
     b, n = like.shape
-    return torch.stack([2.0 * torch.randint(2, (count, n), generator=generator(seed, i)).T - 1 for i in range(b)]).to(like)
+    return torch.stack(
+        [2.0 * torch.randint(2, (count, n), generator=generator(seed, i)).T - 1 for i in range(b)]
+    ).to(like)
 
 
 def _sphere(like: Tensor, count: int, seed: int, basis: Tensor) -> Tensor:
-    outside = project_out(normal_directions(like, count, derive(seed, 2)), basis)  # a seed no basis was started from
+    outside = project_out(
+        normal_directions(like, count, derive(seed, 2)), basis
+    )  # a seed no basis was started from
     return outside * math.sqrt(like.shape[1] - basis.shape[2]) / outside.norm(dim=1, keepdim=True)

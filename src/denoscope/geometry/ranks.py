@@ -51,7 +51,9 @@ class Rank:
     products: Tensor
 
 
-def energy_rank(S: Tensor, energy: float = 0.99, rule: str = "energy", *, total: Tensor | float | None = None) -> Tensor:
+def energy_rank(
+    S: Tensor, energy: float = 0.99, rule: str = "energy", *, total: Tensor | float | None = None
+) -> Tensor:
     """The least r whose leading S^2 sum to more than ``energy`` of all ("energy"), or their root to more than that of the root of all ("norm").
 
     ``S`` (*b, k) holds singular values in any order, the answer is int64 of shape (*b); 0 where all are 0. ``total`` (*b) is the sum of all squares where
@@ -60,7 +62,9 @@ def energy_rank(S: Tensor, energy: float = 0.99, rule: str = "energy", *, total:
     """
     share = threshold(energy, rule)
     if not S.ndim or not S.shape[-1] or not bool((S.isfinite() & (S >= 0)).all()):
-        raise ValueError(f"S must hold at least one finite singular value >= 0 on its last axis, got shape {tuple(S.shape)}")
+        raise ValueError(
+            f"S must hold at least one finite singular value >= 0 on its last axis, got shape {tuple(S.shape)}"
+        )
     return leading_places(S, share, total)
 
 
@@ -95,8 +99,27 @@ def numerical_rank(
     operator = Operator(field, mask)
     found = [one for part in groups(operator, BLOCK) for one in certified(part, share, seed, dense)]
     width = max(len(one.S) for one in found)
-    S = torch.stack([torch.nn.functional.pad(one.S, (0, width - len(one.S))) for one in found]).to(x)
-    whole, wrong = (torch.tensor([getattr(one, name) for one in found], dtype=torch.float64).to(x) for name in ("norm", "norm_error"))
-    counts = [torch.tensor([getattr(one, name) for one in found]) for name in ("rank", "low", "high", "dense", "products")]
-    rank, low, high, formed, products = (count.reshape(field.batch).to(x.device) for count in counts)
-    return Rank(rank, low, high, whole.reshape(field.batch), wrong.reshape(field.batch), S.reshape(*field.batch, width), formed, products)
+    S = torch.stack([torch.nn.functional.pad(one.S, (0, width - len(one.S))) for one in found]).to(
+        x
+    )
+    whole, wrong = (
+        torch.tensor([getattr(one, name) for one in found], dtype=torch.float64).to(x)
+        for name in ("norm", "norm_error")
+    )
+    counts = [
+        torch.tensor([getattr(one, name) for one in found])
+        for name in ("rank", "low", "high", "dense", "products")
+    ]
+    rank, low, high, formed, products = (
+        count.reshape(field.batch).to(x.device) for count in counts
+    )
+    return Rank(
+        rank,
+        low,
+        high,
+        whole.reshape(field.batch),
+        wrong.reshape(field.batch),
+        S.reshape(*field.batch, width),
+        formed,
+        products,
+    )

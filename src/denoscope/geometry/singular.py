@@ -30,7 +30,9 @@ class SVD(NamedTuple):
     V: Tensor
 
 
-def svd(D: Denoiser, x: Tensor, sigma: Tensor | float, k: int, *, mask: Mask = None, seed: int = 0) -> SVD:
+def svd(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, k: int, *, mask: Mask = None, seed: int = 0
+) -> SVD:
     """The k leading singular triplets of ``P_out J P_in`` at each point, in the type of x.
 
     ``mask``: bool of a point's shape for outputs and inputs, or a pair (outputs, inputs); True is kept, and vectors are zero elsewhere. Residuals
@@ -41,7 +43,9 @@ def svd(D: Denoiser, x: Tensor, sigma: Tensor | float, k: int, *, mask: Mask = N
     field = Field(D, x, sigma)
     operator = Operator(field, mask)
     if not 1 <= k <= min(operator.shape):
-        raise ValueError(f"k must be from 1 to {min(operator.shape)}, the size of the (masked) Jacobian, got {k}")
+        raise ValueError(
+            f"k must be from 1 to {min(operator.shape)}, the size of the (masked) Jacobian, got {k}"
+        )
     parts = [_leading(part, k, seed) for part in groups(operator, _block(k))]
     U, S, V = (torch.cat(side).to(x.dtype) for side in zip(*parts))
     return SVD(
@@ -69,8 +73,15 @@ def _block(k: int) -> int:
 
 def _leading(operator: Operator, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """The triplets (b, rows, k), (b, k), (b, columns, k) of one group."""
-    size, points, tolerance = min(operator.shape), len(operator.field), torch.finfo(operator.field.rows.dtype).eps ** (2 / 3)
-    out = [torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device) for shape in _shapes(operator, k)]
+    size, points, tolerance = (
+        min(operator.shape),
+        len(operator.field),
+        torch.finfo(operator.field.rows.dtype).eps ** (2 / 3),
+    )
+    out = [
+        torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device)
+        for shape in _shapes(operator, k)
+    ]
     active = torch.arange(points, device=operator.field.rows.device)
     krylov, most = Krylov(operator, min(_block(k), size), seed), 3 * k + 3 * _block(k)
     products = 0

@@ -31,7 +31,9 @@ def principal_angles(u: Tensor, v: Tensor) -> Tensor:
 def projector_distance(u: Tensor, v: Tensor) -> Tensor:
     """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact to rounding also where it is tiny."""
     inner = u.mT @ v
-    return ((v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))).sqrt()
+    return (
+        (v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))
+    ).sqrt()
 
 
 def project_out(v: Tensor, V: Tensor) -> Tensor:
@@ -43,10 +45,14 @@ def project_out(v: Tensor, V: Tensor) -> Tensor:
     """
     check_bases("V", V)
     if V.ndim - v.ndim not in (0, 1):
-        raise ValueError(f"v must have as many axes as V of shape {tuple(V.shape)}, or one fewer, got shape {tuple(v.shape)}")
+        raise ValueError(
+            f"v must have as many axes as V of shape {tuple(V.shape)}, or one fewer, got shape {tuple(v.shape)}"
+        )
     columns, basis = v if v.ndim == V.ndim else v[..., None], V.to(v)
     if columns.shape[-2] != basis.shape[-2] or not _broadcast(columns.shape[:-2], basis.shape[:-2]):
-        raise ValueError(f"v of shape {tuple(v.shape)} does not fit V of shape {tuple(V.shape)}: they need the same n and leading axes")
+        raise ValueError(
+            f"v of shape {tuple(v.shape)} does not fit V of shape {tuple(V.shape)}: they need the same n and leading axes"
+        )
     for _ in range(2):
         columns = columns - basis @ (basis.mT @ columns)
     return columns if v.ndim == V.ndim else columns[..., 0]
@@ -64,11 +70,18 @@ def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     distances of those pairs, (*b, K). Different K are a ValueError.
     """
     if found.shape[:-2] != true.shape[:-2] or found.shape[-2] != true.shape[-2]:
-        raise ValueError(f"found and true subspaces must agree in number and dimension n, got {tuple(found.shape)} and {tuple(true.shape)}")
+        raise ValueError(
+            f"found and true subspaces must agree in number and dimension n, got {tuple(found.shape)} and {tuple(true.shape)}"
+        )
     *batch, count, n, _ = found.shape
-    flat, truth = found.reshape(-1, count, n, found.shape[-1]), true.reshape(-1, count, n, true.shape[-1])
+    flat, truth = (
+        found.reshape(-1, count, n, found.shape[-1]),
+        true.reshape(-1, count, n, true.shape[-1]),
+    )
     shared = (flat[:, None].mT @ truth[:, :, None]).square().sum((-2, -1)).cpu().double().numpy()
-    order = torch.from_numpy(np.stack([linear_sum_assignment(-item)[1] for item in shared])).to(found.device)
+    order = torch.from_numpy(np.stack([linear_sum_assignment(-item)[1] for item in shared])).to(
+        found.device
+    )
     chosen = flat.gather(1, order[:, :, None, None].expand(-1, -1, *flat.shape[2:]))
     return order.reshape(*batch, count), projector_distance(chosen, truth).reshape(*batch, count)
 
@@ -81,8 +94,12 @@ def recovered(found: Tensor, true: Tensor, threshold: float = 0.5) -> Tensor:
 def check_bases(name: str, bases: Tensor) -> None:
     """A ValueError unless the columns of ``bases`` (*b, n, d) are orthonormal."""
     if bases.ndim < 2 or bases.shape[-1] > bases.shape[-2]:
-        raise ValueError(f"{name} must hold bases (n, d) with d <= n, got shape {tuple(bases.shape)}")
+        raise ValueError(
+            f"{name} must hold bases (n, d) with d <= n, got shape {tuple(bases.shape)}"
+        )
     identity = torch.eye(bases.shape[-1], dtype=bases.dtype, device=bases.device)
     error = float((bases.mT @ bases - identity).abs().max()) if bases.numel() else 0.0
     if not error <= 1000 * torch.finfo(bases.dtype).eps * bases.shape[-2]:
-        raise ValueError(f"the columns of {name} must be orthonormal (off by {error:.2g}); take torch.linalg.qr({name}).Q")
+        raise ValueError(
+            f"the columns of {name} must be orthonormal (off by {error:.2g}); take torch.linalg.qr({name}).Q"
+        )

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 from denoscope.geometry.field import Field
-from denoscope.geometry.probes import Stochastic, check_probes, estimated_trace, exact_trace, normal_directions
+from denoscope.geometry.probes import (
+    Stochastic,
+    check_probes,
+    estimated_trace,
+    exact_trace,
+    normal_directions,
+)
 from denoscope.geometry.subspaces import check_bases
 from denoscope.random import derive
 from denoscope.types import Denoiser
@@ -23,7 +29,13 @@ _PROBES = 32
 
 
 def squared_norm(
-    D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int = _PROBES, basis: Tensor | None = None, seed: int = 0
+    D: Denoiser,
+    x: Tensor,
+    sigma: Tensor | float,
+    *,
+    probes: int = _PROBES,
+    basis: Tensor | None = None,
+    seed: int = 0,
 ) -> Stochastic:
     """``||J||_F^2`` (*b) as ``||J V||_F^2 + E|J z|^2`` with z outside the span of ``basis`` V (*b, n, r), orthonormal columns; r = 0 if None.
 
@@ -39,7 +51,9 @@ def squared_norm(
     return _shaped(estimated_trace(form, field.rows, probes, basis=known, seed=seed), field)
 
 
-def trace(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0) -> Stochastic:
+def trace(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
+) -> Stochastic:
     """``tr J`` (*b): exact by n products up to n = 256 numbers, else by Hutch++ with its standard error.
 
     ``probes`` random directions on top of a sketch of as many: 3 probes products with J in all, 96 by default; exact also where that is no
@@ -49,7 +63,9 @@ def trace(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None =
     return _shaped(_shifted_trace(field, 0.0, probes, seed), field)
 
 
-def score_divergence(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0) -> Stochastic:
+def score_divergence(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
+) -> Stochastic:
     """``(tr J - n)/sigma^2`` (*b): the Laplacian of the log density that D belongs to; ``probes`` as in :func:`trace`.
 
     Taken as the trace of ``J - I``, which at low noise is small beside n.
@@ -58,7 +74,9 @@ def score_divergence(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: i
     return _shaped(_shifted_trace(field, 1.0, probes, seed).scaled(field.sigma**-2), field)
 
 
-def sure(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0) -> Stochastic:
+def sure(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
+) -> Stochastic:
     """``|x - D|^2 - sigma^2 n + 2 sigma^2 tr J`` (*b): an unbiased estimate of the squared error ``|D(x) - x0|^2``, from the noisy x alone.
 
     Unbiased over the noise in x, for any D; the value of a single point may be negative. The error is that of the trace alone, not of the
@@ -67,7 +85,10 @@ def sure(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = 
     field = Field(D, x, sigma)
     variance = field.sigma**2
     misfit = (field.rows - field.value()).square().sum(1)
-    return _shaped(_shifted_trace(field, 0.0, probes, seed).scaled(2 * variance, misfit - variance * field.n), field)
+    return _shaped(
+        _shifted_trace(field, 0.0, probes, seed).scaled(2 * variance, misfit - variance * field.n),
+        field,
+    )
 
 
 def _shifted_trace(field: Field, shift: float, probes: int | None, seed: int) -> Stochastic:
@@ -89,10 +110,14 @@ def _shifted_trace(field: Field, shift: float, probes: int | None, seed: int) ->
 
 def _checked(basis: Tensor, field: Field) -> Tensor:
     if basis.ndim != len(field.batch) + 2 or basis.shape[:-1] != (*field.batch, field.n):
-        raise ValueError(f"basis must have shape {(*field.batch, field.n)} and a last axis of r directions, got {tuple(basis.shape)}")
+        raise ValueError(
+            f"basis must have shape {(*field.batch, field.n)} and a last axis of r directions, got {tuple(basis.shape)}"
+        )
     check_bases("basis", basis)
     return basis.reshape(len(field), field.n, -1).to(field.rows)
 
 
 def _shaped(result: Stochastic, field: Field) -> Stochastic:
-    return replace(result, value=result.value.reshape(field.batch), error=result.error.reshape(field.batch))
+    return replace(
+        result, value=result.value.reshape(field.batch), error=result.error.reshape(field.batch)
+    )

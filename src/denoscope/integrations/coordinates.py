@@ -130,11 +130,17 @@ class EDM:
     def affine(self, sigma: Tensor) -> Affine:
         """The coefficients at ``sigma``."""
         skip, out, scale = self.table.coefficients(sigma)
-        return Affine(skip, self.sign * out, scale, sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4)
+        return Affine(
+            skip, self.sign * out, scale, sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
+        )
 
     def levels(self, n: int) -> Tensor:
         """n levels from the highest to the lowest as the scheduler spaces them, then 0."""
-        return uniform(n, self.schedule) if self.rho is None else karras(n, self.low, self.high, self.rho)
+        return (
+            uniform(n, self.schedule)
+            if self.rho is None
+            else karras(n, self.low, self.high, self.rho)
+        )
 
     def spread(self, highest: Tensor) -> Tensor:
         """The standard deviation of the first state, that of data of unit variance with noise, as the scheduler begins."""
@@ -148,7 +154,14 @@ class Translated(nn.Module):
     that know no others; ``label`` is the class of a class-conditional one. Further channels of the answer (a learned variance) are dropped.
     """
 
-    def __init__(self, net: nn.Module, coordinates: Coordinates, *, whole: bool = False, label: int | None = None):
+    def __init__(
+        self,
+        net: nn.Module,
+        coordinates: Coordinates,
+        *,
+        whole: bool = False,
+        label: int | None = None,
+    ):
         super().__init__()
         self.net, self.coordinates, self.whole, self.label = net, coordinates, whole, label
 
@@ -156,14 +169,20 @@ class Translated(nn.Module):
         pad(sigma, x)
         lead = x.shape[:-3]
         rows = x.reshape(-1, *x.shape[-3:])
-        levels = sigma.reshape(sigma.shape + (1,) * (len(lead) - sigma.ndim)).expand(lead).reshape(-1)
+        levels = (
+            sigma.reshape(sigma.shape + (1,) * (len(lead) - sigma.ndim)).expand(lead).reshape(-1)
+        )
         affine = self.coordinates.affine(levels.to(torch.float64))
-        skip, out, scale = (pad(c.to(x.dtype), rows) for c in (affine.skip, affine.out, affine.scale))
+        skip, out, scale = (
+            pad(c.to(x.dtype), rows) for c in (affine.skip, affine.out, affine.scale)
+        )
         answer = self._net(scale * rows + affine.offset, affine.time)[:, : x.shape[-3]].to(x.dtype)
         return torch.addcmul(skip * rows, out, answer).reshape(x.shape)
 
     def _net(self, rows: Tensor, time: Tensor) -> Tensor:
         dtype = next(self.net.parameters()).dtype
-        labels = None if self.label is None else torch.full((len(rows),), self.label, device=rows.device)
+        labels = (
+            None if self.label is None else torch.full((len(rows),), self.label, device=rows.device)
+        )
         times = time.round().long() if self.whole else time.to(dtype)
         return self.net(rows.to(dtype), times, class_labels=labels, return_dict=False)[0]

@@ -36,7 +36,9 @@ class Limit:
         """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, section 2.3."""
         if self.quantile is None:
             return clean.clamp(-self.bound, self.bound)
-        largest = torch.quantile(clean.flatten(1).abs(), self.quantile, dim=1).clamp(1, max(self.bound, 1.0))
+        largest = torch.quantile(clean.flatten(1).abs(), self.quantile, dim=1).clamp(
+            1, max(self.bound, 1.0)
+        )
         scale = pad(largest, clean)
         return torch.minimum(torch.maximum(clean, -scale), scale) / scale
 
@@ -102,7 +104,13 @@ def from_pipeline(folder: Path | str, *, label: int | None = None) -> Pipeline:
         "sha256": found.sha256(),
     }
     whole = _config(net).get("time_embedding_type") == "learned"
-    return Pipeline(Translated(net, coordinates, whole=whole, label=label), shape, coordinates, _limit(scheduler.config), identity)
+    return Pipeline(
+        Translated(net, coordinates, whole=whole, label=label),
+        shape,
+        coordinates,
+        _limit(scheduler.config),
+        identity,
+    )
 
 
 def _config(net: nn.Module) -> Mapping[str, Any]:
@@ -115,22 +123,30 @@ def _shape(folder: Path, net: nn.Module, scheduler: Mapping[str, Any]) -> tuple[
     channels, out, size = config["in_channels"], config["out_channels"], config["sample_size"]
     learned = str(scheduler.get("variance_type")).startswith("learned")
     if out != channels and not (learned and out == 2 * channels):
-        raise ValueError(f"{folder}: the unet makes {out} channels from {channels}, so it is no denoiser of images of {channels} channels")
+        raise ValueError(
+            f"{folder}: the unet makes {out} channels from {channels}, so it is no denoiser of images of {channels} channels"
+        )
     sides = (size, size) if isinstance(size, int) else tuple(size or ())
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"{folder}: unet/config.json does not say the size of the images: sample_size is {size!r}")
+        raise ValueError(
+            f"{folder}: unet/config.json does not say the size of the images: sample_size is {size!r}"
+        )
     return channels, sides[0], sides[1]
 
 
 def _check_label(folder: Path, net: nn.Module, label: int | None) -> None:
     config = _config(net)
     if config.get("class_embed_type") is not None:
-        raise ValueError(f"{folder}: the unet takes a {config['class_embed_type']!r} condition; only unconditional pipelines can be read")
+        raise ValueError(
+            f"{folder}: the unet takes a {config['class_embed_type']!r} condition; only unconditional pipelines can be read"
+        )
     classes = config.get("num_class_embeds")
     if classes is None and label is not None:
         raise ValueError(f"{folder}: the unet knows no classes, so label must be None, got {label}")
     if classes is not None and (label is None or not 0 <= label < classes):
-        raise ValueError(f"{folder}: the unet is class-conditional: give label, one of its classes 0 ... {classes - 1}, got {label}")
+        raise ValueError(
+            f"{folder}: the unet is class-conditional: give label, one of its classes 0 ... {classes - 1}, got {label}"
+        )
 
 
 class _Attention:
@@ -142,7 +158,12 @@ class _Attention:
         self.plain, self.fused = AttnProcessor(), AttnProcessor2_0()
 
     def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: None = None, attention_mask: None = None, temb: Tensor | None = None
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: None = None,
+        attention_mask: None = None,
+        temb: Tensor | None = None,
     ) -> Tensor:
         chosen = self.fused if torch.is_inference_mode_enabled() else self.plain
         return chosen(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
@@ -173,32 +194,59 @@ def _limit(config: Mapping[str, Any]) -> Limit | None:
 def _preserving(folder: Path, scheduler: Any) -> Preserving:
     config = scheduler.config
     prediction = _PREDICTIONS.get(config.get("prediction_type", "epsilon"))
-    if prediction is None or config.get("use_flow_sigmas") or config.get("timestep_type", "discrete") != "discrete":
-        said = ", ".join(f"{name} {config[name]!r}" for name in ("prediction_type", "use_flow_sigmas", "timestep_type") if name in config)
-        raise ValueError(f"{folder}: the scheduler's {said} cannot be read; known are {', '.join(_PREDICTIONS)} at discrete times")
+    if (
+        prediction is None
+        or config.get("use_flow_sigmas")
+        or config.get("timestep_type", "discrete") != "discrete"
+    ):
+        said = ", ".join(
+            f"{name} {config[name]!r}"
+            for name in ("prediction_type", "use_flow_sigmas", "timestep_type")
+            if name in config
+        )
+        raise ValueError(
+            f"{folder}: the scheduler's {said} cannot be read; known are {', '.join(_PREDICTIONS)} at discrete times"
+        )
     abar = scheduler.alphas_cumprod.to(torch.float64)
     if config.get("rescale_betas_zero_snr") or abar[-1] <= 0:
         if prediction == "eps":
-            raise ValueError(f"{folder}: its schedule ends in pure noise, where predicted noise (epsilon) says nothing of the image")
+            raise ValueError(
+                f"{folder}: its schedule ends in pure noise, where predicted noise (epsilon) says nothing of the image"
+            )
         abar = torch.cat([abar[:-1], (abar[-2:-1] / 4).clamp(max=_FAINTEST)])
     try:
-        return Preserving(from_betas(1 - abar / torch.cat([abar.new_ones(1), abar[:-1]])), prediction)
+        return Preserving(
+            from_betas(1 - abar / torch.cat([abar.new_ones(1), abar[:-1]])), prediction
+        )
     except ValueError as error:
-        raise ValueError(f"{folder}: the scheduler's alphas_cumprod do not fall from 1 towards 0: {error}") from error
+        raise ValueError(
+            f"{folder}: the scheduler's alphas_cumprod do not fall from 1 towards 0: {error}"
+        ) from error
 
 
 def _exploding(folder: Path, scheduler: Any) -> Exploding:
     config = scheduler.config
-    return Exploding(2 * config["sigma_min"], 2 * config["sigma_max"], config["num_train_timesteps"])  # of images in [0, 1]
+    return Exploding(
+        2 * config["sigma_min"], 2 * config["sigma_max"], config["num_train_timesteps"]
+    )  # of images in [0, 1]
 
 
 def _edm(folder: Path, scheduler: Any) -> EDM:
     config = scheduler.config
     sign = {"epsilon": 1.0, "v_prediction": -1.0}.get(config["prediction_type"])
     if sign is None:
-        raise ValueError(f"{folder}: the scheduler's prediction_type {config['prediction_type']!r} cannot be read")
+        raise ValueError(
+            f"{folder}: the scheduler's prediction_type {config['prediction_type']!r} cannot be read"
+        )
     rho = config["rho"] if config["sigma_schedule"] == "karras" else None
-    return EDM(config["sigma_min"], config["sigma_max"], config["num_train_timesteps"], config["sigma_data"], sign, rho)
+    return EDM(
+        config["sigma_min"],
+        config["sigma_max"],
+        config["num_train_timesteps"],
+        config["sigma_data"],
+        sign,
+        rho,
+    )
 
 
 _SCHEDULERS: Mapping[str, Callable[[Path, Any], Coordinates]] = {

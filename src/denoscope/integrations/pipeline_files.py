@@ -20,9 +20,17 @@ from torch import nn
 from denoscope.files import file_hash
 
 INDEX = "model_index.json"
-PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline", "ScoreSdeVePipeline", "DiffusionPipeline")
+PIPELINES = (
+    "DDPMPipeline",
+    "DDIMPipeline",
+    "PNDMPipeline",
+    "ScoreSdeVePipeline",
+    "DiffusionPipeline",
+)
 """Pipelines that are a UNet2DModel and a scheduler and nothing else."""
-_WEIGHTS = re.compile(r"diffusion_pytorch_model(?:\.(?P<variant>(?!safetensors)[\w-]+?))?(?:-\d+-of-\d+)?\.safetensors")
+_WEIGHTS = re.compile(
+    r"diffusion_pytorch_model(?:\.(?P<variant>(?!safetensors)[\w-]+?))?(?:-\d+-of-\d+)?\.safetensors"
+)
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,15 @@ class Files:
     def sha256(self) -> str:
         """The hash of the weights: of their file, or of the hashes of their files in name order."""
         hashes = [file_hash(path) for path in self.weights]
-        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        return (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        )
 
     def config_sha256(self) -> str:
         """The hash of both configurations, whatever their spelling as JSON."""
-        return hashlib.sha256(json.dumps([self.unet_config, self.scheduler_config], sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([self.unet_config, self.scheduler_config], sort_keys=True).encode()
+        ).hexdigest()
 
 
 def library() -> ModuleType:
@@ -52,7 +64,9 @@ def library() -> ModuleType:
     try:
         import diffusers
     except ImportError as error:
-        raise ValueError(f"reading a pipeline needs diffusers: pip install 'denoscope[diffusers]' ({_line(error)})") from error
+        raise ValueError(
+            f"reading a pipeline needs diffusers: pip install 'denoscope[diffusers]' ({_line(error)})"
+        ) from error
     return diffusers
 
 
@@ -60,11 +74,15 @@ def read(folder: Path | str) -> Files:
     """What a pipeline's folder says; a missing file, or a pipeline that is not unconditional in pixels, is a one-line ValueError."""
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise ValueError(f"there is no folder {folder}; pipelines are read from folders on this machine, nothing is downloaded")
+        raise ValueError(
+            f"there is no folder {folder}; pipelines are read from folders on this machine, nothing is downloaded"
+        )
     index = _json(root / INDEX)
     pipeline = index.get("_class_name")
     if pipeline not in PIPELINES:
-        raise ValueError(f"{folder}: {_shown(pipeline)} is not a pipeline that can be read; unconditional ones are {', '.join(PIPELINES)}")
+        raise ValueError(
+            f"{folder}: {_shown(pipeline)} is not a pipeline that can be read; unconditional ones are {', '.join(PIPELINES)}"
+        )
     scheduler = _components(folder, index)
     weights, variant = _weights(root / "unet")
     return Files(
@@ -80,7 +98,11 @@ def read(folder: Path | str) -> Files:
 
 def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
     """The scheduler's class name, if the components are a UNet2DModel and a scheduler of diffusers alone."""
-    parts = {name: value for name, value in index.items() if isinstance(value, list) and any(part is not None for part in value)}
+    parts = {
+        name: value
+        for name, value in index.items()
+        if isinstance(value, list) and any(part is not None for part in value)
+    }
     if others := sorted(set(parts) - {"unet", "scheduler"}):
         raise ValueError(
             f"{folder} is no unconditional pixel pipeline, it also has {', '.join(map(_shown, others))}: latent, text and conditional "
@@ -88,10 +110,16 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
         )
     for name in ("unet", "scheduler"):
         value = parts.get(name)
-        if not (value and len(value) == 2 and value[0] == "diffusers" and isinstance(value[1], str)):
-            raise ValueError(f"{folder}: the {name} is {_shown(value)}, not a class of diffusers; code of a pipeline is never run")
+        if not (
+            value and len(value) == 2 and value[0] == "diffusers" and isinstance(value[1], str)
+        ):
+            raise ValueError(
+                f"{folder}: the {name} is {_shown(value)}, not a class of diffusers; code of a pipeline is never run"
+            )
     if parts["unet"][1] != "UNet2DModel":
-        raise ValueError(f"{folder}: the unet is a {_shown(parts['unet'][1])}; only an unconditional UNet2DModel can be read")
+        raise ValueError(
+            f"{folder}: the unet is a {_shown(parts['unet'][1])}; only an unconditional UNet2DModel can be read"
+        )
     return parts["scheduler"][1]
 
 
@@ -130,9 +158,15 @@ def load_unet(files: Files) -> nn.Module:
         )
     except Exception as error:  # whatever the other library raises about these files
         raise ValueError(f"{files.folder / 'unet'} cannot be loaded: {_line(error)}") from error
-    wrong = {kind: info.get(kind) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(kind)}
+    wrong = {
+        kind: info.get(kind)
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
+        if info.get(kind)
+    }
     for kind, keys in wrong.items():
-        raise ValueError(f"{files.folder / 'unet'}: the weights do not fit config.json: {kind.replace('_', ' ')} {_shown(list(keys)[:3])}")
+        raise ValueError(
+            f"{files.folder / 'unet'}: the weights do not fit config.json: {kind.replace('_', ' ')} {_shown(list(keys)[:3])}"
+        )
     return net.float().eval().requires_grad_(False)
 
 
@@ -140,18 +174,24 @@ def load_scheduler(files: Files, known: Mapping[str, object]) -> Any:
     """The scheduler object made from its configuration, if its class is ``known`` and the installed diffusers has it."""
     made = getattr(library(), files.scheduler, None) if files.scheduler in known else None
     if made is None:
-        raise ValueError(f"{files.folder}: the scheduler {_shown(files.scheduler)} is not one that can be read: {', '.join(known)}")
+        raise ValueError(
+            f"{files.folder}: the scheduler {_shown(files.scheduler)} is not one that can be read: {', '.join(known)}"
+        )
     try:
         return made.from_config(dict(files.scheduler_config))
     except Exception as error:  # whatever the other library raises about this configuration
-        raise ValueError(f"{files.folder / 'scheduler'}: {files.scheduler} does not take its configuration: {_line(error)}") from error
+        raise ValueError(
+            f"{files.folder / 'scheduler'}: {files.scheduler} does not take its configuration: {_line(error)}"
+        ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}; it belongs to every pipeline that save_pretrained wrote") from error
+        raise ValueError(
+            f"{path} cannot be read: {error.strerror}; it belongs to every pipeline that save_pretrained wrote"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {_line(error)}") from error
     if not isinstance(value, dict):

@@ -33,13 +33,17 @@ class ClosedForm(Protocol):
 
 def _points(sigma: Tensor, shape: Sequence[int], seed: int) -> Tensor:
     """One point a level: shape (*sigma.shape, *shape)."""
-    noise = torch.randn((*sigma.shape, *shape), generator=torch.Generator().manual_seed(seed), dtype=sigma.dtype)
+    noise = torch.randn(
+        (*sigma.shape, *shape), generator=torch.Generator().manual_seed(seed), dtype=sigma.dtype
+    )
     return noise * pad(torch.sqrt(1 + sigma**2), noise)
 
 
 def _close(got: Tensor, want: Tensor, tolerance: float, law: str) -> None:
     if got.shape != want.shape or got.dtype != want.dtype:
-        raise AssertionError(f"{law}: got {got.dtype} of shape {tuple(got.shape)}, expected {want.dtype} of shape {tuple(want.shape)}")
+        raise AssertionError(
+            f"{law}: got {got.dtype} of shape {tuple(got.shape)}, expected {want.dtype} of shape {tuple(want.shape)}"
+        )
     if not bool(torch.isfinite(got).all()):
         raise AssertionError(f"{law}: got numbers that are not finite")
     error = float((got - want).detach().abs().max())
@@ -49,14 +53,22 @@ def _close(got: Tensor, want: Tensor, tolerance: float, law: str) -> None:
 
 
 def check_prefix_rule(
-    D: Denoiser, shape: Sequence[int], *, sigma: float = 0.7, dtype: torch.dtype = torch.float64, tolerance: float = 1e-9, seed: int = 0
+    D: Denoiser,
+    shape: Sequence[int],
+    *,
+    sigma: float = 0.7,
+    dtype: torch.dtype = torch.float64,
+    tolerance: float = 1e-9,
+    seed: int = 0,
 ) -> None:
     """A level of shape () means the same as that level repeated over the batch, each point has its own, and the answer is like x."""
     x = _points(torch.full((4,), sigma, dtype=dtype), shape, seed)
     level = torch.tensor(sigma, dtype=dtype)
     want = D(x, level.expand(4).clone())
     if want.shape != x.shape or want.dtype != x.dtype:
-        raise AssertionError(f"prefix rule: x is {x.dtype} of shape {tuple(x.shape)}, the answer {want.dtype} of shape {tuple(want.shape)}")
+        raise AssertionError(
+            f"prefix rule: x is {x.dtype} of shape {tuple(x.shape)}, the answer {want.dtype} of shape {tuple(want.shape)}"
+        )
     _close(D(x, level), want, tolerance, "prefix rule, sigma of shape () against (b,)")
     levels = torch.tensor([0.2, 0.7, 2.0, 9.0], dtype=dtype)
     each = torch.cat([D(x[i : i + 1], levels[i : i + 1]) for i in range(4)])
@@ -64,40 +76,97 @@ def check_prefix_rule(
 
 
 def check_extra_axes(
-    D: Denoiser, shape: Sequence[int], *, dtype: torch.dtype = torch.float64, tolerance: float = 1e-9, seed: int = 0
+    D: Denoiser,
+    shape: Sequence[int],
+    *,
+    dtype: torch.dtype = torch.float64,
+    tolerance: float = 1e-9,
+    seed: int = 0,
 ) -> None:
     """Points on two batch axes (m, b), with sigma of shape (m, b), (m,) or (), are denoised like the same points on one axis."""
     levels = torch.tensor([[0.3, 1.0, 4.0], [0.1, 0.5, 20.0]], dtype=dtype)
     x = _points(levels, shape, seed)
     for sigma in (levels, levels[:, 0].clone(), levels[0, 0].clone()):
-        flat = (sigma.reshape(sigma.shape + (1,) * (2 - sigma.ndim)) * torch.ones_like(levels)).flatten()
-        _close(D(x, sigma).flatten(0, 1), D(x.flatten(0, 1), flat), tolerance, f"extra axes, sigma of shape {tuple(sigma.shape)}")
+        flat = (
+            sigma.reshape(sigma.shape + (1,) * (2 - sigma.ndim)) * torch.ones_like(levels)
+        ).flatten()
+        _close(
+            D(x, sigma).flatten(0, 1),
+            D(x.flatten(0, 1), flat),
+            tolerance,
+            f"extra axes, sigma of shape {tuple(sigma.shape)}",
+        )
 
 
-def check_limits(D: Denoiser, data: Tensor, mean: Tensor, *, low: float = 1e-5, high: float = 1e5, tolerance: float = 1e-3) -> None:
+def check_limits(
+    D: Denoiser,
+    data: Tensor,
+    mean: Tensor,
+    *,
+    low: float = 1e-5,
+    high: float = 1e5,
+    tolerance: float = 1e-3,
+) -> None:
     """sigma to infinity gives the law's ``mean``; sigma to 0 gives every point of the support back, of which ``data`` (b, *shape) are some."""
-    _close(D(data, torch.tensor(low, dtype=data.dtype)), data, tolerance, "limits, identity on the support at small sigma")
-    _close(D(data, torch.tensor(high, dtype=data.dtype)), mean.expand_as(data), tolerance, "limits, the mean at large sigma")
+    _close(
+        D(data, torch.tensor(low, dtype=data.dtype)),
+        data,
+        tolerance,
+        "limits, identity on the support at small sigma",
+    )
+    _close(
+        D(data, torch.tensor(high, dtype=data.dtype)),
+        mean.expand_as(data),
+        tolerance,
+        "limits, the mean at large sigma",
+    )
 
 
 def check_jvp(
-    D: Denoiser, shape: Sequence[int], *, levels: Sequence[float] = LEVELS, step: float = 1e-5, tolerance: float = 1e-6, seed: int = 0
+    D: Denoiser,
+    shape: Sequence[int],
+    *,
+    levels: Sequence[float] = LEVELS,
+    step: float = 1e-5,
+    tolerance: float = 1e-6,
+    seed: int = 0,
 ) -> None:
     """The forward-mode derivative along a direction is the central finite difference (float64); ``step`` is in units of sigma."""
     sigma = torch.tensor(levels, dtype=torch.float64)
     x, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1)
     small = step * pad(sigma, x)
     tangent = jvp(lambda z: D(z, sigma), (x,), (v,))[1]
-    _close(tangent, (D(x + small * v, sigma) - D(x - small * v, sigma)) / (2 * small), tolerance, "jvp against finite differences")
+    _close(
+        tangent,
+        (D(x + small * v, sigma) - D(x - small * v, sigma)) / (2 * small),
+        tolerance,
+        "jvp against finite differences",
+    )
 
 
-def check_adjoint(D: Denoiser, shape: Sequence[int], *, levels: Sequence[float] = LEVELS, tolerance: float = 1e-9, seed: int = 0) -> None:
+def check_adjoint(
+    D: Denoiser,
+    shape: Sequence[int],
+    *,
+    levels: Sequence[float] = LEVELS,
+    tolerance: float = 1e-9,
+    seed: int = 0,
+) -> None:
     """Forward and reverse mode agree: ``<u, J v> = <J^T u, v>`` for every point (float64)."""
     sigma = torch.tensor(levels, dtype=torch.float64)
-    x, u, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1), _points(0 * sigma, shape, seed + 2)
+    x, u, v = (
+        _points(sigma, shape, seed),
+        _points(0 * sigma, shape, seed + 1),
+        _points(0 * sigma, shape, seed + 2),
+    )
     forward = jvp(lambda z: D(z, sigma), (x,), (v,))[1]
     backward = vjp(lambda z: D(z, sigma), x)[1](u)[0]
-    _close((u * forward).flatten(1).sum(1), (backward * v).flatten(1).sum(1), tolerance, "adjoint, <u, Jv> against <J^T u, v>")
+    _close(
+        (u * forward).flatten(1).sum(1),
+        (backward * v).flatten(1).sum(1),
+        tolerance,
+        "adjoint, <u, Jv> against <J^T u, v>",
+    )
 
 
 def check_vmap(
@@ -123,7 +192,12 @@ def jacobians(D: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def check_symmetric(
-    D: Denoiser, shape: Sequence[int], *, levels: Sequence[float] = LEVELS, tolerance: float = 1e-10, seed: int = 0
+    D: Denoiser,
+    shape: Sequence[int],
+    *,
+    levels: Sequence[float] = LEVELS,
+    tolerance: float = 1e-10,
+    seed: int = 0,
 ) -> None:
     """A posterior mean has ``J = Cov(x0 | x) / sigma^2``: symmetric, with no eigenvalue below zero (float64). No trained network obeys exactly."""
     sigma = torch.tensor(levels, dtype=torch.float64)
@@ -132,19 +206,30 @@ def check_symmetric(
     least = float(torch.linalg.eigvalsh(0.5 * (J + J.mT))[:, 0].min())
     scale = float(torch.linalg.matrix_norm(J, 2).max())
     if not least >= -tolerance * max(scale, torch.finfo(J.dtype).tiny):
-        raise AssertionError(f"J = Cov / sigma^2: eigenvalue {least:.3g} is below zero, with |J| = {scale:.3g}")
+        raise AssertionError(
+            f"J = Cov / sigma^2: eigenvalue {least:.3g} is below zero, with |J| = {scale:.3g}"
+        )
 
 
-def check_tweedie(D: ClosedForm, *, levels: Sequence[float] = LEVELS, tolerance: float = 1e-8, seed: int = 0) -> None:
+def check_tweedie(
+    D: ClosedForm, *, levels: Sequence[float] = LEVELS, tolerance: float = 1e-8, seed: int = 0
+) -> None:
     """``D(x, sigma) = x + sigma^2 grad log p(x)`` with the gradient of ``D.log_prob`` by autograd (float64). Robbins 1956; Efron 2011."""
     sigma = torch.tensor(levels, dtype=torch.float64)
     x = _points(sigma, D.event_shape, seed).requires_grad_()
     (score,) = torch.autograd.grad(D.log_prob(x, sigma).sum(), x)
     x = x.detach()
-    _close(D(x, sigma), x + pad(sigma, x) ** 2 * score, tolerance, "Tweedie, D against x + sigma^2 grad log p")
+    _close(
+        D(x, sigma),
+        x + pad(sigma, x) ** 2 * score,
+        tolerance,
+        "Tweedie, D against x + sigma^2 grad log p",
+    )
 
 
-def check_posterior_mean(D: ClosedForm, *, sigma: float = 0.6, draws: int = 20000, z: float = 5.0, seed: int = 0) -> None:
+def check_posterior_mean(
+    D: ClosedForm, *, sigma: float = 0.6, draws: int = 20000, z: float = 5.0, seed: int = 0
+) -> None:
     """For x0 drawn from the law and x = x0 + sigma n the residual x0 - D(x) is uncorrelated with functions of x, within z standard errors.
 
     The functions: 1, x, D(x) and tanh of x. z should be chosen for the number of comparisons, 3 n^2 + n for an event of n numbers.

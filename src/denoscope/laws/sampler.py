@@ -35,7 +35,11 @@ def _forbidden(x: Tensor) -> Tensor:
 
 
 def measured_order(
-    make_step: Callable[[], Step], *, counts: Sequence[int] = (64, 128, 256, 512), high: float = 5.0, low: float = 0.05
+    make_step: Callable[[], Step],
+    *,
+    counts: Sequence[int] = (64, 128, 256, 512),
+    high: float = 5.0,
+    low: float = 0.05,
 ) -> float:
     """The rate p at which the error against the exact flow of a Gaussian falls, as steps^-p: a least-squares slope over ``counts`` (float64).
 
@@ -64,7 +68,9 @@ def check_deterministic(make_step: Callable[[], Step]) -> None:
     """A deterministic step never calls noise, and gives the same bits twice."""
     D, _ = _gaussian()
     x, sigmas = _start(5.0, 4, seed=1), torch.tensor([5.0, 1.0, 0.2, 0.0])
-    if not torch.equal(sample(D, x, sigmas, make_step(), _forbidden), sample(D, x, sigmas, make_step())):
+    if not torch.equal(
+        sample(D, x, sigmas, make_step(), _forbidden), sample(D, x, sigmas, make_step())
+    ):
         raise AssertionError("two runs of a deterministic step differ")
 
 
@@ -78,7 +84,14 @@ def check_needs_noise(make_step: Callable[[], Step]) -> None:
     raise AssertionError("a stochastic step without noise must be a ValueError")
 
 
-def check_independence(D: Denoiser, x: Tensor, sigmas: Tensor, make_step: Callable[[], Step], *, tolerance: float = 1e-9) -> None:
+def check_independence(
+    D: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    make_step: Callable[[], Step],
+    *,
+    tolerance: float = 1e-9,
+) -> None:
     """Sample i is the same alone as in its batch, for a denoiser that treats its points one by one."""
     together = sample(D, x, sigmas, make_step())
     alone = torch.cat([sample(D, row, sigmas, make_step()) for row in x.split(1)])
@@ -87,12 +100,16 @@ def check_independence(D: Denoiser, x: Tensor, sigmas: Tensor, make_step: Callab
         raise AssertionError(f"a sample depends on its batch by {error:.3g}")
 
 
-def check_inversion(D: Denoiser, x0: Tensor, sigmas: Tensor, step: Step, *, tolerance: float) -> None:
+def check_inversion(
+    D: Denoiser, x0: Tensor, sigmas: Tensor, step: Step, *, tolerance: float
+) -> None:
     """Sampling from the inverted state gives x0 back, to ``tolerance`` in relative norm."""
     back = sample(D, invert(D, x0, sigmas, step), sigmas, step)
     error = float((back - x0).norm() / x0.norm())
     if not error <= tolerance:
-        raise AssertionError(f"inversion: the round trip is off by {error:.3g} of the norm, allowed {tolerance:.3g}")
+        raise AssertionError(
+            f"inversion: the round trip is off by {error:.3g} of the norm, allowed {tolerance:.3g}"
+        )
 
 
 def check_sampler(make_step: Callable[[], Step], order: int) -> None:
@@ -100,4 +117,6 @@ def check_sampler(make_step: Callable[[], Step], order: int) -> None:
     D, _ = _gaussian()
     check_order(make_step, order)
     check_deterministic(make_step)
-    check_independence(D, _start(5.0, 4, seed=2), torch.tensor([5.0, 2.0, 0.7, 0.2, 0.0]), make_step)
+    check_independence(
+        D, _start(5.0, 4, seed=2), torch.tensor([5.0, 2.0, 0.7, 0.2, 0.0]), make_step
+    )

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from denoscope.metrics.agreement import agreements, chance_level, corrected, mae_score, reproducibility
-from denoscope.metrics.calibrate import CopyRates, Fold, Quality, auc, copy_rates, detectable, pair_threshold, planted
+from denoscope.metrics.agreement import (
+    agreements,
+    chance_level,
+    corrected,
+    mae_score,
+    reproducibility,
+)
+from denoscope.metrics.calibrate import (
+    CopyRates,
+    Fold,
+    Quality,
+    auc,
+    copy_rates,
+    detectable,
+    pair_threshold,
+    planted,
+)
 from denoscope.metrics.copying import authenticity, excess, generalization, memorized
 from denoscope.metrics.copying_cells import CopyingTest, copying_test
 from denoscope.metrics.divergence import FrechetDistance, frechet, frechet_floor, mifid
@@ -13,7 +28,15 @@ from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity
 from denoscope.metrics.support import prdc
-from denoscope.metrics.transition import TrainingRun, Transition, agreement_rate, crossing, growth, transition_point, u_shape
+from denoscope.metrics.transition import (
+    TrainingRun,
+    Transition,
+    agreement_rate,
+    crossing,
+    growth,
+    transition_point,
+    u_shape,
+)
 
 __all__ = [
     "CopyRates",

@@ -30,9 +30,13 @@ class _Tiles:
         largest = max(abs(float(bound)) for x in (points, centres) for bound in torch.aminmax(x))
         self.scale = 2.0 ** -max(-900, min(900, math.frexp(largest)[1]))
         self.side = max(64, min(2048, (1 << 22) // points.shape[1]))
-        self.middle = sum(rows.double().mul(self.scale).sum(0) for rows in centres.split(self.side)) / len(centres)
+        self.middle = sum(
+            rows.double().mul(self.scale).sum(0) for rows in centres.split(self.side)
+        ) / len(centres)
         self.slack = (2 * points.shape[1] + 32) * torch.finfo(torch.float64).eps
-        self.blur = 8 * torch.finfo(radius.dtype).eps  # distances and radii are rounded to the features' dtype
+        self.blur = (
+            8 * torch.finfo(radius.dtype).eps
+        )  # distances and radii are rounded to the features' dtype
 
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.double().mul(self.scale).sub_(self.middle)
@@ -41,14 +45,18 @@ class _Tiles:
     def point_rows(self, part: slice) -> tuple[Tensor, Tensor]:
         """[q, |q|² (1 - slack), 1], and how far a bound may be too low, (rows, 1)."""
         rows, squares = self._rows(self.points[part])
-        return torch.cat([rows, squares * (1 - self.slack), torch.ones_like(squares)], 1), 2 * self.slack * squares
+        return torch.cat(
+            [rows, squares * (1 - self.slack), torch.ones_like(squares)], 1
+        ), 2 * self.slack * squares
 
     def centre_rows(self, part: slice) -> tuple[Tensor, Tensor]:
         """[-2b, 1, |b|² (1 - slack) - r² (1 + blur)], infinite for an empty ball, and how far a bound may be too low, (rows, 1)."""
         rows, squares = self._rows(self.centres[part])
         ball = (self.radius[part].double() * self.scale).square()[:, None]
         bound = (squares * (1 - self.slack) - ball * (1 + self.blur)).where(ball > 0, math.inf)
-        return torch.cat([-2 * rows, torch.ones_like(squares), bound], 1), 2 * (self.slack * squares + self.blur * ball)
+        return torch.cat([-2 * rows, torch.ones_like(squares), bound], 1), 2 * (
+            self.slack * squares + self.blur * ball
+        )
 
     def exactly(self, row: Tensor, column: Tensor) -> Tensor:
         """Is the point at ``row`` inside the ball at ``column``, pair by pair."""
@@ -61,7 +69,9 @@ def inside(points: Tensor, centres: Tensor, radius: Tensor) -> tuple[Tensor, Ten
     ``points`` (n, d) and ``centres`` (m, d) of one dtype, ``radius`` (m,); a ball of radius 0 is empty.
     """
     tiles = _Tiles(points, centres, radius)
-    balls, held = (torch.zeros(len(x), dtype=torch.int64, device=x.device) for x in (points, centres))
+    balls, held = (
+        torch.zeros(len(x), dtype=torch.int64, device=x.device) for x in (points, centres)
+    )
     side = tiles.side
     for left in range(0, len(centres), side):
         across = slice(left, left + side)

@@ -24,7 +24,9 @@ from denoscope.random import generator
 def upper_quantile(scores: Tensor, alpha: float) -> float:
     """The least threshold that at most floor(alpha n) of the n scores exceed: their 1 - alpha quantile, itself a score, or -inf for alpha = 1."""
     passing = math.floor(alpha * len(scores) + 1e-9)
-    return -math.inf if passing >= len(scores) else float(scores.sort(descending=True).values[passing])
+    return (
+        -math.inf if passing >= len(scores) else float(scores.sort(descending=True).values[passing])
+    )
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class Fold:
     def generalization(self) -> Estimate:
         """(1 - p_gen)/(1 - p_test) by MOVER-R; not available at p_test = 1."""
         if self.alarms == self.held_out:
-            return unavailable("every held-out image passes the threshold: p_test = 1", self.generated)
-        return proportion_ratio(self.generated - self.copies, self.generated, self.held_out - self.alarms, self.held_out)
+            return unavailable(
+                "every held-out image passes the threshold: p_test = 1", self.generated
+            )
+        return proportion_ratio(
+            self.generated - self.copies, self.generated, self.held_out - self.alarms, self.held_out
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ class CopyRates:
         method = f"{first.method}, one of two hold-out folds"
         if self.false_alarm > self.asked:
             method += f"; false alarm rate {self.false_alarm:.3g}, since {held_out} held-out images cannot calibrate {self.asked:.3g}"
-        return Estimate(value, min(first.low, value), max(first.high, value), first.n, first.level, method)
+        return Estimate(
+            value, min(first.low, value), max(first.high, value), first.n, first.level, method
+        )
 
     @property
     def excess(self) -> Estimate:
@@ -102,12 +110,16 @@ def halves(n: int, seed: int, groups: Tensor | None = None) -> tuple[Tensor, Ten
     """
     labels = torch.arange(n) if groups is None else groups.unique(return_inverse=True)[1]
     if labels.shape != (n,):
-        raise ValueError(f"groups needs one label for each of the {n} held-out images, got shape {tuple(labels.shape)}")
+        raise ValueError(
+            f"groups needs one label for each of the {n} held-out images, got shape {tuple(labels.shape)}"
+        )
     sizes = labels.bincount()
     drawn = torch.randperm(len(sizes), generator=generator(seed))
     ends = sizes[drawn].cumsum(0)
     if len(ends) < 2:
-        raise ValueError("the held-out images are all near-duplicates of one another: there is nothing to calibrate with")
+        raise ValueError(
+            "the held-out images are all near-duplicates of one another: there is nothing to calibrate with"
+        )
     first = int((ends[:-1] - n // 2).abs().argmin()) + 1
     order = torch.argsort(drawn.argsort()[labels], stable=True)
     return order[: int(ends[first - 1])], order[int(ends[first - 1]) :]
@@ -119,7 +131,12 @@ def least_rate(n: int, parts: tuple[Tensor, Tensor]) -> float:
 
 
 def copy_rates(
-    gen_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, groups: Tensor | None = None, seed: int = 0
+    gen_similarity: Tensor,
+    test_similarity: Tensor,
+    *,
+    false_alarm: float = 0.05,
+    groups: Tensor | None = None,
+    seed: int = 0,
 ) -> CopyRates:
     """Rates of copies from the nearest-training similarity of generated samples (n,) and of held-out images (m,).
 
@@ -128,7 +145,9 @@ def copy_rates(
     """
     n = len(test_similarity)
     if n < 4 or not len(gen_similarity):
-        raise ValueError(f"calibration needs at least 4 held-out images and a generated sample, got {n} and {len(gen_similarity)}")
+        raise ValueError(
+            f"calibration needs at least 4 held-out images and a generated sample, got {n} and {len(gen_similarity)}"
+        )
     if not 0 < false_alarm < 1:
         raise ValueError(f"false_alarm is a rate between 0 and 1, got {false_alarm}")
     parts = halves(n, seed, groups)
@@ -136,23 +155,40 @@ def copy_rates(
 
     def fold(choosing: Tensor, counting: Tensor) -> Fold:
         threshold = upper_quantile(test_similarity[choosing], used)
-        copies, alarms = int((gen_similarity > threshold).sum()), int((test_similarity[counting] > threshold).sum())
+        copies, alarms = (
+            int((gen_similarity > threshold).sum()),
+            int((test_similarity[counting] > threshold).sum()),
+        )
         return Fold(threshold, copies, len(gen_similarity), alarms, len(counting))
 
     return CopyRates((fold(*parts), fold(*parts[::-1])), used, false_alarm)
 
 
-def fisher(copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int) -> np.ndarray:
+def fisher(
+    copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int
+) -> np.ndarray:
     """Fisher's exact one-sided p-value of ``copies`` of ``generated`` beside ``alarms`` of ``held_out``: as many copies or more, given the total."""
-    return stats.hypergeom.sf(np.asarray(copies) - 1, generated + held_out, np.asarray(copies) + alarms, generated)
+    return stats.hypergeom.sf(
+        np.asarray(copies) - 1, generated + held_out, np.asarray(copies) + alarms, generated
+    )
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where ``function`` changes sign between ``low`` and ``high``."""
-    return float(optimize.root_scalar(function, bracket=(low, high), method="brentq", xtol=1e-9).root)
+    return float(
+        optimize.root_scalar(function, bracket=(low, high), method="brentq", xtol=1e-9).root
+    )
 
 
-def detectable(generated: int, held_out: int, p_test: float, *, power: float = 1.0, chance: float = 0.8, alpha: float = 0.05) -> float:
+def detectable(
+    generated: int,
+    held_out: int,
+    p_test: float,
+    *,
+    power: float = 1.0,
+    chance: float = 0.8,
+    alpha: float = 0.05,
+) -> float:
     """The smallest share of copies that Fisher's test at ``alpha`` finds with probability ``chance``; infinity if none.
 
     Samples pass the threshold at p_test + c (power - p_test), c the share of copies, ``power`` the chance that a copy passes.
@@ -160,14 +196,22 @@ def detectable(generated: int, held_out: int, p_test: float, *, power: float = 1
     alarms = np.arange(held_out + 1)
     weight = stats.binom.pmf(alarms, held_out, p_test)
     alarms, weight = alarms[weight > 1e-9], weight[weight > 1e-9]
-    low, high = np.zeros(len(alarms), int), np.full(len(alarms), generated + 1)  # the least count of copies that is significant
+    low, high = (
+        np.zeros(len(alarms), int),
+        np.full(len(alarms), generated + 1),
+    )  # the least count of copies that is significant
     while (low < high).any():
         middle = (low + high) // 2
         significant = fisher(middle, generated, alarms, held_out) <= alpha
-        low, high = np.where(significant, low, np.minimum(middle + 1, high)), np.where(significant, middle, high)
+        low, high = (
+            np.where(significant, low, np.minimum(middle + 1, high)),
+            np.where(significant, middle, high),
+        )
 
     def shortfall(share: float) -> float:
-        return chance - float(weight @ stats.binom.sf(high - 1, generated, p_test + share * (power - p_test)))
+        return chance - float(
+            weight @ stats.binom.sf(high - 1, generated, p_test + share * (power - p_test))
+        )
 
     if power <= p_test or shortfall(1.0) > 0:
         return math.inf
@@ -184,25 +228,41 @@ class Quality:
 
 
 def planted(
-    copy_similarity: Tensor, test_similarity: Tensor, *, false_alarm: float = 0.05, groups: Tensor | None = None, seed: int = 0
+    copy_similarity: Tensor,
+    test_similarity: Tensor,
+    *,
+    false_alarm: float = 0.05,
+    groups: Tensor | None = None,
+    seed: int = 0,
 ) -> Quality:
     """How well planted copies (perturbed training images) stand out from held-out images (m,), calibrated as by :func:`copy_rates`.
 
     Scores of copies are (n,), or (p, n) of p perturbations of n images: then intervals count the images, not their perturbations.
     """
     images, scores = copy_similarity.shape[-1], copy_similarity.flatten()
-    first = copy_rates(scores, test_similarity, false_alarm=false_alarm, groups=groups, seed=seed).folds[0]
-    return Quality(auc(scores, test_similarity, units=images), share_of_images(first.copies, first.generated, images), first.threshold)
+    first = copy_rates(
+        scores, test_similarity, false_alarm=false_alarm, groups=groups, seed=seed
+    ).folds[0]
+    return Quality(
+        auc(scores, test_similarity, units=images),
+        share_of_images(first.copies, first.generated, images),
+        first.threshold,
+    )
 
 
 def share_of_images(count: int, scores: int, images: int) -> Estimate:
     """The share ``count`` of ``scores``, where several scores belong to each of some images: an interval that counts images, which is the wider one."""
     mean = count * images / scores
-    low, high = proportion(math.floor(mean + 1e-9), images), proportion(math.ceil(mean - 1e-9), images)
+    low, high = (
+        proportion(math.floor(mean + 1e-9), images),
+        proportion(math.ceil(mean - 1e-9), images),
+    )
     return Estimate(count / scores, low.low, high.high, images, low.level, low.method)
 
 
-def auc(positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int | None = None) -> Estimate:
+def auc(
+    positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int | None = None
+) -> Estimate:
     """P(positive > negative) + P(equal)/2, with the interval of all values whose Hanley-McNeil error reaches the estimate (Newcombe 2006).
 
     ``units``: the positive scores come from only so many independent images, and the interval counts these.
@@ -210,15 +270,23 @@ def auc(positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int |
     n = len(negative)
     if not len(positive) or not n:
         raise ValueError(f"an AUC needs scores of both kinds, got {len(positive)} and {n}")
-    wins = float(stats.mannwhitneyu(positive.double().cpu(), negative.double().cpu(), method="asymptotic").statistic)
+    wins = float(
+        stats.mannwhitneyu(
+            positive.double().cpu(), negative.double().cpu(), method="asymptotic"
+        ).statistic
+    )
     value, m = wins / (len(positive) * n), units or len(positive)
     z = float(stats.norm.ppf((1 + level) / 2))
 
     def error(theta: float) -> float:
         first, second = theta / (2 - theta) - theta**2, 2 * theta**2 / (1 + theta) - theta**2
-        return z * math.sqrt(max(0.0, theta * (1 - theta) + (m - 1) * first + (n - 1) * second) / (m * n))
+        return z * math.sqrt(
+            max(0.0, theta * (1 - theta) + (m - 1) * first + (n - 1) * second) / (m * n)
+        )
 
-    inside = min(max(value, 1e-9), 1 - 1e-9)  # the error is 0 at both ends, which is not the root that is meant
+    inside = min(
+        max(value, 1e-9), 1 - 1e-9
+    )  # the error is 0 at both ends, which is not the root that is meant
     low = 0.0 if value == 0 else _root(lambda theta: value - theta - error(theta), 0.0, inside)
     high = 1.0 if value == 1 else _root(lambda theta: theta - value - error(theta), inside, 1.0)
     return Estimate(value, low, high, min(m, n), level, "Hanley-McNeil, inverted (Newcombe 2006)")
@@ -231,7 +299,9 @@ def cosine_blocks(first: Tensor, second: Tensor, rows: int = 512) -> Iterator[tu
         yield start, a[start : start + rows] @ b.T
 
 
-def pair_threshold(x: Tensor | np.ndarray, quantile: float = 0.99, *, name: str = "features") -> float:
+def pair_threshold(
+    x: Tensor | np.ndarray, quantile: float = 0.99, *, name: str = "features"
+) -> float:
     """The least cosine similarity that at most a share 1 - ``quantile`` of all pairs of distinct rows exceed, exactly.
 
     Passes over all pairs narrow the interval that holds it, until the pairs inside can be sorted; memory grows with the rows only.
@@ -239,8 +309,12 @@ def pair_threshold(x: Tensor | np.ndarray, quantile: float = 0.99, *, name: str 
     x = features(x, name)
     pairs = len(x) * (len(x) - 1) // 2
     if not pairs or not 0 < quantile < 1:
-        raise ValueError(f"a pair threshold needs at least two rows and a quantile between 0 and 1, got {len(x)} and {quantile}")
-    below = pairs - 1 - math.floor((1 - quantile) * pairs + 1e-9)  # the answer has this many pairs before it in order
+        raise ValueError(
+            f"a pair threshold needs at least two rows and a quantile between 0 and 1, got {len(x)} and {quantile}"
+        )
+    below = (
+        pairs - 1 - math.floor((1 - quantile) * pairs + 1e-9)
+    )  # the answer has this many pairs before it in order
 
     def values() -> Iterator[Tensor]:
         for start, block in cosine_blocks(x, x):
@@ -252,7 +326,9 @@ def pair_threshold(x: Tensor | np.ndarray, quantile: float = 0.99, *, name: str 
         counts = torch.zeros(bins, dtype=torch.int64)
         for block in values():
             inside = block[(block >= low) & (block < high)].cpu()
-            counts += torch.bincount(torch.bucketize(inside, edges[1:-1], right=True), minlength=bins)
+            counts += torch.bincount(
+                torch.bucketize(inside, edges[1:-1], right=True), minlength=bins
+            )
         position = int((counts.cumsum(0) <= below).sum())
         below -= int(counts[:position].sum())
         low, high = float(edges[position]), float(edges[position + 1])

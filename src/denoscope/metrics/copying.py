@@ -19,14 +19,20 @@ from denoscope.nearest import neighbors, same_space
 
 
 @metric("zhang2024", "clopper1934")
-def generalization(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, threshold: float = 0.6) -> Estimate:
+def generalization(
+    gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, threshold: float = 0.6
+) -> Estimate:
     """GL = 1 - P(max_i cos(gen, train_i) > threshold): 0 is pure memorization, 1 is all novel (Zhang et al. 2024, GL score)."""
     return novel_share(nearest_similarity(gen, train), threshold)
 
 
 @metric("yoon2023", "clopper1934")
 def memorized(
-    gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, ratio: float = 1 / 3, groups: Tensor | np.ndarray | None = None
+    gen: Tensor | np.ndarray,
+    train: Tensor | np.ndarray,
+    *,
+    ratio: float = 1 / 3,
+    groups: Tensor | np.ndarray | None = None,
 ) -> Estimate:
     """The share of rows whose nearest training row is less than ``ratio`` times as far as the second nearest (Yoon et al. 2023).
 
@@ -34,11 +40,19 @@ def memorized(
     row of another cluster: without it a set of near-duplicates hides every copy. A row with both distances 0 is a copy.
     """
     a, b = same_space(gen, train, ("gen", "train"))
-    labels = torch.arange(len(b), device=b.device) if groups is None else torch.as_tensor(groups, device=b.device)
+    labels = (
+        torch.arange(len(b), device=b.device)
+        if groups is None
+        else torch.as_tensor(groups, device=b.device)
+    )
     if labels.shape != (len(b),):
-        raise ValueError(f"groups needs one label for each of the {len(b)} training rows, got shape {tuple(labels.shape)}")
+        raise ValueError(
+            f"groups needs one label for each of the {len(b)} training rows, got shape {tuple(labels.shape)}"
+        )
     if len(labels.unique()) < 2:
-        raise ValueError("memorized compares two training rows of different groups: train has fewer than two")
+        raise ValueError(
+            "memorized compares two training rows of different groups: train has fewer than two"
+        )
     nearest, second = _two_nearest(a, b, labels)
     return memorized_share(quotient(nearest, second), ratio)
 
@@ -54,7 +68,9 @@ def _two_nearest(gen: Tensor, train: Tensor, labels: Tensor) -> tuple[Tensor, Te
         other = labels[found.index] != labels[found.index[:, :1]]
         solved = other.any(1)
         nearest[left] = found.distance[:, 0]
-        second[left[solved]] = found.distance.gather(1, other.int().argmax(1, keepdim=True))[solved, 0]
+        second[left[solved]] = found.distance.gather(1, other.int().argmax(1, keepdim=True))[
+            solved, 0
+        ]
         left, k = left[~solved], min(4 * k, len(train))
     return nearest, second
 
@@ -75,7 +91,12 @@ def authenticity(gen: Tensor | np.ndarray, train: Tensor | np.ndarray) -> Estima
 
 @metric("zhang2024", "clopper1934", "donner2012")
 def excess(
-    gen: Tensor | np.ndarray, train: Tensor | np.ndarray, test: Tensor | np.ndarray, *, false_alarm: float = 0.05, seed: int = 0
+    gen: Tensor | np.ndarray,
+    train: Tensor | np.ndarray,
+    test: Tensor | np.ndarray,
+    *,
+    false_alarm: float = 0.05,
+    seed: int = 0,
 ) -> Estimate:
     """(p_gen - p_test)/(1 - p_test): the share of copies beyond what real images outside the training set show.
 
@@ -84,5 +105,8 @@ def excess(
     lower bound of it. The interval's low end may be negative. See :class:`denoscope.metrics.CopyRates` for the parts.
     """
     return copy_rates(
-        nearest_similarity(gen, train), nearest_similarity(test, train, names=("test", "train")), false_alarm=false_alarm, seed=seed
+        nearest_similarity(gen, train),
+        nearest_similarity(test, train, names=("test", "train")),
+        false_alarm=false_alarm,
+        seed=seed,
     ).excess

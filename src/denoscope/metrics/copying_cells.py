@@ -60,12 +60,21 @@ class CopyingTest(Estimate):
 
     def json(self) -> dict[str, object]:
         """As an estimate's, with the cells and the effect; not the partition."""
-        return {**super().json(), "nearer": self.nearer.json(), "cells": [asdict(cell) for cell in self.cells]}
+        return {
+            **super().json(),
+            "nearer": self.nearer.json(),
+            "cells": [asdict(cell) for cell in self.cells],
+        }
 
 
 @metric("meehan2020", "donner2012")
 def copying_test(
-    gen: Tensor | np.ndarray, train: Tensor | np.ndarray, test: Tensor | np.ndarray, *, cells: int = 3, seed: int = 0
+    gen: Tensor | np.ndarray,
+    train: Tensor | np.ndarray,
+    test: Tensor | np.ndarray,
+    *,
+    cells: int = 3,
+    seed: int = 0,
 ) -> CopyingTest:
     """C_T of Meehan, Chaudhuri and Dasgupta (2020): far below 0 is copying, 0 within its interval is what held-out data would read.
 
@@ -73,27 +82,41 @@ def copying_test(
     without training or held-out rows, and too few generated rows for any cell to count, are a ValueError.
     """
     b = features(train, "train")  # in its own precision, so that the cells are its own affair
-    a, c = (same_space(rows, b, (name, "train"))[0] for rows, name in ((gen, "gen"), (test, "test")))
+    a, c = (
+        same_space(rows, b, (name, "train"))[0] for rows, name in ((gen, "gen"), (test, "test"))
+    )
     if cells < 1 or not (len(a) and len(b) and len(c)):
-        raise ValueError(f"copying_test needs rows and at least 1 cell, got {len(a)} gen, {len(b)} train, {len(c)} test and {cells} cells")
+        raise ValueError(
+            f"copying_test needs rows and at least 1 cell, got {len(a)} gen, {len(b)} train, {len(c)} test and {cells} cells"
+        )
     centres = k_means(b, cells, seed)
     labels, of_gen, of_test = (nearest_centre(rows, centres) for rows in (b, a, c))
-    parts = ((a[of_gen == index], b[labels == index], c[of_test == index]) for index in range(cells))
-    found = tuple(_cell(f"cell {index} of {cells}", *part, len(c)) for index, part in enumerate(parts))
+    parts = (
+        (a[of_gen == index], b[labels == index], c[of_test == index]) for index in range(cells)
+    )
+    found = tuple(
+        _cell(f"cell {index} of {cells}", *part, len(c)) for index, part in enumerate(parts)
+    )
     if all(cell.z is None for cell in found):
-        raise ValueError(f"no cell has more than {LEAST} of the {len(a)} generated rows: give more rows, or ask for fewer cells")
+        raise ValueError(
+            f"no cell has more than {LEAST} of the {len(a)} generated rows: give more rows, or ask for fewer cells"
+        )
     return _combined(found, labels, centres)
 
 
 def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) -> Cell:
     for rows, kind in ((train, "training"), (test, "held-out")):
         if not len(rows):
-            raise ValueError(f"{name} has no {kind} rows: give more of them, ask for fewer cells, or take another seed")
+            raise ValueError(
+                f"{name} has no {kind} rows: give more of them, ask for fewer cells, or take another seed"
+            )
     n, m = len(test), len(gen)
     if m <= LEAST:
         return Cell(len(train), n, m, n / held_out, None, None, None)
     near, far = (neighbors(rows, train).distance[:, 0] for rows in (gen, test))
-    u = float(stats.mannwhitneyu(near.double().cpu(), far.double().cpu(), method="asymptotic").statistic)
+    u = float(
+        stats.mannwhitneyu(near.double().cpu(), far.double().cpu(), method="asymptotic").statistic
+    )
     z = (u - n * m / 2 + 0.5) / math.sqrt(n * m * (n + m + 1) / 12)
     return Cell(len(train), n, m, n / held_out, u, z, auc(far, near))
 
@@ -107,12 +130,25 @@ def _combined(cells: tuple[Cell, ...], labels: Tensor, centres: Tensor) -> Copyi
     half = float(stats.norm.ppf(0.975)) * math.sqrt(weight @ weight)
     nearer = _weighted(weight, [cell.nearer for cell in counted if cell.nearer is not None], n)
     method = "normal, null standard deviation"
-    return CopyingTest(value, value - half, value + half, n, 0.95, method, cells=cells, nearer=nearer, labels=labels, centres=centres)
+    return CopyingTest(
+        value,
+        value - half,
+        value + half,
+        n,
+        0.95,
+        method,
+        cells=cells,
+        nearer=nearer,
+        labels=labels,
+        centres=centres,
+    )
 
 
 def _weighted(weight: np.ndarray, parts: Sequence[Estimate], n: int) -> Estimate:
     """The weighted sum of independent estimates, interval by MOVER (Donner and Zou 2012): distances to the limits add up in squares."""
-    value, low, high = (np.array([getattr(part, name) for part in parts]) for name in ("value", "low", "high"))
+    value, low, high = (
+        np.array([getattr(part, name) for part in parts]) for name in ("value", "low", "high")
+    )
     total = float(weight @ value)
     below, above = (math.sqrt((weight**2) @ (value - limit) ** 2) for limit in (low, high))
     return Estimate(total, total - below, total + above, n, 0.95, f"MOVER of {parts[0].method}")

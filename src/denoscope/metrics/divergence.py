@@ -46,7 +46,9 @@ def _moments(x: Tensor) -> _Moments:
 def _pooled(parts: Sequence[_Moments]) -> _Moments:
     """The moments of all rows of ``parts`` together (Chan, Golub and LeVeque 1983, as a root)."""
     count = sum(part.count for part in parts)
-    mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros_like(parts[0].mean))
+    mean = sum(
+        (part.mean * (part.count / count) for part in parts), torch.zeros_like(parts[0].mean)
+    )
     between = [math.sqrt(part.count) * (part.mean - mean)[None] for part in parts]
     return _Moments(count, mean, _root(torch.cat([*(part.root for part in parts), *between])))
 
@@ -84,7 +86,9 @@ class _Facing:
     def distance(self, sums: _Sums, root: Tensor) -> float:
         """That of the rows with these sums; ``root`` is one of the scatter of the turned ones. Within the rounding error of the traces it is 0."""
         mean = sums.total / sums.count
-        trace = (sums.squares - sums.count * float(mean.square().sum())) / (sums.count - 1) + self.trace
+        trace = (sums.squares - sums.count * float(mean.square().sum())) / (
+            sums.count - 1
+        ) + self.trace
         cross = float(torch.linalg.svdvals(root).sum()) / math.sqrt(sums.count - 1)
         distance = float((mean + self.shift).square().sum()) + trace - 2 * cross
         return distance if distance > 4 * len(mean) * torch.finfo(root.dtype).eps * trace else 0.0
@@ -103,7 +107,9 @@ class _Facing:
             some = slice(start, start + _TOGETHER)
             yield partial(self._some, out[some], parts[some], [*parts[:start], *parts[some.stop :]])
 
-    def _some(self, out: Sequence[_Sums], parts: Sequence[_Moments], rest: Sequence[_Moments]) -> list[float]:
+    def _some(
+        self, out: Sequence[_Sums], parts: Sequence[_Moments], rest: Sequence[_Moments]
+    ) -> list[float]:
         left = _left_out(parts, [_pooled(rest)] if rest else [])
         return [self.distance(sums, moments.root) for sums, moments in zip(out, left)]
 
@@ -117,10 +123,14 @@ class _Sums:
     squares: float
 
     def __sub__(self, other: _Sums) -> _Sums:
-        return _Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
+        return _Sums(
+            self.count - other.count, self.total - other.total, self.squares - other.squares
+        )
 
 
-def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
+def _checked(
+    gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[str, str]
+) -> tuple[Tensor, Tensor]:
     a, b = same_space(gen, real, names)
     for rows, name in ((a, names[0]), (b, names[1])):
         if len(rows) < 3:
@@ -128,12 +138,18 @@ def _checked(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, names: tuple[s
     return a, b
 
 
-def _replicates(a: Tensor, b: Tensor, block: Tensor, block0: Tensor) -> tuple[float, list[float], list[float]]:
+def _replicates(
+    a: Tensor, b: Tensor, block: Tensor, block0: Tensor
+) -> tuple[float, list[float], list[float]]:
     """The Fréchet distance, and its values without each block of the first set and without each block of the second."""
     facing, facing0 = _Facing(a, b), _Facing(b, a)
     first, second = list(facing.without(block)), list(facing0.without(block0))
     found = each(operator.call, [*first, *second])
-    return facing.of(slice(None)), list(chain(*found[: len(first)])), list(chain(*found[len(first) :]))
+    return (
+        facing.of(slice(None)),
+        list(chain(*found[: len(first)])),
+        list(chain(*found[len(first) :])),
+    )
 
 
 def _blocks(a: Tensor, b: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -151,23 +167,32 @@ class FrechetDistance(Estimate):
         return {**super().json(), "limit": self.limit.json()}
 
 
-def _limit(value: float, first: Sequence[float], second: Sequence[float], a: Tensor, b: Tensor) -> Estimate:
+def _limit(
+    value: float, first: Sequence[float], second: Sequence[float], a: Tensor, b: Tensor
+) -> Estimate:
     """The bias is about A/n + B/m: a line over 1/n through all rows and the subsets without a block takes it away (Quenouille 1956).
 
     Below as many rows as features the bias is not of this form.
     """
-    least = min(len(rows) - -(-len(rows) // len(without)) for rows, without in ((a, first), (b, second)))
+    least = min(
+        len(rows) - -(-len(rows) // len(without)) for rows, without in ((a, first), (b, second))
+    )
     if least <= a.shape[1]:
         return unavailable(
-            f"an extrapolation needs more than {a.shape[1]} rows of both sets, the number of features, without a block", len(a)
+            f"an extrapolation needs more than {a.shape[1]} rows of both sets, the number of features, without a block",
+            len(a),
         )
-    bias = sum((len(without) - 1) * (float(np.mean(without)) - value) for without in (first, second))
+    bias = sum(
+        (len(without) - 1) * (float(np.mean(without)) - value) for without in (first, second)
+    )
     found = interval(value - bias, first, second, n=len(a), low=-math.inf)
     return replace(found, method=f"{found.method}, extrapolated over 1/n")
 
 
 @metric("heusel2017", "chong2020", "efron1981")
-def frechet(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 0) -> FrechetDistance:
+def frechet(
+    gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 0
+) -> FrechetDistance:
     """The squared Fréchet distance between Gaussians with the moments of both sets (Heusel et al. 2017); covariances by 1/(n - 1).
 
     The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``. Small sets read too high, by about
@@ -179,18 +204,25 @@ def frechet(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 
     value, first, second = _replicates(a, b, *_blocks(a, b, seed))
     found = interval(value, first, second, n=len(a))
     limit = _limit(value, first, second, a, b)
-    return FrechetDistance(found.value, found.low, found.high, found.n, found.level, found.method, limit=limit)
+    return FrechetDistance(
+        found.value, found.low, found.high, found.n, found.level, found.method, limit=limit
+    )
 
 
 def _apart(gen: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
     """1 - |cos| of each row of ``gen`` to the training row that it or its negative is most like, and which that is, each (n,)."""
     straight, turned = (neighbors(gen, bank, metric="cosine") for bank in (train, -train))
     closer = turned.distance < straight.distance
-    distance, index = turned.distance.where(closer, straight.distance), turned.index.where(closer, straight.index)
+    distance, index = (
+        turned.distance.where(closer, straight.distance),
+        turned.index.where(closer, straight.index),
+    )
     return distance[:, 0], index[:, 0]
 
 
-def _mean_apart(gen: Tensor, train: Tensor, block: Tensor, block0: Tensor) -> tuple[float, list[float], list[float]]:
+def _mean_apart(
+    gen: Tensor, train: Tensor, block: Tensor, block0: Tensor
+) -> tuple[float, list[float], list[float]]:
     """The mean of 1 - |cos| to the nearest training row, and its values without each block of either set.
 
     Without a block of training rows only those rows look again whose nearest was in it.
@@ -227,13 +259,19 @@ def mifid(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, seed: int = 0
     (value, *fd_without), (apart, *d_without) = _replicates(a, b, *dealt), _mean_apart(a, b, *dealt)
     informed = _informed(value, apart)
     if math.isinf(informed):
-        reason = "every generated row is a multiple of a training row: d = 0" if apart == 0 else "both sets have the same moments: FD = 0"
+        reason = (
+            "every generated row is a multiple of a training row: d = 0"
+            if apart == 0
+            else "both sets have the same moments: FD = 0"
+        )
         return Estimate(informed, informed, informed, len(a), 0.95, reason)
     without = [[_informed(fd, d) for fd, d in zip(*pair)] for pair in zip(fd_without, d_without)]
     return interval(informed, *without, n=len(a))
 
 
-def frechet_floor(pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, *, draws: int = 20, seed: int = 0) -> Estimate:
+def frechet_floor(
+    pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, *, draws: int = 20, seed: int = 0
+) -> Estimate:
     """What a perfect model would read with ``n`` samples: the mean Fréchet distance to ``real`` of n other real rows drawn from ``pool``.
 
     Draws are without replacement; the interval is their central 95 %. A pool with fewer than n rows is a ValueError.
@@ -245,4 +283,6 @@ def frechet_floor(pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, 
     drawn = torch.stack([torch.randperm(len(a), generator=source)[:n] for _ in range(draws)])
     used, place = drawn.unique(return_inverse=True)
     values = each(_Facing(a[used], b).of, list(place))
-    return percentiles(float(np.mean(values)), values, n, method=f"central share of {draws} subsets")
+    return percentiles(
+        float(np.mean(values)), values, n, method=f"central share of {draws} subsets"
+    )

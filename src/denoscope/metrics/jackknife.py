@@ -37,11 +37,26 @@ def blocks(x: Tensor, count: int = BLOCKS, *, seed: int = 0) -> Tensor:
 def _variance(without: Sequence[float]) -> float:
     """(g - 1)/g times the sum of squares about the mean; infinite if one value is, or if there is a single block."""
     values = np.asarray(without, dtype=np.float64)
-    return float(values.var() * (len(values) - 1)) if len(values) > 1 and np.isfinite(values).all() else math.inf
+    return (
+        float(values.var() * (len(values) - 1))
+        if len(values) > 1 and np.isfinite(values).all()
+        else math.inf
+    )
 
 
-def interval(value: float, *without: Sequence[float], n: int, low: float = 0.0, high: float = math.inf, level: float = 0.95) -> Estimate:
+def interval(
+    value: float,
+    *without: Sequence[float],
+    n: int,
+    low: float = 0.0,
+    high: float = math.inf,
+    level: float = 0.95,
+) -> Estimate:
     """``value`` with t limits inside [low, high]; each of ``without`` has the values without each block of one set."""
     freedom = max(1, min(len(values) for values in without) - 1)
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(_variance(values) for values in without))
-    return Estimate(value, max(low, value - half), min(high, value + half), n, level, "delete-block jackknife")
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(
+        sum(_variance(values) for values in without)
+    )
+    return Estimate(
+        value, max(low, value - half), min(high, value + half), n, level, "delete-block jackknife"
+    )

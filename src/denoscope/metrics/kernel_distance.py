@@ -36,13 +36,24 @@ def _tiles(x: Tensor, block: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 def _across(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> np.ndarray:
     """The sums of k over pairs of a row of a block of the first set and a row of a block of the second, (g, g0)."""
-    return sum((ones.T @ _kernel(x, y) @ ones0 for x, ones in first for y, ones0 in second), torch.zeros(())).cpu().numpy()
+    return (
+        sum(
+            (ones.T @ _kernel(x, y) @ ones0 for x, ones in first for y, ones0 in second),
+            torch.zeros(()),
+        )
+        .cpu()
+        .numpy()
+    )
 
 
 def _among(tiles: list[tuple[Tensor, Tensor]]) -> np.ndarray:
     """The sums of k over ordered pairs of distinct rows of two blocks of one set, (g, g)."""
     beside = sum(_across([tile], tiles[i + 1 :]) for i, tile in enumerate(tiles))
-    return beside + np.transpose(beside) + sum((ones.T @ _kernel(x, x).fill_diagonal_(0) @ ones).cpu().numpy() for x, ones in tiles)
+    return (
+        beside
+        + np.transpose(beside)
+        + sum((ones.T @ _kernel(x, x).fill_diagonal_(0) @ ones).cpu().numpy() for x, ones in tiles)
+    )
 
 
 def _mean_among(total: float, n: int) -> float:
@@ -50,12 +61,17 @@ def _mean_among(total: float, n: int) -> float:
     return total / (n * (n - 1)) if n > 1 else math.inf
 
 
-def _without(sums: np.ndarray, counts: np.ndarray, across: np.ndarray, other: float, m: int) -> list[float]:
+def _without(
+    sums: np.ndarray, counts: np.ndarray, across: np.ndarray, other: float, m: int
+) -> list[float]:
     """MMD² without each block of one set: ``across`` (g,) sums of k to the m rows of the other set, whose own mean is ``other``."""
     n, total, between = int(counts.sum()), sums.sum(), across.sum()
     left = [n - int(count) for count in counts]
     own = [_mean_among(total - 2 * sums[i].sum() + sums[i, i], kept) for i, kept in enumerate(left)]
-    return [alone + other - 2 * (between - across[i]) / (kept * m) for i, (alone, kept) in enumerate(zip(own, left))]
+    return [
+        alone + other - 2 * (between - across[i]) / (kept * m)
+        for i, (alone, kept) in enumerate(zip(own, left))
+    ]
 
 
 @metric("binkowski2018", "efron1981")

@@ -32,11 +32,17 @@ from denoscope.threads import each, workers
 PASSES, RATE, SETTLED, LIMIT = 50, 0.5, 5e-4, 40.0
 """The fit: at most ``PASSES`` of Adam (Kingma and Ba 2015) at ``RATE`` on log v, until the mean log p changes by less than ``SETTLED``; log v in +-``LIMIT``."""
 
-_FIRST, _SECOND, _LEAST = 0.9, 0.999, 1e-8  # Adam's decay of both moments, and what is added to the root of the second
+_FIRST, _SECOND, _LEAST = (
+    0.9,
+    0.999,
+    1e-8,
+)  # Adam's decay of both moments, and what is added to the root of the second
 _SHRINK, _CLOSE = 0.81, 1e-3
 _SUBSETS, _SHARE = 20, 0.25
 _NUMBERS = 1 << 18  # squared distances at once
-_HELD = 1 << 26  # squared distances kept between passes by all fits together, 512 MiB; others are computed again
+_HELD = (
+    1 << 26
+)  # squared distances kept between passes by all fits together, 512 MiB; others are computed again
 _CANCELLED = 1e-8  # squared distances below this share of the squared lengths come from differences
 
 
@@ -59,7 +65,12 @@ class FeatureLikelihood(Estimate):
 
     def json(self) -> dict[str, object]:
         """As an estimate's, with gap, splits and their spread; not the variances."""
-        return {**super().json(), "gap": self.gap.json(), "splits": list(self.splits), "spread": self.spread}
+        return {
+            **super().json(),
+            "gap": self.gap.json(),
+            "splits": list(self.splits),
+            "spread": self.spread,
+        }
 
 
 def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
@@ -102,15 +113,21 @@ def _offset(log_v: Tensor, log_weight: Tensor, d: int) -> Tensor:
     return log_weight - d / 2 * (math.log(2 * math.pi) + log_v)
 
 
-def _pass(squares: _Squares, log_v: Tensor, log_weight: Tensor, n: int, d: int) -> tuple[float, Tensor]:
+def _pass(
+    squares: _Squares, log_v: Tensor, log_weight: Tensor, n: int, d: int
+) -> tuple[float, Tensor]:
     """The mean of -log p over the rows, and its gradient in log v: the mean of r (d - s/v)/2 with responsibilities r."""
     offset, precision = _offset(log_v, log_weight, d), (-log_v).exp()
     total, gradient = 0.0, torch.zeros_like(log_v)
     for squared in squares:
-        terms = torch.addcmul(offset, squared, precision, value=-0.5, out=squares.terms[: len(squared)])
+        terms = torch.addcmul(
+            offset, squared, precision, value=-0.5, out=squares.terms[: len(squared)]
+        )
         top = terms.amax(1)
         torch.softmax(terms, 1, out=terms)
-        total += float((top - terms.amax(1).log()).sum())  # the largest responsibility is that of the largest term
+        total += float(
+            (top - terms.amax(1).log()).sum()
+        )  # the largest responsibility is that of the largest term
         ones = terms.new_ones(len(terms))
         gradient += d * (ones @ terms)
         gradient -= precision * (ones @ terms.mul_(squared))
@@ -146,7 +163,12 @@ def log_likelihood(rows: Tensor, centres: Tensor, log_v: Tensor) -> Tensor:
     offset = _offset(log_v, torch.full_like(log_v, -math.log(len(centres))), rows.shape[1])
     precision = (-log_v).exp()
     chunks = rows.split(max(1, _NUMBERS // len(centres)))
-    return torch.cat([torch.addcmul(offset, squared_distances(c, centres), precision, value=-0.5).logsumexp(1) for c in chunks])
+    return torch.cat(
+        [
+            torch.addcmul(offset, squared_distances(c, centres), precision, value=-0.5).logsumexp(1)
+            for c in chunks
+        ]
+    )
 
 
 def _standardised(gen: Tensor, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -191,18 +213,32 @@ def _halves(train: Tensor, order: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 def _subset(gen: Tensor, train: Tensor, size: int, seed: int, index: int) -> tuple[Tensor, Tensor]:
     """Some generated rows without replacement, to be fitted to the training set."""
-    return gen[torch.randperm(len(gen), generator=generator(seed, index))[:size].to(gen.device)], train
+    return gen[
+        torch.randperm(len(gen), generator=generator(seed, index))[:size].to(gen.device)
+    ], train
 
 
 def _estimate(value: float, n: int, *variances: float) -> Estimate:
     half = float(stats.t.ppf(0.975, _SUBSETS - 1)) * math.sqrt(sum(variances))
-    return Estimate(value, value - half, value + half, n, 0.95, "m-out-of-n subsets of gen, t over test; training set fixed")
+    return Estimate(
+        value,
+        value - half,
+        value + half,
+        n,
+        0.95,
+        "m-out-of-n subsets of gen, t over test; training set fixed",
+    )
 
 
 @metric("jiralerspong2023")
 @torch.no_grad()
 def feature_likelihood(
-    gen: Tensor | np.ndarray, train: Tensor | np.ndarray, test: Tensor | np.ndarray, *, splits: int = 5, seed: int = 0
+    gen: Tensor | np.ndarray,
+    train: Tensor | np.ndarray,
+    test: Tensor | np.ndarray,
+    *,
+    splits: int = 5,
+    seed: int = 0,
 ) -> FeatureLikelihood:
     """FLD = 100 (nll(test) - base) of Jiralerspong et al. (2023): lower is better, 0 is what one half of real training data would read.
 
@@ -212,12 +248,18 @@ def feature_likelihood(
     generated, 4 training or 2 held-out rows are a ValueError.
     """
     b = features(train, "train")
-    a, c = (same_space(rows, b, (name, "train"))[0] for rows, name in ((gen, "gen"), (test, "test")))
+    a, c = (
+        same_space(rows, b, (name, "train"))[0] for rows, name in ((gen, "gen"), (test, "test"))
+    )
     for rows, name, least in ((a, "gen", 8), (b, "train", 4), (c, "test", 2)):
         if len(rows) < least:
-            raise ValueError(f"feature_likelihood needs at least {least} rows of {name}, got {len(rows)}")
+            raise ValueError(
+                f"feature_likelihood needs at least {least} rows of {name}, got {len(rows)}"
+            )
     if splits < 2:
-        raise ValueError(f"feature_likelihood averages at least 2 splits of the training set, got {splits}")
+        raise ValueError(
+            f"feature_likelihood averages at least 2 splits of the training set, got {splits}"
+        )
     order = content_order(b)
     a, b, c = _standardised(a, b, c)
     size = max(2, round(_SHARE * len(a)))
@@ -236,8 +278,19 @@ def feature_likelihood(
 
     of_test = whole.of_test
     apart = (of_test - bases).mean(1)
-    gap = _estimate(float(whole.of_rows.mean() - of_test.mean()), len(a), over(of_test), rescaled(subsets[:, 1] - subsets[:, 0]))
-    found = _estimate(float(apart.mean()), len(a), over(of_test - bases.mean(0)), rescaled(subsets[:, 0]), over(apart))
+    gap = _estimate(
+        float(whole.of_rows.mean() - of_test.mean()),
+        len(a),
+        over(of_test),
+        rescaled(subsets[:, 1] - subsets[:, 0]),
+    )
+    found = _estimate(
+        float(apart.mean()),
+        len(a),
+        over(of_test - bases.mean(0)),
+        rescaled(subsets[:, 0]),
+        over(apart),
+    )
     return FeatureLikelihood(
         found.value,
         found.low,

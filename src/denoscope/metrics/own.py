@@ -26,7 +26,9 @@ class Own:
     def of(rows: Tensor) -> Own:
         """The pass itself; fewer than two rows are a ValueError."""
         if len(rows) < 2:
-            raise ValueError(f"at least 2 rows are needed to compare them with one another, got {len(rows)}")
+            raise ValueError(
+                f"at least 2 rows are needed to compare them with one another, got {len(rows)}"
+            )
         return Own(neighbors(rows, rows, min(KEPT, len(rows) - 1), exclude_self=True))
 
     def __len__(self) -> int:
@@ -72,7 +74,9 @@ class Own:
     def near(self, rows: Tensor, spacing: float) -> NearDuplicates:
         """The rows nearer to one another than ``spacing``, or equal."""
         listed = (self.found.distance.double() < spacing) | (self.found.distance == 0)
-        full = listed.all(1) & (listed.shape[1] < len(self) - 1)  # there may be more than the list has room for
+        full = listed.all(1) & (
+            listed.shape[1] < len(self) - 1
+        )  # there may be more than the list has room for
         counts = listed.sum(1)
         i, j = (listed & ~full[:, None]).nonzero().T
         cluster = _merged(torch.arange(len(self)), i, self.found.index[i, j])

@@ -18,7 +18,9 @@ _STARTS, _ROUNDS = 8, 100
 def content_order(x: Tensor) -> Tensor:
     """The positions of the rows (n, d) in the order of their bytes, int64 (n,): only equal rows can change places."""
     rows = np.ascontiguousarray(x.detach().cpu().numpy())
-    order = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0].argsort(kind="stable")
+    order = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0].argsort(
+        kind="stable"
+    )
     return torch.from_numpy(order).to(x.device)
 
 
@@ -29,7 +31,10 @@ def _chunks(x: Tensor) -> Iterator[Tensor]:
 
 def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
     """The least distance of each row and its centre, from differences, so that equal rows have equal answers."""
-    found = [torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1) for rows in _chunks(x)]
+    found = [
+        torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        for rows in _chunks(x)
+    ]
     return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
 
 
@@ -62,7 +67,9 @@ def _start(x: Tensor, order: Tensor, k: int, source: torch.Generator) -> Tensor:
     for _ in range(k):
         total = squared[order].cumsum(0)
         if not total[-1] > 0:
-            raise ValueError(f"{k} cells need at least {k} different training rows, there are {len(centres)}")
+            raise ValueError(
+                f"{k} cells need at least {k} different training rows, there are {len(centres)}"
+            )
         drawn = torch.rand((), generator=source, dtype=torch.float64).to(x.device) * total[-1]
         position = torch.searchsorted(total, drawn, right=True).clamp_max((total < total[-1]).sum())
         centres = torch.cat([centres, x[order[position]][None].double()])

@@ -58,7 +58,9 @@ def available() -> list[str]:
 def _entry(name: str) -> _Entry:
     if name not in _METRICS:
         close = difflib.get_close_matches(name, _METRICS, 1, 0.0)
-        raise ValueError(f"there is no metric {name!r}: did you mean {close[0]!r}? All: {', '.join(available())}")
+        raise ValueError(
+            f"there is no metric {name!r}: did you mean {close[0]!r}? All: {', '.join(available())}"
+        )
     return _METRICS[name]
 
 
@@ -93,14 +95,21 @@ def measure(
             return given
         if (asked, pixels) not in described:
             images = torch.as_tensor(given)
-            described[asked, pixels] = images.flatten(1) if pixels or descriptor is None else descriptor(images)
+            described[asked, pixels] = (
+                images.flatten(1) if pixels or descriptor is None else descriptor(images)
+            )
         return described[asked, pixels]
 
-    computed: dict[Callable[..., Estimate | dict[str, Estimate]], Estimate | dict[str, Estimate]] = {}
+    computed: dict[
+        Callable[..., Estimate | dict[str, Estimate]], Estimate | dict[str, Estimate]
+    ] = {}
 
     def value(name: str, entry: _Entry) -> Estimate:
         if entry.function not in computed:
-            given = (prepared(name, "test" if asked == "real" else asked, entry.pixels) for asked in entry.sets())
+            given = (
+                prepared(name, "test" if asked == "real" else asked, entry.pixels)
+                for asked in entry.sets()
+            )
             computed[entry.function] = entry.function(*given)
         found = computed[entry.function]
         return found[name] if isinstance(found, dict) else found

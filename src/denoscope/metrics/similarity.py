@@ -8,7 +8,12 @@ from torch import Tensor
 from denoscope.nearest import neighbors, paired, same_space
 
 
-def nearest_similarity(query: Tensor | np.ndarray, bank: Tensor | np.ndarray, *, names: tuple[str, str] = ("gen", "train")) -> Tensor:
+def nearest_similarity(
+    query: Tensor | np.ndarray,
+    bank: Tensor | np.ndarray,
+    *,
+    names: tuple[str, str] = ("gen", "train"),
+) -> Tensor:
     """The cosine similarity of each row of ``query`` to the row of ``bank`` that is most like it, shape (n,)."""
     a, b = same_space(query, bank, names)
     for rows, name in ((a, names[0]), (b, names[1])):

@@ -36,7 +36,9 @@ class StarSearch:
         found, left = self._listed(known)
         more = min(_MORE, len(self.train) - self.own)
         if len(left) and more > known.index.shape[1]:
-            better, still = self._listed(neighbors(self.query[left], self.train, more, exclude=self._selves(left)))
+            better, still = self._listed(
+                neighbors(self.query[left], self.train, more, exclude=self._selves(left))
+            )
             _put(found, left, better)
             left = left[still]
         for rows in left.split(max(1, PAIRS // len(self.train))):
@@ -44,7 +46,11 @@ class StarSearch:
         return found
 
     def _selves(self, rows: Tensor) -> Tensor | None:
-        return torch.stack([torch.arange(len(rows), device=rows.device), rows], 1) if self.own else None
+        return (
+            torch.stack([torch.arange(len(rows), device=rows.device), rows], 1)
+            if self.own
+            else None
+        )
 
     def _listed(self, known: Neighbors) -> tuple[Found, Tensor]:
         """What lists of nearest rows decide, and the rows that they do not."""
@@ -53,10 +59,14 @@ class StarSearch:
         second = torch.full_like(at, -1)
         for place in range(1, distance.shape[1]):
             rows = ((second < 0) & (at >= 0) & (at < place)).nonzero()[:, 0]
-            apart = distances(self.train, index[rows, at[rows]], self.train, index[rows, place], "euclidean").double()
+            apart = distances(
+                self.train, index[rows, at[rows]], self.train, index[rows, place], "euclidean"
+            ).double()
             second[rows[(apart >= self.spacing) & (apart > 0)]] = place
         here = torch.arange(len(at), device=at.device)
-        return (distance[here, at], index[here, at], distance[here, second]), (second < 0).nonzero()[:, 0]
+        return (distance[here, at], index[here, at], distance[here, second]), (
+            second < 0
+        ).nonzero()[:, 0]
 
     def _first(self, distance: Tensor) -> Tensor:
         """The place of the nearest row that counts, -1 if it is not in the list."""
@@ -84,7 +94,9 @@ class StarSearch:
         members, columns = _expanded(star, len(centres), place)
         both = torch.cat([skipped, torch.stack([members, columns], 1)])
         both = (both[:, 0] * len(self.train) + both[:, 1]).unique()
-        second, _ = outside(query, self.train, torch.stack([both // len(self.train), both % len(self.train)], 1))
+        second, _ = outside(
+            query, self.train, torch.stack([both // len(self.train), both % len(self.train)], 1)
+        )
         return nearest, index, second
 
 
@@ -101,7 +113,10 @@ def outside(query: Tensor, bank: Tensor, skipped: Tensor) -> tuple[Tensor, Tenso
     place[rows] = torch.arange(len(rows), device=rows.device)
     pairs = torch.stack([place[skipped[:, 0]], skipped[:, 1]], 1)
     near = neighbors(query[rows], bank, 1, exclude=pairs[pairs[:, 0] >= 0])
-    distance, index = query.new_full((len(query),), math.inf, dtype=torch.float64), torch.full_like(offered, -1)
+    distance, index = (
+        query.new_full((len(query),), math.inf, dtype=torch.float64),
+        torch.full_like(offered, -1),
+    )
     distance[rows], index[rows] = near.distance[:, 0].double(), near.index[:, 0]
     return distance, index
 

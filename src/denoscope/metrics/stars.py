@@ -76,7 +76,9 @@ def _stored(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
         for start in range(0, size, len(block)):
             file.write(block[: size - start])
         file.flush()
-        return torch.from_numpy(np.memmap(file, dtype=torch.empty(0, dtype=dtype).numpy().dtype, mode="r+", shape=shape))
+        return torch.from_numpy(
+            np.memmap(file, dtype=torch.empty(0, dtype=dtype).numpy().dtype, mode="r+", shape=shape)
+        )
 
 
 def scores(
@@ -96,21 +98,35 @@ def scores(
     """
     a, b = same_space(query, train, ("query", "train"))
     if len(b) < 2 + exclude_self:
-        raise ValueError(f"train has {len(b)} rows: too few to tell near-duplicates of the nearest from others")
-    known = neighbors(a, b, min(KEPT, len(b) - exclude_self), exclude_self=exclude_self) if found is None else found
+        raise ValueError(
+            f"train has {len(b)} rows: too few to tell near-duplicates of the nearest from others"
+        )
+    known = (
+        neighbors(a, b, min(KEPT, len(b) - exclude_self), exclude_self=exclude_self)
+        if found is None
+        else found
+    )
     nearest, index, second = StarSearch(a, b, spacing, exclude_self).solve(known)
     if bool(nearest.isinf().any()) or (kind == "ratio" and bool(second.isinf().any())):
-        raise ValueError("all rows of train are near-duplicates of one another: the nearest cannot be compared with another one")
+        raise ValueError(
+            "all rows of train are near-duplicates of one another: the nearest cannot be compared with another one"
+        )
     cosine = 1 - nearest.square() / 2 if kind == "cosine" else 1 - _pairs(a, b, index)
     score = cosine if kind == "cosine" else 1 - quotient(nearest, second)
-    return Scores(score, nearest, index, second, cosine, quotient(*known.distance[:, :2].double().T))
+    return Scores(
+        score, nearest, index, second, cosine, quotient(*known.distance[:, :2].double().T)
+    )
 
 
 def _pairs(query: Tensor, train: Tensor, index: Tensor) -> Tensor:
-    return distances(query, torch.arange(len(query), device=query.device), train, index, "cosine").double()
+    return distances(
+        query, torch.arange(len(query), device=query.device), train, index, "cosine"
+    ).double()
 
 
-def near_duplicate_distance(train: Tensor, own: Own, quantile: float, *, held_out: Tensor | None = None) -> float:
+def near_duplicate_distance(
+    train: Tensor, own: Own, quantile: float, *, held_out: Tensor | None = None
+) -> float:
     """The distance below which two training rows count as near-duplicates: a ``quantile`` of distances to the nearest training row.
 
     Those of held-out rows (n,) where they are known, since duplicates within the training set do not draw these down; else those between

@@ -28,7 +28,12 @@ def _share(count: Tensor, condition: str) -> Estimate:
     return _given(proportion(int((count > 0).sum()), len(count)), condition)
 
 
-@metric("kynkaanniemi2019", "naeem2020", "clopper1934", parts=("precision", "recall", "density", "coverage"))
+@metric(
+    "kynkaanniemi2019",
+    "naeem2020",
+    "clopper1934",
+    parts=("precision", "recall", "density", "coverage"),
+)
 def prdc(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, k: int = 5) -> dict[str, Estimate]:
     """Precision, recall, density and coverage by balls up to the k-th nearest neighbour, the row itself not counted, ``<`` strictly.
 
@@ -41,7 +46,9 @@ def prdc(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, k: int = 5) -> 
         raise ValueError(f"k counts neighbours and is at least 1, got {k}")
     for rows, name in ((a, "gen"), (b, "real")):
         if len(rows) <= k:
-            raise ValueError(f"k = {k} neighbours need at least {k + 1} rows, {name} has {len(rows)}")
+            raise ValueError(
+                f"k = {k} neighbours need at least {k + 1} rows, {name} has {len(rows)}"
+            )
     balls, held = inside(a, b, radii(b, k))
     reached, _ = inside(b, a, radii(a, k))
     return {

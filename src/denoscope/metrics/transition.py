@@ -53,13 +53,20 @@ def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     mass = np.concatenate([np.zeros((*weights.shape[:-1], 1)), np.cumsum(weights, -1)], -1)
     fit = np.full(values.shape, -np.inf)
     for j in range(n):
-        means = (total[..., j + 1 :] - total[..., j : j + 1]) / (mass[..., j + 1 :] - mass[..., j : j + 1])
+        means = (total[..., j + 1 :] - total[..., j : j + 1]) / (
+            mass[..., j + 1 :] - mass[..., j : j + 1]
+        )
         least = np.minimum.accumulate(means[..., ::-1], -1)[..., ::-1]
         fit[..., j:] = np.maximum(fit[..., j:], least)
     return fit
 
 
-def crossing(sizes: Sequence[int] | np.ndarray, values: np.ndarray, weights: np.ndarray | None = None, level: float = 0.5) -> np.ndarray:
+def crossing(
+    sizes: Sequence[int] | np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray | None = None,
+    level: float = 0.5,
+) -> np.ndarray:
     """log2 of the size at which the isotonic fit of ``values`` (..., s) on log2 ``sizes`` (s,) first reaches ``level``, shape (...).
 
     -inf if the fit is above ``level`` at the smallest size, +inf if it stays below it. Sizes must increase, weights be positive.
@@ -67,14 +74,21 @@ def crossing(sizes: Sequence[int] | np.ndarray, values: np.ndarray, weights: np.
     x, y = np.log2(np.asarray(sizes, dtype=np.float64)), np.asarray(values, dtype=np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     if x.ndim != 1 or y.shape[-1:] != x.shape or w.shape[-1:] != x.shape:
-        raise ValueError(f"a curve needs one value and one weight a size, got {x.shape}, {y.shape} and {w.shape}")
+        raise ValueError(
+            f"a curve needs one value and one weight a size, got {x.shape}, {y.shape} and {w.shape}"
+        )
     if (np.diff(x) <= 0).any() or (w <= 0).any() or not np.isfinite(y).all():
         raise ValueError("sizes must increase, weights be positive and values finite")
     fit = _isotonic(y, w)
-    reached = fit >= level - 1e-12  # a plateau at the level is reached at its start, whatever the rounding of its mean
+    reached = (
+        fit >= level - 1e-12
+    )  # a plateau at the level is reached at its start, whatever the rounding of its mean
     right = np.minimum((~reached).sum(-1), len(x) - 1)[..., None]
     left = np.maximum(right - 1, 0)
-    high, low = np.take_along_axis(fit, right, -1)[..., 0], np.take_along_axis(fit, left, -1)[..., 0]
+    high, low = (
+        np.take_along_axis(fit, right, -1)[..., 0],
+        np.take_along_axis(fit, left, -1)[..., 0],
+    )
     rise = np.where(high > low, high - low, 1.0)
     at = x[left[..., 0]] + (level - low) / rise * (x[right[..., 0]] - x[left[..., 0]])
     at = np.where(reached[..., 0], np.where(fit[..., 0] > level + 1e-12, -np.inf, x[0]), at)
@@ -91,23 +105,36 @@ def _by_size(runs: Sequence[TrainingRun]) -> dict[int, list[TrainingRun]]:
     return cells
 
 
-def _curves(cells: Mapping[int, list[TrainingRun]], members: Mapping[int, np.ndarray], source: np.random.Generator) -> np.ndarray:
+def _curves(
+    cells: Mapping[int, list[TrainingRun]],
+    members: Mapping[int, np.ndarray],
+    source: np.random.Generator,
+) -> np.ndarray:
     """The mean GLc at each size of each draw, (draws, s): the drawn members (draws, runs), their samples drawn again as binomials."""
     columns = []
     for size, runs in cells.items():
-        p_gen, p_test, samples = (np.array([getattr(run, key) for run in runs])[members[size]] for key in ("p_gen", "p_test", "samples"))
+        p_gen, p_test, samples = (
+            np.array([getattr(run, key) for run in runs])[members[size]]
+            for key in ("p_gen", "p_test", "samples")
+        )
         columns.append(((1 - source.binomial(samples, p_gen) / samples) / (1 - p_test)).mean(1))
     return np.stack(columns, 1)
 
 
-def _members(cells: Mapping[int, list[TrainingRun]], draws: int, source: np.random.Generator) -> dict[int, np.ndarray]:
-    return {size: source.integers(len(runs), size=(draws, len(runs))) for size, runs in cells.items()}
+def _members(
+    cells: Mapping[int, list[TrainingRun]], draws: int, source: np.random.Generator
+) -> dict[int, np.ndarray]:
+    return {
+        size: source.integers(len(runs), size=(draws, len(runs))) for size, runs in cells.items()
+    }
 
 
 def _mean_curve(cells: Mapping[int, list[TrainingRun]]) -> tuple[np.ndarray, np.ndarray]:
     """Mean GLc and number of samples at each size."""
     values = np.array([np.mean([run.generalization for run in runs]) for runs in cells.values()])
-    return values, np.array([sum(run.samples for run in runs) for runs in cells.values()], dtype=np.float64)
+    return values, np.array(
+        [sum(run.samples for run in runs) for runs in cells.values()], dtype=np.float64
+    )
 
 
 def _size(log2: np.ndarray | float) -> np.ndarray:
@@ -120,7 +147,9 @@ def _runs_a_size(cells: Mapping[int, list[TrainingRun]]) -> str:
     return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def transition_point(runs: Sequence[TrainingRun], *, draws: int = 2000, seed: int = 0) -> Transition:
+def transition_point(
+    runs: Sequence[TrainingRun], *, draws: int = 2000, seed: int = 0
+) -> Transition:
     """N* of one capacity with its percentile bootstrap over training runs within each size, samples drawn again inside as binomials.
 
     -inf and +inf, as value or as an end of the interval, mean below the smallest and above the largest size. Runs with p_test = 1 are left out.
@@ -135,16 +164,30 @@ def transition_point(runs: Sequence[TrainingRun], *, draws: int = 2000, seed: in
     method = f"percentile bootstrap over training runs, {_runs_a_size(cells)} a size"
     if math.isinf(point):
         method += f"; no crossing: {'below' if point < 0 else 'above'} {sizes[0] if point < 0 else sizes[-1]}"
-    band = (percentiles(value, column, len(cells[size]), method=method) for value, column, size in zip(values.tolist(), curves.T, sizes))
-    return Transition(percentiles(point, _size(crossing(sizes, curves, weights)), len(runs), method=method), sizes, tuple(band))
+    band = (
+        percentiles(value, column, len(cells[size]), method=method)
+        for value, column, size in zip(values.tolist(), curves.T, sizes)
+    )
+    return Transition(
+        percentiles(point, _size(crossing(sizes, curves, weights)), len(runs), method=method),
+        sizes,
+        tuple(band),
+    )
 
 
-def _common(small: Sequence[TrainingRun], large: Sequence[TrainingRun]) -> tuple[list[TrainingRun], list[TrainingRun]]:
+def _common(
+    small: Sequence[TrainingRun], large: Sequence[TrainingRun]
+) -> tuple[list[TrainingRun], list[TrainingRun]]:
     """The runs of each whose (size, subset, seed) both have."""
-    first, second = ({(run.size, run.subset, run.seed): run for run in runs if run.p_test < 1} for runs in (small, large))
+    first, second = (
+        {(run.size, run.subset, run.seed): run for run in runs if run.p_test < 1}
+        for runs in (small, large)
+    )
     keys = sorted(first.keys() & second.keys())
     if not keys:
-        raise ValueError("the two capacities share no training run of the same size, subset and seed")
+        raise ValueError(
+            "the two capacities share no training run of the same size, subset and seed"
+        )
     return [first[key] for key in keys], [second[key] for key in keys]
 
 
@@ -154,7 +197,13 @@ def _difference(large: np.ndarray, small: np.ndarray, unknown: float) -> np.ndar
     return np.where(same, unknown, np.where(same, 0.0, large) - np.where(same, 0.0, small))
 
 
-def growth(runs_small: Sequence[TrainingRun], runs_large: Sequence[TrainingRun], *, draws: int = 2000, seed: int = 0) -> Estimate:
+def growth(
+    runs_small: Sequence[TrainingRun],
+    runs_large: Sequence[TrainingRun],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Estimate:
     """log2 N* of the larger capacity less that of the smaller, on common (size, subset, seed), by paired bootstrap: both draw the same members.
 
     Above 0: N* grows with capacity. A draw in which both have no crossing on the same side counts for both ends of the interval.
@@ -171,8 +220,18 @@ def growth(runs_small: Sequence[TrainingRun], runs_large: Sequence[TrainingRun],
     value = float(_difference(points[1], points[0], math.nan))
     if math.isnan(value):
         return unavailable("neither capacity crosses one half within the sizes", n)
-    low, high = (percentiles(value, _difference(drawn[1], drawn[0], unknown), n) for unknown in (-math.inf, math.inf))
-    return Estimate(value, low.low, high.high, n, low.level, f"paired bootstrap over training runs, {_runs_a_size(pair[0])} a size")
+    low, high = (
+        percentiles(value, _difference(drawn[1], drawn[0], unknown), n)
+        for unknown in (-math.inf, math.inf)
+    )
+    return Estimate(
+        value,
+        low.low,
+        high.high,
+        n,
+        low.level,
+        f"paired bootstrap over training runs, {_runs_a_size(pair[0])} a size",
+    )
 
 
 def _shares(n: int, draws: int, source: np.random.Generator) -> np.ndarray:
@@ -196,10 +255,17 @@ def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Est
     table = np.atleast_2d(np.asarray(same, dtype=np.float64))
     source = np.random.default_rng(derive(seed))
     resampled = _resampled(table, _noise_shares(table.shape[1], draws, seed), source)
-    return percentiles(float(table.mean()), resampled, table.size, method=f"bootstrap over {len(table)} pairs of runs, then shared noises")
+    return percentiles(
+        float(table.mean()),
+        resampled,
+        table.size,
+        method=f"bootstrap over {len(table)} pairs of runs, then shared noises",
+    )
 
 
-def u_shape(agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 2000, seed: int = 0) -> tuple[Estimate, Estimate]:
+def u_shape(
+    agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 2000, seed: int = 0
+) -> tuple[Estimate, Estimate]:
     """RP at the size nearest to ``point`` = N*, less RP at the smallest and less RP at the largest size; both intervals below 0: a U.
 
     ``agreements`` has, for each size, bool (pairs of runs, shared noises). The bootstrap draws pairs within each size, then noises, the same
@@ -211,7 +277,9 @@ def u_shape(agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 
     tables = {size: np.atleast_2d(np.asarray(agreements[size], dtype=np.float64)) for size in sizes}
     noises = tables[sizes[0]].shape[1]
     if any(table.shape[1] != noises or not table.size for table in tables.values()):
-        raise ValueError("all sizes must share the same noises: one column each, and have at least one pair of runs")
+        raise ValueError(
+            "all sizes must share the same noises: one column each, and have at least one pair of runs"
+        )
     if not math.isfinite(point):
         beyond = unavailable("N* lies beyond the sizes", noises)
         return beyond, beyond
@@ -221,11 +289,15 @@ def u_shape(agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 
         return at_end, at_end
     source = np.random.default_rng(derive(seed))
     columns = _noise_shares(noises, draws, seed)
-    resampled = {size: _resampled(tables[size], columns, source) for size in (middle, sizes[0], sizes[-1])}
+    resampled = {
+        size: _resampled(tables[size], columns, source) for size in (middle, sizes[0], sizes[-1])
+    }
     method = f"bootstrap over pairs of runs and shared noises, at {middle} against {{}}"
 
     def less(end: int) -> Estimate:
         value = float(tables[middle].mean() - tables[end].mean())
-        return percentiles(value, resampled[middle] - resampled[end], noises, method=method.format(end))
+        return percentiles(
+            value, resampled[middle] - resampled[end], noises, method=method.format(end)
+        )
 
     return less(sizes[0]), less(sizes[-1])

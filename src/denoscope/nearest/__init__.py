@@ -12,4 +12,15 @@ from denoscope.nearest.ball import within
 from denoscope.nearest.rows import Metric, bytes_of, distances, features, paired, same_space, unit
 from denoscope.nearest.search import Neighbors, neighbors
 
-__all__ = ["Metric", "Neighbors", "bytes_of", "distances", "features", "neighbors", "paired", "same_space", "unit", "within"]
+__all__ = [
+    "Metric",
+    "Neighbors",
+    "bytes_of",
+    "distances",
+    "features",
+    "neighbors",
+    "paired",
+    "same_space",
+    "unit",
+    "within",
+]

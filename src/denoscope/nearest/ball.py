@@ -16,7 +16,13 @@ _ROUNDING = 1e-6  # of distances that are rounded to float32, and more
 
 
 @torch.no_grad()
-def within(query: Tensor | np.ndarray, bank: Tensor | np.ndarray, radius: float | Tensor, *, max_memory: str | int = "1GiB") -> Tensor:
+def within(
+    query: Tensor | np.ndarray,
+    bank: Tensor | np.ndarray,
+    radius: float | Tensor,
+    *,
+    max_memory: str | int = "1GiB",
+) -> Tensor:
     """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one a query row, or at distance 0; int64 (m, 2).
 
     In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last bit; a row has distance 0 to itself.
@@ -32,20 +38,26 @@ def within(query: Tensor | np.ndarray, bank: Tensor | np.ndarray, radius: float 
 
     def chunk(start: int) -> Tensor:
         part = slice(start, start + sizes.chunk)
-        return torch.cat(list(_pairs(query[part], bank, reach[part], frame, sizes))) + torch.tensor([start, 0], device=query.device)
+        return torch.cat(list(_pairs(query[part], bank, reach[part], frame, sizes))) + torch.tensor(
+            [start, 0], device=query.device
+        )
 
     pairs = torch.cat(each(chunk, range(0, len(query), sizes.chunk), at_once=at_once))
     return pairs[(pairs[:, 0] * len(bank) + pairs[:, 1]).argsort()]
 
 
-def _pairs(query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: Sizes) -> Iterator[Tensor]:
+def _pairs(
+    query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: Sizes
+) -> Iterator[Tensor]:
     """The pairs of each tile: those that are near beyond rounding, and those that exact distances decide."""
     points = frame.queries(query)
     squares = points[:, :-1].double().square().sum(1)
     square = (reach * frame.scale).square()
     shift, slack = squares * (1 - frame.slack), frame.slack
     outer = (square * (1 + _ROUNDING) - shift + slack * squares).to(points.dtype)
-    inner = (square * (1 - _ROUNDING) * (1 - 4 * slack) - 7 * slack * squares - shift).to(points.dtype)  # as in Frame.ceiling
+    inner = (square * (1 - _ROUNDING) * (1 - 4 * slack) - 7 * slack * squares - shift).to(
+        points.dtype
+    )  # as in Frame.ceiling
     for here, left, tile in tiles(points, bank, frame, sizes):
         row, column = (tile <= outer[here, None]).nonzero().T
         sure = tile[row, column] < inner[here][row]

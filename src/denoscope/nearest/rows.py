@@ -11,15 +11,23 @@ import torch
 from torch import Tensor
 
 Metric = Literal["euclidean", "cosine"]
-_UNITS = {"": 1, "b": 1} | {f"{p}{s}": b**e for e, p in enumerate("kmgt", 1) for s, b in (("ib", 1024), ("b", 1000), ("", 1000))}
-_SLAB = 1 << 14  # numbers in one block of exact differences: its shape depends on the features alone, never on the memory bound
+_UNITS = {"": 1, "b": 1} | {
+    f"{p}{s}": b**e
+    for e, p in enumerate("kmgt", 1)
+    for s, b in (("ib", 1024), ("b", 1000), ("", 1000))
+}
+_SLAB = (
+    1 << 14
+)  # numbers in one block of exact differences: its shape depends on the features alone, never on the memory bound
 
 
 def bytes_of(size: str | int) -> int:
     """The number of bytes in ``"1GiB"``, ``"500MB"``, ``"64 KiB"`` or a plain integer; anything else is a ValueError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(size), re.IGNORECASE)
     if match is None or match[2].lower() not in _UNITS:
-        raise ValueError(f"a memory size is a number of bytes or a text such as '1GiB' or '500MB', got {size!r}")
+        raise ValueError(
+            f"a memory size is a number of bytes or a text such as '1GiB' or '500MB', got {size!r}"
+        )
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
@@ -27,22 +35,30 @@ def features(x: Tensor | np.ndarray, name: str) -> Tensor:
     """``x`` as an (n, k) tensor of float32 or float64, detached; images, other shapes, and rows that are not finite are a ValueError naming it."""
     x = torch.as_tensor(x).detach()
     if x.ndim == 4:
-        raise ValueError(f"{name} is a batch of images of shape {tuple(x.shape)}: describe first, then pass its (n, k) features")
+        raise ValueError(
+            f"{name} is a batch of images of shape {tuple(x.shape)}: describe first, then pass its (n, k) features"
+        )
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(f"{name} needs features of shape (n, k), got {tuple(x.shape)}")
     if x.dtype != torch.float64:
         x = x.to(torch.float32)
     if len(x) and not all(math.isfinite(bound) for bound in torch.aminmax(x)):
         row = int((~torch.isfinite(x)).any(1).nonzero()[0])
-        raise ValueError(f"{name} has a value that is not finite in row {row}: drop such rows first")
+        raise ValueError(
+            f"{name} has a value that is not finite in row {row}: drop such rows first"
+        )
     return x
 
 
-def same_space(first: Tensor | np.ndarray, second: Tensor | np.ndarray, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
+def same_space(
+    first: Tensor | np.ndarray, second: Tensor | np.ndarray, names: tuple[str, str]
+) -> tuple[Tensor, Tensor]:
     """Both as features of one dtype; different feature sizes are a ValueError naming both."""
     a, b = features(first, names[0]), features(second, names[1])
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: use one descriptor for both")
+        raise ValueError(
+            f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: use one descriptor for both"
+        )
     dtype = torch.promote_types(a.dtype, b.dtype)
     return a.to(dtype), b.to(dtype)
 
@@ -70,7 +86,11 @@ def distances(query: Tensor, rows: Tensor, bank: Tensor, columns: Tensor, metric
 
 
 def paired(
-    first: Tensor | np.ndarray, second: Tensor | np.ndarray, *, metric: Metric = "euclidean", names: tuple[str, str] = ("first", "second")
+    first: Tensor | np.ndarray,
+    second: Tensor | np.ndarray,
+    *,
+    metric: Metric = "euclidean",
+    names: tuple[str, str] = ("first", "second"),
 ) -> Tensor:
     """The distance of row i to row i, shape (n,), to the last bit as :func:`neighbors` would give it; unequal lengths are a ValueError."""
     a, b = same_space(first, second, names)

@@ -52,7 +52,9 @@ class _Candidates:
         order = order[distance[order].argsort(stable=True)]
         order = order[rows[order].argsort(stable=True)]
         counts = torch.bincount(rows, minlength=len(self.query))
-        rank = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows[order]]
+        rank = (
+            torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows[order]]
+        )
         order = order[rank < self.k]
         return order, distance[order]
 
@@ -71,17 +73,23 @@ class _LeftOut:
         self.rows, self.columns = pairs[pairs[:, 1].argsort()].T.contiguous()
 
     def fill(self, tile: Tensor, here: slice, left: int) -> None:
-        ends = torch.searchsorted(self.columns, self.columns.new_tensor([left, left + tile.shape[1]]))
+        ends = torch.searchsorted(
+            self.columns, self.columns.new_tensor([left, left + tile.shape[1]])
+        )
         rows, columns = (part[int(ends[0]) : int(ends[1])] for part in (self.rows, self.columns))
         inside = (rows >= here.start) & (rows < here.stop)
         tile[rows[inside] - here.start, columns[inside] - left] = math.inf
 
 
-def _search(query: Tensor, bank: Tensor, k: int, frame: Frame, sizes: Sizes, left_out: _LeftOut | None) -> Neighbors:
+def _search(
+    query: Tensor, bank: Tensor, k: int, frame: Frame, sizes: Sizes, left_out: _LeftOut | None
+) -> Neighbors:
     """The neighbours of one chunk of queries."""
     points = frame.queries(query)
     squares = points[:, :-1].square().sum(1)
-    best = points.new_full((len(query), k), math.inf)  # lower bounds of k pairs of each row, the least seen so far
+    best = points.new_full(
+        (len(query), k), math.inf
+    )  # lower bounds of k pairs of each row, the least seen so far
     candidates = _Candidates(query, bank, k, frame.metric)
     for here, left, tile in tiles(points, bank, frame, sizes):
         if left_out is not None:
@@ -93,7 +101,9 @@ def _search(query: Tensor, bank: Tensor, k: int, frame: Frame, sizes: Sizes, lef
         row, column = (least <= ceiling[:, None]).nonzero().T
         values = groups[row, :, column]
         at, member = (values <= ceiling[row, None]).nonzero().T
-        candidates.add(here.start + row[at], left + member * groups.shape[2] + column[at], values[at, member])
+        candidates.add(
+            here.start + row[at], left + member * groups.shape[2] + column[at], values[at, member]
+        )
         if candidates.count > sizes.pairs:
             candidates.thin(frame.ceiling(best.amax(1), squares), sizes.pairs // 2)
     return candidates.result(frame.ceiling(best.amax(1), squares))
@@ -121,13 +131,17 @@ def neighbors(
     query, bank = same_space(query, bank, ("query", "bank"))
     check_metric(metric)
     if exclude_self and len(query) != len(bank):
-        raise ValueError(f"exclude_self needs query and bank to be the same rows, got {len(query)} and {len(bank)}")
+        raise ValueError(
+            f"exclude_self needs query and bank to be the same rows, got {len(query)} and {len(bank)}"
+        )
     pairs = _pairs_left_out(len(query), exclude_self, exclude).to(query.device)
     offered = len(bank) - (int(pairs[:, 0].bincount().max()) if len(pairs) else 0)
     if not 1 <= k <= offered:
         raise ValueError(f"k = {k} neighbours were asked of a bank that offers {offered}")
     if not len(query):
-        return Neighbors(query.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=query.device))
+        return Neighbors(
+            query.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=query.device)
+        )
     bound = bytes_of(max_memory)
     at_once = threads_for(query, bank, bound)
     sizes = Sizes.within(bound // at_once, len(bank), k, query.shape[1]).shared(len(query), at_once)
@@ -135,8 +149,12 @@ def neighbors(
 
     def chunk(start: int) -> Neighbors:
         rows = slice(start, min(start + sizes.chunk, len(query)))
-        inside = pairs[(pairs[:, 0] >= rows.start) & (pairs[:, 0] < rows.stop)] - pairs.new_tensor([start, 0])
-        return _search(query[rows], bank, k, frame, sizes, _LeftOut(inside) if len(inside) else None)
+        inside = pairs[(pairs[:, 0] >= rows.start) & (pairs[:, 0] < rows.stop)] - pairs.new_tensor(
+            [start, 0]
+        )
+        return _search(
+            query[rows], bank, k, frame, sizes, _LeftOut(inside) if len(inside) else None
+        )
 
     found = each(chunk, range(0, len(query), sizes.chunk), at_once=at_once)
     return Neighbors(torch.cat([f.distance for f in found]), torch.cat([f.index for f in found]))

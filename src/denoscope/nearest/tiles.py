@@ -32,11 +32,17 @@ class Frame:
         if metric == "cosine":
             return Frame(metric, 0.0, 1.0, dtype, slack)
         largest = max(abs(float(bound)) for x in (query, bank) for bound in torch.aminmax(x))
-        exponent = max(-100, min(100, math.frexp(largest)[1]))  # squares must neither overflow nor vanish
+        exponent = max(
+            -100, min(100, math.frexp(largest)[1])
+        )  # squares must neither overflow nor vanish
         return Frame(metric, bank.mean(0).to(dtype), 2.0**-exponent, dtype, slack)
 
     def _points(self, x: Tensor) -> Tensor:
-        return unit(x).to(self.dtype) if self.metric == "cosine" else (x.to(self.dtype) - self.centre).mul_(self.scale)
+        return (
+            unit(x).to(self.dtype)
+            if self.metric == "cosine"
+            else (x.to(self.dtype) - self.centre).mul_(self.scale)
+        )
 
     def queries(self, x: Tensor) -> Tensor:
         """[q, 1] for each row."""
@@ -79,8 +85,12 @@ class Sizes:
         widest = bound // 8 // row
         if chunk < 1 or widest < min(bank, 4) or bound < 1 << 20:
             least = max(1 << 20, 32 * row, 4 * (row + 500 * k))
-            raise ValueError(f"max_memory of {bound} bytes is too small here: give at least {least}")
-        tile = min(1 << 22, bound // 256)  # numbers in a tile; its worst case, every pair a candidate, takes 64 bytes a number
+            raise ValueError(
+                f"max_memory of {bound} bytes is too small here: give at least {least}"
+            )
+        tile = min(
+            1 << 22, bound // 256
+        )  # numbers in a tile; its worst case, every pair a candidate, takes 64 bytes a number
         columns = min(4096, widest, tile, bank)
         columns = math.ceil(bank / math.ceil(bank / columns))
         group = max(1, min(64, columns // (4 * k)))
@@ -99,7 +109,9 @@ def threads_for(query: Tensor, bank: Tensor, bound: int) -> int:
     return workers(min(work, bound >> 26)) if query.device.type == "cpu" else 1
 
 
-def tiles(points: Tensor, bank: Tensor, frame: Frame, sizes: Sizes) -> Iterator[tuple[slice, int, Tensor]]:
+def tiles(
+    points: Tensor, bank: Tensor, frame: Frame, sizes: Sizes
+) -> Iterator[tuple[slice, int, Tensor]]:
     """Slices of the queries, the first bank row of a block, and their lower bounds less (1 - slack)|q|², infinite beyond the bank.
 
     The numbers are overwritten by the next tile.

@@ -49,7 +49,9 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
     images, asked = sample.images, found.asked
     return {
         "command": called,
-        "verdict": [text.replace("\u00a0", " ").replace("**", "") for text in verdict(found, sample)],
+        "verdict": [
+            text.replace("\u00a0", " ").replace("**", "") for text in verdict(found, sample)
+        ],
         "question": {item.name: getattr(asked, item.name) for item in fields(Question)},
         "images": {
             "name": images.name,
@@ -62,7 +64,12 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
             "skipped": [list(item) for item in images.skipped],
             "notes": list(sample.notes),
         },
-        "dimensions": {"pixels": sample.pixels, "varying": sample.varying, "d": found.d, "spanned": found.spanned},
+        "dimensions": {
+            "pixels": sample.pixels,
+            "varying": sample.varying,
+            "d": found.d,
+            "spanned": found.spanned,
+        },
         "participation_ratio": {"value": found.ratio, "corrected": _number(found.ratio_corrected)},
         "needed": {
             "kl": {"no_ridge": dict(found.sizes.plain), "best_ridge": dict(found.sizes.ridge)},
@@ -76,8 +83,17 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
         },
         "ridge": {"c": found.ridge, "c_from_training_spectrum": found.ridge_theory},
         "stopping": {"k": _number(found.level.k), "eta": found.eta, "steps": _number(found.steps)},
-        "levels": [{**{item.name: getattr(level, item.name) for item in fields(level)}, "k": _number(level.k)} for level in found.levels],
-        "subsets": [{item.name: getattr(tried, item.name) for item in fields(tried)} for tried in found.tried],
+        "levels": [
+            {
+                **{item.name: getattr(level, item.name) for item in fields(level)},
+                "k": _number(level.k),
+            }
+            for level in found.levels
+        ],
+        "subsets": [
+            {item.name: getattr(tried, item.name) for item in fields(tried)}
+            for tried in found.tried
+        ],
         "largest_relative_difference": max((tried.off for tried in found.tried), default=None),
         "sizes": [dict(row) for row in found.table],
         "spectrum": {

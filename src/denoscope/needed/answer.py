@@ -114,7 +114,9 @@ class Answers:
     @property
     def eta(self) -> float:
         """A step size of gradient descent as an example: the power of ten at which the fastest direction shrinks by a factor, not beyond 0."""
-        return 10.0 ** math.floor(-math.log10(2 * (self.asked.abar * self.lam[0] + 1 - self.asked.abar)))
+        return 10.0 ** math.floor(
+            -math.log10(2 * (self.asked.abar * self.lam[0] + 1 - self.asked.abar))
+        )
 
     @property
     def steps(self) -> float:
@@ -138,10 +140,16 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
     checks = folds if sample.others is None else [fold(own, sample.others)]
     ridge = best_ridge(folds)
     least = None if sample.others is None else np.linalg.eigvalsh(sample.every.cov.numpy()).clip(0)
-    levels = [_level(y, asked, spectrum, folds, checks, ridge, least) for y in sorted({*ABARS, asked.abar})]
+    levels = [
+        _level(y, asked, spectrum, folds, checks, ridge, least)
+        for y in sorted({*ABARS, asked.abar})
+    ]
     say("found the best ridge and stopping time")
     sizes = _sizes(spectrum, asked.kl, sample.d)
-    tried = [_tried(asked.abar, spectrum, fold(subset, sample.every - subset)) for subset in sample.subsets]
+    tried = [
+        _tried(asked.abar, spectrum, fold(subset, sample.every - subset))
+        for subset in sample.subsets
+    ]
     say("compared the theory with models of subsets")
     ratio = participation_ratio(lam)
     return Answers(
@@ -155,11 +163,17 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
         ratio=ratio,
         ratio_corrected=1 / (1 / ratio - 1 / own.count) if ratio < own.count else math.inf,
         sizes=sizes,
-        unseen=_unseen(lam, spectrum, own.count, folds, None if sample.others is None else checks[0].unseen),
+        unseen=_unseen(
+            lam, spectrum, own.count, folds, None if sample.others is None else checks[0].unseen
+        ),
         ridge=ridge,
         ridge_theory=float(observed_best_c(lam, own.count)),
         levels=levels,
-        table=_table(asked, spectrum, [own.count, *sizes.plain.values(), *sizes.ridge.values(), *(t.n for t in tried)]),
+        table=_table(
+            asked,
+            spectrum,
+            [own.count, *sizes.plain.values(), *sizes.ridge.values(), *(t.n for t in tried)],
+        ),
         tried=tried,
         checks=checks,
     )
@@ -167,17 +181,24 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
 
 def _sizes(spectrum: np.ndarray, kl: float, d: int) -> Sizes:
     def of(c: float | str) -> dict[Direction, int]:
-        return {direction: int(samples_needed(spectrum, kl, c=c, direction=direction)) for direction in DIRECTIONS}  # pyright: ignore[reportArgumentType] -- a number or "best"
+        return {
+            direction: int(samples_needed(spectrum, kl, c=c, direction=direction))
+            for direction in DIRECTIONS
+        }  # pyright: ignore[reportArgumentType] -- a number or "best"
 
     return Sizes(of(0.0), of("best"))
 
 
-def _unseen(lam: np.ndarray, spectrum: np.ndarray, n: int, folds: Sequence[Fold], others: float | None) -> Unseen:
+def _unseen(
+    lam: np.ndarray, spectrum: np.ndarray, n: int, folds: Sequence[Fold], others: float | None
+) -> Unseen:
     predicted = float(unseen_variance(spectrum, n - 1)) / spectrum.sum()
     alone = float(observed(lam, n, 0.0).unseen) / (lam.sum() * n / (n - 1))
     crossed = mean([f.unseen for f in folds])
     bounded = replace(crossed, low=max(0.0, crossed.low), high=min(1.0, crossed.high))
-    return Unseen(predicted, alone, bounded, round(float(np.mean([f.count for f in folds]))), others)
+    return Unseen(
+        predicted, alone, bounded, round(float(np.mean([f.count for f in folds]))), others
+    )
 
 
 def _level(
@@ -206,11 +227,17 @@ def _tried(abar: float, spectrum: np.ndarray, found: Fold) -> Tried:
     d = len(spectrum)
     train = replace(found, other=found.lam)
     return Tried(
-        found.count, float(held_out([train], abar)), float(held_out([found], abar)), float(theory.train) / d, float(theory.test) / d
+        found.count,
+        float(held_out([train], abar)),
+        float(held_out([found], abar)),
+        float(theory.train) / d,
+        float(theory.test) / d,
     )
 
 
-def _table(asked: Question, spectrum: np.ndarray, sizes: Sequence[int]) -> list[dict[str, float | None]]:
+def _table(
+    asked: Question, spectrum: np.ndarray, sizes: Sequence[int]
+) -> list[dict[str, float | None]]:
     """One row a training set size: what theory expects there, a dimension; what is infinite is None."""
     d = len(spectrum)
     most = max(16 * d, 2 * max(sizes))
@@ -222,7 +249,10 @@ def _table(asked: Question, spectrum: np.ndarray, sizes: Sequence[int]) -> list[
         columns[name] = expected_kl(d, n, direction) / d
         c = best_c(spectrum, n, direction, centred=True)
         ridged = deterministic(spectrum, n, c, centred=True)
-        columns |= {f"{name}_ridge": (ridged.kl if name == "kl" else ridged.kl_reverse) / d, f"{name}_ridge_c": c}
+        columns |= {
+            f"{name}_ridge": (ridged.kl if name == "kl" else ridged.kl_reverse) / d,
+            f"{name}_ridge_c": c,
+        }
     columns |= {"unseen": at.unseen / spectrum.sum(), "train": at.train / d, "test": at.test / d}
     return [{name: _finite(values[i]) for name, values in columns.items()} for i in range(len(n))]
 

@@ -38,20 +38,38 @@ def spectrum(found: Answers) -> Figure:
     ranks = np.arange(1, found.d + 1)
     starts = np.unique(np.geomspace(1, found.d, 30).astype(int)) - 1
     widths = np.diff(np.append(starts, found.d))
-    middles, held = np.add.reduceat(ranks, starts) / widths, np.add.reduceat(found.held, starts) / widths
+    middles, held = (
+        np.add.reduceat(ranks, starts) / widths,
+        np.add.reduceat(found.held, starts) / widths,
+    )
     lines = [
         Series(ranks, _positive(found.lam), "your images", tone=_TONES[0], style="line"),
-        Series(middles, _positive(held), "held-out images, same directions", tone=_TONES[1], style="dots"),
+        Series(
+            middles,
+            _positive(held),
+            "held-out images, same directions",
+            tone=_TONES[1],
+            style="dots",
+        ),
         Series(ranks, found.spectrum, "true spectrum, estimated", tone=_TONES[2], style="dashed"),
     ]
     spans = found.spanned < found.d
-    positions = [Position(found.spanned, f"{count(found.spanned)} directions spanned")] if spans else []
+    positions = (
+        [Position(found.spanned, f"{count(found.spanned)} directions spanned")] if spans else []
+    )
     caption = (
         "**Spectrum.** Variance along the principal directions of your images, of images held out (along the directions of the other "
         "folds, averaged over neighbouring ranks), and the estimate of the true one. Your own images exaggerate the variance of the first directions and hide that of the last; "
-        "held-out images do the opposite." + (f" Beyond rank {count(found.spanned)} your images show nothing." if spans else "")
+        "held-out images do the opposite."
+        + (f" Beyond rank {count(found.spanned)} your images show nothing." if spans else "")
     )
-    panel = Panel(lines, "Variance along each direction", "rank", "variance, pixels in [−1, 1]", positions=positions)
+    panel = Panel(
+        lines,
+        "Variance along each direction",
+        "rank",
+        "variance, pixels in [−1, 1]",
+        positions=positions,
+    )
     return _figure("spectrum", caption, [panel])
 
 
@@ -61,8 +79,16 @@ def divergence(found: Answers) -> Figure:
     panels = []
     for name, title in (("kl", "KL(model ‖ true)"), ("kl_reverse", "KL(true ‖ model)")):
         lines = [
-            Series(n, _walled(_column(found, name)), "no regularisation", tone=_TONES[1], style="line"),
-            Series(n, _column(found, f"{name}_ridge"), "best ridge at each N (estimate)", tone=_TONES[2], style="line"),
+            Series(
+                n, _walled(_column(found, name)), "no regularisation", tone=_TONES[1], style="line"
+            ),
+            Series(
+                n,
+                _column(found, f"{name}_ridge"),
+                "best ridge at each N (estimate)",
+                tone=_TONES[2],
+                style="line",
+            ),
             Series(n, _column(found, "d_over_4n"), "d/(4N)", tone=MUTED, style="thin"),
         ]
         positions = [_yours(found), Position(found.d, f"N = d = {count(found.d)}")]
@@ -95,11 +121,27 @@ def losses(found: Answers) -> Figure:
         lines.append(Series(n, _column(found, name), label, tone=tone, style="line", kind="theory"))
         if found.tried:
             sizes, values = [t.n for t in found.tried], [getattr(t, name) for t in found.tried]
-            lines.append(Series(sizes, values, label, tone=tone, style="dots", kind="trained on subsets of your images"))
+            lines.append(
+                Series(
+                    sizes,
+                    values,
+                    label,
+                    tone=tone,
+                    style="dots",
+                    kind="trained on subsets of your images",
+                )
+            )
     positions = [_yours(found), Position(found.d, f"N = d = {count(found.d)}")]
     levels = [Level(found.level.least, "least possible", INK)]
     panel = Panel(
-        lines, f"Loss of noise prediction at abar = {found.asked.abar:g}", IMAGES, "loss a dimension", (), levels, None, positions
+        lines,
+        f"Loss of noise prediction at abar = {found.asked.abar:g}",
+        IMAGES,
+        "loss a dimension",
+        (),
+        levels,
+        None,
+        positions,
     )
     caption = (
         f"**Train and test loss** of a linear model without regularisation; 1 is the loss of a model that predicts nothing. The gap is within "
@@ -117,14 +159,27 @@ def remedies(found: Answers) -> Figure:
     c = _around(found.ridge, found.lam.max())
     k = _around(level.k, 1 / found.lam.max())
     of_ridge, of_time = held_out(checks, level.abar, ridge=c), held_out(checks, level.abar, k=k)
-    levels = [Level(level.trained, "trained to the end, no ridge"), Level(level.least, "least possible", INK)]
+    levels = [
+        Level(level.trained, "trained to the end, no ridge"),
+        Level(level.least, "least possible", INK),
+    ]
     chosen = [Position(found.ridge, "recommended", INK)] if found.ridge > 0 else []
     stop = [Position(level.k, "recommended", INK)] if math.isfinite(level.k) else []
     name = "held-out loss a dimension"
     values = np.concatenate([of_ridge, of_time, [level.trained, level.least]])
     scale = "linear" if values.max() < _NARROW * values.min() else "log"
     panels = [
-        Panel([Series(c, of_ridge, tone=_TONES[2], style="line")], "Against ridge", "ridge c", name, (), levels, None, chosen, scale),
+        Panel(
+            [Series(c, of_ridge, tone=_TONES[2], style="line")],
+            "Against ridge",
+            "ridge c",
+            name,
+            (),
+            levels,
+            None,
+            chosen,
+            scale,
+        ),
         Panel(
             [Series(k, of_time, tone=_TONES[2], style="line")],
             "Against training time",

@@ -25,25 +25,48 @@ def build(found: Answers, sample: Sample, command: str, versions: dict[str, str]
     of_data = [DATA[name]] if name in DATA else []
     sections = [
         Section("The answer", [Text("\n\n".join(verdict(found, sample)))]),
-        Section("How many are enough", [drawings.divergence(found), _sizes(found), drawings.losses(found)]),
+        Section(
+            "How many are enough",
+            [drawings.divergence(found), _sizes(found), drawings.losses(found)],
+        ),
         Section("What your images show", [drawings.spectrum(found), _unseen(found), Text(_ALONE)]),
-        Section("Until there are enough", [drawings.remedies(found), Text(_recipe(found)), _levels(found)]),
+        Section(
+            "Until there are enough",
+            [drawings.remedies(found), Text(_recipe(found)), _levels(found)],
+        ),
         Section("Size by size", [_table(found)]),
         Section("What was run", [KeyValues(conditions(found, sample, command, versions))]),
         Section("References", [ReferenceList(references(("denoscope", *NEEDED, *of_data)))]),
     ]
     shape = " × ".join(map(str, sample.images.shape))
-    return Page("How many images are enough?", f"A linear diffusion model on {count(found.n)} images of {name} ({shape})", sections)
+    return Page(
+        "How many images are enough?",
+        f"A linear diffusion model on {count(found.n)} images of {name} ({shape})",
+        sections,
+    )
 
 
 def _sizes(found: Answers) -> Table:
     columns = [
-        Column("direction", "", "of the divergence between the law of the model's samples and the true one"),
+        Column(
+            "direction",
+            "",
+            "of the divergence between the law of the model's samples and the true one",
+        ),
         Column("no regularisation", "images", "exact for Gaussian data of any spectrum"),
-        Column("best ridge", "images", "with the best ridge at each number of images; estimated, since it depends on the spectrum"),
+        Column(
+            "best ridge",
+            "images",
+            "with the best ridge at each number of images; estimated, since it depends on the spectrum",
+        ),
     ]
-    rows = [[name.replace("||", " ‖ "), found.sizes.plain[name], found.sizes.ridge[name]] for name in DIRECTIONS]
-    return Table(f"Images needed for a divergence of {found.asked.kl:g} nats a dimension", columns, rows)
+    rows = [
+        [name.replace("||", " ‖ "), found.sizes.plain[name], found.sizes.ridge[name]]
+        for name in DIRECTIONS
+    ]
+    return Table(
+        f"Images needed for a divergence of {found.asked.kl:g} nats a dimension", columns, rows
+    )
 
 
 def _unseen(found: Answers) -> Table:
@@ -59,7 +82,10 @@ def _unseen(found: Answers) -> Table:
         Column("how"),
         Column("images", "", "that span the directions"),
         Column(
-            "outside the span", "%", "of the variance of new images; the interval is by t over folds, as if they were independent", ".2g"
+            "outside the span",
+            "%",
+            "of the variance of new images; the interval is by t over folds, as if they were independent",
+            ".2g",
         ),
     ]
     return Table("Variance of new images outside the span", columns, rows)
@@ -68,14 +94,28 @@ def _unseen(found: Answers) -> Table:
 def _levels(found: Answers) -> Table:
     columns = [
         Column("abar", "", "noise level: x_t = sqrt(abar) x0 + sqrt(1 − abar) eps", "g"),
-        Column("to the end", "", "held-out loss a dimension of the model trained to the end without ridge", ".4g"),
+        Column(
+            "to the end",
+            "",
+            "held-out loss a dimension of the model trained to the end without ridge",
+            ".4g",
+        ),
         Column("ridge", "", "the same with the recommended ridge", ".4g"),
         Column("stopped", "", "the same at the best training time", ".4g"),
         Column("least", "", "the loss of the best linear model of this data", ".4g"),
-        Column("best k", "", "training time k = 2 eta tau with the least held-out loss at this level"),
-        Column("gap closed", "images", f"until test less train loss is within {100 * found.asked.gap:g} % of the least loss; estimated"),
+        Column(
+            "best k", "", "training time k = 2 eta tau with the least held-out loss at this level"
+        ),
+        Column(
+            "gap closed",
+            "images",
+            f"until test less train loss is within {100 * found.asked.gap:g} % of the least loss; estimated",
+        ),
     ]
-    rows = [[level.abar, level.trained, level.ridged, level.stopped, level.least, level.k, level.needed] for level in found.levels]
+    rows = [
+        [level.abar, level.trained, level.ridged, level.stopped, level.least, level.k, level.needed]
+        for level in found.levels
+    ]
     return Table("Loss a dimension on held-out images, by noise level", columns, rows)
 
 
@@ -92,7 +132,9 @@ def _recipe(found: Answers) -> str:
             f"eta{steps(found)}. A loss averaged over pixels takes {count(found.d)} times as many."
         )
     else:
-        parts.append("**Training time.** Held-out loss falls until the end of training: there is nothing to gain by stopping early.")
+        parts.append(
+            "**Training time.** Held-out loss falls until the end of training: there is nothing to gain by stopping early."
+        )
     unseen = found.unseen.predicted * found.spectrum.sum() / max(1, found.d - found.spanned)
     if found.spanned < found.d:
         parts.append(
@@ -114,7 +156,17 @@ def _table(found: Answers) -> Table:
         Column("train", "", f"loss a dimension at abar = {found.asked.abar:g}"),
         Column("test", "", f"loss a dimension at abar = {found.asked.abar:g}"),
     ]
-    names = ("n", "kl", "kl_ridge", "kl_ridge_c", "kl_reverse", "kl_reverse_ridge", "unseen", "train", "test")
+    names = (
+        "n",
+        "kl",
+        "kl_ridge",
+        "kl_ridge_c",
+        "kl_reverse",
+        "kl_reverse_ridge",
+        "unseen",
+        "train",
+        "test",
+    )
     kept = {found.n, *found.sizes.plain.values(), *found.sizes.ridge.values()}
     rows = [row for place, row in enumerate(found.table) if row["n"] in kept or place % 4 == 0]
     return Table(
@@ -128,7 +180,9 @@ def _shown(name: str, value: float | None) -> float | None:
     return math.inf if value is None else 100 * value if name == "unseen" else value
 
 
-def conditions(found: Answers, sample: Sample, command: str, versions: dict[str, str]) -> dict[str, object]:
+def conditions(
+    found: Answers, sample: Sample, command: str, versions: dict[str, str]
+) -> dict[str, object]:
     """What a reader needs to run the command again, and the conventions of its numbers."""
     images, asked = sample.images, found.asked
     others = "" if sample.others is None else f", {count(sample.others.count)} others check"
@@ -136,7 +190,11 @@ def conditions(found: Answers, sample: Sample, command: str, versions: dict[str,
         "command": f"`{command}`",
         "images": f"{images.name}: {count(len(images))} of {' × '.join(map(str, images.shape))}, {count(found.n)} taken{others}",
         **({"notes on the data": "; ".join(sample.notes)} if sample.notes else {}),
-        **({"skipped": f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0]}"} if images.skipped else {}),
+        **(
+            {"skipped": f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0]}"}
+            if images.skipped
+            else {}
+        ),
         "content hash": f"`{images.sha256}`",
         "directions": f"d = {count(found.d)}"
         + (
@@ -148,7 +206,11 @@ def conditions(found: Answers, sample: Sample, command: str, versions: dict[str,
         "divergences nats a dimension",
         "cross-validation": f"{len(sample.folds)} folds at random by seed {asked.seed}",
         "true spectrum": f"geometric mean of training and held-out variance along each direction up to rank {count(found.trusted)}"
-        + ("" if found.trusted >= found.d else ", then a power law that explains what held-out images vary outside the span"),
+        + (
+            ""
+            if found.trusted >= found.d
+            else ", then a power law that explains what held-out images vary outside the span"
+        ),
         "participation ratio": f"{found.ratio:.4g}, corrected for the number of images {found.ratio_corrected:.4g}"
         f" (the naive answer: squared error of the covariance about {naive_error(found)} of its squared norm)",
         "seed": asked.seed,

@@ -13,9 +13,21 @@ from denoscope.needed.spectrum import Fold
 from denoscope.theory.linear.dynamics import best_stopping, early_stopped
 
 
-def held_out(folds: Sequence[Fold], abar: float, *, ridge: float | np.ndarray = 0.0, k: float | np.ndarray | None = None) -> np.ndarray:
+def held_out(
+    folds: Sequence[Fold],
+    abar: float,
+    *,
+    ridge: float | np.ndarray = 0.0,
+    k: float | np.ndarray | None = None,
+) -> np.ndarray:
     """The mean loss a dimension on held-out images, of ridge c = ``ridge`` and training time ``k`` (None: to the end)."""
-    return np.mean([early_stopped(f.lam, abar, k, f.other, abar * np.asarray(ridge)) / len(f.lam) for f in folds], 0)
+    return np.mean(
+        [
+            early_stopped(f.lam, abar, k, f.other, abar * np.asarray(ridge)) / len(f.lam)
+            for f in folds
+        ],
+        0,
+    )
 
 
 def surprise(folds: Sequence[Fold], c: np.ndarray) -> np.ndarray:
@@ -29,11 +41,22 @@ def best_ridge(folds: Sequence[Fold]) -> float:
     tried = np.geomspace(1e-10, 10, 221) * max(max(f.lam.max(), f.other.max()) for f in folds)
     place = int(surprise(folds, tried).argmin())
     ends = np.log(tried[[max(place - 1, 0), min(place + 1, len(tried) - 1)]])
-    found: Any = minimize_scalar(lambda x: float(surprise(folds, np.exp(x))), bounds=tuple(ends), method="bounded", options={"xatol": 1e-6})
-    without = float(surprise(folds, np.zeros(()))) if all(f.lam.min() > 0 for f in folds) else math.inf
+    found: Any = minimize_scalar(
+        lambda x: float(surprise(folds, np.exp(x))),
+        bounds=tuple(ends),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    without = (
+        float(surprise(folds, np.zeros(()))) if all(f.lam.min() > 0 for f in folds) else math.inf
+    )
     return 0.0 if without <= found.fun else float(np.exp(found.x))
 
 
 def best_time(folds: Sequence[Fold], abar: float) -> float:
     """The training time k = 2 eta tau with the least held-out loss, one for all folds; +inf where training on is best."""
-    return float(best_stopping(np.concatenate([f.lam for f in folds]), np.concatenate([f.other for f in folds]), abar))
+    return float(
+        best_stopping(
+            np.concatenate([f.lam for f in folds]), np.concatenate([f.other for f in folds]), abar
+        )
+    )

@@ -42,7 +42,9 @@ class Question:
             if not 0 < value < np.inf:
                 raise ValueError(f"--{name} {value:g}: must be above 0")
         if not 0 < self.abar < 1:
-            raise ValueError(f"--abar {self.abar:g}: must lie between 0 (noise alone) and 1 (no noise)")
+            raise ValueError(
+                f"--abar {self.abar:g}: must lie between 0 (noise alone) and 1 (no noise)"
+            )
         if self.n < 0 or self.n == 1:
             raise ValueError(f"--n {self.n}: at least 2 images are needed")
         if self.resize < 0:
@@ -85,7 +87,9 @@ class Sample:
 def read(asked: Question, say: Say) -> Sample:
     """Reads the images of a question and sums their moments; whatever is wrong with them is a one-line ValueError."""
     value_range = (asked.range[0], asked.range[1]) if asked.range else None
-    images = read_images(asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=value_range)
+    images = read_images(
+        asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=value_range
+    )
     rows, notes = _rows(images)
     say(f"read {len(images)} images of {' × '.join(map(str, images.shape))}")
     count = asked.n or len(rows)
@@ -98,7 +102,10 @@ def read(asked: Question, say: Say) -> Sample:
     order, place = arranged(groups, asked.seed)
     sample = _gathered(images, rows, order, place, count, say)
     repeats = count - int(same[order[:count]].unique().numel())
-    return _reduced(replace(sample, repeats=repeats, notes=(*notes, *_repeated(repeats), *images.warnings)), int(same.unique().numel()))
+    return _reduced(
+        replace(sample, repeats=repeats, notes=(*notes, *_repeated(repeats), *images.warnings)),
+        int(same.unique().numel()),
+    )
 
 
 def _rows(images: Images) -> tuple[Tensor, list[str]]:
@@ -107,20 +114,29 @@ def _rows(images: Images) -> tuple[Tensor, list[str]]:
     if images.test_from is not None:
         data = data[: images.test_from]
         notes.append(f"only the {len(data)} images of the set's own training split were used")
-    if data.shape[1] > 1 and all(torch.equal(data[:, 0], data[:, i]) for i in range(1, data.shape[1])):
+    if data.shape[1] > 1 and all(
+        torch.equal(data[:, 0], data[:, i]) for i in range(1, data.shape[1])
+    ):
         data = data[:, :1]
         notes.append("the colour channels are equal in every image: one of them was used")
     return data.flatten(1), notes
 
 
 def _repeated(repeats: int) -> list[str]:
-    return [f"{repeats} images are exact repeats of others; repeats are kept in one fold"] if repeats else []
+    return (
+        [f"{repeats} images are exact repeats of others; repeats are kept in one fold"]
+        if repeats
+        else []
+    )
 
 
 def identical(rows: Tensor) -> Tensor:
     """For every row (n, d) the number of the first row equal to it, int64 (n,)."""
     seen: dict[bytes, int] = {}
-    found = [seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i) for i, row in enumerate(rows.numpy())]
+    found = [
+        seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i)
+        for i, row in enumerate(rows.numpy())
+    ]
     return torch.tensor(found)
 
 
@@ -136,19 +152,28 @@ def subset_sizes(count: int, d: int) -> list[int]:
     most = count // 2
     least = max(2, min(d // 8, most // 8))
     wanted = 3 if d > _WIDE else 6
-    return sorted({round(size) for size in np.geomspace(least, most, wanted)}) if most >= least else []
+    return (
+        sorted({round(size) for size in np.geomspace(least, most, wanted)}) if most >= least else []
+    )
 
 
-def _gathered(images: Images, rows: Tensor, order: Tensor, place: Tensor, count: int, say: Say) -> Sample:
+def _gathered(
+    images: Images, rows: Tensor, order: Tensor, place: Tensor, count: int, say: Say
+) -> Sample:
     """All moments: folds and the images not taken in one pass, the subsets in a second one."""
     n, d = rows.shape
     taken = order[:count]
     units = int(place[taken].max()) + 1
     if units < 2:
-        raise ValueError(f"{images.name}: all {count} images are the same, or near-duplicates of one; at least 2 different ones are needed")
+        raise ValueError(
+            f"{images.name}: all {count} images are the same, or near-duplicates of one; at least 2 different ones are needed"
+        )
     folds = min(2 if d > _WIDE else 5, units)
     sizes = subset_sizes(count, d)
-    check_memory(2 * (folds + 2 * len(sizes) + 6) * d * d, f"{images.name}: the {d} × {d} covariances of {folds} folds")
+    check_memory(
+        2 * (folds + 2 * len(sizes) + 6) * d * d,
+        f"{images.name}: the {d} × {d} covariances of {folds} folds",
+    )
     part = torch.full((n,), -1)
     part[place >= units] = folds  # a group that was taken in part is on neither side
     part[taken] = place[taken] % folds
@@ -157,8 +182,21 @@ def _gathered(images: Images, rows: Tensor, order: Tensor, place: Tensor, count:
     slots = torch.full((n,), -1)
     for slot, (low, high) in enumerate(zip([0, *sizes], sizes)):
         slots[order[low:high]] = slot
-    pieces = gather(rows, slots, len(sizes), progress=_teller(say, "second moments of subsets")) if sizes else []
-    return Sample(images, tuple(made[:folds]), tuple(accumulate(pieces, add)), made[folds] if rest else None, d, d, 0, ())
+    pieces = (
+        gather(rows, slots, len(sizes), progress=_teller(say, "second moments of subsets"))
+        if sizes
+        else []
+    )
+    return Sample(
+        images,
+        tuple(made[:folds]),
+        tuple(accumulate(pieces, add)),
+        made[folds] if rest else None,
+        d,
+        d,
+        0,
+        (),
+    )
 
 
 def _teller(say: Say, what: str) -> Callable[[float], None]:
@@ -178,7 +216,9 @@ def _reduced(sample: Sample, distinct: int) -> Sample:
     """Without what cannot vary: constant pixels, and directions that remain empty although there are images enough to fill them."""
     varies = sample.every.cov.diagonal() > 0
     if not varies.any():
-        raise ValueError(f"{sample.images.name}: no pixel varies; at least 2 different images are needed")
+        raise ValueError(
+            f"{sample.images.name}: no pixel varies; at least 2 different images are needed"
+        )
     found = _each(sample, lambda moments: moments.kept(varies))
     found = replace(found, varying=int(varies.sum()))
     values = np.linalg.eigvalsh(found.every.cov.numpy())
@@ -199,4 +239,9 @@ def _each(sample: Sample, change: Callable[[Moments], Moments]) -> Sample:
     def of(parts: Sequence[Moments]) -> tuple[Moments, ...]:
         return tuple(map(change, parts))
 
-    return replace(sample, folds=of(sample.folds), subsets=of(sample.subsets), others=sample.others and change(sample.others))
+    return replace(
+        sample,
+        folds=of(sample.folds),
+        subsets=of(sample.subsets),
+        others=sample.others and change(sample.others),
+    )

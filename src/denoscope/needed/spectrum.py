@@ -59,12 +59,18 @@ def population(folds: Sequence[Fold], total: float) -> np.ndarray:
     """The estimated true spectrum (d,), falling, of which the sum ``total`` is known: see the module's docstring."""
     count = float(np.mean([f.count for f in folds]))
     lam = np.mean([f.lam for f in folds], 0) * count / max(count - 1, 1)
-    other = np.mean([f.other for f in folds], 0) * count / (count + 1)  # less the error of the training mean
+    other = (
+        np.mean([f.other for f in folds], 0) * count / (count + 1)
+    )  # less the error of the training mean
     head = np.sort(np.sqrt(lam * other))[::-1]
     known, d = trusted(folds), len(head)
     if known < d:
         unseen = float(np.mean([f.other[f.lam == 0].sum() for f in folds])) * count / (count + 1)
-        head = by_unseen(head[:known], d, unseen, count - 1) if unseen > 0 and known else by_sum(head[:known], d, total)
+        head = (
+            by_unseen(head[:known], d, unseen, count - 1)
+            if unseen > 0 and known
+            else by_sum(head[:known], d, total)
+        )
     return np.maximum(head, _LEAST * head.max())
 
 

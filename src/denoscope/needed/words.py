@@ -18,7 +18,11 @@ def about(n: float) -> str:
 
 def share(part: float) -> str:
     """A share in per cent, to two digits; one that is not 0 is not shown as 0."""
-    return f"{float(f'{100 * part:.2g}'):g}\u00a0%" if part >= 1e-4 or part == 0 else "less than 0.01\u00a0%"
+    return (
+        f"{float(f'{100 * part:.2g}'):g}\u00a0%"
+        if part >= 1e-4 or part == 0
+        else "less than 0.01\u00a0%"
+    )
 
 
 def grey(variance: float) -> str:
@@ -33,7 +37,9 @@ def verdict(found: Answers, sample: Sample) -> list[str]:
 
 def _span(found: Answers, sample: Sample) -> str:
     if found.spanned == found.d:
-        return f"Your {count(found.n)} images span all {count(found.d)} directions{_varying(sample)}."
+        return (
+            f"Your {count(found.n)} images span all {count(found.d)} directions{_varying(sample)}."
+        )
     return (
         f"Your {count(found.n)} images span {count(found.spanned)} of {count(found.d)} directions{_varying(sample)}; "
         f"{share(found.unseen.predicted)} of the variance of new images lies outside ({_measured(found, sample)})."
@@ -43,7 +49,11 @@ def _span(found: Answers, sample: Sample) -> str:
 def _varying(sample: Sample) -> str:
     if sample.d < sample.varying:
         return f" in which they vary (of {count(sample.pixels)} pixels)"
-    return "" if sample.varying == sample.pixels else f" ({count(sample.varying)} of {count(sample.pixels)} pixels vary)"
+    return (
+        ""
+        if sample.varying == sample.pixels
+        else f" ({count(sample.varying)} of {count(sample.pixels)} pixels vary)"
+    )
 
 
 def _measured(found: Answers, sample: Sample) -> str:
@@ -82,7 +92,12 @@ def _needed(found: Answers) -> str:
 def _advice(found: Answers) -> str:
     level, images = (
         found.level,
-        "held-out images" + ("" if found.unseen.others is not None else f" (cross-validated, {count(found.unseen.count)} to train on)"),
+        "held-out images"
+        + (
+            ""
+            if found.unseen.others is not None
+            else f" (cross-validated, {count(found.unseen.count)} to train on)"
+        ),
     )
     if min(level.ridged, level.stopped) > _NOTICEABLE * level.trained:
         return (
@@ -90,8 +105,16 @@ def _advice(found: Answers) -> str:
             f"when trained to the end, the least possible {_least(found)}."
         )
     begin = "You have that many; still" if found.enough else "Until then"
-    ridge = f"**a ridge c = {found.ridge:.2g}** (a standard deviation of {grey(found.ridge)})" if found.ridge > 0 else "no ridge"
-    stop = f"**an early stop at k = 2 eta tau = {level.k:.3g}**{steps(found)}" if math.isfinite(level.k) else "training to the end"
+    ridge = (
+        f"**a ridge c = {found.ridge:.2g}** (a standard deviation of {grey(found.ridge)})"
+        if found.ridge > 0
+        else "no ridge"
+    )
+    stop = (
+        f"**an early stop at k = 2 eta tau = {level.k:.3g}**{steps(found)}"
+        if math.isfinite(level.k)
+        else "training to the end"
+    )
     return (
         f"{begin}, {ridge} or {stop}: at abar = {level.abar:g} the loss a dimension on {images} is {level.trained:.4g} when trained to the "
         f"end, {level.ridged:.4g} with that ridge, {level.stopped:.4g} when stopped then; the least possible is {_least(found)}."

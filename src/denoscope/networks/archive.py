@@ -22,7 +22,9 @@ from denoscope.networks.unet import UNet
 NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps, "Subspaces": Subspaces}
 
 
-def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
+def write_tensors(
+    path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> Path:
     """Writes named tensors and a JSON description into one safetensors file, atomically."""
     return files.write(path, _packed(tensors, about))
 
@@ -41,9 +43,13 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file (truncated, or of another kind): {error}") from error
+        raise ValueError(
+            f"{path} is not a readable safetensors file (truncated, or of another kind): {error}"
+        ) from error
     except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is a safetensors file, but denoscope did not write it: it has no configuration") from error
+        raise ValueError(
+            f"{path} is a safetensors file, but denoscope did not write it: it has no configuration"
+        ) from error
 
 
 def save(denoiser: nn.Module, path: Path | str) -> Path:
@@ -70,7 +76,9 @@ def load(path: Path | str) -> nn.Module:
         denoiser = _build(about["config"])
         denoiser.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} does not fit its own configuration: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"{path} does not fit its own configuration: {str(error).splitlines()[0]}"
+        ) from error
     return denoiser
 
 
@@ -80,7 +88,9 @@ def _build(config: Mapping[str, Any]) -> nn.Module:
     if name == "Preconditioned":
         return Preconditioned(_build(arguments.pop("net")), **arguments)
     if name not in NETWORKS:
-        raise ValueError(f"unknown network class {name!r}, known: Preconditioned, {', '.join(NETWORKS)}")
+        raise ValueError(
+            f"unknown network class {name!r}, known: Preconditioned, {', '.join(NETWORKS)}"
+        )
     return NETWORKS[name](**arguments)
 
 
@@ -91,6 +101,8 @@ def expect(denoiser: nn.Module, event: tuple[int, ...]) -> None:
         with torch.no_grad():
             answer = denoiser(state, torch.ones(1))
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"does not take images of {event}: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"does not take images of {event}: {str(error).splitlines()[0]}"
+        ) from error
     if answer.shape != state.shape:
         raise ValueError(f"answers with shape {tuple(answer.shape[1:])} to images of {event}")

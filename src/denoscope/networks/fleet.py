@@ -36,9 +36,14 @@ class Fleet(nn.Module):
                     f"a fleet needs denoisers of one shape; member {i} differs from member 0: {_difference(described[0], other)}"
                 )
         if next(denoisers[0].buffers(), None) is not None:
-            raise ValueError("a fleet cannot stack denoisers with buffers (such as batch normalisation's statistics)")
+            raise ValueError(
+                "a fleet cannot stack denoisers with buffers (such as batch normalisation's statistics)"
+            )
         self.size = len(denoisers)
-        values = {name: torch.stack([d.get_parameter(name).detach() for d in denoisers]) for name, _ in denoisers[0].named_parameters()}
+        values = {
+            name: torch.stack([d.get_parameter(name).detach() for d in denoisers])
+            for name, _ in denoisers[0].named_parameters()
+        }
         self.stacked = _with_parameters(denoisers[0], values)
 
     @property
@@ -53,7 +58,10 @@ class Fleet(nn.Module):
 
     def member(self, i: int) -> nn.Module:
         """A copy of member i as an ordinary denoiser."""
-        return _with_parameters(self.stacked, {name: p.detach()[i].clone() for name, p in self.stacked.named_parameters()})
+        return _with_parameters(
+            self.stacked,
+            {name: p.detach()[i].clone() for name, p in self.stacked.named_parameters()},
+        )
 
     def members(self) -> list[nn.Module]:
         """Copies of all members as ordinary denoisers."""
@@ -61,12 +69,16 @@ class Fleet(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         if x.shape[0] != self.size:
-            raise ValueError(f"a fleet of {self.size} needs x of shape ({self.size}, b, ...), got {tuple(x.shape)}")
+            raise ValueError(
+                f"a fleet of {self.size} needs x of shape ({self.size}, b, ...), got {tuple(x.shape)}"
+            )
         if self.native:
             return self.stacked(x, sigma)
         each = sigma.expand(self.size) if sigma.ndim == 0 else sigma
         parameters = dict(self.stacked.named_parameters())
-        return torch.vmap(lambda p, a, s: functional_call(self.stacked, p, (a, s)))(parameters, x, each)
+        return torch.vmap(lambda p, a, s: functional_call(self.stacked, p, (a, s)))(
+            parameters, x, each
+        )
 
 
 def best_size(denoiser: nn.Module) -> int:
@@ -85,7 +97,11 @@ def _with_parameters(module: nn.Module, values: dict[str, Tensor]) -> nn.Module:
     result = copy.deepcopy(module)
     for name, old in module.named_parameters():
         path, _, leaf = name.rpartition(".")
-        setattr(result.get_submodule(path), leaf, nn.Parameter(values[name], requires_grad=old.requires_grad))
+        setattr(
+            result.get_submodule(path),
+            leaf,
+            nn.Parameter(values[name], requires_grad=old.requires_grad),
+        )
     return result
 
 

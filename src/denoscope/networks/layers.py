@@ -15,7 +15,9 @@ from torch import Tensor, nn
 FEATURES = 16
 """How many numbers :func:`noise_features` makes of a noise level."""
 
-_ORDER = torch.arange(FEATURES, dtype=torch.float64)  # place 2j holds cos(j pi c/4), place 2j - 1 holds sin(j pi c/4)
+_ORDER = torch.arange(
+    FEATURES, dtype=torch.float64
+)  # place 2j holds cos(j pi c/4), place 2j - 1 holds sin(j pi c/4)
 _RATE, _PHASE = ((_ORDER + 1) / 2).floor() * (math.pi / 4), -(_ORDER % 2) * (math.pi / 2)
 
 
@@ -45,15 +47,29 @@ class Linear(nn.Module):
     def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         if add is None:
             return x @ self.weight
-        return torch.addmm(add, x, self.weight) if self.weight.ndim == 2 else torch.baddbmm(add, x, self.weight)
+        return (
+            torch.addmm(add, x, self.weight)
+            if self.weight.ndim == 2
+            else torch.baddbmm(add, x, self.weight)
+        )
 
 
 class Conv(nn.Module):
     """A convolution with a bias that keeps the size at stride 1 and halves it, rounding up, at stride 2; weights N(0, gain^2/fan-in), bias 0."""
 
-    def __init__(self, fan_in: int, fan_out: int, size: int, generator: torch.Generator, gain: float = 1.0, stride: int = 1):
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        size: int,
+        generator: torch.Generator,
+        gain: float = 1.0,
+        stride: int = 1,
+    ):
         super().__init__()
-        self.weight = normal((fan_out, fan_in, size, size), gain / math.sqrt(fan_in * size**2), generator)
+        self.weight = normal(
+            (fan_out, fan_in, size, size), gain / math.sqrt(fan_in * size**2), generator
+        )
         self.bias = nn.Parameter(torch.zeros(fan_out))
         self.stride, self.padding = stride, size // 2
 
@@ -67,7 +83,10 @@ class Norm(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.groups = math.gcd(8, channels)
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.groups, self.weight, self.bias)

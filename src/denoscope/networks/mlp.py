@@ -40,12 +40,19 @@ class MLP(nn.Module):
 
     @property
     def config(self) -> dict[str, object]:
-        return {"class": "MLP", "shape": list(self.shape), "width": self.width, "blocks": len(self.blocks)}
+        return {
+            "class": "MLP",
+            "shape": list(self.shape),
+            "width": self.width,
+            "blocks": len(self.blocks),
+        }
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         lead = x.shape[: x.ndim - len(self.shape)]
         rows = (self.enter.weight.shape[0], -1) if self.enter.weight.ndim == 3 else (-1,)
-        features = noise_features(c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead)).reshape(*rows, FEATURES)
+        features = noise_features(
+            c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead)
+        ).reshape(*rows, FEATURES)
         flat = x.reshape(*rows, self.enter.weight.shape[-2])
         h = self.enter(flat, self.noise(features))
         for block in self.blocks:

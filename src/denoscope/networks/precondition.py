@@ -51,7 +51,9 @@ def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tens
         case "flow":
             return 1 / (alpha + std), -std / (alpha + std)
         case _:
-            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+            raise ValueError(
+                f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}"
+            )
 
 
 class Preconditioned(nn.Module):
@@ -70,7 +72,12 @@ class Preconditioned(nn.Module):
 
     @property
     def config(self) -> dict[str, object]:
-        return {"class": "Preconditioned", "net": self.net.config, "kind": self.kind, "sigma_data": self.sigma_data}
+        return {
+            "class": "Preconditioned",
+            "net": self.net.config,
+            "kind": self.kind,
+            "sigma_data": self.sigma_data,
+        }
 
     @property
     def stackable(self) -> bool:
@@ -103,11 +110,17 @@ class Foreign(nn.Module):
     def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: Schedule):
         super().__init__()
         if prediction not in PREDICTIONS:
-            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+            raise ValueError(
+                f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}"
+            )
         self.net, self.prediction, self.schedule = net, prediction, schedule
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        rows, levels = (x, sigma.expand(x.shape[:1])) if sigma.ndim == 0 else (x.flatten(0, sigma.ndim - 1), sigma.flatten())
+        rows, levels = (
+            (x, sigma.expand(x.shape[:1]))
+            if sigma.ndim == 0
+            else (x.flatten(0, sigma.ndim - 1), sigma.flatten())
+        )
         t = self.schedule.time(levels)
         alpha, std = self.schedule.alpha(t).to(x.dtype), self.schedule.std(t).to(x.dtype)
         noisy = pad(alpha, rows) * rows

@@ -52,7 +52,13 @@ class Subspaces(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
-        self.n, self.dims, self.joint, self.hard, self.noise = n, tuple(dims), joint, hard, float(noise)
+        self.n, self.dims, self.joint, self.hard, self.noise = (
+            n,
+            tuple(dims),
+            joint,
+            hard,
+            float(noise),
+        )
         _check(n, self.dims, members, joint, self.noise, dtype)
         self.weights = _weights(weights, len(self.dims))
         self._owners = [k for k, d in enumerate(self.dims) for _ in range(d)]
@@ -72,13 +78,26 @@ class Subspaces(nn.Module):
     ) -> Subspaces:
         """The denoiser that starts at ``bases``: K tensors (*m, n, d_k) or one (*m, K, n, d); columns that are not orthonormal are a ValueError."""
         parts = list(bases.unbind(-3)) if isinstance(bases, Tensor) else list(bases)
-        if not parts or any(part.ndim not in (2, 3) or part.shape[:-1] != parts[0].shape[:-1] for part in parts):
-            raise ValueError("bases must be K >= 1 tensors (n, d_k) or (m, n, d_k) with the same m and n")
+        if not parts or any(
+            part.ndim not in (2, 3) or part.shape[:-1] != parts[0].shape[:-1] for part in parts
+        ):
+            raise ValueError(
+                "bases must be K >= 1 tensors (n, d_k) or (m, n, d_k) with the same m and n"
+            )
         columns = torch.cat(parts, -1)
         members = columns.shape[0] if columns.ndim == 3 else None
         dims = [part.shape[-1] for part in parts]
         dtype = str(columns.dtype).removeprefix("torch.")
-        result = cls(columns.shape[-2], dims, members=members, joint=joint, hard=hard, weights=weights, noise=noise, dtype=dtype)
+        result = cls(
+            columns.shape[-2],
+            dims,
+            members=members,
+            joint=joint,
+            hard=hard,
+            weights=weights,
+            noise=noise,
+            dtype=dtype,
+        )
         result._check_orthonormal(columns)
         with torch.no_grad():
             result.matrix.copy_(columns)
@@ -141,27 +160,39 @@ class Subspaces(nn.Module):
         inside = rows @ columns
         total = torch.hypot(level, torch.full_like(level, self.noise))
         scale = total * torch.hypot(total, torch.ones_like(total))
-        shares = self._shares(inside, total, scale) if assignment is None else self._one_hot(self._given(assignment, x, rows), rows)
+        shares = (
+            self._shares(inside, total, scale)
+            if assignment is None
+            else self._one_hot(self._given(assignment, x, rows), rows)
+        )
         projected = (inside * shares[..., self._owners]) @ columns.mT
         if self.noise:
-            projected = torch.addcmul((self.noise / total) ** 2 * rows, _gain(level, total), projected)
+            projected = torch.addcmul(
+                (self.noise / total) ** 2 * rows, _gain(level, total), projected
+            )
         else:
             projected = _gain(level, total) * projected
         return projected.reshape(x.shape).to(x.dtype)
 
-    def integrated_loss(self, x: Tensor, constants: Constants, assignment: Tensor | None = None) -> Tensor:
+    def integrated_loss(
+        self, x: Tensor, constants: Constants, assignment: Tensor | None = None
+    ) -> Tensor:
         """The denoising loss with noise and levels integrated: ``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c``, shape () or (m,).
 
         x (*m, b, n) is clean; c its assignment, by default ``assign(x)``; ``constants`` (L, G, H) as from
         :func:`denoscope.theory.molrg.constants`. Exact for assignments that do not look at the noise, where :attr:`noise` is 0.
         """
         if self.noise:
-            raise ValueError(f"the integrated loss is that of the model without ambient noise, got noise {self.noise}")
+            raise ValueError(
+                f"the integrated loss is that of the model without ambient noise, got noise {self.noise}"
+            )
         energies = self.energies(x)
         chosen = energies.detach().argmax(-1) if assignment is None else assignment
         captured = energies.gather(-1, chosen[..., None]).squeeze(-1)
         dims = torch.tensor(self.dims, dtype=x.dtype, device=x.device)[chosen]
-        return (constants.total * x.square().sum(-1) - constants.gain * captured + constants.cost * dims).mean(-1)
+        return (
+            constants.total * x.square().sum(-1) - constants.gain * captured + constants.cost * dims
+        ).mean(-1)
 
     def _orthonormal(self, weight: Tensor) -> Tensor:
         if self.joint:
@@ -170,10 +201,16 @@ class Subspaces(nn.Module):
 
     def _check_orthonormal(self, columns: Tensor) -> None:
         for part in [columns] if self.joint else columns.split(self.dims, -1):
-            error = float((part.mT @ part - torch.eye(part.shape[-1], dtype=part.dtype, device=part.device)).abs().max())
+            error = float(
+                (part.mT @ part - torch.eye(part.shape[-1], dtype=part.dtype, device=part.device))
+                .abs()
+                .max()
+            )
             if not error <= 100 * torch.finfo(part.dtype).eps * self.n:
                 asked = "of all bases together" if self.joint else "of each basis"
-                raise ValueError(f"the columns {asked} must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q")
+                raise ValueError(
+                    f"the columns {asked} must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q"
+                )
 
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x as (*m, b, n) in the wider of its type and the network's, and the columns in that type."""
@@ -188,7 +225,9 @@ class Subspaces(nn.Module):
     def _level(self, x: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
         """sigma of every row, (*m, b, 1), away from 0 and infinity."""
         if sigma.ndim >= x.ndim:
-            raise ValueError(f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:-1])} of x")
+            raise ValueError(
+                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:-1])} of x"
+            )
         level = pad(sigma.to(rows), x).expand(*x.shape[:-1], 1).reshape(*rows.shape[:-1], 1)
         return level.clamp(_LEAST, torch.finfo(rows.dtype).max)
 
@@ -197,7 +236,9 @@ class Subspaces(nn.Module):
         if self.hard:
             return self._one_hot(self._sum(inside**2).argmax(-1), inside)
         offsets = inside.new_tensor(self.dims) * torch.log1p(total**-2)
-        prior = inside.new_tensor([math.log(weight) if weight else -math.inf for weight in self.weights])
+        prior = inside.new_tensor(
+            [math.log(weight) if weight else -math.inf for weight in self.weights]
+        )
         return (prior + 0.5 * (self._sum((inside / scale) ** 2) - offsets)).softmax(-1)
 
     def _sum(self, squares: Tensor) -> Tensor:
@@ -205,11 +246,14 @@ class Subspaces(nn.Module):
         return torch.stack([part.sum(-1) for part in squares.split(self.dims, -1)], -1)
 
     def _one_hot(self, assignment: Tensor, like: Tensor) -> Tensor:
-        return (assignment[..., None] == torch.arange(len(self.dims), device=like.device)).to(like.dtype)
+        return (assignment[..., None] == torch.arange(len(self.dims), device=like.device)).to(
+            like.dtype
+        )
 
     def _given(self, assignment: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         if assignment.shape != x.shape[:-1] or (
-            assignment.numel() and not 0 <= int(assignment.min()) <= int(assignment.max()) < len(self.dims)
+            assignment.numel()
+            and not 0 <= int(assignment.min()) <= int(assignment.max()) < len(self.dims)
         ):
             raise ValueError(
                 f"assignment must hold a subspace, 0 ... {len(self.dims) - 1}, for each point of x, shape {tuple(x.shape[:-1])}, "
@@ -229,8 +273,12 @@ def polar(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(gram.detach())
     roots = values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
     inverse = (vectors / roots[..., None, :]) @ vectors.mT
-    slope = 1 / (roots[..., :, None] * roots[..., None, :] * (roots[..., :, None] + roots[..., None, :]))
-    change = vectors @ ((vectors.mT @ (gram - gram.detach()) @ vectors) * slope) @ vectors.mT  # zero, but for its derivative
+    slope = 1 / (
+        roots[..., :, None] * roots[..., None, :] * (roots[..., :, None] + roots[..., None, :])
+    )
+    change = (
+        vectors @ ((vectors.mT @ (gram - gram.detach()) @ vectors) * slope) @ vectors.mT
+    )  # zero, but for its derivative
     return matrix @ (inverse - change)
 
 
@@ -240,17 +288,25 @@ def _gain(level: Tensor, total: Tensor) -> Tensor:
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    given = tuple(float(weight) for weight in weights) if weights is not None else (1 / count,) * count
+    given = (
+        tuple(float(weight) for weight in weights) if weights is not None else (1 / count,) * count
+    )
     if len(given) != count or min(given) < 0 or abs(sum(given) - 1) > 1e-6:
-        raise ValueError(f"weights must be {count} non-negative numbers that sum to 1, got {list(given)}")
+        raise ValueError(
+            f"weights must be {count} non-negative numbers that sum to 1, got {list(given)}"
+        )
     return given
 
 
-def _check(n: int, dims: tuple[int, ...], members: int | None, joint: bool, noise: float, dtype: str) -> None:
+def _check(
+    n: int, dims: tuple[int, ...], members: int | None, joint: bool, noise: float, dtype: str
+) -> None:
     if not dims or not all(1 <= d <= n for d in dims):
         raise ValueError(f"dims must be at least one number from 1 to n = {n}, got {list(dims)}")
     if joint and sum(dims) > n:
-        raise ValueError(f"{sum(dims)} jointly orthonormal columns do not fit {n} dimensions: take smaller dims, or joint=False")
+        raise ValueError(
+            f"{sum(dims)} jointly orthonormal columns do not fit {n} dimensions: take smaller dims, or joint=False"
+        )
     if members is not None and members < 1:
         raise ValueError(f"members must be at least 1, got {members}")
     if not 0 <= noise < math.inf:

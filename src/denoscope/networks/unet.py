@@ -58,12 +58,17 @@ class UNet(nn.Module):
         draw, embedding = generator(seed), 4 * width
         channels = [width, *[2 * width] * (level_count(*self.shape[1:]) - 1)]
         pairs = list(pairwise(channels))
-        self.embed = nn.ModuleList([Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)])
+        self.embed = nn.ModuleList(
+            [Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)]
+        )
         self.enter = Conv(self.shape[0], width, 3, draw)
         self.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
         self.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairs)
         self.middle = nn.ModuleList(
-            [Block(channels[-1], channels[-1], embedding, draw), Block(channels[-1], channels[-1], embedding, draw)]
+            [
+                Block(channels[-1], channels[-1], embedding, draw),
+                Block(channels[-1], channels[-1], embedding, draw),
+            ]
         )
         self.attention = Attention(channels[-1], draw)
         self.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
@@ -91,6 +96,8 @@ class UNet(nn.Module):
         h = self.middle[1](self.attention(self.middle[0](h, embedding)), embedding)
         for level, block in enumerate(self.up):
             if level > 0:
-                h = self.enlarge[level - 1](F.interpolate(h, size=passed[-1].shape[-2:], mode="nearest"))
+                h = self.enlarge[level - 1](
+                    F.interpolate(h, size=passed[-1].shape[-2:], mode="nearest")
+                )
             h = block(torch.cat([h, passed.pop()], dim=-3), embedding)
         return self.leave(F.silu(self.norm(h)))

@@ -47,7 +47,11 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     numbers = as_json(measured, models, called)
     files.write_json(target / "probe.json", numbers)
     path = report.write(build(measured, called), target, "probe")
-    print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) if options["json"] else path)
+    print(
+        json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
+        if options["json"]
+        else path
+    )
     return 0
 
 
@@ -57,18 +61,26 @@ def _study(name: str) -> type[Probed]:
     return found
 
 
-def cell(study: type[Probed], model: Model, given: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]) -> Probed:
+def cell(
+    study: type[Probed], model: Model, given: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]
+) -> Probed:
     """The cell that asks a study of a model: a stored cell brings its own fields, a plain file takes those that were ``given``."""
     if model.fields:
         if given:
             name = next(iter(given)).replace("_", "-")
-            raise ValueError(f"--{name} goes with files of networks; {model.path} is a stored cell, which knows its images")
+            raise ValueError(
+                f"--{name} goes with files of networks; {model.path} is a stored cell, which knows its images"
+            )
         return study(model=model.path, **model.fields)
     if "data" not in given:
-        raise ValueError(f"--model {model.path} is a file that does not say what it was trained on: give its images with --data")
+        raise ValueError(
+            f"--model {model.path} is a file that does not say what it was trained on: give its images with --data"
+        )
     several = next((name for name in CHOSEN if len(chosen.get(name, ())) > 1), "")
     if several:
-        raise ValueError(f"--{several} takes several values with a store alone; {model.path} is one network")
+        raise ValueError(
+            f"--{several} takes several values with a store alone; {model.path} is one network"
+        )
     one = {name: values[0] for name, values in chosen.items()}
     return study(model=model.path, **{"n": 0, **one, **given})
 
@@ -80,14 +92,25 @@ def refuse(cells: Sequence[Probed]) -> None:
             raise ValueError(reason)
 
 
-def as_json(measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[Model], called: str) -> dict[str, Any]:
+def as_json(
+    measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[Model], called: str
+) -> dict[str, Any]:
     """Every value of every study, and what was measured."""
     return {
         "schema": 1,
         "command": called,
-        "models": [{"path": model.path, "sha256": file_hash(model_file(model.path)), **model.fields} for model in models],
+        "models": [
+            {"path": model.path, "sha256": file_hash(model_file(model.path)), **model.fields}
+            for model in models
+        ],
         "studies": {
-            study.title(): [{"model": row.fields["model"], **{name: plain(value) for name, value in row.values.items()}} for row in rows]
+            study.title(): [
+                {
+                    "model": row.fields["model"],
+                    **{name: plain(value) for name, value in row.values.items()},
+                }
+                for row in rows
+            ]
             for study, rows in measured.items()
         },
         "versions": versions(),

@@ -34,16 +34,28 @@ def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
         raise ValueError(
             f"--model {path}: neither a file written by denoscope.save, nor a cell or store of `denoscope run phase_transition`"
         )
-    kept = [row for row in Store(root).rows() if row.path is not None and (row.path / MODEL).is_file()]
-    found = [row for row in kept if all(row.fields.get(name) in values for name, values in chosen.items())]
+    kept = [
+        row for row in Store(root).rows() if row.path is not None and (row.path / MODEL).is_file()
+    ]
+    found = [
+        row
+        for row in kept
+        if all(row.fields.get(name) in values for name, values in chosen.items())
+    ]
     if not kept:
         raise ValueError(
             f"--model {path}: the cells of this store keep no networks; run its study once more into another folder with --store"
         )
     if not found:
-        asked = ", ".join(f"--{name} {' '.join(map(str, values))}" for name, values in chosen.items())
-        raise ValueError(f"--model {path}: none of its {len(kept)} networks has {asked}; `denoscope store ls {path}` lists them")
-    order = sorted(found, key=lambda row: tuple(int(str(row.fields.get(name, 0))) for name in CHOSEN))
+        asked = ", ".join(
+            f"--{name} {' '.join(map(str, values))}" for name, values in chosen.items()
+        )
+        raise ValueError(
+            f"--model {path}: none of its {len(kept)} networks has {asked}; `denoscope store ls {path}` lists them"
+        )
+    order = sorted(
+        found, key=lambda row: tuple(int(str(row.fields.get(name, 0))) for name in CHOSEN)
+    )
     return [_cell(row.path) for row in order if row.path is not None]
 
 
@@ -53,7 +65,16 @@ def _cell(folder: Path) -> Model:
     try:
         kept = json.loads((folder / "result.json").read_text())["fields"]
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{folder} is damaged ({error}); run `denoscope store check` on its store") from error
+        raise ValueError(
+            f"{folder} is damaged ({error}); run `denoscope store check` on its store"
+        ) from error
     if not (folder / MODEL).is_file():
         raise ValueError(f"--model {folder}: this cell keeps no network ({MODEL})")
-    return Model(str(folder), {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in names})
+    return Model(
+        str(folder),
+        {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in kept.items()
+            if name in names
+        },
+    )

@@ -13,7 +13,15 @@ from denoscope.studies._geometry.base import Probed
 def build(measured: Mapping[type[Probed], Sequence[Row]], called: str) -> Page:
     """The sections of every study's own page under one title, those with its findings before all others."""
     each = [study.sections(rows) for study, rows in measured.items()]
-    sections = [first for first, *_ in each] + [section for _, *others in each for section in others]
+    sections = [first for first, *_ in each] + [
+        section for _, *others in each for section in others
+    ]
     rows = next(iter(measured.values()))
     cited = list(dict.fromkeys(key for study in measured for key in study.references))
-    return page.build("The geometry of a denoiser", sections, rows, {"command": f"`{called}`", **page.conditions(rows, {})}, cited)
+    return page.build(
+        "The geometry of a denoiser",
+        sections,
+        rows,
+        {"command": f"`{called}`", **page.conditions(rows, {})},
+        cited,
+    )

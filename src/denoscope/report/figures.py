@@ -31,12 +31,16 @@ def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float 
     return _draw(panels, width, height, base=2)
 
 
-def error_curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7) -> Figure:
+def error_curves(
+    panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
+) -> Figure:
     """Lines over log-log axes, such as denoising error against noise level sigma; values on a logarithmic axis must be positive."""
     return _draw(panels, width, height, base=10)
 
 
-def linear_curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7) -> Figure:
+def linear_curves(
+    panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
+) -> Figure:
     """Lines over linear axes, such as decibels, cosines or time; a panel's ``scale`` may make its y axis logarithmic."""
     return _draw(panels, width, height, base=0)
 
@@ -49,11 +53,20 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
     with theme.style():
         dashes = legend.reference_dashes(panels)
         names = legend.arrange(legend.entries(panels), width)
-        figure = Figure(figsize=(width, rows * height + 0.2 * legend.rows(names)), layout="constrained")
+        figure = Figure(
+            figsize=(width, rows * height + 0.2 * legend.rows(names)), layout="constrained"
+        )
         figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue] -- the constrained layout of the line above
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels):
-            _panel(axes, replace(panel, title=theme.shortened(panel.title, 60 * width / columns, theme.FONT_SIZE)), base, dashes)
+            _panel(
+                axes,
+                replace(
+                    panel, title=theme.shortened(panel.title, 60 * width / columns, theme.FONT_SIZE)
+                ),
+                base,
+                dashes,
+            )
         for axes in grid.flat[len(panels) :]:
             axes.remove()
         _drop_repeated_labels([list(row) for row in grid], panels)
@@ -80,9 +93,17 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
     for series in panel.series:
         _series(axes, series)
     for level in panel.levels:
-        axes.axhline(level.y, color=level.tone, linewidth=1.0, linestyle=dashes[level.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
+        axes.axhline(
+            level.y, color=level.tone, linewidth=1.0, linestyle=dashes[level.label], zorder=1.5
+        )  # pyright: ignore[reportArgumentType] -- a dash pattern
     for position in panel.positions:
-        axes.axvline(position.x, color=position.tone, linewidth=1.0, linestyle=dashes[position.label], zorder=1.5)  # pyright: ignore[reportArgumentType] -- a dash pattern
+        axes.axvline(
+            position.x,
+            color=position.tone,
+            linewidth=1.0,
+            linestyle=dashes[position.label],
+            zorder=1.5,
+        )  # pyright: ignore[reportArgumentType] -- a dash pattern
     if panel.limits:
         axes.set_ylim(*panel.limits)
     if panel.span:
@@ -101,7 +122,16 @@ def _series(axes: Axes, series: Series) -> None:
             axes.fill_between(x, low, high, color=series.tone, alpha=0.16, linewidth=0, zorder=2)
         else:
             axes.vlines(x, low, high, color=series.tone, linewidth=1.0, zorder=2.5)
-    axes.plot(x, y, color=series.tone, marker=mark, markersize=4, markeredgewidth=0, zorder=3, **legend.LINES[series.style])  # pyright: ignore[reportArgumentType] -- one table of line styles
+    axes.plot(
+        x,
+        y,
+        color=series.tone,
+        marker=mark,
+        markersize=4,
+        markeredgewidth=0,
+        zorder=3,
+        **legend.LINES[series.style],
+    )  # pyright: ignore[reportArgumentType] -- one table of line styles
 
 
 def _dodged(markers: Sequence[Marker]) -> list[float]:
@@ -109,9 +139,17 @@ def _dodged(markers: Sequence[Marker]) -> list[float]:
     shifts: list[float] = []
     for i, marker in enumerate(markers):
         taken = {
-            s for other, s in zip(markers[:i], shifts) if other.y == marker.y and other.low <= marker.high and marker.low <= other.high
+            s
+            for other, s in zip(markers[:i], shifts)
+            if other.y == marker.y and other.low <= marker.high and marker.low <= other.high
         }
-        shifts.append(next(step * _DODGE for step in (0, 1, -1, 2, -2, 3, -3, 4) if step * _DODGE not in taken or step == 4))
+        shifts.append(
+            next(
+                step * _DODGE
+                for step in (0, 1, -1, 2, -2, 3, -3, 4)
+                if step * _DODGE not in taken or step == 4
+            )
+        )
     return shifts
 
 
@@ -135,7 +173,9 @@ def _marker(axes: Axes, marker: Marker, shift: float) -> None:
             zorder=4,
         )
     if shape == "o":
-        axes.plot([x, x], [bottom, y], color=marker.tone, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.8)
+        axes.plot(
+            [x, x], [bottom, y], color=marker.tone, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.8
+        )
     face = {"markerfacecolor": theme.GROUND, "markeredgecolor": marker.tone, "markeredgewidth": 1.6}
     axes.plot([x], [y], marker=shape, markersize=6.5, clip_on=False, zorder=5, **face)  # pyright: ignore[reportArgumentType] -- one style for three shapes
     axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -144,7 +184,14 @@ def _marker(axes: Axes, marker: Marker, shift: float) -> None:
 def _ticked(panel: Panel) -> list[float]:
     """The x values of the series with markers, or of all where none has markers."""
     marked = [series for series in panel.series if series.style in legend.MARKED] or panel.series
-    return sorted({float(v) for series in marked for v in np.ravel(np.asarray(series.x, float)) if math.isfinite(v) and v > 0})
+    return sorted(
+        {
+            float(v)
+            for series in marked
+            for v in np.ravel(np.asarray(series.x, float))
+            if math.isfinite(v) and v > 0
+        }
+    )
 
 
 def _plain(value: float, _: object = None) -> str:
@@ -177,14 +224,21 @@ def _thin_ticks(axes: Axes, panel: Panel) -> None:
     points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] -- drawn just before
     left, right = (math.log2(limit) for limit in axes.get_xlim())
     values = _ticked(panel)
-    order = sorted(values, key=lambda v: (v not in (min(values), max(values)), not math.log2(v).is_integer(), v))
+    order = sorted(
+        values,
+        key=lambda v: (v not in (min(values), max(values)), not math.log2(v).is_integer(), v),
+    )
     kept: dict[float, tuple[float, float]] = {}
     for value in order:
         center = (math.log2(value) - left) / (right - left) * points
         half = (theme.text_width(_plain(value), size) + 0.3 * size) / 2
         if all(center + half <= low or center - half >= high for low, high in kept.values()):
             kept[value] = (center - half, center + half)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value) if any(math.isclose(value, k) for k in kept) else ""))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(
+            lambda value, _: _plain(value) if any(math.isclose(value, k) for k in kept) else ""
+        )
+    )
 
 
 def _drop_repeated_labels(grid: list[list[Axes]], panels: Sequence[Panel]) -> None:
@@ -192,7 +246,12 @@ def _drop_repeated_labels(grid: list[list[Axes]], panels: Sequence[Panel]) -> No
     columns = len(grid[0])
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]
-        if len(row) > 1 and row[0].y and len({panel.y for panel in row}) == 1 and len({panel.limits for panel in row}) == 1:
+        if (
+            len(row) > 1
+            and row[0].y
+            and len({panel.y for panel in row}) == 1
+            and len({panel.limits for panel in row}) == 1
+        ):
             axes = grid[start // columns][: len(row)]
             low, high = min(a.get_ylim()[0] for a in axes), max(a.get_ylim()[1] for a in axes)
             for a in axes:

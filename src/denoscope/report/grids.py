@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _CELL = 0.46  # inches, the largest side of a cell
 _GAP = 0.25  # inches between neighbouring maps
-_DARK, _PALE = "#000000", "#fefefe"  # numerals; deliberately not colours of the theme, since the cells keep theirs in the dark
+_DARK, _PALE = (
+    "#000000",
+    "#fefefe",
+)  # numerals; deliberately not colours of the theme, since the cells keep theirs in the dark
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,13 @@ class HeatMap:
 
 
 def matrix(
-    maps: Sequence[HeatMap], *, low: float = 0.0, high: float = 1.0, digits: int = 2, label: str = "", width: float = theme.WIDE
+    maps: Sequence[HeatMap],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    digits: int = 2,
+    label: str = "",
+    width: float = theme.WIDE,
 ) -> Figure:
     """Heat maps side by side, wrapping within ``width`` inches, on one colour scale from ``low`` to ``high``, the numbers written in.
 
@@ -67,28 +76,48 @@ def matrix(
             for column, item in enumerate(row):
                 n, m = np.shape(item.values)
                 x = column * (left + most * cell + _GAP) + left
-                axes = figure.add_axes((x / width, (y - top - n * cell) / total, m * cell / width, n * cell / total))
+                axes = figure.add_axes(
+                    (x / width, (y - top - n * cell) / total, m * cell / width, n * cell / total)
+                )
                 _heat_map(axes, item, low, high, digits, cell)
             y -= height
         if label:
-            figure.text(0.02 / width, 0.05 / total, theme.shortened(label, width * 72 - 4, theme.FONT_SIZE), color=theme.MUTED, va="bottom")
+            figure.text(
+                0.02 / width,
+                0.05 / total,
+                theme.shortened(label, width * 72 - 4, theme.FONT_SIZE),
+                color=theme.MUTED,
+                va="bottom",
+            )
     return figure
 
 
 def _check(item: HeatMap) -> None:
     shape = np.shape(item.values)
     if shape != (len(item.rows), len(item.columns)):
-        raise ValueError(f"a heat map of shape {shape} has {len(item.rows)} row and {len(item.columns)} column names")
-    for groups, names, word in ((item.row_groups, item.rows, "row"), (item.column_groups, item.columns, "column")):
+        raise ValueError(
+            f"a heat map of shape {shape} has {len(item.rows)} row and {len(item.columns)} column names"
+        )
+    for groups, names, word in (
+        (item.row_groups, item.rows, "row"),
+        (item.column_groups, item.columns, "column"),
+    ):
         if groups and len(groups) != len(names):
-            raise ValueError(f"{len(groups)} {word} groups for {len(names)} {word}s; give one for each, or none")
+            raise ValueError(
+                f"{len(groups)} {word} groups for {len(names)} {word}s; give one for each, or none"
+            )
 
 
 def _trimmed(item: HeatMap, width: float) -> HeatMap:
     """The same map with its names cut to what leaves room for the cells."""
     rows = [theme.shortened(name, 0.3 * width * 72) for name in item.rows]
     columns = [theme.shortened(name, 0.25 * width * 72) for name in item.columns]
-    return replace(item, rows=rows, columns=columns, title=theme.shortened(item.title, 0.5 * width * 72, theme.FONT_SIZE))
+    return replace(
+        item,
+        rows=rows,
+        columns=columns,
+        title=theme.shortened(item.title, 0.5 * width * 72, theme.FONT_SIZE),
+    )
 
 
 def _inches(text: str) -> float:
@@ -111,15 +140,32 @@ def _heat_map(axes: Axes, item: HeatMap, low: float, high: float, digits: int, c
     n, m = values.shape
     scale = LinearSegmentedColormap.from_list("heat", theme.HEAT)
     texts = [[_numeral(v, digits) for v in row] for row in values]
-    size = min(theme.FONT_SIZE - 1, (theme.FONT_SIZE - 1) * 0.84 * cell / max(_inches(t) for row in texts for t in row))
+    size = min(
+        theme.FONT_SIZE - 1,
+        (theme.FONT_SIZE - 1) * 0.84 * cell / max(_inches(t) for row in texts for t in row),
+    )
     for i in range(n):
         for j in range(m):
             missing = math.isnan(values[i, j])
-            color = "none" if missing else to_hex(scale(float(np.clip((values[i, j] - low) / (high - low), 0, 1))))
+            color = (
+                "none"
+                if missing
+                else to_hex(scale(float(np.clip((values[i, j] - low) / (high - low), 0, 1))))
+            )
             edge = theme.GRID if missing else color
-            axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, edgecolor=edge, linewidth=0.4))
-            ink = theme.MUTED if missing else max((_DARK, _PALE), key=lambda c, ground=color: theme.contrast(c, ground))
-            axes.text(j + 0.5, i + 0.52, texts[i][j], ha="center", va="center", fontsize=size, color=ink)
+            axes.add_patch(
+                Rectangle(
+                    (j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, edgecolor=edge, linewidth=0.4
+                )
+            )
+            ink = (
+                theme.MUTED
+                if missing
+                else max((_DARK, _PALE), key=lambda c, ground=color: theme.contrast(c, ground))
+            )
+            axes.text(
+                j + 0.5, i + 0.52, texts[i][j], ha="center", va="center", fontsize=size, color=ink
+            )
     axes.set(xlim=(0, m), ylim=(n, 0))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -153,23 +199,59 @@ def _names(axes: Axes, item: HeatMap, cell: float) -> None:
     left, _ = _margins(item)
     beyond = -(left - 0.2) / cell
     for name, start, stop in _runs(item.row_groups):
-        axes.plot([beyond, beyond], [start + 0.08, stop - 0.08], color=theme.MUTED, linewidth=0.8, clip_on=False)
-        axes.text(beyond - 0.05 / cell, (start + stop) / 2, _within(name, stop - start, cell), rotation=90, ha="right", va="center")
+        axes.plot(
+            [beyond, beyond],
+            [start + 0.08, stop - 0.08],
+            color=theme.MUTED,
+            linewidth=0.8,
+            clip_on=False,
+        )
+        axes.text(
+            beyond - 0.05 / cell,
+            (start + stop) / 2,
+            _within(name, stop - start, cell),
+            rotation=90,
+            ha="right",
+            va="center",
+        )
         if start:
             axes.plot([0, m], [start, start], color=theme.GROUND, linewidth=2.4)
     names = (max(map(_inches, item.columns)) if _turned(item) else 0.13) + 0.09
     above = -names / cell
     for name, start, stop in _runs(item.column_groups):
-        axes.plot([start + 0.08, stop - 0.08], [above, above], color=theme.MUTED, linewidth=0.8, clip_on=False)
-        axes.text((start + stop) / 2, above - 0.05 / cell, _within(name, stop - start, cell), ha="center", va="bottom")
+        axes.plot(
+            [start + 0.08, stop - 0.08],
+            [above, above],
+            color=theme.MUTED,
+            linewidth=0.8,
+            clip_on=False,
+        )
+        axes.text(
+            (start + stop) / 2,
+            above - 0.05 / cell,
+            _within(name, stop - start, cell),
+            ha="center",
+            va="bottom",
+        )
         if start:
             axes.plot([start, start], [0, n], color=theme.GROUND, linewidth=2.4)
     if item.title:
-        axes.text(0, above - ((0.25 if item.column_groups else 0.03) / cell), item.title, weight="bold", ha="left", va="bottom")
+        axes.text(
+            0,
+            above - ((0.25 if item.column_groups else 0.03) / cell),
+            item.title,
+            weight="bold",
+            ha="left",
+            va="bottom",
+        )
 
 
 def image_grid(
-    rows: Sequence[Sequence[np.ndarray]], *, columns: Sequence[str] = (), labels: Sequence[str] = (), width: float = theme.WIDE
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    columns: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    width: float = theme.WIDE,
 ) -> Figure:
     """A mosaic of uint8 images, (h, w) grey or (h, w, 3), all of one size, with names above its columns and beside its rows."""
     tiles = [[as_rgb(image) for image in row] for row in rows]
@@ -193,12 +275,26 @@ def image_grid(
         axes.set_axis_off()
         for i, row in enumerate(tiles):
             for j, tile in enumerate(row):
-                axes.imshow(tile, extent=(j + 0.03, j + 0.97, i + 0.97, i + 0.03), interpolation="none", aspect="auto")
+                axes.imshow(
+                    tile,
+                    extent=(j + 0.03, j + 0.97, i + 0.97, i + 0.03),
+                    interpolation="none",
+                    aspect="auto",
+                )
         axes.set(xlim=(0, m), ylim=(n, 0))
         for j, name in enumerate(columns):
-            axes.text(j + 0.5, -0.06 / height, theme.shortened(name, side * 72), ha="center", va="bottom", fontsize=theme.FONT_SIZE - 1)
+            axes.text(
+                j + 0.5,
+                -0.06 / height,
+                theme.shortened(name, side * 72),
+                ha="center",
+                va="bottom",
+                fontsize=theme.FONT_SIZE - 1,
+            )
         for i, name in enumerate(labels):
-            axes.text(-0.08 / side, i + 0.5, name, ha="right", va="center", fontsize=theme.FONT_SIZE - 1)
+            axes.text(
+                -0.08 / side, i + 0.5, name, ha="right", va="center", fontsize=theme.FONT_SIZE - 1
+            )
     return figure
 
 
@@ -206,9 +302,13 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     """An image (h, w), (h, w, 1) or (h, w, 3) of uint8 as (h, w, 3); anything else is a ValueError."""
     array = np.asarray(image)
     if array.dtype != np.uint8:
-        raise ValueError(f"images in a report are uint8, not {array.dtype}; map [-1, 1] by (x + 1) * 127.5 and round")
+        raise ValueError(
+            f"images in a report are uint8, not {array.dtype}; map [-1, 1] by (x + 1) * 127.5 and round"
+        )
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
-        raise ValueError(f"images in a report have shape (h, w), (h, w, 1) or (h, w, 3), not {np.shape(image)}")
+        raise ValueError(
+            f"images in a report have shape (h, w), (h, w, 1) or (h, w, 3), not {np.shape(image)}"
+        )
     return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array

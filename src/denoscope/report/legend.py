@@ -33,7 +33,9 @@ Entry = tuple[Line2D, str]
 
 def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
     """The dash pattern of every reference line, by its label: one label is one pattern in all panels."""
-    labels = dict.fromkeys(line.label for panel in panels for line in (*panel.levels, *panel.positions))
+    labels = dict.fromkeys(
+        line.label for panel in panels for line in (*panel.levels, *panel.positions)
+    )
     return {label: _REFERENCES[i % len(_REFERENCES)] for i, label in enumerate(labels)}
 
 
@@ -45,10 +47,28 @@ def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
     dashes = reference_dashes(panels)
     groups: list[dict[str, Line2D]] = [
         {s.label: _handle(s.tone, "solid") for s in lines if s.kind},
-        {s.kind: _handle(theme.INK if s.label else s.tone, s.style, mark=None if s.style == "dots" else "") for s in lines},
-        {m.label: _handle(m.tone, "solid", mark="o", markerfacecolor=theme.GROUND, markeredgewidth=1.4, markersize=6) for m in markers},
+        {
+            s.kind: _handle(
+                theme.INK if s.label else s.tone, s.style, mark=None if s.style == "dots" else ""
+            )
+            for s in lines
+        },
+        {
+            m.label: _handle(
+                m.tone,
+                "solid",
+                mark="o",
+                markerfacecolor=theme.GROUND,
+                markeredgewidth=1.4,
+                markersize=6,
+            )
+            for m in markers
+        },
         {s.label: _handle(s.tone, s.style) for s in lines if not s.kind}
-        | {line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label]) for line in straight},  # pyright: ignore[reportArgumentType] -- a dash pattern
+        | {
+            line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label])
+            for line in straight
+        },  # pyright: ignore[reportArgumentType] -- a dash pattern
     ]
     named = [[(handle, label) for label, handle in group.items() if label] for group in groups]
     return [group for group in named if group]
@@ -56,15 +76,24 @@ def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
 
 def _handle(tone: str, style: Style, mark: str | None = None, **look: object) -> Line2D:
     shape = (theme.MARKS.get(tone, "o") if style in MARKED else "") if mark is None else mark
-    return Line2D([], [], **{"color": tone, "marker": shape, "markersize": 4.5, **LINES[style], **look})  # pyright: ignore[reportArgumentType] -- one table of line styles
+    return Line2D(
+        [], [], **{"color": tone, "marker": shape, "markersize": 4.5, **LINES[style], **look}
+    )  # pyright: ignore[reportArgumentType] -- one table of line styles
 
 
 def arrange(groups: Sequence[Sequence[Entry]], width: float) -> list[list[Entry]]:
     """Columns of entries that fit into ``width`` inches: a group a column where that costs at most one row more, else as they flow."""
     every = [entry for group in groups for entry in group]
-    flowing = next((found for count in range(len(every), 1, -1) if _fits(found := _flow(every, count), width)), [every])
+    flowing = next(
+        (found for count in range(len(every), 1, -1) if _fits(found := _flow(every, count), width)),
+        [every],
+    )
     grouped = [list(group) for group in groups]
-    return grouped if grouped and _fits(grouped, width) and rows(grouped) <= rows(flowing) + 1 else flowing
+    return (
+        grouped
+        if grouped and _fits(grouped, width) and rows(grouped) <= rows(flowing) + 1
+        else flowing
+    )
 
 
 def rows(columns: Sequence[Sequence[Entry]]) -> int:
@@ -87,8 +116,20 @@ def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
     if not rows(columns):
         return
     blank = (Line2D([], [], linestyle="none"), "")
-    cells = [column[i] if i < len(column) else blank for column in columns for i in range(rows(columns))]
+    cells = [
+        column[i] if i < len(column) else blank for column in columns for i in range(rows(columns))
+    ]
     handles = [handle for handle, _ in cells]
-    labels = [theme.shortened(label, figure.get_figwidth() * 72 - (_HANDLE + _PAD + _BETWEEN) * _SIZE, _SIZE) for _, label in cells]
-    look = {"columnspacing": _BETWEEN, "handlelength": _HANDLE, "handletextpad": _PAD, "borderpad": 0.1}
+    labels = [
+        theme.shortened(
+            label, figure.get_figwidth() * 72 - (_HANDLE + _PAD + _BETWEEN) * _SIZE, _SIZE
+        )
+        for _, label in cells
+    ]
+    look = {
+        "columnspacing": _BETWEEN,
+        "handlelength": _HANDLE,
+        "handletextpad": _PAD,
+        "borderpad": 0.1,
+    }
     figure.legend(handles, labels, loc="outside upper left", ncols=len(columns), **look)

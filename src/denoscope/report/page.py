@@ -45,7 +45,9 @@ def write(page: Page, folder: Path | str, name: str = "report") -> Path:
     """
     _check_name("page", name)
     target = Path(folder)
-    found = [block for section in page.sections for block in section.blocks if isinstance(block, Figure)]
+    found = [
+        block for section in page.sections for block in section.blocks if isinstance(block, Figure)
+    ]
     _check_names(found)
     drawings = {}
     for block in found:
@@ -59,17 +61,25 @@ def write(page: Page, folder: Path | str, name: str = "report") -> Path:
 def _check_names(figures: list[Figure]) -> None:
     for name, count in Counter(block.name for block in figures).items():
         if count > 1:
-            raise ValueError(f"{count} figures are named {name!r}; names are file names and must be unique")
+            raise ValueError(
+                f"{count} figures are named {name!r}; names are file names and must be unique"
+            )
         _check_name("figure", name)
 
 
 def _check_name(what: str, name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ValueError(f"{what} name {name!r} is used as a file name; use letters, digits, '-' and '_'")
+        raise ValueError(
+            f"{what} name {name!r} is used as a file name; use letters, digits, '-' and '_'"
+        )
 
 
 def _drawn(block: Figure) -> tuple[Drawing, Drawing | None]:
-    return (block.figure(theme.WIDE), block.figure(theme.NARROW)) if callable(block.figure) else (block.figure, None)
+    return (
+        (block.figure(theme.WIDE), block.figure(theme.NARROW))
+        if callable(block.figure)
+        else (block.figure, None)
+    )
 
 
 def _embedded(block: Figure, wide: Drawing, narrow: Drawing | None) -> dict[str, Any]:
@@ -83,7 +93,11 @@ def _embedded(block: Figure, wide: Drawing, narrow: Drawing | None) -> dict[str,
 
 def _html(page: Page, drawings: dict[str, dict[str, Any]]) -> str:
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"prose": _prose, "paragraphs": _paragraphs, "png": _png}
     script = (_HERE / "report.js").read_text()
@@ -129,13 +143,18 @@ def _gallery(block: Gallery) -> list[dict[str, Any]]:
     """Chunks of a few strips; each image with its note, its words for a screen reader, and its size on the page."""
     strips = []
     for number, strip in enumerate(block.rows, 1):
-        if len(strip.images) != len(block.columns) or (strip.notes and len(strip.notes) != len(strip.images)):
+        if len(strip.images) != len(block.columns) or (
+            strip.notes and len(strip.notes) != len(strip.images)
+        ):
             raise ValueError(
                 f"strip {number} of gallery {block.title!r} has {len(strip.images)} images and {len(strip.notes)} notes "
                 f"for {len(block.columns)} columns"
             )
         notes = list(strip.notes) or [""] * len(strip.images)
-        tiles = [_tile(image, note, f"{name}, row {number}") for image, note, name in zip(strip.images, notes, block.columns)]
+        tiles = [
+            _tile(image, note, f"{name}, row {number}")
+            for image, note, name in zip(strip.images, notes, block.columns)
+        ]
         strips.append({"tiles": tiles, "caption": strip.caption})
     return [{"strips": strips[start : start + _CHUNK]} for start in range(0, len(strips), _CHUNK)]
 
@@ -145,21 +164,37 @@ def _tile(image: np.ndarray, note: str, name: str) -> dict[str, Any]:
     side = max(height, width)
     scale = math.ceil(_SHOWN / side) if side <= _LARGEST else _LARGEST / side
     alt = f"{name}: {note}" if note else name
-    return {"image": image, "note": note, "alt": alt, "width": round(width * scale), "height": round(height * scale)}
+    return {
+        "image": image,
+        "note": note,
+        "alt": alt,
+        "width": round(width * scale),
+        "height": round(height * scale),
+    }
 
 
 def _table(block: Table) -> dict[str, Any]:
     for number, row in enumerate(block.rows, 1):
         if len(row) != len(block.columns):
-            raise ValueError(f"row {number} of table {block.title!r} has {len(row)} cells for {len(block.columns)} columns")
-    numeric = [any(_is_number(v) for v in values) and all(_is_number(v) or v is None for v in values) for values in zip(*block.rows)]
+            raise ValueError(
+                f"row {number} of table {block.title!r} has {len(row)} cells for {len(block.columns)} columns"
+            )
+    numeric = [
+        any(_is_number(v) for v in values) and all(_is_number(v) or v is None for v in values)
+        for values in zip(*block.rows)
+    ]
     numeric = numeric or [False] * len(block.columns)
-    rows = [[_cell(column, value, right) for column, value, right in zip(block.columns, row, numeric)] for row in block.rows]
+    rows = [
+        [_cell(column, value, right) for column, value, right in zip(block.columns, row, numeric)]
+        for row in block.rows
+    ]
     return {"columns": list(zip(block.columns, numeric)), "rows": rows}
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Number | Estimate | np.generic) and not isinstance(value, bool | np.bool_ | np.str_)
+    return isinstance(value, Number | Estimate | np.generic) and not isinstance(
+        value, bool | np.bool_ | np.str_
+    )
 
 
 def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
@@ -170,12 +205,20 @@ def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
         if math.isnan(value.value):
             return cell | {"reason": value.method or "not available"}
         interval = f"[{show(value.low)}, {show(value.high)}]"
-        return cell | {"text": show(value.value), "interval": interval, "sort": repr(float(value.value)), "reason": ""}
+        return cell | {
+            "text": show(value.value),
+            "interval": interval,
+            "sort": repr(float(value.value)),
+            "reason": "",
+        }
     if value is None or (_is_number(value) and math.isnan(float(value))):  # pyright: ignore[reportArgumentType] -- a real number by the test before
         return cell | {"reason": "not available"}
     if _is_number(value):
         return cell | {"text": show(value), "sort": repr(float(value))}  # pyright: ignore[reportArgumentType] -- a real number by the test before
-    return cell | {"text": ("yes" if value else "no") if isinstance(value, bool | np.bool_) else str(value), "sort": str(value)}
+    return cell | {
+        "text": ("yes" if value else "no") if isinstance(value, bool | np.bool_) else str(value),
+        "sort": str(value),
+    }
 
 
 def _number(value: Any, form: str) -> str:

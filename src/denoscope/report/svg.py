@@ -36,7 +36,10 @@ def inline(figure: Figure, name: str, alt: str) -> str:
                 parent.remove(child)
     for element in root.iter():
         element.tag = _local(element.tag)
-        element.attrib = {_local(key): _attribute(_local(key), value, name) for key, value in element.attrib.items()}
+        element.attrib = {
+            _local(key): _attribute(_local(key), value, name)
+            for key, value in element.attrib.items()
+        }
     view = root.attrib["viewBox"]
     root.attrib = {"viewBox": view, "role": "img", "aria-label": alt}
     return ElementTree.tostring(root, encoding="unicode")
@@ -46,9 +49,15 @@ def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) ->
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None} if form == "svg" else {"Software": None}
+    metadata = (
+        {"Date": None, "Creator": None, "Format": None, "Type": None}
+        if form == "svg"
+        else {"Software": None}
+    )
     with theme.style(), rc_context({"svg.fonttype": fonts, "svg.hashsalt": salt or "denoscope"}):
-        figure.savefig(buffer, format=form, dpi=200, facecolor=ground, edgecolor="none", metadata=metadata)
+        figure.savefig(
+            buffer, format=form, dpi=200, facecolor=ground, edgecolor="none", metadata=metadata
+        )
     if form != "svg":
         return buffer.getvalue()
     return _UNPRINTABLE.sub("\ufffd", buffer.getvalue().decode()).encode()

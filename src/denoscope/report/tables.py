@@ -14,7 +14,9 @@ from denoscope.estimate import Estimate
 from denoscope.files import write, write_json
 
 
-def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str, name: str = "table") -> tuple[Path, Path]:
+def write_table(
+    rows: Sequence[Mapping[str, object]], folder: Path | str, name: str = "table"
+) -> tuple[Path, Path]:
     """Writes ``NAME.csv`` and ``NAME.json``, each whole or absent, and returns their paths.
 
     Columns are the union of the rows' keys in order of first use. NaN, infinity and what a row lacks are null in JSON and empty
@@ -22,20 +24,30 @@ def write_table(rows: Sequence[Mapping[str, object]], folder: Path | str, name: 
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     measured = {key for row in rows for key, value in row.items() if isinstance(value, Estimate)}
-    header = [name for key in keys for name in ((key, f"{key}_low", f"{key}_high") if key in measured else (key,))]
+    header = [
+        name
+        for key in keys
+        for name in ((key, f"{key}_low", f"{key}_high") if key in measured else (key,))
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(_flat(row) for row in rows)
     target = Path(folder)
     plain = [{key: _json(row.get(key)) for key in keys} for row in rows]
-    return write(target / f"{name}.csv", text.getvalue()), write_json(target / f"{name}.json", plain)
+    return write(target / f"{name}.csv", text.getvalue()), write_json(
+        target / f"{name}.json", plain
+    )
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:
     out: dict[str, object] = {}
     for key, value in row.items():
-        parts = {"": value.value, "_low": value.low, "_high": value.high} if isinstance(value, Estimate) else {"": value}
+        parts = (
+            {"": value.value, "_low": value.low, "_high": value.high}
+            if isinstance(value, Estimate)
+            else {"": value}
+        )
         out |= {key + suffix: _text(part) for suffix, part in parts.items()}
     return out
 

@@ -45,7 +45,9 @@ HEAT = ("#f7f1e6", "#f3c98b", "#e58a5f", "#c2456b", "#7b3a92", "#2c2a66")
 def ordered(n: int) -> tuple[str, ...]:
     """``n`` tones for ``n`` ordered things such as capacities, smallest first, spread as far apart as they go (at most 6)."""
     if not 1 <= n <= len(TONES):
-        raise ValueError(f"there are tones for 1 to {len(TONES)} ordered series, not {n}; draw fewer lines, or several panels")
+        raise ValueError(
+            f"there are tones for 1 to {len(TONES)} ordered series, not {n}; draw fewer lines, or several panels"
+        )
     if n == 1:
         return (TONES[4],)
     return tuple(TONES[round(i * (len(TONES) - 1) / (n - 1))] for i in range(n))
@@ -54,7 +56,9 @@ def ordered(n: int) -> tuple[str, ...]:
 def luminance(color: str) -> float:
     """Relative luminance of ``#rrggbb``, 0 black to 1 white (WCAG 2.2)."""
     channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -105,7 +109,9 @@ def text_width(text: str, size: float = FONT_SIZE - 1) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    return text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), ismath=False)[0]
+    return text_to_path.get_text_width_height_descent(
+        text, FontProperties(family="DejaVu Sans", size=size), ismath=False
+    )[0]
 
 
 def shortened(text: str, room: float, size: float = FONT_SIZE - 1) -> str:

@@ -32,7 +32,10 @@ def decimals(width: float) -> int:
 
 def span(low: float, high: float, digits: int, *, ends: Sequence[float] = (0.0,)) -> str:
     """An interval: ``0.3–1.0``, or ``−0.2 to 0.4`` where a sign could be taken for the dash."""
-    first, last = (rounded(end, digits, ends=ends) if math.isfinite(end) else ("∞" if end > 0 else "−∞") for end in (low, high))
+    first, last = (
+        rounded(end, digits, ends=ends) if math.isfinite(end) else ("∞" if end > 0 else "−∞")
+        for end in (low, high)
+    )
     return f"{first} to {last}" if low < 0 else f"{first}–{last}"
 
 
@@ -41,13 +44,17 @@ def percents(part: Estimate, *, bracket: bool = False) -> str:
     low, value, high = (100 * x for x in (part.low, part.value, part.high))
     digits, ends = decimals(high - low), (0.0, 100.0)
     interval = f"{100 * part.level:g}\u00a0% {span(low, high, digits, ends=ends)}"
-    return f"{rounded(value, digits, ends=ends)}\u00a0%" + (f" ({interval})" if bracket else f", {interval}")
+    return f"{rounded(value, digits, ends=ends)}\u00a0%" + (
+        f" ({interval})" if bracket else f", {interval}"
+    )
 
 
 def percent(part: float) -> str:
     """A share in per cent to two digits; what is not 0 or 1 does not read so."""
     rest = 100 * min(abs(part), abs(1 - part), 0.5)
-    text = rounded(100 * part, max(0, 1 - math.floor(math.log10(rest))) if rest else 0, ends=(0.0, 100.0))
+    text = rounded(
+        100 * part, max(0, 1 - math.floor(math.log10(rest))) if rest else 0, ends=(0.0, 100.0)
+    )
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}\u00a0%"
 
 

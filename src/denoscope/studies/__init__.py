@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Every study's name, read from the files here without importing them."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(
+        path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
+    )
 
 
 def summary(name: str) -> str:
@@ -30,5 +32,7 @@ def load(name: str) -> type[Study]:
     return next(
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Study) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, Study)
+        and value.__module__ == module.__name__
     )

@@ -42,4 +42,6 @@ def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
         return None
     if len(found) == 1:
         return found[0] if isinstance(found[0], Estimate) else mean([float(str(found[0]))])
-    return mean([value.value if isinstance(value, Estimate) else float(str(value)) for value in found])
+    return mean(
+        [value.value if isinstance(value, Estimate) else float(str(value)) for value in found]
+    )

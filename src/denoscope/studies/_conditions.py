@@ -12,7 +12,9 @@ SYMBOLS = {"n": "N =", "n_k": "N_k =", "d": "d ="}
 """How a field is written before its value, where that is not its name."""
 
 
-def conditions(rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str, object]) -> dict[str, object]:
+def conditions(
+    rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str, object]
+) -> dict[str, object]:
     """Names and values: how the cells were made, what the study tells of its data, the settings, versions and content hashes."""
     runs = noted.get("runs", [])
     fields = list(rows[0].fields)
@@ -30,9 +32,15 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str,
         ),
         "core time": f"{seconds:.0f} s over {len(rows)} cells",
         **told,
-        **({"content hash": ", ".join(f"{name} `{value}`" for name, value in hashes.items())} if hashes else {}),
+        **(
+            {"content hash": ", ".join(f"{name} `{value}`" for name, value in hashes.items())}
+            if hashes
+            else {}
+        ),
         "settings": "; ".join(f"{name} {', '.join(found)}" for name, found in values.items()),
-        "versions": ", ".join(f"{name} {value}" for name, value in rows[0].made.get("versions", {}).items()),
+        "versions": ", ".join(
+            f"{name} {value}" for name, value in rows[0].made.get("versions", {}).items()
+        ),
     }
 
 
@@ -43,5 +51,11 @@ def _word(value: object) -> str:
 def stopped(rows: Sequence[Row], *names: str) -> list[Finding]:
     """A line for every training that stopped, which these fields identify."""
     found = [row for row in rows if row.values.get("stopped")]
-    which = [", ".join(f"{SYMBOLS.get(name, name)} {row.fields[name]}" for name in names) for row in found]
-    return [Finding(f"{words[:1].upper()}{words[1:]}: {row.values['stopped']}.", "absent") for words, row in zip(which, found)]
+    which = [
+        ", ".join(f"{SYMBOLS.get(name, name)} {row.fields[name]}" for name in names)
+        for row in found
+    ]
+    return [
+        Finding(f"{words[:1].upper()}{words[1:]}: {row.values['stopped']}.", "absent")
+        for words, row in zip(which, found)
+    ]

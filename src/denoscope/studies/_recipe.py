@@ -12,7 +12,8 @@ class Recipe(Study):
     """Images, training and sampling of one cell, beside the axes of its study."""
 
     data: str = option(
-        "digits", "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or a folder, .npz or .zip of images"
+        "digits",
+        "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or a folder, .npz or .zip of images",
     )
     steps: int = option(8000, "training steps")
     batch_size: int = option(64, "images a training step")

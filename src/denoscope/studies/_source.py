@@ -29,7 +29,9 @@ def load(source: Source) -> Images:
     if source.data == SYNTHETIC:
         return _synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
-    return read_images(source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range)
+    return read_images(
+        source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range
+    )
 
 
 def truth(source: Source) -> Denoiser | None:

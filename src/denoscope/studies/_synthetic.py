@@ -39,7 +39,9 @@ def law() -> MoLRG:
     """The mixture of low-rank Gaussians behind ``molrg``, float64."""
     n = math.prod(SHAPE)
     plain = MoLRG.random(n, SUBSPACES, seed=_SEED)
-    return MoLRG(plain.bases, variances=[torch.full((d,), SPREAD**2, dtype=torch.float64) for d in SUBSPACES])
+    return MoLRG(
+        plain.bases, variances=[torch.full((d,), SPREAD**2, dtype=torch.float64) for d in SUBSPACES]
+    )
 
 
 @lru_cache(maxsize=1)

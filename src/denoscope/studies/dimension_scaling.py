@@ -24,7 +24,18 @@ from denoscope.study import Result, Study, Work, axis, option
 METHODS = (*growing.CLOSED, "network")
 MIDDLE_D, MIDDLE_N = 4, 48
 MOST_SMOOTHED = 8
-LEAST = {"d": 1, "n": 1, "clusters": 1, "draws": 2, "largest": 2, "probes": 2, "compared": 4, "width": 1, "steps": 1, "batch_size": 1}
+LEAST = {
+    "d": 1,
+    "n": 1,
+    "clusters": 1,
+    "draws": 2,
+    "largest": 2,
+    "probes": 2,
+    "compared": 4,
+    "width": 1,
+    "steps": 1,
+    "batch_size": 1,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +49,12 @@ class DimensionScaling(Study):
     d: int = axis(MIDDLE_D, "dimension of each subspace", (1, 2, 3, 4, 6, 8, 12))
     n: int = axis(MIDDLE_N, "ambient dimension", (16, 48, 144))
     clusters: int = axis(1, "number of subspaces K", (1, 3))
-    full: bool = option(False, f"every combination of d and n, not only those with d = {MIDDLE_D} or n = {MIDDLE_N}")
-    sigma: float = option(0.2, "noise level at which denoisers are compared; the subspaces have unit variance")
+    full: bool = option(
+        False, f"every combination of d and n, not only those with d = {MIDDLE_D} or n = {MIDDLE_N}"
+    )
+    sigma: float = option(
+        0.2, "noise level at which denoisers are compared; the subspaces have unit variance"
+    )
     level: float = option(0.05, "the relative excess risk that must be reached")
     noise: float = option(0.01, "ambient noise of the data, standard deviation an entry")
     draws: int = option(4, "random mixtures and training sets a cell")
@@ -55,7 +70,9 @@ class DimensionScaling(Study):
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}"
+                )
         for name in ("sigma", "lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be a positive number")
@@ -78,15 +95,27 @@ class DimensionScaling(Study):
     def cost(self) -> float:
         if self.method == "network":
             members = self.draws * (math.log2(networks.REACH) + 1)
-            return 1e-4 * members * self.steps * self.batch_size / 64 * (self.width / 64) * (0.6 + 0.4 * self.n / 48)
+            return (
+                1e-4
+                * members
+                * self.steps
+                * self.batch_size
+                / 64
+                * (self.width / 64)
+                * (0.6 + 0.4 * self.n / 48)
+            )
         if self.method in growing.SMOOTHERS:
             count = min(self.largest, 30.0 * self.clusters * 3.4**self.d)
-            return 0.3 + 4e-8 * self.draws * self.probes * count * (7 if self.method == "kernel" else 1)
+            return 0.3 + 4e-8 * self.draws * self.probes * count * (
+                7 if self.method == "kernel" else 1
+            )
         return 0.5 + 0.5 * self.clusters
 
     def setting(self) -> Setting:
         """The truth of this cell."""
-        return Setting(self.d, self.n, self.clusters, self.sigma, self.noise, self.probes, self.seed)
+        return Setting(
+            self.d, self.n, self.clusters, self.sigma, self.noise, self.probes, self.seed
+        )
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         drawn = [Draw(self.setting(), index) for index in range(self.draws)]
@@ -107,7 +136,9 @@ class DimensionScaling(Study):
         jobs: dict[tuple[object, ...], list[Self]] = defaultdict(list)
         for item in cells:
             alone = item.method if item.method in ("network", "kernel") else ""
-            jobs[(alone, *(value for name, value in item.fields().items() if name != "method"))].append(item)
+            jobs[
+                (alone, *(value for name, value in item.fields().items() if name != "method"))
+            ].append(item)
         return list(jobs.values())
 
     @classmethod
@@ -121,5 +152,12 @@ def _values(arrays: Mapping[str, np.ndarray], level: float) -> dict[str, Value]:
     for name, key in (("error", "needed"), ("end", "needed_end")):
         if name in arrays:
             found = needed(arrays["sizes"], arrays[name], level)
-            values |= {key: found.value, f"{key}_low": found.estimate.low, f"{key}_high": found.estimate.high}
-    return values | {"largest_tried": int(arrays["sizes"][-1]), "excess_there": float(arrays["error"][-1].mean())}
+            values |= {
+                key: found.value,
+                f"{key}_low": found.estimate.low,
+                f"{key}_high": found.estimate.high,
+            }
+    return values | {
+        "largest_tried": int(arrays["sizes"][-1]),
+        "excess_there": float(arrays["error"][-1].mean()),
+    }

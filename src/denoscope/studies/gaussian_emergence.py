@@ -33,15 +33,24 @@ class GaussianEmergence(Probed):
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
     heading: ClassVar[str] = "Near the Gaussian, and away from it"
 
-    n: int = axis(64, "number of training images; with --model, 0: all that are not held out", (16, 64, 256, 768))
+    n: int = axis(
+        64,
+        "number of training images; with --model, 0: all that are not held out",
+        (16, 64, 256, 768),
+    )
     width: int = axis(64, "width of the network, the one capacity dial", (8, 32, 128))
-    subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1))
+    subset: int = axis(
+        0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1)
+    )
     seed: int = axis(0, "training seed: initialisation, batches and noise")
     lr: float = option(2e-3, "learning rate, the same at every step")
     ema: float = option(
-        0.999, "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at step k; 0: the weights themselves"
+        0.999,
+        "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at step k; 0: the weights themselves",
     )
-    snapshots: int = option(12, "snapshots of a training, evenly spaced in the logarithm of the step")
+    snapshots: int = option(
+        12, "snapshots of a training, evenly spaced in the logarithm of the step"
+    )
     first: int = option(30, "step of the first snapshot")
 
     def __post_init__(self) -> None:
@@ -71,11 +80,16 @@ class GaussianEmergence(Probed):
         if cells[0].model:
             yield from super().batch(cells, work)
             return
-        trained = trajectories([cell.trained() for cell in cells], cells[0].moments(), work, _TRAINING)
+        trained = trajectories(
+            [cell.trained() for cell in cells], cells[0].moments(), work, _TRAINING
+        )
         for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
             work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
             where = item.where()
-            seen = {step: Subject(denoiser, where, item.samples, item.solver_steps) for step, denoiser in course.items()}
+            seen = {
+                step: Subject(denoiser, where, item.samples, item.solver_steps)
+                for step, denoiser in course.items()
+            }
             yield item, Result({"stopped": stopped}) if stopped else measuring.measure(seen)
 
     def measure(self, subject: Subject) -> Result:

@@ -30,7 +30,9 @@ class JacobianRank(Probed):
         "wang2024", "chen2024", "kadkhodaie2024", "karras2022", "yoon2023", "meyer2021", "facco2017", "levina2004", "kamkari2024", "stanczuk2024",
     )  # fmt: skip
 
-    points: int = option(0, "points at each noise level; 0: 16, or 6 where an image has more than 256 numbers")
+    points: int = option(
+        0, "points at each noise level; 0: 16, or 6 where an image has more than 256 numbers"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -47,7 +47,9 @@ class LeadingDirections(Drawn):
     def infeasible(self) -> str:
         reason = super().infeasible()
         if not reason and synthetic(self.data) == 0:
-            return f"--data {self.data}: all directions have the same variance, so none of them lead"
+            return (
+                f"--data {self.data}: all directions have the same variance, so none of them lead"
+            )
         return reason
 
     def cost(self) -> float:
@@ -58,8 +60,13 @@ class LeadingDirections(Drawn):
         law = self.law()
         found, first = measured(law, self.n, self.draws)
         if law.rows is not None:
-            found |= {TWIN + name: values for name, values in measured(gaussian_twin(law), self.n, self.draws)[0].items()}
-        return Result({name: mean(values) for name, values in found.items()}, found | {"leading": first})
+            found |= {
+                TWIN + name: values
+                for name, values in measured(gaussian_twin(law), self.n, self.draws)[0].items()
+            }
+        return Result(
+            {name: mean(values) for name, values in found.items()}, found | {"leading": first}
+        )
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:

@@ -27,12 +27,17 @@ class LinearDynamics(Drawn):
     references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "wang2025", "ledoitpeche2011")
 
     data: str = axis(
-        "power1", "law of the data: powerK (variances nu^-K), or an image set: digits, fashion_mnist, ...", ("power1", "digits")
+        "power1",
+        "law of the data: powerK (variances nu^-K), or an image set: digits, fashion_mnist, ...",
+        ("power1", "digits"),
     )
     n: int = axis(40, "training items", (20, 40, 80, 200))
     d: int = option(100, "dimension of a synthetic law")
     draws: int = option(10, "training sets of each size")
-    abar: tuple[float, ...] = option((0.5, 0.9, 0.99, 0.999), "noise levels that are trained, as the share abar of the signal's variance")
+    abar: tuple[float, ...] = option(
+        (0.5, 0.9, 0.99, 0.999),
+        "noise levels that are trained, as the share abar of the signal's variance",
+    )
     steps: int = option(2000, "steps of gradient descent")
     rate: float = option(0.25, "step size as a share of the largest that is stable")
     samples: int = option(200, "samples drawn from half-trained models")
@@ -44,14 +49,24 @@ class LinearDynamics(Drawn):
         super().__post_init__()
         if not 0 < self.rate < 1:
             raise ValueError(f"--rate {self.rate}: must lie between 0 and 1")
-        if not self.abar or len(set(self.abar)) < len(self.abar) or not all(0 < y < 1 for y in self.abar):
-            raise ValueError(f"--abar {' '.join(map(str, self.abar))}: must be different numbers between 0 and 1")
+        if (
+            not self.abar
+            or len(set(self.abar)) < len(self.abar)
+            or not all(0 < y < 1 for y in self.abar)
+        ):
+            raise ValueError(
+                f"--abar {' '.join(map(str, self.abar))}: must be different numbers between 0 and 1"
+            )
 
     def infeasible(self) -> str:
         if self.n < 2:
             return f"--n {self.n}: a training set needs at least 2 items"
         most = self.law().most
-        return f"--n {self.n}: half of the images of {self.data}, {most}, can be trained on" if most is not None and self.n > most else ""
+        return (
+            f"--n {self.n}: half of the images of {self.data}, {most}, can be trained on"
+            if most is not None and self.n > most
+            else ""
+        )
 
     def cost(self) -> float:
         d = self.law().d

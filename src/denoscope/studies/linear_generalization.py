@@ -42,8 +42,12 @@ class LinearGeneralization(Drawn):
     n: int = axis(64, "number of training rows", SIZES)
     d: int = option(100, "dimension of synthetic data; images have their own")
     draws: int = option(20, "training sets a cell")
-    abar: float = option(0.99, "noise level at which losses are shown, x_t = sqrt(abar) x0 + sqrt(1-abar) eps")
-    steps: int = option(1000, "levels of the schedule; with much fewer than 1000 it ends too far from noise")
+    abar: float = option(
+        0.99, "noise level at which losses are shown, x_t = sqrt(abar) x0 + sqrt(1-abar) eps"
+    )
+    steps: int = option(
+        1000, "levels of the schedule; with much fewer than 1000 it ends too far from noise"
+    )
     skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
@@ -55,13 +59,20 @@ class LinearGeneralization(Drawn):
 
     def cost(self) -> float:
         law = self.law()
-        return self.draws * (1 if law.rows is None else 2) * (0.01 + 2e-5 * self.steps + 4e-8 * law.d**3)
+        return (
+            self.draws
+            * (1 if law.rows is None else 2)
+            * (0.01 + 2e-5 * self.steps + 4e-8 * law.d**3)
+        )
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         law, levels = self.law(), Levels(self.abar, self.steps)
         found = measured(law, self.n, self.draws, levels)
         if law.rows is not None:
-            found |= {TWIN + name: values for name, values in measured(gaussian_twin(law), self.n, self.draws, levels).items()}
+            found |= {
+                TWIN + name: values
+                for name, values in measured(gaussian_twin(law), self.n, self.draws, levels).items()
+            }
         return Result({name: _averaged(name, values) for name, values in found.items()}, found)
 
     @classmethod

@@ -28,7 +28,12 @@ class LinearVsNetwork(Recipe):
     """One network, trained on one set of images with one seed, and the linear model of that set."""
 
     version: ClassVar[int] = 1
-    references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "wang2025", "karras2022", "yoon2023")
+    references: ClassVar[tuple[str, ...]] = (
+        "mergergoldt2025",
+        "wang2025",
+        "karras2022",
+        "yoon2023",
+    )
 
     n: int = axis(64, "number of training images", SIZES)
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
@@ -58,7 +63,9 @@ class LinearVsNetwork(Recipe):
         """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""
         jobs = []
         for members in alike(cells, "n", "seed"):
-            count = max(min(2, len(members)), -(-len(members) // best_size(members[0].trained().network())))
+            count = max(
+                min(2, len(members)), -(-len(members) // best_size(members[0].trained().network()))
+            )
             jobs += [members[i::count] for i in range(count)]
         return jobs
 
@@ -67,7 +74,12 @@ class LinearVsNetwork(Recipe):
         """Trains the cells as one fleet, samples all from the same noises, measures each beside its linear model."""
         twins = [item.trained() for item in cells]
         for item, twin, (member, generated, stopped) in zip(cells, twins, learned(twins, work)):
-            yield item, Result({"stopped": stopped}) if stopped else measuring.measure(twin.place(), member, generated)
+            yield (
+                item,
+                Result({"stopped": stopped})
+                if stopped
+                else measuring.measure(twin.place(), member, generated),
+            )
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:

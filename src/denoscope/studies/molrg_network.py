@@ -26,7 +26,19 @@ from denoscope.studies._molrg.network import measuring, page, setting
 from denoscope.studies._transition import costs
 from denoscope.study import Result, Study, Work, alike, axis, option
 
-LEAST = {"d": 1, "n_k": 1, "seed": 0, "n": 1, "k": 1, "noise": 0, "width": 0, "steps": 1, "batch_size": 1, "samples": 2, "solver_steps": 1}
+LEAST = {
+    "d": 1,
+    "n_k": 1,
+    "seed": 0,
+    "n": 1,
+    "k": 1,
+    "noise": 0,
+    "width": 0,
+    "steps": 1,
+    "batch_size": 1,
+    "samples": 2,
+    "solver_steps": 1,
+}
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
 SAMPLED_AT_ONCE = 16_000
 OVERHEAD = {"mlp": 1.0, "unet": 2.4}
@@ -60,10 +72,14 @@ class MolrgNetwork(Study):
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             if not least <= getattr(self, name) < math.inf:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}"
+                )
         for name in ("lr", "level_std"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number"
+                )
         if not math.isfinite(self.level_mean):
             raise ValueError(f"--level-mean {self.level_mean}: must be a number")
         if not 0 <= self.ema < 1:
@@ -89,12 +105,18 @@ class MolrgNetwork(Study):
 
     def place(self) -> setting.Place:
         """Where the cell's data come from."""
-        return setting.Place(self.n, self.k, self.d, self.n_k, self.noise, self.seed, self.samples, self.solver_steps)
+        return setting.Place(
+            self.n, self.k, self.d, self.n_k, self.noise, self.seed, self.samples, self.solver_steps
+        )
 
     def denoiser(self) -> Preconditioned:
         """The untrained network as a denoiser by EDM's preconditioning, at the spread of the data."""
         place = self.place()
-        return Preconditioned(setting.network(self.net, self.n, self.width, derive(place.run_seed(), 3)), "edm", place.spread())
+        return Preconditioned(
+            setting.network(self.net, self.n, self.width, derive(place.run_seed(), 3)),
+            "edm",
+            place.spread(),
+        )
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return next(self.batch([self], work))[1]
@@ -117,15 +139,24 @@ class MolrgNetwork(Study):
         generated = generate(averaged.net, cells, work.device)
         for index, item in enumerate(cells):
             work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
-            reason = stopped.get(index, "") or ("" if bool(generated[index].isfinite().all()) else "its samples are not finite")
-            yield item, Result({"stopped": reason}) if reason else measuring.measure(item.place(), generated[index])
+            reason = stopped.get(index, "") or (
+                "" if bool(generated[index].isfinite().all()) else "its samples are not finite"
+            )
+            yield (
+                item,
+                Result({"stopped": reason})
+                if reason
+                else measuring.measure(item.place(), generated[index]),
+            )
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
         return page.build(rows, noted, cls.references)
 
 
-def train(fleet: Fleet, averaged: Averaged, cells: Sequence[MolrgNetwork], work: Work) -> dict[int, str]:
+def train(
+    fleet: Fleet, averaged: Averaged, cells: Sequence[MolrgNetwork], work: Work
+) -> dict[int, str]:
     """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
     first = cells[0]
     points, rows = setting.stacked([item.place() for item in cells])
@@ -138,7 +169,15 @@ def train(fleet: Fleet, averaged: Averaged, cells: Sequence[MolrgNetwork], work:
     )
     checkpoint = None if work.folder is None else work.folder / "training.safetensors"
     stopped: dict[int, str] = {}
-    for progress in training(fleet, drawn, steps=first.steps, lr=first.lr, rate="one_cycle", ema=averaged, checkpoint=checkpoint):
+    for progress in training(
+        fleet,
+        drawn,
+        steps=first.steps,
+        lr=first.lr,
+        rate="one_cycle",
+        ema=averaged,
+        checkpoint=checkpoint,
+    ):
         work.tell(TRAINING_SHARE * progress.step / first.steps)
         stopped = progress.stopped
     return stopped

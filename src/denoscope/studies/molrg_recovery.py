@@ -31,8 +31,12 @@ class MolrgRecovery(Study):
 
     k: int = axis(1, "number of subspaces", (1, 2, 3))
     d: int = axis(2, "dimension of each", (2, 3, 4, 5, 6, 7, 8))
-    noise: float = axis(0.01, "standard deviation, an entry, of what is added to the points", (0.01,))
-    start: str = axis("neighbours", f"where both methods start: {' or '.join(STARTS)}", ("neighbours",))
+    noise: float = axis(
+        0.01, "standard deviation, an entry, of what is added to the points", (0.01,)
+    )
+    start: str = axis(
+        "neighbours", f"where both methods start: {' or '.join(STARTS)}", ("neighbours",)
+    )
     method: str = axis("clustering", f"{' or '.join(column.METHODS)}", tuple(column.METHODS))
     fewest: int = option(2, "least number of points a subspace, N_k")
     most: int = option(15, "largest number of points a subspace; every one between is measured")
@@ -64,7 +68,17 @@ class MolrgRecovery(Study):
         return ""
 
     def cost(self) -> float:
-        return column.seconds(self.method, self.k, self.d, self.counts(), self.n, self.trials, self.starts, self.keep, self.steps)
+        return column.seconds(
+            self.method,
+            self.k,
+            self.d,
+            self.counts(),
+            self.n,
+            self.trials,
+            self.starts,
+            self.keep,
+            self.steps,
+        )
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return column.measured(

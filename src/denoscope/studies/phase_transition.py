@@ -30,7 +30,16 @@ from denoscope.study import Result, Work, alike, axis, option
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
 NETWORKS = {"mlp": MLP, "unet": UNet}
-LEAST = {"width": 1, "seed": 0, "steps": 1, "batch_size": 1, "samples": 3, "solver_steps": 1, "held": 4, "resize": 0}
+LEAST = {
+    "width": 1,
+    "seed": 0,
+    "steps": 1,
+    "batch_size": 1,
+    "samples": 3,
+    "solver_steps": 1,
+    "held": 4,
+    "resize": 0,
+}
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
 SAMPLED_AT_ONCE = 16_000
 
@@ -46,7 +55,9 @@ class PhaseTransition(Recipe):
 
     n: int = axis(64, "number of training images", SIZES)
     width: int = axis(64, "width of the network, the one capacity dial", (32, 64, 128))
-    subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1))
+    subset: int = axis(
+        0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1)
+    )
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     net: str = option("mlp", "network", ("mlp", "unet"))
 
@@ -57,10 +68,14 @@ class PhaseTransition(Recipe):
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}"
+                )
         for name in ("lr", "level_std"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number"
+                )
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
         if self.net not in NETWORKS:
@@ -93,11 +108,15 @@ class PhaseTransition(Recipe):
 
     def place(self) -> cell.Place:
         """Where the cell's training set comes from."""
-        return cell.Place(self.source(), self.held, self.samples, self.solver_steps, self.n, self.subset)
+        return cell.Place(
+            self.source(), self.held, self.samples, self.solver_steps, self.n, self.subset
+        )
 
     def network(self) -> MLP | UNet:
         """The untrained network of this cell; no two cells of a sweep share their initialisation."""
-        return NETWORKS[self.net](load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0))
+        return NETWORKS[self.net](
+            load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0)
+        )
 
     def denoiser(self) -> Preconditioned:
         """The network as a denoiser by EDM's preconditioning, at the spread of the data."""
@@ -116,7 +135,10 @@ class PhaseTransition(Recipe):
         jobs = []
         for members in alike(cells, "n", "subset", "seed"):
             count = -(-len(members) // best_size(members[0].network()))
-            jobs += [members[len(members) * i // count : len(members) * (i + 1) // count] for i in range(count)]
+            jobs += [
+                members[len(members) * i // count : len(members) * (i + 1) // count]
+                for i in range(count)
+            ]
         return jobs
 
     @classmethod
@@ -138,7 +160,9 @@ class PhaseTransition(Recipe):
         return page.build(rows, noted, cls.references)
 
 
-def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
+def learned(
+    cells: Sequence[PhaseTransition], work: Work
+) -> Iterator[tuple[nn.Module, Tensor, str]]:
     """Trains the cells as one fleet and samples all from the same noises: each one's denoiser, samples, and why it stopped, if it did."""
     fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
     averaged = Averaged(fleet, cells[0].ema)
@@ -149,7 +173,11 @@ def learned(cells: Sequence[PhaseTransition], work: Work) -> Iterator[tuple[nn.M
     for index, member in enumerate(net.cpu().members()):
         work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
         finite = bool(generated[index].isfinite().all())
-        yield member, generated[index], stopped.get(index, "") or ("" if finite else "its samples are not finite")
+        yield (
+            member,
+            generated[index],
+            stopped.get(index, "") or ("" if finite else "its samples are not finite"),
+        )
 
 
 def batches(cells: Sequence[PhaseTransition]) -> Draws:
@@ -164,12 +192,22 @@ def batches(cells: Sequence[PhaseTransition]) -> Draws:
     )
 
 
-def train(fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work) -> dict[int, str]:
+def train(
+    fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work
+) -> dict[int, str]:
     """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
     first = cells[0]
     checkpoint = None if work.folder is None else work.folder / "training.safetensors"
     stopped: dict[int, str] = {}
-    for progress in training(fleet, batches(cells), steps=first.steps, lr=first.lr, rate="one_cycle", ema=averaged, checkpoint=checkpoint):
+    for progress in training(
+        fleet,
+        batches(cells),
+        steps=first.steps,
+        lr=first.lr,
+        rate="one_cycle",
+        ema=averaged,
+        checkpoint=checkpoint,
+    ):
         work.tell(TRAINING_SHARE * progress.step / first.steps)
         stopped = progress.stopped
     return stopped

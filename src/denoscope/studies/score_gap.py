@@ -27,9 +27,12 @@ class ScoreGap(Probed):
     heading: ClassVar[str] = "Score gap: network, Gaussian and memorizer"
     seconds: ClassVar[float] = 2.0
 
-    n: int = axis(64, "number of training images; with --model, 0: all that are not held out", (16, 256, 1024))
+    n: int = axis(
+        64, "number of training images; with --model, 0: all that are not held out", (16, 256, 1024)
+    )
     level_mean: float = option(
-        0.5, "mean of log sigma in training: with the spread, so that all the levels that are measured are trained at"
+        0.5,
+        "mean of log sigma in training: with the spread, so that all the levels that are measured are trained at",
     )
     level_std: float = option(2.5, "standard deviation of log sigma in training")
 

@@ -26,7 +26,9 @@ def numeric(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         tensors = any(_is_tensor(value) for value in (*args, *kwargs.values()))
-        result = function(*map(_inward, args), **{name: _inward(value) for name, value in kwargs.items()})  # pyright: ignore[reportCallIssue] -- the same arguments, as arrays
+        result = function(
+            *map(_inward, args), **{name: _inward(value) for name, value in kwargs.items()}
+        )  # pyright: ignore[reportCallIssue] -- the same arguments, as arrays
         return _outward(result, tensors)
 
     return wrapped
@@ -68,7 +70,9 @@ def covariance(name: str, value: Any) -> np.ndarray:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")
     if np.abs(matrix - matrix.T).max() > _ROUNDING * np.abs(matrix).max():
-        raise ValueError(f"{name} must be symmetric; it differs from its transpose by {np.abs(matrix - matrix.T).max():.3g}")
+        raise ValueError(
+            f"{name} must be symmetric; it differs from its transpose by {np.abs(matrix - matrix.T).max():.3g}"
+        )
     return 0.5 * (matrix + matrix.T)
 
 
@@ -84,7 +88,9 @@ def variances(name: str, value: Any) -> np.ndarray:
     """``value`` as finite numbers of at least 0 with at least one axis, such as a spectrum; else a ValueError naming the argument."""
     numbers = np.atleast_1d(finite(name, value))
     if not numbers.size or (numbers < 0).any():
-        raise ValueError(f"{name} must hold variances of at least 0, got {numbers.min() if numbers.size else 'nothing'}")
+        raise ValueError(
+            f"{name} must hold variances of at least 0, got {numbers.min() if numbers.size else 'nothing'}"
+        )
     return numbers
 
 
@@ -92,7 +98,9 @@ def finite(name: str, value: Any) -> np.ndarray:
     """``value`` as float64; NaN or infinity is a ValueError naming the argument."""
     numbers = np.asarray(value, np.float64)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(numbers)).sum())} value(s) that are NaN or infinite")
+        raise ValueError(
+            f"{name} must be finite, got {int((~np.isfinite(numbers)).sum())} value(s) that are NaN or infinite"
+        )
     return numbers
 
 
@@ -105,5 +113,7 @@ def within(name: str, value: Any, low: float, high: float, *, closed: bool = Fal
     inside = (numbers >= low) & (numbers <= high) if closed else (numbers > low) & (numbers < high)
     if not inside.all():
         brackets = "[]" if closed else "()"
-        raise ValueError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, got {np.extract(~inside, numbers)[0]:g}")
+        raise ValueError(
+            f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, got {np.extract(~inside, numbers)[0]:g}"
+        )
     return numbers

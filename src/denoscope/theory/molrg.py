@@ -70,15 +70,25 @@ def _levels(name: str, value: Any) -> np.ndarray:
 def constants(levels: Any, weights: Any = None) -> Constants:
     """(L, G, H) of the loss summed over noise ``levels`` with these ``weights``, both of one shape; by default their mean, weights 1/number."""
     sigma = np.atleast_1d(_levels("levels", levels))
-    shares = np.full(sigma.shape, 1 / sigma.size) if weights is None else np.atleast_1d(_levels("weights", weights))
+    shares = (
+        np.full(sigma.shape, 1 / sigma.size)
+        if weights is None
+        else np.atleast_1d(_levels("weights", weights))
+    )
     if shares.shape != sigma.shape:
-        raise ValueError(f"weights must have the shape {sigma.shape} of the levels, got {shares.shape}")
+        raise ValueError(
+            f"weights must have the shape {sigma.shape} of the levels, got {shares.shape}"
+        )
     if not shares.sum() > 0:
         raise ValueError("weights must not all be 0: there is no loss then")
-    return Constants(*(float((shares * part).sum()) for part in (np.ones_like(sigma), gain(sigma), cost(sigma))))
+    return Constants(
+        *(float((shares * part).sum()) for part in (np.ones_like(sigma), gain(sigma), cost(sigma)))
+    )
 
 
-def scheduled_constants(schedule: Schedule, weight: Callable[[Tensor], Tensor] | None = None) -> Constants:
+def scheduled_constants(
+    schedule: Schedule, weight: Callable[[Tensor], Tensor] | None = None
+) -> Constants:
     """(L, G, H) of the loss at uniform training times of ``schedule``, with a ``weight`` as a function of sigma (1 by default).
 
     L = E weight(sigma), G = E weight g, H = E weight h; the expectation is an integral over continuous times (adaptive quadrature, relative
@@ -88,7 +98,15 @@ def scheduled_constants(schedule: Schedule, weight: Callable[[Tensor], Tensor] |
     if _steps(schedule):
         sigma = schedule.sigma(torch.arange(_steps(schedule), dtype=torch.float64))
         return constants(sigma.numpy(), _weighted(weight, sigma) / len(sigma))
-    parts, _ = quad_vec(lambda u: _integrand(schedule, weight, u), 0.0, 1.0, epsabs=0.0, epsrel=1e-10, norm="max", limit=2000)
+    parts, _ = quad_vec(
+        lambda u: _integrand(schedule, weight, u),
+        0.0,
+        1.0,
+        epsabs=0.0,
+        epsrel=1e-10,
+        norm="max",
+        limit=2000,
+    )
     return Constants(*map(float, parts))
 
 
@@ -97,7 +115,9 @@ def _steps(schedule: Schedule) -> int:
     return len(schedule) if hasattr(schedule, "__len__") else 0  # pyright: ignore[reportArgumentType] -- asked just before
 
 
-def _integrand(schedule: Schedule, weight: Callable[[Tensor], Tensor] | None, u: float) -> np.ndarray:
+def _integrand(
+    schedule: Schedule, weight: Callable[[Tensor], Tensor] | None, u: float
+) -> np.ndarray:
     sigma = schedule.sigma(schedule.quantile(torch.tensor([u], dtype=torch.float64)))
     level = sigma.numpy()
     return _weighted(weight, sigma) * np.concatenate([np.ones(1), gain(level), cost(level)])
@@ -118,7 +138,10 @@ def expected_loss(square: Any, captured: Any, dims: Any, sigma: Any) -> Any:
 def integrated_loss(square: Any, captured: Any, dims: Any, constants: Constants) -> float:
     """``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c`` over points with these energies and dimensions of their subspaces."""
     total, won, price = (float(part) for part in constants)
-    means = (float(np.mean(finite(name, value))) for name, value in (("square", square), ("captured", captured), ("dims", dims)))
+    means = (
+        float(np.mean(finite(name, value)))
+        for name, value in (("square", square), ("captured", captured), ("dims", dims))
+    )
     energy, inside, dimension = means
     return total * energy - won * inside + price * dimension
 
@@ -150,7 +173,9 @@ def upper_bound(d: Any, count: Any, perturbation: Any, c1: float = 1.0) -> Any:
     up to a permutation, if d >~ log N and |e_i| <~ sqrt(d/N). Certain: the form, and that it vanishes with the perturbations. Not known: c1,
     which depends on the moments of a Gaussian alone; 1 is a unit, no claim. Source: Wang et al. 2024, theorems 2 and 4.
     """
-    d, count, size = np.broadcast_arrays(_dims(d), _levels("count", count), _levels("perturbation", perturbation))
+    d, count, size = np.broadcast_arrays(
+        _dims(d), _levels("count", count), _levels("perturbation", perturbation)
+    )
     gap = np.sqrt(count) - np.sqrt(d - 1)
     return np.where(count >= d, _constant("c1", c1) * size / np.where(count >= d, gap, 1.0), np.inf)
 
@@ -163,11 +188,15 @@ def lower_bound(d: Any, count: Any, n: Any, perturbation: Any, c1: float = 1.0) 
     :func:`error_floor`. The second has the form of the upper bound with d and N exchanged, its constant is not known.
     """
     d, count, size = np.broadcast_arrays(
-        _dims(d), within("count", count, 1.0, math.inf, closed=True), _levels("perturbation", perturbation)
+        _dims(d),
+        within("count", count, 1.0, math.inf, closed=True),
+        _levels("perturbation", perturbation),
     )
     few = count < d
     gap = np.where(few, np.sqrt(d) - np.sqrt(count - 1), 1.0)
-    return np.where(few, np.maximum(error_floor(d, count, n) - _constant("c1", c1) * size / gap, 0.0), 0.0)
+    return np.where(
+        few, np.maximum(error_floor(d, count, n) - _constant("c1", c1) * size / gap, 0.0), 0.0
+    )
 
 
 @numeric
@@ -181,7 +210,12 @@ def failure_probability(d: Any, counts: Any, c2: float = 1.0) -> float:
     if (sizes < number).any():
         return 1.0
     confused = 2 * sizes.size**2 / sizes.sum() if sizes.size > 1 else 0.0
-    return float(min(1.0, confused + (0.5 ** (sizes - number + 1) + np.exp(-_constant("c2", c2) * sizes)).sum()))
+    return float(
+        min(
+            1.0,
+            confused + (0.5 ** (sizes - number + 1) + np.exp(-_constant("c2", c2) * sizes)).sum(),
+        )
+    )
 
 
 def _dims(d: Any) -> np.ndarray:

@@ -27,7 +27,9 @@ def power_law(d: int, k: float, trace: float | None = None) -> Any:
         raise ValueError(f"d must be a whole number of at least 1, got {d}")
     total = within("trace", d if trace is None else trace, 0, np.inf)
     exponent = float(finite("k", k))
-    powers = (np.arange(1.0, int(d) + 1) / (d if exponent < 0 else 1)) ** -exponent  # the largest is 1: no overflow
+    powers = (
+        np.arange(1.0, int(d) + 1) / (d if exponent < 0 else 1)
+    ) ** -exponent  # the largest is 1: no overflow
     return powers * (total / powers.sum())
 
 
@@ -60,7 +62,9 @@ def participation_ratio(x_or_cov: ArrayLike, *, correct: bool = False) -> Any:
     given = finite("x_or_cov", x_or_cov)
     items = given.ndim == 2 and not _symmetric(given)
     if correct and not items:
-        raise ValueError("correct needs the items themselves, as rows of x_or_cov; a covariance does not tell their number")
+        raise ValueError(
+            "correct needs the items themselves, as rows of x_or_cov; a covariance does not tell their number"
+        )
     first, second = _moments(given, items)
     if first == 0:
         return np.zeros(())
@@ -69,7 +73,9 @@ def participation_ratio(x_or_cov: ArrayLike, *, correct: bool = False) -> Any:
 
 def _symmetric(matrix: np.ndarray) -> bool:
     """Square and its own transpose up to what float32 rounds."""
-    return matrix.shape[0] == matrix.shape[1] and bool(np.allclose(matrix, matrix.T, rtol=0, atol=1e-7 * np.abs(matrix).max(initial=0)))
+    return matrix.shape[0] == matrix.shape[1] and bool(
+        np.allclose(matrix, matrix.T, rtol=0, atol=1e-7 * np.abs(matrix).max(initial=0))
+    )
 
 
 def _moments(given: np.ndarray, items: bool) -> tuple[float, float]:
@@ -99,7 +105,9 @@ def marchenko_pastur_density(x: ArrayLike, phi: ArrayLike) -> Any:
     low, high = (1 - np.sqrt(phi)) ** 2, (1 + np.sqrt(phi)) ** 2
     inside = (x > 0) & (x >= low) & (x <= high)
     there = np.where(inside, x, 1.0)
-    height = np.sqrt(np.where(inside, (there - low) * (high - there), 0.0)) / (2 * np.pi * phi * there)
+    height = np.sqrt(np.where(inside, (there - low) * (high - there), 0.0)) / (
+        2 * np.pi * phi * there
+    )
     return np.where((x == 0) & (low == 0), np.inf, height)
 
 

@@ -49,7 +49,9 @@ def step_of(time: Any, abars: Any) -> int:
     signal = _signal("abars", abars)
     if signal.ndim != 1 or (np.diff(signal) > 0).any():
         raise ValueError("abars must be one falling sequence, from the data towards the noise")
-    return int((signal >= math.exp(-2 * float(within("time", time, 0.0, math.inf, closed=True)))).sum())
+    return int(
+        (signal >= math.exp(-2 * float(within("time", time, 0.0, math.inf, closed=True)))).sum()
+    )
 
 
 @numeric
@@ -75,10 +77,19 @@ def clone_agreement(times: Any, d: Any, *, separation: Any = 1.0, variance: Any 
     centre = np.square(finite("separation", separation)) * within("d", d, 0.0, math.inf)
     spread = 1 - signal + within("variance", variance, 0.0, math.inf, closed=True) * signal
     power, spread = np.broadcast_arrays(centre * signal, spread)
-    k = np.minimum(np.sqrt(np.divide(power, spread, out=np.full(power.shape, math.inf), where=spread > 0)), 40.0)
-    scale = np.maximum(k, 4.0)[..., None]  # the trapezoidal rule, wherever the integrand is: exact to rounding for analytic functions
+    k = np.minimum(
+        np.sqrt(np.divide(power, spread, out=np.full(power.shape, math.inf), where=spread > 0)),
+        40.0,
+    )
+    scale = np.maximum(k, 4.0)[
+        ..., None
+    ]  # the trapezoidal rule, wherever the integrand is: exact to rounding for analytic functions
     y = _GRID / scale
-    mean = (np.exp(-0.5 * y**2) / np.cosh(k[..., None] * y) / scale).sum(-1) * (_GRID[1] - _GRID[0]) / math.sqrt(2 * math.pi)
+    mean = (
+        (np.exp(-0.5 * y**2) / np.cosh(k[..., None] * y) / scale).sum(-1)
+        * (_GRID[1] - _GRID[0])
+        / math.sqrt(2 * math.pi)
+    )
     return 1 - 0.5 * np.exp(-0.5 * k**2) * mean
 
 
@@ -90,8 +101,14 @@ def potential(q: Any, times: Any, d: Any, *, separation: Any = 1.0) -> Any:
     Source: Biroli et al. 2024.
     """
     overlap = finite("q", q)
-    x = np.abs(overlap) * np.exp(-within("times", times, 0.0, math.inf, closed=True)) * np.sqrt(within("d", d, 0.0, math.inf))
-    return 0.5 * overlap**2 - 2 * np.square(finite("separation", separation)) * (x + np.log1p(np.exp(-2 * x)) - math.log(2))
+    x = (
+        np.abs(overlap)
+        * np.exp(-within("times", times, 0.0, math.inf, closed=True))
+        * np.sqrt(within("d", d, 0.0, math.inf))
+    )
+    return 0.5 * overlap**2 - 2 * np.square(finite("separation", separation)) * (
+        x + np.log1p(np.exp(-2 * x)) - math.log(2)
+    )
 
 
 @numeric
@@ -101,10 +118,14 @@ def collapse_time(n: Any, d: Any, variance: Any = 1.0) -> Any:
     One point has collapsed at every time: +inf. Points without spread never do: 0. Arguments broadcast. Source: Biroli et al. 2024.
     """
     size, dimension, spread = np.broadcast_arrays(
-        _counts(n), within("d", d, 0.0, math.inf), within("variance", variance, 0.0, math.inf, closed=True)
+        _counts(n),
+        within("d", d, 0.0, math.inf),
+        within("variance", variance, 0.0, math.inf, closed=True),
     )
     filled = np.expm1(2 * np.log(size) / dimension)
-    return 0.5 * np.log1p(np.divide(spread, filled, out=np.full(filled.shape, math.inf), where=filled > 0))
+    return 0.5 * np.log1p(
+        np.divide(spread, filled, out=np.full(filled.shape, math.inf), where=filled > 0)
+    )
 
 
 @numeric
@@ -117,7 +138,10 @@ def collapse_time_from(spectrum: Any, n: Any) -> Any:
     lam, size = variances("spectrum", spectrum), _counts(n)
     if not lam.any():
         return np.where(size > 1, 0.0, math.inf)
-    target, v = 2 * np.log(size), 2 * np.log(size) - np.log(lam.max())  # ln snr from above: the largest eigenvalue alone fills more
+    target, v = (
+        2 * np.log(size),
+        2 * np.log(size) - np.log(lam.max()),
+    )  # ln snr from above: the largest eigenvalue alone fills more
     for _ in range(200):  # Newton on an increasing convex function of v, from above: monotone
         filled = lam * np.exp(v)[..., None]
         step = (np.log1p(filled).sum(-1) - target) / (filled / (1 + filled)).sum(-1)
@@ -165,11 +189,17 @@ def self_weight(data: Any, times: Any, *, seed: int = 0, draws: int | None = Non
     Source: the collapse of Biroli et al. 2024, as a participation ratio of the posterior.
     """
     points = _points(data)
-    return _alone(times, 1.0) if len(points) == 1 else _average(points, times, _participation, seed, draws)
+    return (
+        _alone(times, 1.0)
+        if len(points) == 1
+        else _average(points, times, _participation, seed, draws)
+    )
 
 
 @numeric
-def measured_collapse_time(data: Any, *, level: float = 0.5, seed: int = 0, draws: int | None = None) -> Any:
+def measured_collapse_time(
+    data: Any, *, level: float = 0.5, seed: int = 0, draws: int | None = None
+) -> Any:
     """The time at which :func:`self_weight` of ``data`` (n, ...) falls through ``level``, to about 0.1 %: t_C without a model of the data.
 
     One point, or a level of at most 1/n, which is never fallen through: +inf. 0 where even t = 1e-4 has less weight, such as for data of
@@ -199,24 +229,40 @@ def _alone(times: Any, value: float) -> Measured:
     return Measured(np.full(shape, value), np.zeros(shape))
 
 
-def _average(points: np.ndarray, times: Any, statistic: Callable[[np.ndarray], np.ndarray], seed: int, draws: int | None) -> Measured:
+def _average(
+    points: np.ndarray,
+    times: Any,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    draws: int | None,
+) -> Measured:
     """The mean over noised training points of ``statistic`` of the logarithms of their posterior weights, and its standard error."""
     grid = within("times", times, 0.0, math.inf)
     count = len(points) if draws is None else draws
     if count < 2:
         raise ValueError(f"draws must be at least 2, got {count}: one draw has no standard error")
-    values = [[statistic(logits) for logits in block] for block in _posteriors(points, grid.ravel(), seed, count)]
+    values = [
+        [statistic(logits) for logits in block]
+        for block in _posteriors(points, grid.ravel(), seed, count)
+    ]
     table = np.concatenate([np.stack(block) for block in values], 1)
-    return Measured(table.mean(1).reshape(grid.shape), (table.std(1, ddof=1) / math.sqrt(count)).reshape(grid.shape))
+    return Measured(
+        table.mean(1).reshape(grid.shape),
+        (table.std(1, ddof=1) / math.sqrt(count)).reshape(grid.shape),
+    )
 
 
-def _posteriors(points: np.ndarray, times: np.ndarray, seed: int, draws: int) -> Iterator[Iterator[np.ndarray]]:
+def _posteriors(
+    points: np.ndarray, times: np.ndarray, seed: int, draws: int
+) -> Iterator[Iterator[np.ndarray]]:
     """Blocks of draws; in each, for every time, the unnormalised log posterior weights (b, n), 0 for the point that was noised.
 
     With ``s^2 = snr(t)`` and x_t from point a and noise z, the weight of b is ``exp(-s^2 |a - b|^2/2 - s z.(a - b))``.
     """
     source = np.random.default_rng(seed)
-    who = np.concatenate([source.permutation(len(points)) for _ in range(-(-draws // len(points)))])[:draws]
+    who = np.concatenate(
+        [source.permutation(len(points)) for _ in range(-(-draws // len(points)))]
+    )[:draws]
     squares, rows = np.square(points).sum(1), max(1, _BLOCK // len(points))
     for start in range(0, draws, rows):
         own = who[start : start + rows]
@@ -247,7 +293,9 @@ def _points(data: Any) -> np.ndarray:
     """``data`` as centred rows (n, d)."""
     points = finite("data", data)
     if points.ndim < 2 or not points.size:
-        raise ValueError(f"data must hold training points along the first axis, shape (n, ...), got {points.shape}")
+        raise ValueError(
+            f"data must hold training points along the first axis, shape (n, ...), got {points.shape}"
+        )
     rows = points.reshape(len(points), -1)
     return rows - rows.mean(0)
 

@@ -44,8 +44,16 @@ class Blocks:
     def put(self, seeds: Sequence[int], images: Tensor, finite: Tensor) -> None:
         """Stores the uint8 ``images`` (n, c, h, w) of these seeds, and which of them are ``finite``, bool (n,)."""
         name = hashlib.sha256(json.dumps(list(seeds)).encode()).hexdigest()[:8]
-        tensors = {"seeds": torch.tensor(seeds, dtype=torch.int64), "images": images, "finite": finite}
-        write_tensors(self.folder / f"{seeds[0]:06d}-{len(seeds)}-{name}.safetensors", tensors, {"kind": "samples", "key": self.key})
+        tensors = {
+            "seeds": torch.tensor(seeds, dtype=torch.int64),
+            "images": images,
+            "finite": finite,
+        }
+        write_tensors(
+            self.folder / f"{seeds[0]:06d}-{len(seeds)}-{name}.safetensors",
+            tensors,
+            {"kind": "samples", "key": self.key},
+        )
 
     def describe(self) -> None:
         """Writes beside the blocks what they are of."""
@@ -61,8 +69,16 @@ class Blocks:
     def _block(self, path: Path) -> dict[int, tuple[Tensor, bool]]:
         try:
             tensors, about = read_tensors(path)
-            seeds, images, finite = tensors["seeds"].tolist(), tensors["images"], tensors["finite"].tolist()
+            seeds, images, finite = (
+                tensors["seeds"].tolist(),
+                tensors["images"],
+                tensors["finite"].tolist(),
+            )
         except (ValueError, KeyError, OSError):
             return {}
-        whole = about == {"kind": "samples", "key": self.key} and images.shape == (len(seeds), *self.shape) and images.dtype == torch.uint8
+        whole = (
+            about == {"kind": "samples", "key": self.key}
+            and images.shape == (len(seeds), *self.shape)
+            and images.dtype == torch.uint8
+        )
         return dict(zip(seeds, zip(images, finite))) if whole and len(finite) == len(seeds) else {}

@@ -30,15 +30,24 @@ def read_cell(source: str) -> Images:
     try:
         kept = json.loads((folder / "result.json").read_text())
         study, inputs = kept["study"], kept["made"]["inputs"]
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in kept["fields"].items()}
+        fields = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in kept["fields"].items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"{source} is damaged ({error}); run `denoscope store check` on its store") from error
+        raise ValueError(
+            f"{source} is damaged ({error}); run `denoscope store check` on its store"
+        ) from error
     if study != PhaseTransition.title():
-        raise ValueError(f"{source} is a cell of {study}; only those of {PhaseTransition.title()} say what their network was trained on")
+        raise ValueError(
+            f"{source} is a cell of {study}; only those of {PhaseTransition.title()} say what their network was trained on"
+        )
     cell = studies.load(study)(**fields)
     assert isinstance(cell, PhaseTransition)
     if cell.inputs() != inputs:
-        raise ValueError(f"{source}: the images of {cell.data} are not those its network was trained on any more")
+        raise ValueError(
+            f"{source}: the images of {cell.data} are not those its network was trained on any more"
+        )
     which = Data(cell.source(), None, cell.held, cell.n, cell.subset)
     train, unseen = which.train(), which.unseen()
     name = f"{cell.data}, {cell.n} training images of subset {cell.subset}"

@@ -31,7 +31,12 @@ from denoscope.types import Step
 
 __all__ = ["SAMPLERS", "generate", "is_model"]
 
-SAMPLERS: Mapping[str, Callable[[], Step]] = {"ddim": lambda: euler, "heun": lambda: heun, "dpmpp": dpmpp, "ddpm": lambda: ancestral}
+SAMPLERS: Mapping[str, Callable[[], Step]] = {
+    "ddim": lambda: euler,
+    "heun": lambda: heun,
+    "dpmpp": dpmpp,
+    "ddpm": lambda: ancestral,
+}
 """The steps by name; a multistep one is fresh for every batch."""
 _WORTH = 30.0  # seconds of work from which processes, which take seconds to begin, are faster
 
@@ -47,9 +52,16 @@ def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> 
     model = open_model(role, path, shape, asked.device)
     size = asked.resize or model.shape[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
-        raise ValueError(f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has {shape[1:]}: give --resize N for all")
+        raise ValueError(
+            f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has {shape[1:]}: give --resize N for all"
+        )
     _check_steps(model, asked.steps)
-    way = {"model": dict(model.identity), "sampler": asked.sampler, "steps": asked.steps, "device": torch.device(asked.device).type}
+    way = {
+        "model": dict(model.identity),
+        "sampler": asked.sampler,
+        "steps": asked.steps,
+        "device": torch.device(asked.device).type,
+    }
     blocks = Blocks(asked.out / "samples", way, model.shape)
     stored = blocks.get()
     missing = [seed for seed in seeds if seed not in stored]
@@ -61,12 +73,20 @@ def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> 
     if missing:
         blocks.describe()
         parts = [tuple(missing[i : i + asked.batch]) for i in range(0, len(missing), asked.batch)]
-        _draw([_Batch(role, path, shape, asked.sampler, asked.steps, part, blocks, asked.device) for part in parts], say)
+        _draw(
+            [
+                _Batch(role, path, shape, asked.sampler, asked.steps, part, blocks, asked.device)
+                for part in parts
+            ],
+            say,
+        )
         stored = blocks.get()
     return _given(role, path, seeds, _finite(role, path, seeds, stored), asked.resize, made)
 
 
-def _checked(role: str, path: str, asked: Asked, seeds: Sequence[int], like: Given) -> tuple[int, int, int]:
+def _checked(
+    role: str, path: str, asked: Asked, seeds: Sequence[int], like: Given
+) -> tuple[int, int, int]:
     """The shape of the training images, if the question is one that can be answered."""
     if asked.sampler not in SAMPLERS:
         raise ValueError(f"--sampler {asked.sampler}: there are {', '.join(SAMPLERS)}")
@@ -77,7 +97,9 @@ def _checked(role: str, path: str, asked: Asked, seeds: Sequence[int], like: Giv
     if not all(0 <= seed < 1 << 32 for seed in (min(seeds), max(seeds))):
         raise ValueError("--seeds must lie between 0 and 4294967295")
     if like.images is None:
-        raise ValueError(f"--{role} {path} is a model, whose samples are images, and --train {like.path} holds features: give its images")
+        raise ValueError(
+            f"--{role} {path} is a model, whose samples are images, and --train {like.path} holds features: give its images"
+        )
     return like.images.shape
 
 
@@ -105,17 +127,27 @@ class _Batch:
         """Stores the samples; whether any of them is finite."""
         model = _opened(self.role, self.path, self.shape, self.device)
         if dict(model.identity) != self.blocks.way["model"]:
-            raise ValueError(f"--{self.role} {self.path} has changed while it was sampled; start again")
+            raise ValueError(
+                f"--{self.role} {self.path} has changed while it was sampled; start again"
+            )
         images = self._samples(model, tell).reshape(-1, *model.shape)
         finite = images.isfinite().flatten(1).all(1)
-        self.blocks.put(self.seeds, to_uint8(images.where(finite[:, None, None, None], torch.zeros(()))), finite)
+        self.blocks.put(
+            self.seeds, to_uint8(images.where(finite[:, None, None, None], torch.zeros(()))), finite
+        )
         return bool(finite.any())
 
     def _samples(self, model: Model, tell: execute.Tell) -> Tensor:
         draws = Seeds(self.seeds)
         state = model.start(draws.randn(model.event).to(self.device))
         with torch.inference_mode():
-            states = trajectory(model.denoiser, state, model.levels(self.steps), SAMPLERS[self.sampler](), draws.noise())
+            states = trajectory(
+                model.denoiser,
+                state,
+                model.levels(self.steps),
+                SAMPLERS[self.sampler](),
+                draws.noise(),
+            )
             for done, state in enumerate(states):  # noqa: B007, only the last one is wanted
                 tell(done / self.steps)
         return state.clone().cpu()
@@ -159,10 +191,14 @@ def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
         drawing, started = _Drawing(jobs, told, [0.0] * len(jobs)), time.monotonic()
         drawing.run(execute.serial, 0, 1)
         long = (time.monotonic() - started) * (len(jobs) - 1) > _WORTH
-        drawing.run(execute.processes(workers) if long and workers > 1 else execute.serial, 1, len(jobs))
+        drawing.run(
+            execute.processes(workers) if long and workers > 1 else execute.serial, 1, len(jobs)
+        )
 
 
-def _finite(role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tuple[Tensor, bool]]) -> Tensor:
+def _finite(
+    role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tuple[Tensor, bool]]
+) -> Tensor:
     """The images of these seeds, (n, c, h, w) uint8; if some are not finite, a ValueError that says which."""
     wrong = [seed for seed in seeds if not stored[seed][1]]
     if wrong:
@@ -173,9 +209,13 @@ def _finite(role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tup
     return torch.stack([stored[seed][0] for seed in seeds])
 
 
-def _given(role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str) -> Given:
+def _given(
+    role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str
+) -> Given:
     check_memory(pixels.numel(), path)
     names = tuple(f"seed {seed}" for seed in seeds)
     images = Images(from_uint8(pixels), Path(path).name or path, files=names)
     images = images.resized(resize) if resize else images
-    return Given(role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made)
+    return Given(
+        role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made
+    )

@@ -52,8 +52,15 @@ class Given:
         """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals -0.0)."""
         rows = self.features if self.images is None else self.images.data
         assert rows is not None
-        blocks = (block.flatten(1) + 0.0 if self.images is None else to_uint8(block).flatten(1) for block in rows.split(_BLOCK))
-        return [hashlib.blake2b(row, digest_size=16).digest() for block in blocks for row in block.numpy()]
+        blocks = (
+            block.flatten(1) + 0.0 if self.images is None else to_uint8(block).flatten(1)
+            for block in rows.split(_BLOCK)
+        )
+        return [
+            hashlib.blake2b(row, digest_size=16).digest()
+            for block in blocks
+            for row in block.numpy()
+        ]
 
 
 def read(
@@ -80,7 +87,13 @@ def read(
         if is_cell(chosen.source):
             images = read_cell(chosen.source)
         else:
-            images = read_images(chosen.source, skip_bad=skip_bad, resize=resize or None, value_range=low_high, progress=progress)
+            images = read_images(
+                chosen.source,
+                skip_bad=skip_bad,
+                resize=resize or None,
+                value_range=low_high,
+                progress=progress,
+            )
         return _of_images(role, path, chosen, images)
     except ValueError as error:
         raise ValueError(f"--{role} {harmless(error, 2000)}") from error
@@ -116,11 +129,17 @@ def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given
     rows = chosen.rows(len(images), images.test_from, "test" if role == "test" else "train")
     said = list(images.warnings)
     if chosen.source in EMBEDDED and os.path.exists(chosen.source):
-        said.append(f"{chosen.source} is the set of that name; what lies here is written ./{chosen.source}")
+        said.append(
+            f"{chosen.source} is the set of that name; what lies here is written ./{chosen.source}"
+        )
     if images.test_from is not None and not chosen.split and role in SAMPLED:
-        said.append(f"only the {'test' if rows.start >= images.test_from else 'training'} split of {images.name} was taken")
+        said.append(
+            f"only the {'test' if rows.start >= images.test_from else 'training'} split of {images.name} was taken"
+        )
     part = images if rows == range(len(images)) else _part(images, rows)
-    first = images.test_from if images.test_from is not None and rows.start >= images.test_from else 0
+    first = (
+        images.test_from if images.test_from is not None and rows.start >= images.test_from else 0
+    )
     return Given(
         role,
         harmless(path),
@@ -135,8 +154,18 @@ def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given
 
 def _part(images: Images, rows: range) -> Images:
     part = slice(rows.start, rows.stop)
-    labels, groups = (None if values is None else values[part].clone() for values in (images.labels, images.groups))
-    return replace(images, data=images.data[part].clone(), labels=labels, groups=groups, files=images.files[part], test_from=None)
+    labels, groups = (
+        None if values is None else values[part].clone()
+        for values in (images.labels, images.groups)
+    )
+    return replace(
+        images,
+        data=images.data[part].clone(),
+        labels=labels,
+        groups=groups,
+        files=images.files[part],
+        test_from=None,
+    )
 
 
 def _said(role: str, warnings: Iterable[str]) -> tuple[str, ...]:
@@ -163,7 +192,9 @@ def matched(given: Mapping[str, Given]) -> dict[str, Given]:
     for role, one in found.items():
         if (one.images is None) != (train.images is None):
             kinds = [("features" if x.images is None else "images") for x in (one, train)]
-            raise ValueError(f"--{role} holds {kinds[0]} and --train holds {kinds[1]}: give images for all sets, or features for all")
+            raise ValueError(
+                f"--{role} holds {kinds[0]} and --train holds {kinds[1]}: give images for all sets, or features for all"
+            )
     found = _one_shape(found) if train.images is not None else _one_space(found)
     if "twin" in found and "gen" in found:
         found["twin"] = _paired(found["twin"], found["gen"])
@@ -189,7 +220,10 @@ def _with_channels(one: Given, channels: int) -> Given:
         return one
     check_memory(images.data.numel() * channels, f"--{one.role} in colour")
     colour = replace(images, data=images.data.expand(-1, channels, -1, -1).contiguous())
-    said = (*one.warnings, f"{one.role}: grey images were replicated to RGB, since other sets are in colour")
+    said = (
+        *one.warnings,
+        f"{one.role}: grey images were replicated to RGB, since other sets are in colour",
+    )
     return replace(one, images=colour, sha256=colour.sha256, warnings=said)
 
 
@@ -198,7 +232,9 @@ def _one_space(given: dict[str, Given]) -> dict[str, Given]:
     sizes = {role: one.features.shape[1] for role, one in given.items() if one.features is not None}
     for role, size in sizes.items():
         if size != sizes["train"]:
-            raise ValueError(f"--{role} has {size} features a row and --train has {sizes['train']}: describe both with one descriptor")
+            raise ValueError(
+                f"--{role} has {size} features a row and --train has {sizes['train']}: describe both with one descriptor"
+            )
     for role, protocol in stated.items():
         first = next(iter(stated))
         if protocol != stated[first]:
@@ -211,11 +247,15 @@ def _one_space(given: dict[str, Given]) -> dict[str, Given]:
 def _paired(twin: Given, gen: Given) -> Given:
     """The twin with its row i beside the generated row i: by seeds where both sides have them, else by order."""
     if len(twin) != len(gen):
-        raise ValueError(f"--twin has {len(twin)} rows and --gen has {len(gen)}: row by row they must come from the same starting noise")
+        raise ValueError(
+            f"--twin has {len(twin)} rows and --gen has {len(gen)}: row by row they must come from the same starting noise"
+        )
     if twin.seeds and gen.seeds:
         if set(twin.seeds) != set(gen.seeds):
             seed = min(set(twin.seeds) - set(gen.seeds))
-            raise ValueError(f"--twin has a sample of seed {seed} and --gen has none: sample both models with the same seeds")
+            raise ValueError(
+                f"--twin has a sample of seed {seed} and --gen has none: sample both models with the same seeds"
+            )
         return twin if twin.seeds == gen.seeds else _in_order(twin, gen.seeds)
     if twin.names == gen.names:
         return twin
@@ -233,7 +273,11 @@ def _paired(twin: Given, gen: Given) -> Given:
 
 
 def _skipped(one: Given) -> bool:
-    return bool(one.images.skipped) if one.images is not None else any("skipped" in line for line in one.warnings)
+    return (
+        bool(one.images.skipped)
+        if one.images is not None
+        else any("skipped" in line for line in one.warnings)
+    )
 
 
 def _in_order(twin: Given, seeds: Sequence[int]) -> Given:
@@ -243,9 +287,23 @@ def _in_order(twin: Given, seeds: Sequence[int]) -> Given:
     said = (*twin.warnings, "twin: rows were put in the order of gen's seeds")
     if twin.features is not None:
         rows = twin.features[order]
-        return replace(twin, features=rows, names=names, seeds=tuple(seeds), sha256=content_hash(rows.numpy()), warnings=said)
+        return replace(
+            twin,
+            features=rows,
+            names=names,
+            seeds=tuple(seeds),
+            sha256=content_hash(rows.numpy()),
+            warnings=said,
+        )
     assert twin.images is not None
     files = tuple(twin.images.files[i] for i in order) if twin.images.files else ()
-    labels, groups = (None if values is None else values[order] for values in (twin.images.labels, twin.images.groups))
-    images = replace(twin.images, data=twin.images.data[order], files=files, labels=labels, groups=groups)
-    return replace(twin, images=images, names=names, seeds=tuple(seeds), sha256=images.sha256, warnings=said)
+    labels, groups = (
+        None if values is None else values[order]
+        for values in (twin.images.labels, twin.images.groups)
+    )
+    images = replace(
+        twin.images, data=twin.images.data[order], files=files, labels=labels, groups=groups
+    )
+    return replace(
+        twin, images=images, names=names, seeds=tuple(seeds), sha256=images.sha256, warnings=said
+    )

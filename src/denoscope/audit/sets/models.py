@@ -44,7 +44,9 @@ class Model:
 def is_model(path: str) -> bool:
     """Whether a path names a model (or a store of models) and not a set of images; a name that ends in .safetensors always does."""
     root = located(path)
-    return root.suffix == SUFFIX or any(os.path.isfile(root / name) for name in (INDEX, MODEL, "store.json"))
+    return root.suffix == SUFFIX or any(
+        os.path.isfile(root / name) for name in (INDEX, MODEL, "store.json")
+    )
 
 
 def open_model(role: str, path: str, shape: tuple[int, int, int], device: str = "cpu") -> Model:
@@ -65,14 +67,18 @@ def _device(name: str) -> torch.device:
     try:
         return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"--device {name} cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _pipeline(root: Path, device: torch.device) -> Model:
     found = from_pipeline(root)
     found.denoiser.to(device)
     spacing = "the levels of its scheduler, evenly spaced in training time from the last to the first, then 0"
-    return Model(found.identity, found.shape, found.shape, found.sampled, found.levels, found.start, spacing)
+    return Model(
+        found.identity, found.shape, found.shape, found.sampled, found.levels, found.start, spacing
+    )
 
 
 def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -> Model:
@@ -82,7 +88,9 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
     denoiser = load(file).eval().requires_grad_(False)
     event = _event(denoiser)
     if math.prod(event) != math.prod(shape) and len(event) != 3:
-        raise ValueError(f"its network makes {math.prod(event)} numbers, and images of the training set have {math.prod(shape)}")
+        raise ValueError(
+            f"its network makes {math.prod(event)} numbers, and images of the training set have {math.prod(shape)}"
+        )
     try:
         expect(denoiser, event)
     except ValueError as error:
@@ -90,13 +98,25 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
     denoiser.to(device)
 
     def levels(n: int) -> Tensor:
-        low, high = (float(denoiser.levels[0]), float(denoiser.levels[-1])) if isinstance(denoiser, LinearMaps) else (0.002, 80.0)
+        low, high = (
+            (float(denoiser.levels[0]), float(denoiser.levels[-1]))
+            if isinstance(denoiser, LinearMaps)
+            else (0.002, 80.0)
+        )
         return karras(n, low, high)
 
     identity = {"file": "denoscope", "sha256": files.file_hash(file)}
     channels, height, width = event if len(event) == 3 else shape
     spacing = "levels equally spaced in their seventh root (Karras et al. 2022)"
-    return Model(identity, (channels, height, width), event, denoiser, levels, lambda noise: levels(1)[0].to(noise) * noise, spacing)
+    return Model(
+        identity,
+        (channels, height, width),
+        event,
+        denoiser,
+        levels,
+        lambda noise: levels(1)[0].to(noise) * noise,
+        spacing,
+    )
 
 
 def _event(denoiser: nn.Module) -> tuple[int, ...]:

@@ -16,8 +16,14 @@ from denoscope.report.words import percent
 PAIRS = (("test", "train"), ("gen", "train"), ("test", "gen"), ("twin", "train"), ("twin", "gen"))
 """Which sets are compared: rows of the first with rows of the second."""
 _LARGEST = 0.5  # share of held-out images that may be training images
-_PROBED, _QUANTILE = 1000, 0.05  # training images whose own nearest distances say what is near, and which part of these
-_SIGNIFICANT, _NOTABLE = 1e-3, 2.0  # a p-value, and how many times the expected share is worth a word
+_PROBED, _QUANTILE = (
+    1000,
+    0.05,
+)  # training images whose own nearest distances say what is near, and which part of these
+_SIGNIFICANT, _NOTABLE = (
+    1e-3,
+    2.0,
+)  # a p-value, and how many times the expected share is worth a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,9 @@ def overlap(
             shared[first, second] = Shared(first, second, exact, near, spacing)
     warnings = [line for pair in shared.values() for line in _exactly(pair)]
     if ("test", "train") in shared:
-        warnings += _nearly(known["test", "train"][~shared["test", "train"].exact], features["train"])
+        warnings += _nearly(
+            known["test", "train"][~shared["test", "train"].exact], features["train"]
+        )
     return Overlap(shared, tuple(warnings))
 
 
@@ -88,13 +96,21 @@ def _exactly(pair: Shared) -> list[str]:
     if pair.first == "test" and count:
         shown = _of(count, n, "test images")
         if pair.second == "train":
-            return [f"{shown} are also training images: the model has seen them, so they are left out of every control"]
-        return [f"{shown} are also among the generated ones: the model has seen them, or folders were mixed up"]
+            return [
+                f"{shown} are also training images: the model has seen them, so they are left out of every control"
+            ]
+        return [
+            f"{shown} are also among the generated ones: the model has seen them, or folders were mixed up"
+        ]
     if count < n:
         return []  # copies: what the audit is about
     if pair.second == "gen":
-        return ["every image of --twin is also in --gen: a twin is a second model, trained on the same data from another start"]
-    return [f"every image of --{pair.first} is exactly a training image: make sure that it is no folder of training images"]
+        return [
+            "every image of --twin is also in --gen: a twin is a second model, trained on the same data from another start"
+        ]
+    return [
+        f"every image of --{pair.first} is exactly a training image: make sure that it is no folder of training images"
+    ]
 
 
 def _nearly(distance: Tensor, train: Tensor) -> list[str]:
@@ -103,7 +119,9 @@ def _nearly(distance: Tensor, train: Tensor) -> list[str]:
     ``distance`` are those of the test images that are no exact copies.
     """
     rows = torch.linspace(0, len(train) - 1, min(_PROBED, len(train))).long().unique()
-    own = neighbors(train[rows], train, min(len(train), 3)).distance  # the nearest is the row itself
+    own = neighbors(
+        train[rows], train, min(len(train), 3)
+    ).distance  # the nearest is the row itself
     own = own.where(own > 0, torch.inf).min(1).values.double()
     own = own[own < torch.inf]
     if len(own) * _QUANTILE < 1 or not len(distance):
@@ -112,7 +130,10 @@ def _nearly(distance: Tensor, train: Tensor) -> list[str]:
     inside, usual = int((distance.double() < bound).sum()), int((own < bound).sum())
     expected = len(distance) * usual / len(own)
     table = [[inside, len(distance) - inside], [usual, len(own) - usual]]
-    if inside <= _NOTABLE * expected or fisher_exact(table, alternative="greater").pvalue > _SIGNIFICANT:  # pyright: ignore[reportAttributeAccessIssue]
+    if (
+        inside <= _NOTABLE * expected
+        or fisher_exact(table, alternative="greater").pvalue > _SIGNIFICANT
+    ):  # pyright: ignore[reportAttributeAccessIssue]
         return []
     return [
         f"{_of(inside, len(distance), 'test images')} lie as near to a training image as only {100 * usual / len(own):.0f}\u00a0% of training images lie "

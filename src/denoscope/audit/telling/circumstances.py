@@ -30,7 +30,11 @@ def thing(audit: Audit) -> str:
 
 def control(audit: Audit) -> str:
     """What the samples are compared with."""
-    return f"real held-out {thing(audit)}" if audit.first.test is not None else f"training {thing(audit)} among themselves"
+    return (
+        f"real held-out {thing(audit)}"
+        if audit.first.test is not None
+        else f"training {thing(audit)} among themselves"
+    )
 
 
 def area(found: Evidence) -> str:
@@ -48,8 +52,16 @@ def _sharpness(audit: Audit) -> str:
     together = audit.combined
     if not together:
         return ""
-    able = [f"{found.name} ({area(found)})" for found in audit.evidence if found.name in together.descriptors]
-    unable = [f"{found.name} ({area(found)})" for found in audit.evidence if found.name not in together.descriptors]
+    able = [
+        f"{found.name} ({area(found)})"
+        for found in audit.evidence
+        if found.name in together.descriptors
+    ]
+    unable = [
+        f"{found.name} ({area(found)})"
+        for found in audit.evidence
+        if found.name not in together.descriptors
+    ]
     kinds = [called(name) for name in NEAR if name in audit.first.planted]
     text = f"Decided by {listed(able)}: of training {thing(audit)} copied with {listed(kinds)}, {percents(together.near_power, bracket=True)} were found."
     if together.near_power.value > 0 and together.near_power.high < SHARP:
@@ -81,7 +93,9 @@ def _null(audit: Audit) -> str:
         )
         few = len(audit.given["train"]) < FEW
         return text + (
-            f" So few training {word} do not even calibrate themselves well: copies may be reported where there are none." if few else ""
+            f" So few training {word} do not even calibrate themselves well: copies may be reported where there are none."
+            if few
+            else ""
         )
     leaks, n = shared(audit, "test")
     if not leaks:
@@ -89,7 +103,11 @@ def _null(audit: Audit) -> str:
     are, were = ("is", "was") if leaks == 1 else ("are", "were")
     text = f"**The test set leaks:** {things(leaks, word[:-1])} of {count(n)} {are} in the training set too and {were} left out of the control."
     near = audit.overlap.shared["test", "train"].near
-    return text + (f" {count(near)} more nearly repeat training {word} and stay in it, which hides copies." if near else "")
+    return text + (
+        f" {count(near)} more nearly repeat training {word} and stay in it, which hides copies."
+        if near
+        else ""
+    )
 
 
 def _training_set(audit: Audit) -> str:
@@ -118,7 +136,11 @@ def _twin(audit: Audit) -> str:
 def limits(audit: Audit) -> str:
     """What this does not show."""
     power = audit.combined.power if audit.combined else {}
-    missed = [f"{called(name)} ({percent(power[name].value)} found)" for name in MOVED if name in power and power[name].value < SEEN]
+    missed = [
+        f"{called(name)} ({percent(power[name].value)} found)"
+        for name in MOVED
+        if name in power and power[name].value < SEEN
+    ]
     moved = f"Copies that were moved can be missed here: {listed(missed)}. " if missed else ""
     names = listed([found.name for found in audit.evidence])
     sought = (

@@ -13,7 +13,17 @@ from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
 from denoscope.audit.telling.circumstances import called, thing
 from denoscope.audit.telling.sources import deciding
 from denoscope.metrics.stars import Scores
-from denoscope.report import INK, MUTED, Figure, Panel, Position, Series, error_curves, linear_curves, ordered
+from denoscope.report import (
+    INK,
+    MUTED,
+    Figure,
+    Panel,
+    Position,
+    Series,
+    error_curves,
+    linear_curves,
+    ordered,
+)
 from denoscope.report.words import percent
 
 if TYPE_CHECKING:
@@ -45,7 +55,11 @@ def nearness(audit: Audit) -> Figure:
     sides = {"ratio": "near 0 for a ratio of distances", "cosine": "near 1 for a cosine"}
     kinds = [sides[kind] for kind in dict.fromkeys(found.score for found in audit.evidence)]
     rate = percent(audit.first.rates.false_alarm)
-    null = f"real held-out {word}" if audit.first.test is not None else f"training {word} among themselves"
+    null = (
+        f"real held-out {word}"
+        if audit.first.test is not None
+        else f"training {word} among themselves"
+    )
     caption = (
         f"**How near samples come to the training set**, by each descriptor; copies lie {' and '.join(kinds)}. Bars of equal width; the axis is logarithmic, so that a "
         f"single sample shows. The threshold is the one that {rate} of {null} pass (chosen on one half of them). Training {word} are compared with all others, each "
@@ -78,7 +92,9 @@ def _histograms(found: Evidence, word: str) -> Panel:
             )
         )
     threshold = _turned(found, found.rates.folds[0].threshold)
-    positions = [Position(threshold, "threshold", INK)] if edges[0] <= threshold <= edges[-1] else []
+    positions = (
+        [Position(threshold, "threshold", INK)] if edges[0] <= threshold <= edges[-1] else []
+    )
     top = max(float(np.max(np.asarray(line.y))) for line in lines)
     return Panel(
         lines,
@@ -121,7 +137,11 @@ def steps(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def sharpness(audit: Audit) -> Figure:
     """ROC curves of planted copies against the null, a panel a descriptor."""
     panels = [_roc(found) for found in audit.evidence if found.planted]
-    word = f"held-out {thing(audit)}" if audit.first.test is not None else f"training {thing(audit)} among themselves"
+    word = (
+        f"held-out {thing(audit)}"
+        if audit.first.test is not None
+        else f"training {thing(audit)} among themselves"
+    )
     deciders = deciding(audit)
     caption = (
         f"**Can the descriptors see copies?** Share of planted copies found against the share of {word} flagged for it, as the threshold falls; each kind of copy is one line, "
@@ -138,7 +158,15 @@ def _roc(found: Evidence) -> Panel:
     lines = []
     for name in names:
         far, power = roc(found.planted[name].score, found.held_out)
-        lines.append(Series(far, power, called(name), tone=tones[name], style="dashed" if name in MOVED else "line"))
+        lines.append(
+            Series(
+                far,
+                power,
+                called(name),
+                tone=tones[name],
+                style="dashed" if name in MOVED else "line",
+            )
+        )
     chance = np.geomspace(least, 1, 60)
     lines.append(Series(chance, chance, "chance", tone=MUTED, style="dotted"))
     rate = Position(found.rates.false_alarm, "false alarm rate", INK)

@@ -39,7 +39,9 @@ def tile(images: Tensor, row: int) -> np.ndarray:
     side = max(image.shape[-2:])
     if side > _SIDE:
         size = [max(1, round(length * _SIDE / side)) for length in image.shape[-2:]]
-        image = interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+        image = interpolate(
+            image, size=size, mode="bicubic", antialias=True, align_corners=False
+        ).clamp(-1, 1)
     return to_uint8(image[0].cpu()).permute(1, 2, 0).contiguous().numpy()
 
 
@@ -50,13 +52,28 @@ def galleries(audit: Audit) -> list[Gallery]:
     rows = closest(audit)[:PAIRS].tolist()
     of = origins(audit)
     found = [
-        _pairs(audit, "Samples most like copies", "sample", audit.given["gen"], [(row, int(of[row]), _said(audit, row)) for row in rows])
+        _pairs(
+            audit,
+            "Samples most like copies",
+            "sample",
+            audit.given["gen"],
+            [(row, int(of[row]), _said(audit, row)) for row in rows],
+        )
     ]
     first = deciding(audit)[0]
     if first.test is not None and "test" in audit.given:
-        pairs = [(given, int(first.test.index[row]), _score(first, first.test.score[row])) for row, given in held_out(audit)[: PAIRS // 2]]
+        pairs = [
+            (given, int(first.test.index[row]), _score(first, first.test.score[row]))
+            for row, given in held_out(audit)[: PAIRS // 2]
+        ]
         found.append(
-            _pairs(audit, "For contrast: held-out images closest to the training set", "held-out image", audit.given["test"], pairs)
+            _pairs(
+                audit,
+                "For contrast: held-out images closest to the training set",
+                "held-out image",
+                audit.given["test"],
+                pairs,
+            )
         )
     return found
 
@@ -66,8 +83,12 @@ def held_out(audit: Audit) -> list[tuple[int, int]]:
     first, shared = deciding(audit)[0], audit.overlap.shared.get(("test", "train"))
     if first.test is None:
         return []
-    leaked = torch.zeros(len(audit.given["test"]), dtype=torch.bool) if shared is None else shared.exact
-    rows = torch.arange(len(leaked)) if len(first.test) == len(leaked) else (~leaked).nonzero()[:, 0]
+    leaked = (
+        torch.zeros(len(audit.given["test"]), dtype=torch.bool) if shared is None else shared.exact
+    )
+    rows = (
+        torch.arange(len(leaked)) if len(first.test) == len(leaked) else (~leaked).nonzero()[:, 0]
+    )
     order = torch.argsort(-first.test.score.double(), stable=True)
     return [(int(row), int(rows[row])) for row in order if not leaked[rows[row]]]
 
@@ -80,10 +101,19 @@ def most_copied(audit: Audit) -> Gallery | None:
         return None
     strips = []
     for hit in found:
-        names = (short(audit.given["train"].names[hit.image]), short(audit.given["gen"].names[hit.samples[0]]))
+        names = (
+            short(audit.given["train"].names[hit.image]),
+            short(audit.given["gen"].names[hit.samples[0]]),
+        )
         images = [tile(train.data, hit.image), tile(gen.data, hit.samples[0])]
-        strips.append(Strip(images, names, f"{things(len(hit.samples), 'sample')}{_repeated(audit, hit.image)}"))
-    return Gallery("Each beside the sample most like it", ["training image", "its closest sample"], strips)
+        strips.append(
+            Strip(
+                images, names, f"{things(len(hit.samples), 'sample')}{_repeated(audit, hit.image)}"
+            )
+        )
+    return Gallery(
+        "Each beside the sample most like it", ["training image", "its closest sample"], strips
+    )
 
 
 def _repeated(audit: Audit, image: int) -> str:
@@ -92,7 +122,9 @@ def _repeated(audit: Audit, image: int) -> str:
     return f"; {many}\u00a0alike" if many > 1 else ""
 
 
-def _pairs(audit: Audit, title: str, name: str, given: Given, pairs: Sequence[tuple[int, int, str]]) -> Gallery:
+def _pairs(
+    audit: Audit, title: str, name: str, given: Given, pairs: Sequence[tuple[int, int, str]]
+) -> Gallery:
     train = audit.given["train"]
     assert given.images is not None  # only sets of images have galleries
     assert train.images is not None
@@ -118,4 +150,8 @@ def _said(audit: Audit, row: int) -> str:
 
 
 def _score(found: Evidence, score: Tensor) -> str:
-    return f"ratio\u00a0{1 - float(score):.2f}" if found.score == "ratio" else f"cosine\u00a0{float(score):.3f}"
+    return (
+        f"ratio\u00a0{1 - float(score):.2f}"
+        if found.score == "ratio"
+        else f"cosine\u00a0{float(score):.3f}"
+    )

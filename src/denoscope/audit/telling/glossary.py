@@ -24,5 +24,11 @@ MEANINGS = {
 }
 """By the metric's name."""
 
-PARTS = {"nearer": "share nearer", "gap": "gap", "limit": "limit", "chance": "chance", "corrected": "beyond chance"}
+PARTS = {
+    "nearer": "share nearer",
+    "gap": "gap",
+    "limit": "limit",
+    "chance": "chance",
+    "corrected": "beyond chance",
+}
 """Parts of a metric that a page shows in rows of their own."""

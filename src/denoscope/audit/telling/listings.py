@@ -31,8 +31,16 @@ def inputs(audit: Audit) -> Table:
     for role in ("gen", "train", "test", "twin"):
         if role in audit.given:
             one = audit.given[role]
-            shape = one.images.shape if one.images is not None else one.features.shape[1:] if one.features is not None else ()
-            rows.append([role, harmless(one.path), len(one), " × ".join(map(str, shape)), one.sha256[:16]])
+            shape = (
+                one.images.shape
+                if one.images is not None
+                else one.features.shape[1:]
+                if one.features is not None
+                else ()
+            )
+            rows.append(
+                [role, harmless(one.path), len(one), " × ".join(map(str, shape)), one.sha256[:16]]
+            )
     return Table("Sets", columns, rows)
 
 
@@ -69,7 +77,11 @@ def descriptors(audit: Audit) -> Table:
         ]
         for found in audit.evidence
     ]
-    return Table(f"Descriptors, calibrated on {count(len(audit.first.held_out))} {control(audit)}", columns, rows)
+    return Table(
+        f"Descriptors, calibrated on {count(len(audit.first.held_out))} {control(audit)}",
+        columns,
+        rows,
+    )
 
 
 def _threshold(found: Evidence) -> float:
@@ -88,10 +100,20 @@ def rates(audit: Audit) -> Table:
             ".2f",
         ),
         Column("samples", "%", "that pass the threshold, averaged over the two folds", ".2f"),
-        Column("real", "%", f"of {control(audit)} that pass it, counted on the half that did not choose it", ".2f"),
+        Column(
+            "real",
+            "%",
+            f"of {control(audit)} that pass it, counted on the half that did not choose it",
+            ".2f",
+        ),
         Column("at", "%", "the false alarm rate at which the threshold was chosen", ".2g"),
         Column("p", "", "Fisher's exact one-sided test at the threshold of the first fold", ".2g"),
-        Column("detectable", "%", "the smallest share of copies that this would find in 4 of 5 audits", ".2g"),
+        Column(
+            "detectable",
+            "%",
+            "the smallest share of copies that this would find in 4 of 5 audits",
+            ".2g",
+        ),
     ]
     rows: list[Sequence[object]] = []
     if audit.combined:
@@ -138,14 +160,27 @@ def metrics(audit: Audit) -> Table:
         Column("n", "", "units behind the value"),
         Column("interval", "", "how it was made"),
     ]
-    rows = [row for name, by in audit.metrics.items() for descriptor, one in by.items() for row in _measured(name, descriptor, one)]
+    rows = [
+        row
+        for name, by in audit.metrics.items()
+        for descriptor, one in by.items()
+        for row in _measured(name, descriptor, one)
+    ]
     return Table("Metrics; where there is no value the last column says why", columns, rows)
 
 
 def _measured(name: str, descriptor: str, one: Measured) -> Iterator[Sequence[object]]:
     """The row of a metric, and one for each part of it that has a value of its own."""
     found = one.estimate
-    yield [name, descriptor, found, one.control, one.threshold, None if math.isnan(found.value) else found.n, found.method]
+    yield [
+        name,
+        descriptor,
+        found,
+        one.control,
+        one.threshold,
+        None if math.isnan(found.value) else found.n,
+        found.method,
+    ]
     for part, value in (one.extra or {}).items():
         if part in PARTS and isinstance(value, Estimate):
             yield [f"{name}, {PARTS[part]}", descriptor, value, None, None, value.n, value.method]
@@ -158,11 +193,16 @@ def overlap(audit: Audit) -> list[Table]:
         Column("of"),
         Column("also in"),
         Column("exactly", "", "the same numbers"),
-        Column("nearly", "", f"nearer than the threshold by {audit.first.name}, exact ones not counted"),
+        Column(
+            "nearly", "", f"nearer than the threshold by {audit.first.name}, exact ones not counted"
+        ),
         Column("of", "rows"),
         Column("threshold"),
     ]
-    rows = [[a, b, int(one.exact.sum()), one.near, len(one.exact), one.threshold] for (a, b), one in audit.overlap.shared.items()]
+    rows = [
+        [a, b, int(one.exact.sum()), one.near, len(one.exact), one.threshold]
+        for (a, b), one in audit.overlap.shared.items()
+    ]
     return [Table("What the sets share", columns, rows)]
 
 
@@ -177,8 +217,14 @@ def _kind(name: str) -> str:
 def areas(audit: Audit) -> Table:
     """AUC of planted copies, by perturbation and descriptor."""
     tip = "the chance that a planted copy scores higher than an image of the null"
-    columns = [Column("copies with"), *(Column(found.name, "", tip, ".3f") for found in audit.evidence)]
-    rows: list[Sequence[object]] = [[_kind(name), *(found.quality[name].auc for found in audit.evidence)] for name in _kinds(audit)]
+    columns = [
+        Column("copies with"),
+        *(Column(found.name, "", tip, ".3f") for found in audit.evidence),
+    ]
+    rows: list[Sequence[object]] = [
+        [_kind(name), *(found.quality[name].auc for found in audit.evidence)]
+        for name in _kinds(audit)
+    ]
     if len(rows) > 1:
         rows.append([_POOLED, *(found.near and found.near.auc for found in audit.evidence)])
     return Table("AUC: planted copies of training images against real ones", columns, rows)
@@ -188,13 +234,23 @@ def powers(audit: Audit) -> Table:
     """Shares of planted copies that are found, by perturbation: by each descriptor alone, and by all together that decide."""
     alone = "that pass the threshold of this descriptor alone"
     columns = [Column("copies with"), *(Column(found.name, "%", alone) for found in audit.evidence)]
-    rows = [[_kind(name), *(hundredfold(found.quality[name].power) for found in audit.evidence)] for name in _kinds(audit)]
-    rows.append([_POOLED, *(found.near and hundredfold(found.near.power) for found in audit.evidence)])
+    rows = [
+        [_kind(name), *(hundredfold(found.quality[name].power) for found in audit.evidence)]
+        for name in _kinds(audit)
+    ]
+    rows.append(
+        [_POOLED, *(found.near and hundredfold(found.near.power) for found in audit.evidence)]
+    )
     if audit.combined:
         columns.append(Column("together", "%", "flagged by all descriptors together that decide"))
-        shares = [*(audit.combined.power.get(name) for name in _kinds(audit)), audit.combined.near_power]
+        shares = [
+            *(audit.combined.power.get(name) for name in _kinds(audit)),
+            audit.combined.near_power,
+        ]
         rows = [[*row, one and hundredfold(one)] for row, one in zip(rows, shares, strict=True)]
-    return Table("Power: planted copies that are found", columns, rows if len(rows) > 2 else rows[:1])
+    return Table(
+        "Power: planted copies that are found", columns, rows if len(rows) > 2 else rows[:1]
+    )
 
 
 def copied(audit: Audit, found: Sequence[Hit]) -> Table:

@@ -30,8 +30,14 @@ def build(audit: Audit, called: str, versions: Mapping[str, str]) -> Page:
     """The whole page of an audit; ``called`` is the command line."""
     sections = [
         Section("The verdict", _verdict(audit)),
-        Section("What was compared", [listings.inputs(audit), listings.descriptors(audit), *_warnings(audit)]),
-        Section("How near samples come to the training set", [drawings.nearness(audit), listings.rates(audit)]),
+        Section(
+            "What was compared",
+            [listings.inputs(audit), listings.descriptors(audit), *_warnings(audit)],
+        ),
+        Section(
+            "How near samples come to the training set",
+            [drawings.nearness(audit), listings.rates(audit)],
+        ),
         Section("Can the descriptors see copies?", _sharpness(audit)),
         *_pairs(audit),
         *_copied(audit),
@@ -49,7 +55,10 @@ def _verdict(audit: Audit) -> list[Block]:
     status, text = headline(audit)
     answer, _, rest = text.removeprefix("**").partition("**")
     shown, label = _LABELS[status]
-    return [Finding(answer, shown, "\n\n".join([rest.strip(), *details(audit)]), label), Text("\n\n".join(circumstances(audit)))]
+    return [
+        Finding(answer, shown, "\n\n".join([rest.strip(), *details(audit)]), label),
+        Text("\n\n".join(circumstances(audit))),
+    ]
 
 
 def _warnings(audit: Audit) -> list[Block]:
@@ -66,7 +75,11 @@ def _pairs(audit: Audit) -> list[Section]:
     found = galleries.galleries(audit)
     if not found:
         return []
-    contrast = "Held-out images that come as close as the samples do show what is ordinary here. " if len(found) > 1 else ""
+    contrast = (
+        "Held-out images that come as close as the samples do show what is ordinary here. "
+        if len(found) > 1
+        else ""
+    )
     text = f"{contrast}Names are shortened; `audit.csv` has them all, with every sample. “2 alike” is a training image in a cluster of two near-duplicates."
     return [Section("The closest pairs", [Text(text), *found])]
 
@@ -78,7 +91,9 @@ def _copied(audit: Audit) -> list[Section]:
         return []
     gallery = galleries.most_copied(audit)
     table = listings.copied(audit, found)
-    return [Section(f"Training {thing(audit)} copied most", [gallery, table] if gallery else [table])]
+    return [
+        Section(f"Training {thing(audit)} copied most", [gallery, table] if gallery else [table])
+    ]
 
 
 def _meanings(audit: Audit) -> KeyValues:
@@ -108,7 +123,11 @@ def conditions(audit: Audit, called: str, versions: Mapping[str, str]) -> dict[s
             f"descriptor {found.name}": f"`{harmless(json.dumps(found.identity, ensure_ascii=False, default=str))}`"
             for found in audit.evidence
         },
-        **{f"features of {role}": harmless(one.protocol) for role, one in audit.given.items() if one.protocol},
+        **{
+            f"features of {role}": harmless(one.protocol)
+            for role, one in audit.given.items()
+            if one.protocol
+        },
         **{f"samples of {role}": one.made for role, one in audit.given.items() if one.made},
         "content hashes": "; ".join(f"{role} `{one.sha256}`" for role, one in audit.given.items()),
         "planted copies": _planted(audit),
@@ -130,5 +149,9 @@ def _works(audit: Audit) -> list[Reference]:
     measured = citations(name for name in audit.metrics if name in available())
     keys = ["denoscope", *AUDIT]
     keys += ["pizzi2022"] if any(found.name.startswith("sscd") for found in audit.evidence) else []
-    keys += [DATA[one.images.name] for one in audit.given.values() if one.images is not None and one.images.name in DATA]
+    keys += [
+        DATA[one.images.name]
+        for one in audit.given.values()
+        if one.images is not None and one.images.name in DATA
+    ]
     return list(dict.fromkeys([*references(keys), *measured]))

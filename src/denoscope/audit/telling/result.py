@@ -28,7 +28,19 @@ from denoscope.metrics.calibrate import CopyRates, Quality
 from denoscope.study import versions
 
 SCHEMA = 1
-COLUMNS = ("sample", "file", "seed", "nearest", "nearest_file", "similarity", "second", "ratio", "p_value", "verdict", "duplicate_cluster")
+COLUMNS = (
+    "sample",
+    "file",
+    "seed",
+    "nearest",
+    "nearest_file",
+    "similarity",
+    "second",
+    "ratio",
+    "p_value",
+    "verdict",
+    "duplicate_cluster",
+)
 _FORMULA = ("=", "+", "-", "@")
 _LONGEST = 1 << 16
 
@@ -46,7 +58,10 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
         "descriptors": {found.name: _descriptor(found) for found in audit.evidence},
         "combined": _combined(audit.combined),
         "duplicates": _duplicates(audit),
-        "overlap": [_shared(one.first, one.second, one.exact, one.near, one.threshold) for one in audit.overlap.shared.values()],
+        "overlap": [
+            _shared(one.first, one.second, one.exact, one.near, one.threshold)
+            for one in audit.overlap.shared.values()
+        ],
         "hits": _hits(audit),
         "inputs": {role: _input(given) for role, given in audit.given.items()},
         "protocol": audit.protocol,
@@ -81,9 +96,17 @@ def _text(text: str) -> str:
 
 def _estimate(one: Estimate) -> dict[str, Any]:
     """Value, interval, level, units and method; of a value that is not finite the method is the reason."""
-    numbers = _plain({"value": one.value, "low": one.low, "high": one.high, "level": one.level, "n": one.n})
+    numbers = _plain(
+        {"value": one.value, "low": one.low, "high": one.high, "level": one.level, "n": one.n}
+    )
     if numbers["value"] is None:
-        return {**numbers, "low": None, "high": None, "method": "", "reason": one.method or "not finite"}
+        return {
+            **numbers,
+            "low": None,
+            "high": None,
+            "method": "",
+            "reason": one.method or "not finite",
+        }
     return {**numbers, "method": one.method}
 
 
@@ -155,12 +178,22 @@ def _combined(found: Combined | None) -> dict[str, Any] | None:
 
 def _duplicates(audit: Audit) -> dict[str, Any]:
     found = audit.duplicated
-    sizes = {name: getattr(found, name) for name in ("exact", "links", "images", "largest", "threshold", "quantile", "warnings")}
+    sizes = {
+        name: getattr(found, name)
+        for name in ("exact", "links", "images", "largest", "threshold", "quantile", "warnings")
+    }
     return {**sizes, "descriptor": audit.first.name}
 
 
 def _shared(first: str, second: str, exact: Tensor, near: int, threshold: float) -> dict[str, Any]:
-    return {"first": first, "second": second, "count": len(exact), "exact": int(exact.sum()), "near": near, "threshold": threshold}
+    return {
+        "first": first,
+        "second": second,
+        "count": len(exact),
+        "exact": int(exact.sum()),
+        "near": near,
+        "threshold": threshold,
+    }
 
 
 def _hits(audit: Audit) -> list[dict[str, Any]]:
@@ -185,7 +218,11 @@ def _input(given: Given) -> dict[str, Any]:
         "protocol": given.protocol,
         "made": given.made,
     }
-    return {**found, "kind": "features" if given.images is None else "images", "warnings": given.warnings}
+    return {
+        **found,
+        "kind": "features" if given.images is None else "images",
+        "warnings": given.warnings,
+    }
 
 
 def _question(asked: Asked) -> dict[str, Any]:
@@ -207,7 +244,12 @@ def as_csv(audit: Audit) -> str:
 
 
 def _lines(audit: Audit) -> list[list[object]]:
-    gen, train, scores, together = audit.given["gen"], audit.given["train"], audit.first.gen, audit.combined
+    gen, train, scores, together = (
+        audit.given["gen"],
+        audit.given["train"],
+        audit.first.gen,
+        audit.combined,
+    )
     empty: list[object] = [""] * len(gen)
     nearest = scores.index.tolist()
     cluster = audit.duplicated.cluster[scores.index].tolist()
@@ -240,5 +282,11 @@ def _verdicts(audit: Audit) -> list[str]:
     n = len(audit.given["gen"])
     shared = audit.overlap.shared.get(("gen", "train"))
     exact = torch.zeros(n, dtype=torch.bool) if shared is None else shared.exact
-    others = ["undecided"] * n if audit.combined is None else ["copy" if copied else "novel" for copied in audit.combined.copies.tolist()]
-    return ["exact copy" if same else other for same, other in zip(exact.tolist(), others, strict=True)]
+    others = (
+        ["undecided"] * n
+        if audit.combined is None
+        else ["copy" if copied else "novel" for copied in audit.combined.copies.tolist()]
+    )
+    return [
+        "exact copy" if same else other for same, other in zip(exact.tolist(), others, strict=True)
+    ]

@@ -27,13 +27,19 @@ def deciding(audit: Audit) -> list[Evidence]:
 
 def flagged(audit: Audit) -> Tensor:
     """Which samples are copies by all deciding descriptors together, bool (n_gen,); none where no descriptor decides."""
-    return audit.combined.copies if audit.combined else torch.zeros(len(audit.first.gen), dtype=torch.bool)
+    return (
+        audit.combined.copies
+        if audit.combined
+        else torch.zeros(len(audit.first.gen), dtype=torch.bool)
+    )
 
 
 def origins(audit: Audit) -> Tensor:
     """The nearest training image of each sample by the deciding descriptor to which the sample looks most like a copy, int64 (n_gen,)."""
     views = deciding(audit)
-    chosen = torch.stack([conformal(found.gen.score[None], found.held_out[None]) for found in views]).argmin(0)
+    chosen = torch.stack(
+        [conformal(found.gen.score[None], found.held_out[None]) for found in views]
+    ).argmin(0)
     return torch.stack([found.gen.index for found in views]).gather(0, chosen[None])[0]
 
 
@@ -53,7 +59,10 @@ def hits(audit: Audit) -> list[Hit]:
     for row in closest(audit).tolist():
         if copies[row]:
             found.setdefault(int(of[row]), []).append(row)
-    return sorted((Hit(image, tuple(rows)) for image, rows in found.items()), key=lambda hit: (-len(hit.samples), hit.image))
+    return sorted(
+        (Hit(image, tuple(rows)) for image, rows in found.items()),
+        key=lambda hit: (-len(hit.samples), hit.image),
+    )
 
 
 def alike(audit: Audit, image: int) -> int:

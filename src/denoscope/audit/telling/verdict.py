@@ -50,7 +50,11 @@ def headline(audit: Audit) -> tuple[Status, str]:
 
 def _found(audit: Audit, together: Combined) -> str:
     n, excess = len(audit.first.gen), together.rates.excess
-    beyond = f"{control(audit)} show" if audit.first.test is not None else f"training {thing(audit)} show among themselves"
+    beyond = (
+        f"{control(audit)} show"
+        if audit.first.test is not None
+        else f"training {thing(audit)} show among themselves"
+    )
     return (
         f"**{count(max(1, round(excess.value * n)))} of {count(n)} samples ({percents(excess)}) are copies of training {thing(audit)} beyond what {beyond}.** "
         f"Fisher's exact test: {probability(together.rates.p_value)}. {_reach(together, seen=True)}"
@@ -89,7 +93,9 @@ def _blind(audit: Audit) -> str:
         else "Try features of another descriptor"
     )
     more = (
-        "or more held-out ones" if audit.first.test is not None else f"or give real {thing(audit)} from outside the training set (`--test`)"
+        "or more held-out ones"
+        if audit.first.test is not None
+        else f"or give real {thing(audit)} from outside the training set (`--test`)"
     )
     return f"No descriptor tells planted copies from {control(audit)} well enough: {seen}, where an area of {DECIDES:g} under the ROC curve is asked. {advice}, {more}."
 
@@ -102,7 +108,11 @@ def _saturated(audit: Audit, reason: str) -> str:
 def _exact_copies(audit: Audit) -> bool:
     """Whether samples repeat training images exactly more often than held-out images do, or than training images repeat one another."""
     many, n = shared(audit, "gen")
-    others, of = shared(audit, "test") if audit.first.test is not None else (audit.duplicated.exact, len(audit.given["train"]))
+    others, of = (
+        shared(audit, "test")
+        if audit.first.test is not None
+        else (audit.duplicated.exact, len(audit.given["train"]))
+    )
     if not many or not others:
         return many > 0
     return float(fisher(many, n, others, of)) <= CHANCE

@@ -13,11 +13,15 @@ def staged(folder: Path, old: str) -> Iterator[Path]:
     """Yields an empty folder inside ``folder``; when the block ends without an error all its files take their places, and files of the pattern
     ``old`` that are not among them are removed. What cannot be written is an OSError that names the folder."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".report-", ignore_cleanup_errors=True) as made:
+        with tempfile.TemporaryDirectory(
+            dir=folder, prefix=".report-", ignore_cleanup_errors=True
+        ) as made:
             yield Path(made)
             _placed(Path(made), folder, old)
     except OSError as error:
-        raise OSError(f"the report cannot be written into {folder}, where nothing was changed: {error.strerror or error}") from error
+        raise OSError(
+            f"the report cannot be written into {folder}, where nothing was changed: {error.strerror or error}"
+        ) from error
 
 
 def _placed(made: Path, folder: Path, old: str) -> None:

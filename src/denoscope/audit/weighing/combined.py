@@ -33,14 +33,24 @@ def combine(evidence: Sequence[Evidence], *, false_alarm: float, seed: int) -> C
     gen = torch.stack([one.gen.score for one in deciding])
     parts = halves(null.shape[1], seed, first.groups)
     used = max(false_alarm, min(1.0, len(deciding) / (1 + min(len(part) for part in parts))))
-    rates = CopyRates((_fold(gen, null, parts, used), _fold(gen, null, parts[::-1], used)), used, false_alarm)
+    rates = CopyRates(
+        (_fold(gen, null, parts, used), _fold(gen, null, parts[::-1], used)), used, false_alarm
+    )
     p_values = conformal(gen, null)
     found = _planted(deciding, null[:, parts[0]], used)
     near = [found[word] for word in NEAR if word in found]
     power = {word: _power(passed[None]) for word, passed in found.items()}
     near_power = _power(torch.stack(near))
     names = tuple(one.name for one in deciding)
-    return Combined(names, p_values, _passing(p_values, used), rates, power, near_power, rates.detectable(near_power.value))
+    return Combined(
+        names,
+        p_values,
+        _passing(p_values, used),
+        rates,
+        power,
+        near_power,
+        rates.detectable(near_power.value),
+    )
 
 
 def conformal(scores: Tensor, held_out: Tensor) -> Tensor:
@@ -57,7 +67,9 @@ def _passing(p_values: Tensor, rate: float) -> Tensor:
 def _fold(gen: Tensor, null: Tensor, parts: Sequence[Tensor], rate: float) -> Fold:
     """Counts where the first part gives p-values and the second is counted."""
     chosen, counting = null[:, parts[0]], null[:, parts[1]]
-    copies, alarms = (int(_passing(conformal(scores, chosen), rate).sum()) for scores in (gen, counting))
+    copies, alarms = (
+        int(_passing(conformal(scores, chosen), rate).sum()) for scores in (gen, counting)
+    )
     return Fold(rate, copies, gen.shape[1], alarms, counting.shape[1])
 
 

@@ -15,7 +15,11 @@ from denoscope.metrics.likelihood import PASSES
 PATIENCE = 120.0
 """The seconds that a metric may take without being named."""
 
-_SINGLE, _DOUBLE, _SPECTRAL = 4e10, 3e10, 4e10  # multiply-adds a second: products in float32 and float64, decompositions
+_SINGLE, _DOUBLE, _SPECTRAL = (
+    4e10,
+    3e10,
+    4e10,
+)  # multiply-adds a second: products in float32 and float64, decompositions
 _CLUSTERING = 1e10  # the same for distances to few centres
 _TERM = 2.5e-9  # seconds for one term of a likelihood and its gradient
 _HELD = 1 << 25  # squared distances that each of two fits keeps
@@ -55,7 +59,10 @@ def _facing(n: int, m: int, k: int, subsets: int, *, in_blocks: bool = True) -> 
     tall = n > 2 * r
     pooled = (4 * n + 2 * BLOCKS * r if in_blocks else subsets * n) * 2 * r * r if tall else 0
     root = 2 * m * k * k if m > k else 0
-    return n * min(m, k) * k / _DOUBLE + (root + pooled + subsets * 4 * r * r * (2 * r if tall else n)) / _SPECTRAL
+    return (
+        n * min(m, k) * k / _DOUBLE
+        + (root + pooled + subsets * 4 * r * r * (2 * r if tall else n)) / _SPECTRAL
+    )
 
 
 def _jackknifed(n: int, m: int, k: int) -> float:
@@ -69,7 +76,9 @@ def _generalization(s: Sizes) -> float:
 
 def _mifid(s: Sizes) -> float:
     given = [n for n in (s.gen, s.test) if n]
-    return sum(_jackknifed(n, s.train, s.features) + 4 * n * s.train * s.features / _SINGLE for n in given)
+    return sum(
+        _jackknifed(n, s.train, s.features) + 4 * n * s.train * s.features / _SINGLE for n in given
+    )
 
 
 def _copying_test(s: Sizes) -> float:
@@ -77,7 +86,11 @@ def _copying_test(s: Sizes) -> float:
 
 
 def _likelihood(s: Sizes) -> float:
-    return _fit(s.gen, s.train, s) + 20 * _fit(s.gen // 4, s.train, s) + 5 * _fit(s.train // 2, s.train // 2, s)
+    return (
+        _fit(s.gen, s.train, s)
+        + 20 * _fit(s.gen // 4, s.train, s)
+        + 5 * _fit(s.train // 2, s.train // 2, s)
+    )
 
 
 def _balls(s: Sizes) -> float:

@@ -34,11 +34,21 @@ def weigh(
     which training images are near-duplicates. The training set is compared with itself once, for all that needs it. Too few rows to
     calibrate with, or a training set of near-duplicates of one image, are a ValueError.
     """
-    rows = {role: space(features[role], kind, name=role) for role in ("train", "gen", "test") if role in features}
+    rows = {
+        role: space(features[role], kind, name=role)
+        for role in ("train", "gen", "test")
+        if role in features
+    }
     train = rows["train"]
     among = Own.of(train)
-    known = {role: neighbors(rows[role], train, min(KEPT, len(train))) for role in ("gen", "test") if role in rows}
-    spacing = near_duplicate_distance(train, among, quantile, held_out=known["test"].distance[:, 0] if "test" in known else None)
+    known = {
+        role: neighbors(rows[role], train, min(KEPT, len(train)))
+        for role in ("gen", "test")
+        if role in rows
+    }
+    spacing = near_duplicate_distance(
+        train, among, quantile, held_out=known["test"].distance[:, 0] if "test" in known else None
+    )
     close = among.near(train, spacing)
     score = partial(scores, train=train, kind=kind, spacing=spacing)
     own = score(train, exclude_self=True, found=among.found)
@@ -67,11 +77,17 @@ def weigh(
     )
 
 
-def _calibrating(test: Tensor | None, among: Own, close: NearDuplicates, spacing: float) -> tuple[Tensor, Tensor]:
+def _calibrating(
+    test: Tensor | None, among: Own, close: NearDuplicates, spacing: float
+) -> tuple[Tensor, Tensor]:
     """The rows that calibrate, and labels of near-duplicates among them: all held-out images, or distinct training images."""
     if test is None:
         return among.distinct, close.groups[among.distinct]
-    groups = Own.of(test).near(test, spacing).groups if len(test) > 1 else torch.zeros(1, dtype=torch.int64)
+    groups = (
+        Own.of(test).near(test, spacing).groups
+        if len(test) > 1
+        else torch.zeros(1, dtype=torch.int64)
+    )
     return torch.arange(len(test)), groups
 
 

@@ -69,20 +69,32 @@ class Case:
 
     def labelled(self, control: Estimate) -> Estimate:
         """A control that says so if it is leave-one-out."""
-        return replace(control, method=f"{control.method}, each training image against the others") if self.alone else control
+        return (
+            replace(control, method=f"{control.method}, each training image against the others")
+            if self.alone
+            else control
+        )
 
 
 def generalization(case: Case) -> dict[str, Measured]:
     """GL at a fixed threshold. The nearest by cosine is looked for where the evidence has the nearest by distance alone."""
     known = published(case.evidence.identity)
-    threshold, words = (known.threshold, known.words) if known else (case.fixed or _FIXED, _FIXEDLY if case.fixed else _ELSEWHERE)
-    found, control = (replace(one, method=f"{one.method}; threshold {words}") for one in _novel(case, threshold))
+    threshold, words = (
+        (known.threshold, known.words)
+        if known
+        else (case.fixed or _FIXED, _FIXEDLY if case.fixed else _ELSEWHERE)
+    )
+    found, control = (
+        replace(one, method=f"{one.method}; threshold {words}") for one in _novel(case, threshold)
+    )
     return {"generalization": Measured(found, case.labelled(control), threshold)}
 
 
 def _novel(case: Case, threshold: float) -> tuple[Estimate, Estimate]:
     if case.evidence.score == "cosine":
-        return novel_share(case.evidence.gen.cosine, threshold), novel_share(case.evidence.null.cosine, threshold)
+        return novel_share(case.evidence.gen.cosine, threshold), novel_share(
+            case.evidence.null.cosine, threshold
+        )
     train = case["train"]
     own = nearest_similarity(case["gen"], train)
     if case.alone:
@@ -98,13 +110,21 @@ def agreement(case: Case) -> dict[str, Measured]:
     real = case["train"] if case.alone else case["test"]
     real = real[torch.randperm(len(real), generator=generator(derive(case.seed, 2)))[:_PAIRED]]
     threshold = pair_threshold(real, 0.99)
-    found, chance = reproducibility(gen, twin, threshold=threshold), chance_level(gen, twin, threshold=threshold)
+    found, chance = (
+        reproducibility(gen, twin, threshold=threshold),
+        chance_level(gen, twin, threshold=threshold),
+    )
     known = published(case.evidence.identity)
     fixed = known.threshold if known else case.fixed or _FIXED
     extra = {"chance": chance, "corrected": corrected(found, chance), "fixed_threshold": fixed}
-    extra |= {"fixed": reproducibility(gen, twin, threshold=fixed), "fixed_chance": chance_level(gen, twin, threshold=fixed)}
+    extra |= {
+        "fixed": reproducibility(gen, twin, threshold=fixed),
+        "fixed_chance": chance_level(gen, twin, threshold=fixed),
+    }
     words = f"{found.method}; threshold passed by 1 % of pairs of {len(real)} real images"
-    return {"reproducibility": Measured(replace(found, method=words), threshold=threshold, extra=extra)}
+    return {
+        "reproducibility": Measured(replace(found, method=words), threshold=threshold, extra=extra)
+    }
 
 
 def memorized(case: Case) -> dict[str, Measured]:
@@ -121,8 +141,16 @@ def memorized_plain(case: Case) -> dict[str, Measured]:
 def excess(case: Case) -> dict[str, Measured]:
     """Copies beyond the null's false alarms at the calibrated threshold."""
     rates, near = case.evidence.rates, case.evidence.near
-    extra = {"p_gen": rates.p_gen, "p_test": rates.p_test, "p_value": rates.p_value, "false_alarm": rates.false_alarm}
-    extra |= {"power": near.power if near else None, "detectable": rates.detectable(near.power.value) if near else None}
+    extra = {
+        "p_gen": rates.p_gen,
+        "p_test": rates.p_test,
+        "p_value": rates.p_value,
+        "false_alarm": rates.false_alarm,
+    }
+    extra |= {
+        "power": near.power if near else None,
+        "detectable": rates.detectable(near.power.value) if near else None,
+    }
     return {"excess": Measured(rates.excess, threshold=rates.folds[0].threshold, extra=extra)}
 
 
@@ -130,11 +158,19 @@ def authenticity(case: Case) -> dict[str, Measured]:
     """Samples farther from their nearest training image than that is from its own nearest other one."""
     evidence, among = case.evidence, case.evidence.among
     if among is None:
-        raise ValueError("needs the comparison of training images with each other, which this evidence lacks")
+        raise ValueError(
+            "needs the comparison of training images with each other, which this evidence lacks"
+        )
     found = authentic_share(evidence.gen.nearest, among.nearest[evidence.gen.index])
     if evidence.test is not None:
-        return {"authenticity": Measured(found, authentic_share(evidence.test.nearest, among.nearest[evidence.test.index]))}
-    return {"authenticity": Measured(found, case.labelled(authentic_share(among.nearest, among.rival)))}
+        return {
+            "authenticity": Measured(
+                found, authentic_share(evidence.test.nearest, among.nearest[evidence.test.index])
+            )
+        }
+    return {
+        "authenticity": Measured(found, case.labelled(authentic_share(among.nearest, among.rival)))
+    }
 
 
 def copying(case: Case) -> dict[str, Measured]:
@@ -147,7 +183,11 @@ def copying(case: Case) -> dict[str, Measured]:
 def likelihood(case: Case) -> dict[str, Measured]:
     """FLD with its gap; 0, one half of the training set, is its control."""
     found = feature_likelihood(case["gen"], case["train"], case["test"], seed=case.seed)
-    return {"feature_likelihood": Measured(found, extra={"gap": found.gap, "spread": found.spread, "splits": list(found.splits)})}
+    return {
+        "feature_likelihood": Measured(
+            found, extra={"gap": found.gap, "spread": found.spread, "splits": list(found.splits)}
+        )
+    }
 
 
 def informed(case: Case) -> dict[str, Measured]:
@@ -166,7 +206,11 @@ def support(case: Case) -> dict[str, Measured]:
 def distance(case: Case) -> dict[str, Measured]:
     """FD, its limit, and its floor: training images, as many as were generated, against the held-out ones."""
     found, n = frechet(case["gen"], case["test"], seed=case.seed), len(case["gen"])
-    floor = frechet_floor(case["train"], case["test"], n, seed=case.seed) if n <= len(case["train"]) else None
+    floor = (
+        frechet_floor(case["train"], case["test"], n, seed=case.seed)
+        if n <= len(case["train"])
+        else None
+    )
     plain = Estimate(found.value, found.low, found.high, found.n, found.level, found.method)
     return {"frechet": Measured(plain, floor, extra={"limit": found.limit})}
 

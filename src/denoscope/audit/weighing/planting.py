@@ -22,7 +22,9 @@ def plant(images: Tensor, count: int, seed: int) -> dict[str, Tensor]:
     chosen = images[drawn(len(images), count, seed)]
     without = left_out(chosen)
     words = [word for word in (*NEAR, *MOVED) if word not in without]
-    return {word: PERTURBATIONS[word](chosen, derive(seed, place)) for place, word in enumerate(words)}
+    return {
+        word: PERTURBATIONS[word](chosen, derive(seed, place)) for place, word in enumerate(words)
+    }
 
 
 def left_out(images: Tensor) -> dict[str, str]:
@@ -45,7 +47,9 @@ def plant_features(train: Tensor, count: int, seed: int) -> dict[str, Tensor]:
     rows = features(train, "train")
     at = drawn(len(rows), count, seed)
     chosen = rows[at]
-    nearest = neighbors(chosen, rows, exclude=torch.stack([torch.arange(len(at)), at], 1)).distance[:, 0]
+    nearest = neighbors(chosen, rows, exclude=torch.stack([torch.arange(len(at)), at], 1)).distance[
+        :, 0
+    ]
     apart = nearest[nearest > 0]
     length = _NOISE * float(apart.median()) if len(apart) else 0.0
     noise = torch.randn(chosen.shape, generator=generator(seed, 1), dtype=chosen.dtype)

@@ -23,12 +23,16 @@ def repeats(first: Evidence, train: Given, *, quantile: float) -> Duplicated:
     """
     close, among = first.near_duplicates, first.among
     if close is None or among is None:
-        raise ValueError("repeats needs evidence made by weigh: its pass over the training set is missing")
+        raise ValueError(
+            "repeats needs evidence made by weigh: its pass over the training set is missing"
+        )
     content = train.features if train.images is None else train.images.data
     assert content is not None  # a set has one or the other
     exact = int((first_with_content(content) != torch.arange(len(content))).sum())
     warnings = tuple(_warnings(close, among, ungrouped=first.test is None))
-    return Duplicated(exact, close.links, first.spacing, quantile, close.cluster, close.largest, warnings)
+    return Duplicated(
+        exact, close.links, first.spacing, quantile, close.cluster, close.largest, warnings
+    )
 
 
 def _warnings(close: NearDuplicates, among: Own, *, ungrouped: bool) -> Iterator[str]:

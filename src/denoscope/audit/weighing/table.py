@@ -72,7 +72,9 @@ def check_names(wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, 1, 0.0)[0]
-            raise ValueError(f"--metrics {name}: there is no such metric; did you mean {close}? All: {', '.join(NAMES)}")
+            raise ValueError(
+                f"--metrics {name}: there is no such metric; did you mean {close}? All: {', '.join(NAMES)}"
+            )
 
 
 def measure_all(
@@ -109,14 +111,19 @@ def measure_all(
     return found
 
 
-def _measured(row: _Row, case: Case, named: bool, say: Callable[[str], None]) -> dict[str, Measured]:
+def _measured(
+    row: _Row, case: Case, named: bool, say: Callable[[str], None]
+) -> dict[str, Measured]:
     """What the metrics of a row read, or why they do not; one metric's failure is no failure of the audit."""
     missing = [f"--{role}" for role in row.needs if role not in case.sets]
     if missing:
         return _nothing(row, f"needs {missing[0]}")
     cost = seconds(row.names[0], _sizes(case))
     if cost > PATIENCE and not named:
-        return _nothing(row, f"not computed: would take about {duration(cost)}; name it in --metrics to compute it")
+        return _nothing(
+            row,
+            f"not computed: would take about {duration(cost)}; name it in --metrics to compute it",
+        )
     if cost > 1:
         say(f"{', '.join(row.names)} by {case.evidence.name}")
     try:
@@ -130,16 +137,25 @@ def _nothing(row: _Row, reason: str) -> dict[str, Measured]:
 
 
 def _sizes(case: Case) -> Sizes:
-    gen, train, test = (len(case.sets[role]) if role in case.sets else 0 for role in ("gen", "train", "test"))
+    gen, train, test = (
+        len(case.sets[role]) if role in case.sets else 0 for role in ("gen", "train", "test")
+    )
     return Sizes(gen, train, test, case["train"].shape[1])
 
 
 def _together(combined: Combined | None) -> Measured:
     """Copies beyond the null's false alarms by all descriptors that decide."""
     if combined is None:
-        return Measured(unavailable("no descriptor tells planted copies from real images well enough to decide"))
+        return Measured(
+            unavailable("no descriptor tells planted copies from real images well enough to decide")
+        )
     rates = combined.rates
-    extra = {"p_gen": rates.p_gen, "p_test": rates.p_test, "p_value": rates.p_value, "descriptors": list(combined.descriptors)}
+    extra = {
+        "p_gen": rates.p_gen,
+        "p_test": rates.p_test,
+        "p_value": rates.p_value,
+        "descriptors": list(combined.descriptors),
+    }
     extra |= {"power": combined.near_power, "detectable": combined.detectable}
     return Measured(rates.excess, threshold=rates.false_alarm, extra=extra)
 

@@ -32,38 +32,72 @@ class View:
 
     def without(self, role: str, rows: Tensor) -> View:
         """The view in which the set ``role`` lacks some rows, bool (n,)."""
-        return replace(self, features={**self.features, role: self.features[role][~rows]}) if rows.any() else self
+        return (
+            replace(self, features={**self.features, role: self.features[role][~rows]})
+            if rows.any()
+            else self
+        )
 
 
 def of_images(
-    given: Mapping[str, Given], words: Sequence[str], *, sscd: str, folder: Path, planted: int, seed: int, say: Voice
+    given: Mapping[str, Given],
+    words: Sequence[str],
+    *,
+    sscd: str,
+    folder: Path,
+    planted: int,
+    seed: int,
+    say: Voice,
 ) -> list[View]:
     """One view for each word that names a descriptor; features are kept in ``folder``."""
     images = {role: one.images.data for role, one in given.items() if one.images is not None}
     copies = plant(images["train"], planted, seed)
-    contents = {**{role: given[role].sha256 for role in images}, **{name: content_hash(x.numpy()) for name, x in copies.items()}}
+    contents = {
+        **{role: given[role].sha256 for role in images},
+        **{name: content_hash(x.numpy()) for name, x in copies.items()},
+    }
     cache = Cache(folder)
-    cache.notes += [f"no copies with {name} were planted: {reason}" for name, reason in left_out(images["train"]).items()]
-    found = [describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in given) for word in words]
+    cache.notes += [
+        f"no copies with {name} were planted: {reason}"
+        for name, reason in left_out(images["train"]).items()
+    ]
+    found = [
+        describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in given)
+        for word in words
+    ]
     for word, one in zip(words, found, strict=True):
         if [other.name for other in found].count(one.name) > 1:
-            raise ValueError(f"--descriptor {word}: {one.name} is there twice; each is counted once, so name it once")
+            raise ValueError(
+                f"--descriptor {word}: {one.name} is there twice; each is counted once, so name it once"
+            )
     return [_view(one, images, copies, contents, cache, say) for one in found]
 
 
 def _view(
-    descriptor: Describer, images: Mapping[str, Tensor], copies: Mapping[str, Tensor], contents: Mapping[str, str], cache: Cache, say: Voice
+    descriptor: Describer,
+    images: Mapping[str, Tensor],
+    copies: Mapping[str, Tensor],
+    contents: Mapping[str, str],
+    cache: Cache,
+    say: Voice,
 ) -> View:
     everything = {**images, **copies}
     described: dict[str, Tensor] = {}
-    with say.counting(f"images described by {descriptor.name}", sum(map(len, everything.values()))) as told:
+    with say.counting(
+        f"images described by {descriptor.name}", sum(map(len, everything.values()))
+    ) as told:
         for name, x in everything.items():
             before = sum(map(len, described.values()))
             described[name] = cache.features(
-                x, contents[name], descriptor, progress=lambda done, all_, before=before: told(before + done, all_)
+                x,
+                contents[name],
+                descriptor,
+                progress=lambda done, all_, before=before: told(before + done, all_),
             )
     roles, extra = ({name: described[name] for name in names} for names in (images, copies))
-    return View(descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes))
+    return View(
+        descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes)
+    )
 
 
 def of_features(given: Mapping[str, Given], *, planted: int, seed: int) -> list[View]:
@@ -71,5 +105,12 @@ def of_features(given: Mapping[str, Given], *, planted: int, seed: int) -> list[
     rows = {role: one.features for role, one in given.items() if one.features is not None}
     copies = plant_features(rows["train"], planted, seed)
     stated = next((one.protocol for one in given.values() if one.protocol), "")
-    identity = {"name": "features", "version": 1, "preprocessing": stated or "not stated by the files of features"}
-    return [View(name, kind, identity, rows, copies) for name, kind in (("features", "ratio"), ("features-cosine", "cosine"))]
+    identity = {
+        "name": "features",
+        "version": 1,
+        "preprocessing": stated or "not stated by the files of features",
+    }
+    return [
+        View(name, kind, identity, rows, copies)
+        for name, kind in (("features", "ratio"), ("features-cosine", "cosine"))
+    ]

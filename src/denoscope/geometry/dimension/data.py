@@ -70,49 +70,77 @@ def local_pca_dimension(x: Tensor | np.ndarray, k: int = 100, share: float = 0.9
     ValueError. O(N k^2 n) beside the search. Source: Fukunaga and Olsen 1971.
     """
     if k < 2 or not 0 < share < 1:
-        raise ValueError(f"k must be at least 2 and share between 0 and 1, got k = {k} and share = {share}")
+        raise ValueError(
+            f"k must be at least 2 and share between 0 and 1, got k = {k} and share = {share}"
+        )
     rows = _rows(x, k + 1)
     index = neighbors(rows, rows, k, exclude_self=True).index
     height = max(1, _NUMBERS // (k * rows.shape[1]))
     ranks = torch.cat([_rank(rows[part], share) for part in index.split(height)]).double().numpy()
     low, high = _median_interval(ranks, len(rows) // (k + 1), (0, min(k - 1, rows.shape[1])))
-    return Estimate(float(np.median(ranks)), low, high, len(rows), _LEVEL, f"median of {len(rows) // (k + 1)} places apart")
+    return Estimate(
+        float(np.median(ranks)),
+        low,
+        high,
+        len(rows),
+        _LEVEL,
+        f"median of {len(rows) // (k + 1)} places apart",
+    )
 
 
 def _rows(x: Tensor | np.ndarray, least: int) -> Tensor:
     """Items as rows of float64."""
     items = torch.as_tensor(x)
     if items.ndim < 2 or len(items) < least:
-        raise ValueError(f"x must hold at least {least} points, shape (N, *event), got shape {tuple(items.shape)}")
+        raise ValueError(
+            f"x must hold at least {least} points, shape (N, *event), got shape {tuple(items.shape)}"
+        )
     return features(items.flatten(1), "x").double().cpu()
 
 
-def _from_distances(x: Tensor | np.ndarray, k: int, inverse: Callable[[Tensor], float], method: str) -> Estimate:
+def _from_distances(
+    x: Tensor | np.ndarray, k: int, inverse: Callable[[Tensor], float], method: str
+) -> Estimate:
     """The dimension whose inverse is a mean over the rows of distances (N, k), with the spread of that mean between blocks of points."""
     least = 2 * (k + 1)
     rows = _rows(x, least)
     found = neighbors(rows, rows, k, exclude_self=True)
-    fresh = (found.distance[:, 0] > 0) | (found.index[:, 0] > torch.arange(len(rows)))  # ties come lowest first: the first of equal rows
+    fresh = (found.distance[:, 0] > 0) | (
+        found.index[:, 0] > torch.arange(len(rows))
+    )  # ties come lowest first: the first of equal rows
     repeated = len(rows) - int(fresh.sum())
     if repeated:
         rows = _rows(rows[fresh], least)
         found = neighbors(rows, rows, k, exclude_self=True)
     whole = inverse(found.distance)
     if not whole > 0:
-        raise ValueError("the nearest neighbours of every point are equally far, as on a grid: add a little noise to x")
+        raise ValueError(
+            "the nearest neighbours of every point are equally far, as on a grid: add a little noise to x"
+        )
     blocks = min(_BLOCKS, len(rows) // least)
     spread = _relative_spread(rows, k, inverse, blocks)
     high = 1 / (whole * (1 - spread)) if spread < 1 else math.inf
     said = f", {repeated} repeated points left out" if repeated else ""
-    return Estimate(1 / whole, 1 / (whole * (1 + spread)), high, len(rows), _LEVEL, f"{method}, t over {blocks} blocks{said}")
+    return Estimate(
+        1 / whole,
+        1 / (whole * (1 + spread)),
+        high,
+        len(rows),
+        _LEVEL,
+        f"{method}, t over {blocks} blocks{said}",
+    )
 
 
-def _relative_spread(rows: Tensor, k: int, inverse: Callable[[Tensor], float], blocks: int) -> float:
+def _relative_spread(
+    rows: Tensor, k: int, inverse: Callable[[Tensor], float], blocks: int
+) -> float:
     """Half the t interval of a mean over blocks of every ``blocks``-th row, as a share of it; inf where there are fewer than 2."""
     if blocks < 2:
         return math.inf
     parts = [rows[i::blocks] for i in range(blocks)]
-    values = np.array([inverse(neighbors(part, part, k, exclude_self=True).distance) for part in parts])
+    values = np.array(
+        [inverse(neighbors(part, part, k, exclude_self=True).distance) for part in parts]
+    )
     half = stats.t.ppf((1 + _LEVEL) / 2, blocks - 1) * values.std(ddof=1) / math.sqrt(blocks)
     return float(half / values.mean()) if values.mean() > 0 else math.inf
 
@@ -126,10 +154,14 @@ def _rank(places: Tensor, share: float) -> Tensor:
     return torch.where(total[:, 0] > 0, (cumulated < share * total).sum(1) + 1, 0)
 
 
-def _median_interval(values: np.ndarray, places: int, limits: tuple[float, float]) -> tuple[float, float]:
+def _median_interval(
+    values: np.ndarray, places: int, limits: tuple[float, float]
+) -> tuple[float, float]:
     """The distribution-free interval of a median of ``places`` independent values, read off the quantiles of dependent ones."""
     first = int(stats.binom.ppf((1 - _LEVEL) / 2, places, 0.5)) if places else 0
     if first < 1:
         return limits
     at = (first - 1) / (places - 1)
-    return float(np.quantile(values, at, method="lower")), float(np.quantile(values, 1 - at, method="higher"))
+    return float(np.quantile(values, at, method="lower")), float(
+        np.quantile(values, 1 - at, method="higher")
+    )

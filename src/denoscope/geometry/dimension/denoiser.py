@@ -36,19 +36,29 @@ class NormalBundle(NamedTuple):
     S: Tensor
 
 
-def flipd(D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0) -> Stochastic:
+def flipd(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
+) -> Stochastic:
     """``n + sigma^2 (div s + |s|^2) = tr J + |D - x|^2/sigma^2`` (*b) at clean points x: n more than the slope of log p against log sigma.
 
     0 where the denoiser gives x back whatever happens around it, as one that copies does at low noise. ``probes`` as in
     :func:`denoscope.geometry.traces.trace`. Source: Kamkari et al. 2024; Tempczyk et al. 2022.
     """
     field = Field(D, x, sigma)
-    across = ((field.value() - field.rows) / field.sigma[:, None]).square().sum(1).reshape(field.batch)
+    across = (
+        ((field.value() - field.rows) / field.sigma[:, None]).square().sum(1).reshape(field.batch)
+    )
     return trace(D, x, sigma, probes=probes, seed=seed).scaled(torch.ones_like(across), across)
 
 
 def trace_dimension(
-    D: Denoiser, x: Tensor, sigma: Tensor | float, *, draws: int = 4, probes: int | None = None, seed: int = 0
+    D: Denoiser,
+    x: Tensor,
+    sigma: Tensor | float,
+    *,
+    draws: int = 4,
+    probes: int | None = None,
+    seed: int = 0,
 ) -> Stochastic:
     """The mean of tr J (*b) over ``draws`` noisy copies x + sigma e of clean points x: how many directions the denoiser keeps.
 
@@ -61,11 +71,19 @@ def trace_dimension(
     noise = torch.stack([_noise(field, i, draws, seed) for i in range(len(field))])
     noisy = field.rows[:, None] + field.sigma[:, None, None] * noise
     levels = field.sigma[:, None].expand(-1, draws)
-    values = trace(D, noisy.reshape(*levels.shape, *field.event), levels, probes=probes, seed=seed).value
-    return Stochastic(values.mean(1).reshape(field.batch), (values.std(1) / math.sqrt(draws)).reshape(field.batch), draws)
+    values = trace(
+        D, noisy.reshape(*levels.shape, *field.event), levels, probes=probes, seed=seed
+    ).value
+    return Stochastic(
+        values.mean(1).reshape(field.batch),
+        (values.std(1) / math.sqrt(draws)).reshape(field.batch),
+        draws,
+    )
 
 
-def normal_bundle_dimension(D: Denoiser, x: Tensor, sigma: Tensor | float, *, draws: int | None = None, seed: int = 0) -> NormalBundle:
+def normal_bundle_dimension(
+    D: Denoiser, x: Tensor, sigma: Tensor | float, *, draws: int | None = None, seed: int = 0
+) -> NormalBundle:
     """n less the number of singular values, of scores at ``draws`` noisy copies of a clean x, that come before their largest drop.
 
     The scores times sigma/draws^(1/2) are stacked, a zero follows the last value: from 0, where all directions are across, to n - 1. The set
@@ -79,7 +97,9 @@ def normal_bundle_dimension(D: Denoiser, x: Tensor, sigma: Tensor | float, *, dr
     values = torch.stack([_score_spectrum(field, i, count, seed) for i in range(len(field))])
     drops = values - torch.nn.functional.pad(values[:, 1:], (0, 1))
     dimension = field.n - 1 - drops.argmax(1)
-    return NormalBundle(dimension.reshape(field.batch), values.reshape(*field.batch, field.n).to(x.dtype))
+    return NormalBundle(
+        dimension.reshape(field.batch), values.reshape(*field.batch, field.n).to(x.dtype)
+    )
 
 
 def _score_spectrum(field: Field, i: int, draws: int, seed: int) -> Tensor:
@@ -95,4 +115,6 @@ def _score_spectrum(field: Field, i: int, draws: int, seed: int) -> Tensor:
 
 def _noise(field: Field, i: int, draws: int, seed: int) -> Tensor:
     """Standard normal (draws, n) for point i, a function of the seed and i alone."""
-    return torch.randn(draws, field.n, generator=generator(seed, i), dtype=torch.float64).to(field.rows)
+    return torch.randn(draws, field.n, generator=generator(seed, i), dtype=torch.float64).to(
+        field.rows
+    )

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from denoscope.networks.linear_maps.model import LinearMaps
-from denoscope.networks.linear_maps.moments import Numbers, coefficients, curvatures, pair, penalties, plain, stable
+from denoscope.networks.linear_maps.moments import (
+    Numbers,
+    coefficients,
+    curvatures,
+    pair,
+    penalties,
+    plain,
+    stable,
+)
 from denoscope.networks.linear_maps.storage import Dense, noise_losses, noisy
 from denoscope.schedule import VP
 from denoscope.theory.inputs import eigen
@@ -36,7 +44,15 @@ def largest_rate(cov0: Any, schedule: VP, *, ridge: Numbers = 0.0, scaled: bool 
     return 1 / curvatures(torch.from_numpy(variances[-1:]), schedule, ridge, scaled)[:, 0]
 
 
-def descend(net: LinearMaps, mean0: Any, cov0: Any, rate: Numbers, *, ridge: Numbers = 0.0, scaled: bool = False) -> Iterator[Descent]:
+def descend(
+    net: LinearMaps,
+    mean0: Any,
+    cov0: Any,
+    rate: Numbers,
+    *,
+    ridge: Numbers = 0.0,
+    scaled: bool = False,
+) -> Iterator[Descent]:
     """Trains all levels of a dense model in place, from the maps it has, yielding before the first step and after every one, without end.
 
     Each step is ``W_t <- W_t - rate dL/dW_t`` with the gradient of ``E|eps - W_t (x_t + b_t)|^2 + gamma_t |W_t|_F^2``; the bias is set to
@@ -44,20 +60,35 @@ def descend(net: LinearMaps, mean0: Any, cov0: Any, rate: Numbers, *, ridge: Num
     (:func:`largest_rate`) is a ValueError. Stop where you like: the maps are those of the step last yielded. Merger and Goldt 2025.
     """
     if not isinstance(net.maps, Dense):
-        raise ValueError("only dense maps descend: LinearMaps(shape, schedule), or closed_form(..., dense=True)")
+        raise ValueError(
+            "only dense maps descend: LinearMaps(shape, schedule), or closed_form(..., dense=True)"
+        )
     mean, cov = pair("mean0", mean0, "cov0", cov0)
     if mean.size != net.size:
-        raise ValueError(f"mean0 must have the {net.size} numbers of the model's event, got {mean.size}")
+        raise ValueError(
+            f"mean0 must have the {net.size} numbers of the model's event, got {mean.size}"
+        )
     rates = stable(rate, largest_rate(cov, net.schedule, ridge=ridge, scaled=scaled))
     gamma = penalties(net.schedule, ridge, scaled)
-    return _steps(net.maps, net.schedule, torch.from_numpy(mean.flatten()), torch.from_numpy(cov), rates, gamma)
+    return _steps(
+        net.maps,
+        net.schedule,
+        torch.from_numpy(mean.flatten()),
+        torch.from_numpy(cov),
+        rates,
+        gamma,
+    )
 
 
-def _steps(maps: Dense, schedule: VP, mean: Tensor, cov: Tensor, rates: Tensor, gamma: Tensor) -> Iterator[Descent]:
+def _steps(
+    maps: Dense, schedule: VP, mean: Tensor, cov: Tensor, rates: Tensor, gamma: Tensor
+) -> Iterator[Descent]:
     weight, device = maps.weight.data, maps.weight.device
     alpha, std = coefficients(schedule)
     maps.bias.data.copy_(-alpha[:, None] * mean)
-    alpha, std, cov, rates, gamma = (number.to(device) for number in (alpha, std, cov, rates, gamma))
+    alpha, std, cov, rates, gamma = (
+        number.to(device) for number in (alpha, std, cov, rates, gamma)
+    )
     for step in count():
         product = noisy(weight.double(), cov, alpha, std)
         yield Descent(step, noise_losses(weight.double(), product, std))

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.nearest import bytes_of
-from denoscope.networks.linear_maps.moments import Moments, Numbers, coefficients, curvatures, levelwise, pair, stable
+from denoscope.networks.linear_maps.moments import (
+    Moments,
+    Numbers,
+    coefficients,
+    curvatures,
+    levelwise,
+    pair,
+    stable,
+)
 from denoscope.networks.linear_maps.storage import Dense, Shared, place
 from denoscope.schedule import VP
 from denoscope.types import pad
@@ -44,19 +52,31 @@ class LinearMaps(nn.Module):
     ):
         super().__init__()
         self.shape = tuple(shape)
-        self.schedule = schedule if isinstance(schedule, VP) else VP(torch.as_tensor(schedule, dtype=torch.float64))
+        self.schedule = (
+            schedule
+            if isinstance(schedule, VP)
+            else VP(torch.as_tensor(schedule, dtype=torch.float64))
+        )
         self.size, self._bound = math.prod(self.shape), bytes_of(max_memory)
         if not self.shape or min(self.shape) < 1:
-            raise ValueError(f"shape must name at least one axis, each of at least 1, got {self.shape}")
+            raise ValueError(
+                f"shape must name at least one axis, each of at least 1, got {self.shape}"
+            )
         if dtype not in _DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
         if rank is not None and not 0 <= rank <= self.size:
-            raise ValueError(f"rank must lie between 0 and the {self.size} numbers of an event, got {rank}")
+            raise ValueError(
+                f"rank must lie between 0 and the {self.size} numbers of an event, got {rank}"
+            )
         count = len(self.schedule)
         self.levels = self.schedule.sigma(torch.arange(count))
         if rank is None:
             self._check_memory(count * self.size * (self.size + 1) * _DTYPES[dtype].itemsize)
-        self.maps = Dense(count, self.size, _DTYPES[dtype]) if rank is None else Shared(count, self.size, rank, _DTYPES[dtype])
+        self.maps = (
+            Dense(count, self.size, _DTYPES[dtype])
+            if rank is None
+            else Shared(count, self.size, rank, _DTYPES[dtype])
+        )
 
     def _check_memory(self, needed: int) -> None:
         if needed > self._bound:
@@ -86,19 +106,29 @@ class LinearMaps(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         batch = x.ndim - len(self.shape)
         if batch < 0 or tuple(x.shape[batch:]) != self.shape:
-            raise ValueError(f"x of shape {tuple(x.shape)} does not end in the event shape {self.shape}")
+            raise ValueError(
+                f"x of shape {tuple(x.shape)} does not end in the event shape {self.shape}"
+            )
         sigma = sigma.to(x.device)
         if sigma.ndim > batch:
-            raise ValueError(f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:batch])} of x")
+            raise ValueError(
+                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:batch])} of x"
+            )
         pad(sigma, x)
         wide = torch.promote_types(x.dtype, next(self.parameters()).dtype)
         rows = x.reshape(*sigma.shape, math.prod(x.shape[sigma.ndim : batch]), self.size).to(wide)
-        return (rows - self.maps.noise(rows, place(self.schedule, self.levels, sigma, wide))).reshape(x.shape).to(x.dtype)
+        return (
+            (rows - self.maps.noise(rows, place(self.schedule, self.levels, sigma, wide)))
+            .reshape(x.shape)
+            .to(x.dtype)
+        )
 
     def affine(self, t: int) -> tuple[Tensor, Tensor]:
         """W_t (d, d) and b_t (d,) of the whole time t = 0 ... T-1, detached."""
         if not 0 <= t < len(self.schedule):
-            raise ValueError(f"t must be a whole time of the schedule, 0 ... {len(self.schedule) - 1}, got {t}")
+            raise ValueError(
+                f"t must be a whole time of the schedule, 0 ... {len(self.schedule) - 1}, got {t}"
+            )
         with torch.no_grad():
             weight, bias = self.maps.affine(t, self.schedule.alpha(t))
         return weight.detach(), bias.detach()
@@ -112,8 +142,14 @@ class LinearMaps(nn.Module):
         """
         middle, matrix = pair("mean", mean, "cov", cov)
         if middle.size != self.size:
-            raise ValueError(f"mean must have the {self.size} numbers of the model's event, got {middle.size}")
-        numbers = (torch.from_numpy(middle.flatten()), torch.from_numpy(matrix), *coefficients(self.schedule))
+            raise ValueError(
+                f"mean must have the {self.size} numbers of the model's event, got {middle.size}"
+            )
+        numbers = (
+            torch.from_numpy(middle.flatten()),
+            torch.from_numpy(matrix),
+            *coefficients(self.schedule),
+        )
         return self.maps.losses(*(number.to(next(self.parameters()).device) for number in numbers))
 
     @classmethod
@@ -136,7 +172,9 @@ class LinearMaps(nn.Module):
         or one a level. ``mean0`` of the event shape, ``cov0`` (d, d), numpy or torch. float64. Merger and Goldt 2025.
         """
         trained = partial(_flowed, k=k)
-        return _filtered(Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory)
+        return _filtered(
+            Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
+        )
 
     @classmethod
     def from_data(
@@ -151,7 +189,9 @@ class LinearMaps(nn.Module):
         max_memory: str | int = "1GiB",
     ) -> LinearMaps:
         """:meth:`closed_form` on the mean and covariance (1/N) of ``x``, shape (N, *event), N >= 2; with N <= d only the span's modes are kept."""
-        return _filtered(Moments.of_data(x), schedule, ridge, scaled, partial(_flowed, k=k), dense, max_memory)
+        return _filtered(
+            Moments.of_data(x), schedule, ridge, scaled, partial(_flowed, k=k), dense, max_memory
+        )
 
     @classmethod
     def descended(
@@ -171,7 +211,9 @@ class LinearMaps(nn.Module):
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
         trained = partial(_stepped, rate=rate, steps=steps)
-        return _filtered(Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory)
+        return _filtered(
+            Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
+        )
 
 
 def _filtered(
@@ -185,9 +227,19 @@ def _filtered(
 ) -> LinearMaps:
     """The maps ``sqrt(1-y) trained(v) / v`` along the modes, v their eigenvalue of C_t; ``trained`` maps (T, r) to the same shape."""
     result = LinearMaps(moments.shape, schedule, rank=len(moments.variances))
-    v = curvatures(torch.cat([moments.variances, torch.zeros(1, dtype=torch.float64)]), result.schedule, ridge, scaled)
+    v = curvatures(
+        torch.cat([moments.variances, torch.zeros(1, dtype=torch.float64)]),
+        result.schedule,
+        ridge,
+        scaled,
+    )
     gains = coefficients(result.schedule)[1][:, None] * trained(v) / v
-    values = {"mean": moments.mean, "basis": moments.basis, "gains": gains[:, :-1], "rest": gains[:, -1]}
+    values = {
+        "mean": moments.mean,
+        "basis": moments.basis,
+        "gains": gains[:, :-1],
+        "rest": gains[:, -1],
+    }
     result.maps.load_state_dict(values)
     return _spread(result, max_memory) if dense else result
 
@@ -203,10 +255,16 @@ def _spread(shared: LinearMaps, max_memory: str | int) -> LinearMaps:
 
 def _flowed(v: Tensor, k: Numbers | None) -> Tensor:
     """The trained share ``1 - exp(-k v)`` of modes after gradient flow from zero; 1 where k is None."""
-    return torch.ones_like(v) if k is None else -torch.expm1(-levelwise("k", k, len(v), infinite=True)[:, None] * v)
+    return (
+        torch.ones_like(v)
+        if k is None
+        else -torch.expm1(-levelwise("k", k, len(v), infinite=True)[:, None] * v)
+    )
 
 
 def _stepped(v: Tensor, rate: Numbers, steps: int) -> Tensor:
     """The trained share ``1 - (1 - 2 rate v)^steps`` of modes after descent from zero, without cancellation where it is small."""
     done = 2 * stable(rate, 1 / v.amax(1))[:, None] * v
-    return torch.where(done < 0.5, -torch.expm1(steps * torch.log1p(-done.clamp(max=0.5))), 1 - (1 - done) ** steps)
+    return torch.where(
+        done < 0.5, -torch.expm1(steps * torch.log1p(-done.clamp(max=0.5))), 1 - (1 - done) ** steps
+    )

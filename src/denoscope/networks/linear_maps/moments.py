@@ -31,21 +31,34 @@ class Moments:
         """The modes of a mean of the event shape and a covariance (d, d); a ValueError names the argument that is none."""
         mean, cov = pair("mean0", mean0, "cov0", cov0)
         values, vectors = eigen("cov0", cov)
-        return cls(tuple(np.shape(mean)), torch.from_numpy(mean.flatten()), torch.from_numpy(values), torch.from_numpy(vectors))
+        return cls(
+            tuple(np.shape(mean)),
+            torch.from_numpy(mean.flatten()),
+            torch.from_numpy(values),
+            torch.from_numpy(vectors),
+        )
 
     @classmethod
     def of_data(cls, x: Tensor | np.ndarray) -> Moments:
         """The modes of data (N, *event), N >= 2, with 1/N; of its span alone where N <= d, in O(N d min(N, d))."""
         data = torch.from_numpy(finite("x", plain(x)))
         if data.ndim < 2 or len(data) < 2 or not data[0].numel():
-            raise ValueError(f"x must be data of shape (N, *event) with N >= 2, got shape {tuple(data.shape)}")
+            raise ValueError(
+                f"x must be data of shape (N, *event) with N >= 2, got shape {tuple(data.shape)}"
+            )
         shape, flat = tuple(data.shape[1:]), data.flatten(1)
         mean = flat.mean(0)
         centred = flat - mean
         if len(flat) > flat.shape[1]:
-            return cls(shape, mean, *map(torch.from_numpy, eigen("x", (centred.T @ centred / len(flat)).numpy())))
+            return cls(
+                shape,
+                mean,
+                *map(torch.from_numpy, eigen("x", (centred.T @ centred / len(flat)).numpy())),
+            )
         _, scale, basis = torch.linalg.svd(centred, full_matrices=False)
-        kept = scale > max(flat.shape) * torch.finfo(torch.float64).eps * (centred.norm() + mean.norm())
+        kept = scale > max(flat.shape) * torch.finfo(torch.float64).eps * (
+            centred.norm() + mean.norm()
+        )
         return cls(shape, mean, scale[kept].square() / len(flat), basis[kept].T.contiguous())
 
 
@@ -58,7 +71,9 @@ def pair(mean_name: str, mean: Any, cov_name: str, cov: Any) -> tuple[np.ndarray
     """A finite mean with at least one axis and a symmetric matrix of its size, float64; else a ValueError naming the argument."""
     middle, matrix = finite(mean_name, plain(mean)), covariance(cov_name, plain(cov))
     if not middle.ndim or middle.size != len(matrix):
-        raise ValueError(f"{mean_name} must have the event's shape, with the {len(matrix)} numbers of {cov_name}, got shape {middle.shape}")
+        raise ValueError(
+            f"{mean_name} must have the event's shape, with the {len(matrix)} numbers of {cov_name}, got shape {middle.shape}"
+        )
     return middle, matrix
 
 
@@ -66,10 +81,14 @@ def levelwise(name: str, value: Numbers, levels: int, *, infinite: bool = False)
     """``value`` as float64 (levels,), numbers of at least 0 and finite unless ``infinite``; else a ValueError naming the argument."""
     numbers = torch.from_numpy(np.atleast_1d(plain(value)))
     if numbers.shape not in {(1,), (levels,)}:
-        raise ValueError(f"{name} must be one number, or one for each of the {levels} levels, got shape {tuple(numbers.shape)}")
+        raise ValueError(
+            f"{name} must be one number, or one for each of the {levels} levels, got shape {tuple(numbers.shape)}"
+        )
     allowed = (numbers >= 0) & (infinite | numbers.isfinite())
     if not bool(allowed.all()):
-        raise ValueError(f"{name} must be at least 0{'' if infinite else ' and finite'}, got {float(numbers[~allowed][0]):g}")
+        raise ValueError(
+            f"{name} must be at least 0{'' if infinite else ' and finite'}, got {float(numbers[~allowed][0]):g}"
+        )
     return numbers.expand(levels)
 
 
@@ -88,7 +107,10 @@ def coefficients(schedule: VP) -> tuple[Tensor, Tensor]:
 def curvatures(variances: Tensor, schedule: VP, ridge: Numbers, scaled: bool) -> Tensor:
     """The eigenvalues ``abar_t lam + 1 - abar_t + gamma_t`` of C_t for variances lam (r,), (T, r): half the Hessian's."""
     alpha, std = coefficients(schedule)
-    return alpha.square()[:, None] * variances + (std.square() + penalties(schedule, ridge, scaled))[:, None]
+    return (
+        alpha.square()[:, None] * variances
+        + (std.square() + penalties(schedule, ridge, scaled))[:, None]
+    )
 
 
 def stable(rate: Numbers, largest: Tensor) -> Tensor:

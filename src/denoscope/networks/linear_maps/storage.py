@@ -39,7 +39,11 @@ def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> Pl
     time = torch.where((sigma / levels[nearest.long()] - 1).abs() < _MET, nearest, time)
     below = time.floor().long()
     above = (below + 1).clamp(max=len(levels) - 1)
-    return Place(_level(below, levels[below], sigma, dtype), _level(above, levels[above], sigma, dtype), (time - below).to(dtype))
+    return Place(
+        _level(below, levels[below], sigma, dtype),
+        _level(above, levels[above], sigma, dtype),
+        (time - below).to(dtype),
+    )
 
 
 def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> Level:
@@ -69,8 +73,12 @@ class Dense(nn.Module):
 
     def _blended(self, at: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Q (*S, d, d) and m (*S, d)."""
-        (low, mean_low), (high, mean_high) = (self._at(level, dtype) for level in (at.below, at.above))
-        return torch.lerp(low, high, at.share[..., None, None]), torch.lerp(mean_low, mean_high, at.share[..., None])
+        (low, mean_low), (high, mean_high) = (
+            self._at(level, dtype) for level in (at.below, at.above)
+        )
+        return torch.lerp(low, high, at.share[..., None, None]), torch.lerp(
+            mean_low, mean_high, at.share[..., None]
+        )
 
     def _at(self, level: Level, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         weight, bias = self.weight[level.index].to(dtype), self.bias[level.index].to(dtype)
@@ -94,7 +102,11 @@ def noisy(weight: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
 
 def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
     """``d - 2 std Tr W + Tr W C W^T`` of every level, for weight (T, d, d) and product = W C with C the covariance of x_t."""
-    return weight.shape[-1] - 2 * std * weight.diagonal(dim1=1, dim2=2).sum(-1) + (weight * product).sum((-2, -1))
+    return (
+        weight.shape[-1]
+        - 2 * std * weight.diagonal(dim1=1, dim2=2).sum(-1)
+        + (weight * product).sum((-2, -1))
+    )
 
 
 class Shared(nn.Module):
@@ -113,9 +125,16 @@ class Shared(nn.Module):
 
     def __init__(self, levels: int, size: int, rank: int, dtype: torch.dtype):
         super().__init__()
-        shapes = {"mean": (size,), "basis": (size, rank), "gains": (levels, rank), "rest": (levels,)}
+        shapes = {
+            "mean": (size,),
+            "basis": (size, rank),
+            "gains": (levels, rank),
+            "rest": (levels,),
+        }
         for name, shape in shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
+            self.register_parameter(
+                name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False)
+            )
 
     @property
     def _full(self) -> bool:
@@ -128,12 +147,15 @@ class Shared(nn.Module):
         if self._full:
             return ((centred @ basis) * shares[..., None, :]) @ basis.T
         rest = self._shares(self.rest[:, None], at, x.dtype)
-        return ((centred @ basis) * (shares - rest)[..., None, :]) @ basis.T + rest[..., None] * centred
+        return ((centred @ basis) * (shares - rest)[..., None, :]) @ basis.T + rest[
+            ..., None
+        ] * centred
 
     def _shares(self, gains: Tensor, at: Place, dtype: torch.dtype) -> Tensor:
         """q of each column of gains (T, r) at sigma, (*S, r)."""
         low, high = (
-            _carried(level.std[..., None] * gains[level.index].to(dtype), level.ratio[..., None]) for level in (at.below, at.above)
+            _carried(level.std[..., None] * gains[level.index].to(dtype), level.ratio[..., None])
+            for level in (at.below, at.above)
         )
         return torch.lerp(low, high, at.share[..., None])
 
@@ -146,19 +168,26 @@ class Shared(nn.Module):
     def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
         """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance; alpha and std of shape (T,)."""
         basis, offset = self.basis.double(), mean - self.mean.double()
-        spread = ((cov @ basis) * basis).sum(0) + (offset @ basis).square()  # of the data about the model's mean, along each mode
+        spread = ((cov @ basis) * basis).sum(0) + (
+            offset @ basis
+        ).square()  # of the data about the model's mean, along each mode
         inside = _mode_losses(self.gains.double(), spread, 1.0, alpha, std).sum(-1)
         if self._full:
             return inside
         beside = (cov.trace() + offset.square().sum() - spread.sum()).clamp_min(0)
         count = float(basis.shape[0] - basis.shape[1])
-        return inside + _mode_losses(self.rest.double()[:, None], beside[None], count, alpha, std)[:, 0]
+        return (
+            inside
+            + _mode_losses(self.rest.double()[:, None], beside[None], count, alpha, std)[:, 0]
+        )
 
 
 def _mode_losses(gains: Tensor, spread: Tensor, count: float, alpha: Tensor, std: Tensor) -> Tensor:
     """The loss of ``count`` modes of one gain, of variance ``spread`` together: gains (T, r), spread (r,) -> (T, r)."""
     alpha, std = alpha[:, None], std[:, None]
-    return count * (1 - 2 * std * gains + (std * gains).square()) + (alpha * gains).square() * spread
+    return (
+        count * (1 - 2 * std * gains + (std * gains).square()) + (alpha * gains).square() * spread
+    )
 
 
 def _carried(share: Tensor, ratio: Tensor) -> Tensor:

@@ -31,11 +31,16 @@ class Probed(Recipe):
     heading: ClassVar[str] = ""
     """The title of the study's page."""
 
-    n: int = axis(64, "number of training images; with --model, 0: all that are not held out", (16, 1024))
+    n: int = axis(
+        64, "number of training images; with --model, 0: all that are not held out", (16, 1024)
+    )
     width: int = axis(64, "width of the network, the one capacity dial")
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
-    model: str = axis("", "file of a trained network, or folder of a cell that keeps one, to measure instead of training")
+    model: str = axis(
+        "",
+        "file of a trained network, or folder of a cell that keeps one, to measure instead of training",
+    )
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
     net: str = option("mlp", "network", ("mlp", "unet"))
     samples: int = option(100, "samples drawn from each model, from the same noises")
@@ -43,14 +48,18 @@ class Probed(Recipe):
     def __post_init__(self) -> None:
         self.trained()
         if self.test and not self.model:
-            raise ValueError("--test goes with --model: networks that are trained here hold out --held images of --data")
+            raise ValueError(
+                "--test goes with --model: networks that are trained here hold out --held images of --data"
+            )
         if self.model:
             model_file(self.model)
 
     def trained(self) -> PhaseTransition:
         """The same network as a cell of the transition's study, whose recipe trains and samples it."""
         names = {item.name for item in fields(PhaseTransition)}
-        return PhaseTransition(**{name: value for name, value in self.fields().items() if name in names})
+        return PhaseTransition(
+            **{name: value for name, value in self.fields().items() if name in names}
+        )
 
     def where(self) -> Data:
         """Which images the cell is about."""
@@ -88,7 +97,9 @@ class Probed(Recipe):
         """Networks that are given, each alone; those to train in fleets of alike cells, as large as pays but two where that keeps two cores busy."""
         jobs = [[cell] for cell in cells if cell.model]
         for members in alike([cell for cell in cells if not cell.model], "n", "subset", "seed"):
-            count = max(min(2, len(members)), -(-len(members) // best_size(members[0].trained().network())))
+            count = max(
+                min(2, len(members)), -(-len(members) // best_size(members[0].trained().network()))
+            )
             jobs += [members[i::count] for i in range(count)]
         return jobs
 
@@ -99,15 +110,25 @@ class Probed(Recipe):
             if stopped:
                 yield item, Result({"stopped": stopped})
             else:
-                yield item, item.measure(Subject(denoiser, item.where(), item.samples, item.solver_steps, generated))
+                yield (
+                    item,
+                    item.measure(
+                        Subject(denoiser, item.where(), item.samples, item.solver_steps, generated)
+                    ),
+                )
 
     @classmethod
-    def denoisers(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[Denoiser, Tensor | None, str]]:
+    def denoisers(
+        cls, cells: Sequence[Self], work: Work
+    ) -> Iterator[tuple[Denoiser, Tensor | None, str]]:
         """Each cell's denoiser, its samples where they are made already, and why its training stopped, if it did."""
         if cells[0].model:
             return ((given(cell.model, cell.where()), None, "") for cell in cells)
         trained: Any = learned([cell.trained() for cell in cells], work)
-        return ((member.requires_grad_(False), generated, stopped) for member, generated, stopped in trained)
+        return (
+            (member.requires_grad_(False), generated, stopped)
+            for member, generated, stopped in trained
+        )
 
     def measure(self, subject: Subject) -> Result:
         """Every value and array of this cell's denoiser."""
@@ -120,4 +141,6 @@ class Probed(Recipe):
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
-        return page.build(cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references)
+        return page.build(
+            cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references
+        )

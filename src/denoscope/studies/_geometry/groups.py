@@ -59,7 +59,15 @@ def grouped(rows: Sequence[Row]) -> list[Group]:
     """Finished rows in groups, by training size, width and model."""
     good = finished(rows)
     widths = {row.fields["width"] for row in good if not is_file(row)}
-    order = sorted(good, key=lambda row: (row.fields["n"] or np.inf, row.fields["width"], row.fields["model"], row.fields["seed"]))
+    order = sorted(
+        good,
+        key=lambda row: (
+            row.fields["n"] or np.inf,
+            row.fields["width"],
+            row.fields["model"],
+            row.fields["seed"],
+        ),
+    )
     groups: dict[str, list[Row]] = {}
     for row in order:
         groups.setdefault(label(row, widths=len(widths) > 1), []).append(row)
@@ -84,12 +92,22 @@ def data_of(row: Row) -> Data:
     fields = row.fields
     reading = (bool(fields["skip_bad"]), int(str(fields["resize"])), tuple(fields["range"]))  # pyright: ignore[reportArgumentType] -- two numbers or none
     test = Source(str(fields["test"]), *reading) if fields["test"] else None
-    return Data(Source(str(fields["data"]), *reading), test, int(str(fields["held"])), int(str(fields["n"])), int(str(fields["subset"])))
+    return Data(
+        Source(str(fields["data"]), *reading),
+        test,
+        int(str(fields["held"])),
+        int(str(fields["n"])),
+        int(str(fields["subset"])),
+    )
 
 
 def told(rows: Sequence[Row]) -> str:
     """Which images, in which units."""
     fields, data = rows[0].fields, data_of(rows[0])
     shape = " × ".join(map(str, data.train().shape[1:]))
-    unseen = f"{len(data.unseen())} images of {fields['test']}" if fields["test"] else f"{len(data.unseen())} images held out"
+    unseen = (
+        f"{len(data.unseen())} images of {fields['test']}"
+        if fields["test"]
+        else f"{len(data.unseen())} images held out"
+    )
     return f"{fields['data']}, images of {shape} in [−1, 1]; unseen: {unseen}; smaller training sets lie within larger ones"

@@ -15,12 +15,26 @@ MOST_NAMED = 6
 """Labels of models that a subtitle lists one by one."""
 
 
-def build(title: str, sections: Sequence[Section], rows: Sequence[Row], run: Mapping[str, object], cited: Sequence[str]) -> Page:
+def build(
+    title: str,
+    sections: Sequence[Section],
+    rows: Sequence[Row],
+    run: Mapping[str, object],
+    cited: Sequence[str],
+) -> Page:
     """``sections``, then what was ``run`` and the works ``cited``."""
     data = str(rows[0].fields["data"])
     works = references(("denoscope", *cited, *([DATA[data]] if data in DATA else [])))
     subtitle = f"{len(rows)} network{'s' if len(rows) > 1 else ''} on {data}: {_models(rows)}"
-    return Page(title, subtitle, [*sections, Section("What was run", [KeyValues(run)]), Section("References", [ReferenceList(works)])])
+    return Page(
+        title,
+        subtitle,
+        [
+            *sections,
+            Section("What was run", [KeyValues(run)]),
+            Section("References", [ReferenceList(works)]),
+        ],
+    )
 
 
 def _models(rows: Sequence[Row]) -> str:
@@ -30,8 +44,14 @@ def _models(rows: Sequence[Row]) -> str:
         return ", ".join(group.label for group in groups)
     trained = [group for group in groups if not is_file(group.rows[0])]
     files = [group.label for group in groups if is_file(group.rows[0])]
-    parts = [f"N = {', '.join(map(str, sorted({group.n for group in trained})))}"] if trained else []
-    parts += [f"width {', '.join(map(str, sorted({group.width for group in trained})))}"] if trained else []
+    parts = (
+        [f"N = {', '.join(map(str, sorted({group.n for group in trained})))}"] if trained else []
+    )
+    parts += (
+        [f"width {', '.join(map(str, sorted({group.width for group in trained})))}"]
+        if trained
+        else []
+    )
     return "; ".join([*parts, *([", ".join(files)] if files else [])])
 
 

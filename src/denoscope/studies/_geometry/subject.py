@@ -111,7 +111,11 @@ class Subject:
 
     def samples(self) -> Tensor:
         """What the denoiser makes from the shared noises, (noises, c, h, w)."""
-        return sample(self.denoiser, self.start(), self.sigmas) if self.generated is None else self.generated
+        return (
+            sample(self.denoiser, self.start(), self.sigmas)
+            if self.generated is None
+            else self.generated
+        )
 
     def clean(self, kind: Literal["train", "test"], count: int) -> Tensor:
         """``count`` training or unseen images, the first ones, repeated where there are fewer."""

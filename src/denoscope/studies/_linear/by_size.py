@@ -37,13 +37,29 @@ class BySize:
         """
         groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
         for row in rows:
-            groups.setdefault(tuple((name, str(value)) for name, value in row.fields.items() if name != "n"), []).append(row)
+            groups.setdefault(
+                tuple((name, str(value)) for name, value in row.fields.items() if name != "n"), []
+            ).append(row)
         said = [dict(key) for key in groups]
         counts = Counter(each["data"] for each in said)
-        varied = [name for name in said[0] if name != "data" and len({each[name] for each in said}) > 1]
-        names = [", ".join([each["data"], *(f"{name} {each[name]}" for name in varied if counts[each["data"]] > 1)]) for each in said]
+        varied = [
+            name for name in said[0] if name != "data" and len({each[name] for each in said}) > 1
+        ]
+        names = [
+            ", ".join(
+                [
+                    each["data"],
+                    *(f"{name} {each[name]}" for name in varied if counts[each["data"]] > 1),
+                ]
+            )
+            for each in said
+        ]
         found = [
-            cls(name, _law(members[0]), tuple(sorted(members, key=lambda row: int(str(row.fields["n"])))))
+            cls(
+                name,
+                _law(members[0]),
+                tuple(sorted(members, key=lambda row: int(str(row.fields["n"])))),
+            )
             for name, members in zip(names, groups.values())
         ]
         return sorted(found, key=lambda item: (item.has_twin, item.name))
@@ -94,7 +110,10 @@ class BySize:
 
 def _law(row: Row) -> Population:
     fields: dict[str, Any] = row.fields
-    return population(Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"])), fields["d"])
+    return population(
+        Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"])),
+        fields["d"],
+    )
 
 
 def falls_below(sizes: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -105,5 +124,8 @@ def falls_below(sizes: np.ndarray, values: np.ndarray, level: float) -> float:
     last = int(above[-1])
     if last == len(values) - 1:
         return np.inf
-    x, y = np.log(sizes[last : last + 2]), np.log(np.maximum(values[last : last + 2], np.finfo(np.float64).tiny))
+    x, y = (
+        np.log(sizes[last : last + 2]),
+        np.log(np.maximum(values[last : last + 2], np.finfo(np.float64).tiny)),
+    )
     return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(level)) / (y[0] - y[1])))

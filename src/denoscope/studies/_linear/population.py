@@ -89,7 +89,9 @@ def synthetic(data: str) -> float | None:
 def population(source: Source, d: int) -> Population:
     """The law of that name; ``d`` is the dimension of a synthetic one and ignored for images."""
     k = synthetic(source.data)
-    return _of_images(source) if k is None else Population(source.data, np.sort(power_law(d, k))[::-1])
+    return (
+        _of_images(source) if k is None else Population(source.data, np.sort(power_law(d, k))[::-1])
+    )
 
 
 def _of_images(source: Source) -> Population:
@@ -102,4 +104,6 @@ def _of_images(source: Source) -> Population:
     scale = float(np.sqrt(len(kept) / values[kept].sum()))
     basis = vectors[:, kept]
     rows = (pixels - center) @ basis * scale
-    return Population(images.name, values[kept] * scale**2, rows, images.shape, center, basis, scale)
+    return Population(
+        images.name, values[kept] * scale**2, rows, images.shape, center, basis, scale
+    )

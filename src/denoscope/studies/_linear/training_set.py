@@ -49,5 +49,7 @@ class TrainingSet:
     def grouped(self, values: np.ndarray) -> np.ndarray:
         """``values`` (..., d) of the modes for each of ``GROUPS``, (..., 4); NaN where no mode is unseen."""
         r = self.seen
-        unseen = values[..., r:].mean(-1) if r < values.shape[-1] else np.full(values.shape[:-1], np.nan)
+        unseen = (
+            values[..., r:].mean(-1) if r < values.shape[-1] else np.full(values.shape[:-1], np.nan)
+        )
         return np.stack([values[..., 0], values[..., r // 2], values[..., r - 1], unseen], -1)

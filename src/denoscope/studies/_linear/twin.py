@@ -14,7 +14,9 @@ import numpy as np
 from denoscope.random import derive
 from denoscope.studies._linear.population import Population
 
-_PLACE = 1 << 40  # below a seed, beyond any training set's size: the twin's noise is no training set's
+_PLACE = (
+    1 << 40
+)  # below a seed, beyond any training set's size: the twin's noise is no training set's
 
 
 @lru_cache(maxsize=2)

@@ -20,9 +20,21 @@ def plain(value: float) -> str:
 
 def times(ratio: float, reach: np.ndarray) -> str:
     """A ratio with two digits, or on which side of the range ``reach`` (ascending) it lies."""
-    return f"above {reach[-1]:.2g}" if ratio == math.inf else f"below {reach[0]:.2g}" if ratio == -math.inf else f"{ratio:.2g}"
+    return (
+        f"above {reach[-1]:.2g}"
+        if ratio == math.inf
+        else f"below {reach[0]:.2g}"
+        if ratio == -math.inf
+        else f"{ratio:.2g}"
+    )
 
 
 def size(value: float, sizes: np.ndarray) -> str:
     """A training set size, or on which side of ``sizes`` (ascending) it lies."""
-    return f"above {sizes[-1]:.0f}" if value == math.inf else f"below {sizes[0]:.0f}" if value == -math.inf else f"{value:.0f}"
+    return (
+        f"above {sizes[-1]:.0f}"
+        if value == math.inf
+        else f"below {sizes[0]:.0f}"
+        if value == -math.inf
+        else f"{value:.0f}"
+    )

@@ -53,13 +53,18 @@ def departures(
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2 for a standard error, got {draws}")
-    hard, soft = (Subspaces.from_bases(bases, joint=False, hard=kind, weights=weights) for kind in (True, False))
+    hard, soft = (
+        Subspaces.from_bases(bases, joint=False, hard=kind, weights=weights)
+        for kind in (True, False)
+    )
     x = x.to(hard.matrix)
     noise = torch.randn((draws, *x.shape), generator=generator(seed), dtype=x.dtype)
     with torch.no_grad():
         rows = [_at_level(hard, soft, x, noise, float(sigma)) for sigma in sigmas]
         exact = [_exact(hard, x, float(sigma)) for sigma in sigmas]
-    clean, argmax, mixed, wrong = (Measured(*np.array([row[part] for row in rows]).T) for part in range(4))
+    clean, argmax, mixed, wrong = (
+        Measured(*np.array([row[part] for row in rows]).T) for part in range(4)
+    )
     return Departure(np.array(sigmas, np.float64), np.array(exact), clean, argmax, mixed, wrong)
 
 
@@ -69,12 +74,25 @@ def _exact(net: Subspaces, x: Tensor, sigma: float) -> float:
     return float(expected_loss(x.square().sum(-1), captured, dims, sigma).mean())
 
 
-def _at_level(hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float) -> list[tuple[float, float]]:
+def _at_level(
+    hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float
+) -> list[tuple[float, float]]:
     """(mean, standard error) of the clean loss, the two differences from it, and the share of wrong assignments."""
     noisy, level = x + sigma * noise, torch.tensor(sigma, dtype=x.dtype)
     chosen = hard.assign(x).expand(noisy.shape[:-1])
-    clean, argmax, mixed = ((D - x).square().sum(-1) for D in (hard(noisy, level, chosen), hard(noisy, level), soft(noisy, level)))
-    return [_mean(part) for part in (clean, argmax - clean, mixed - clean, (hard.assign(noisy) != chosen).to(x.dtype))]
+    clean, argmax, mixed = (
+        (D - x).square().sum(-1)
+        for D in (hard(noisy, level, chosen), hard(noisy, level), soft(noisy, level))
+    )
+    return [
+        _mean(part)
+        for part in (
+            clean,
+            argmax - clean,
+            mixed - clean,
+            (hard.assign(noisy) != chosen).to(x.dtype),
+        )
+    ]
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

@@ -55,7 +55,11 @@ class Place:
 def memorizer(place: Place) -> Tensor:
     """What the closed-form memorizer of the training set makes from the same noises with the same levels and solver."""
     setting = place.setting()
-    return sample(Empirical(setting.train(place.size, place.which)), float(setting.sigmas[0]) * setting.noise, setting.sigmas)
+    return sample(
+        Empirical(setting.train(place.size, place.which)),
+        float(setting.sigmas[0]) * setting.noise,
+        setting.sigmas,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -65,7 +69,11 @@ def baseline_errors(place: Place) -> dict[str, np.ndarray]:
     train = setting.train(place.size, place.which)
     denoisers = {"memorizer": Empirical(train), "gaussian": Gaussian.from_data(train)}
     images = {"train": train, "test": setting.test}
-    return {f"error_{kind}_{name}": denoising_errors(D, images[kind])[0] for name, D in denoisers.items() for kind in images}
+    return {
+        f"error_{kind}_{name}": denoising_errors(D, images[kind])[0]
+        for name, D in denoisers.items()
+        for kind in images
+    }
 
 
 @lru_cache(maxsize=4)
@@ -106,11 +114,20 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
         "memorized_test": memorized(flat[2], flat[1], groups=groups),
         "authenticity": authenticity(flat[0], flat[1]),
         "frechet": frechet(flat[0], flat[2]),
-        "rp_memorizer": reproducibility(setting.pixels(generated), setting.pixels(memorizer(place)), threshold=setting.same),
+        "rp_memorizer": reproducibility(
+            setting.pixels(generated), setting.pixels(memorizer(place)), threshold=setting.same
+        ),
     }
     trained, unseen = denoising_errors(denoiser, train), denoising_errors(denoiser, test)
     values["error_test"] = float(
-        np.exp(np.mean(np.log(unseen[0] / linear_errors(place.source, place.held, place.samples, place.solver_steps))))
+        np.exp(
+            np.mean(
+                np.log(
+                    unseen[0]
+                    / linear_errors(place.source, place.held, place.samples, place.solver_steps)
+                )
+            )
+        )
     )
     arrays = {
         "samples": generated.numpy().astype(np.float32),
@@ -126,15 +143,28 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
     return Result(values, arrays)
 
 
-def _copying(setting: Setting, generated: Tensor, train: Tensor, test: Tensor) -> tuple[Neighbors, dict[str, Value]]:
+def _copying(
+    setting: Setting, generated: Tensor, train: Tensor, test: Tensor
+) -> tuple[Neighbors, dict[str, Value]]:
     """Nearest training images by pixels, and the copy rates: calibrated by two descriptors, and at a fixed threshold."""
     values: dict[str, Value] = {}
     features = [setting.pixels(images) for images in (generated, train, test)]
     alike = neighbors(features[0], features[1], metric="cosine")
     similarity = 1 - alike.distance[:, 0]
-    rates = copy_rates(similarity, nearest_similarity(features[2], features[1]), false_alarm=FALSE_ALARM)
-    values |= {"glc": rates.generalization, "p_gen": rates.p_gen, "p_test": rates.p_test, "threshold": rates.folds[0].threshold}
-    values |= {"false_alarm": rates.false_alarm, "copies_p_value": rates.p_value, "detectable": rates.detectable()}
+    rates = copy_rates(
+        similarity, nearest_similarity(features[2], features[1]), false_alarm=FALSE_ALARM
+    )
+    values |= {
+        "glc": rates.generalization,
+        "p_gen": rates.p_gen,
+        "p_test": rates.p_test,
+        "threshold": rates.folds[0].threshold,
+    }
+    values |= {
+        "false_alarm": rates.false_alarm,
+        "copies_p_value": rates.p_value,
+        "detectable": rates.detectable(),
+    }
     second = [setting.whitened(images) for images in (generated, train, test)]
     values["glc_pca"] = excess(*second, false_alarm=FALSE_ALARM).complement()
     values["gl_fixed"] = generalization(features[0], features[1], threshold=FIXED_THRESHOLD)

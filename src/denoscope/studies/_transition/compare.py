@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 from denoscope.estimate import Estimate
-from denoscope.metrics import TrainingRun, Transition, agreement_rate, chance_level, growth, paired_similarity, transition_point, u_shape
+from denoscope.metrics import (
+    TrainingRun,
+    Transition,
+    agreement_rate,
+    chance_level,
+    growth,
+    paired_similarity,
+    transition_point,
+    u_shape,
+)
 from denoscope.store import Row
 from denoscope.studies._source import Source
 from denoscope.studies._transition.cell import Place, memorizer
@@ -74,7 +83,9 @@ class Agreement:
     @property
     def corrected(self) -> float:
         """(RP - chance) / (1 - chance): 0 is chance, 1 is full agreement."""
-        return (self.rp.value - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
+        return (
+            (self.rp.value - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
+        )
 
 
 def source_of(row: Row) -> Source:
@@ -92,7 +103,14 @@ def setting_of(row: Row) -> Setting:
 def memorizer_features(model: Model) -> Tensor:
     """The features of what the closed-form memorizer of this model's training set makes from the same noises."""
     fields: dict[str, Any] = model.row.fields
-    place = Place(source_of(model.row), fields["held"], fields["samples"], fields["solver_steps"], model.n, model.subset)
+    place = Place(
+        source_of(model.row),
+        fields["held"],
+        fields["samples"],
+        fields["solver_steps"],
+        model.n,
+        model.subset,
+    )
     return setting_of(model.row).pixels(memorizer(place))
 
 
@@ -103,7 +121,10 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 
 def models(rows: Sequence[Row]) -> list[Model]:
     """Finished cells with their features."""
-    return [Model(row, setting_of(row).pixels(torch.from_numpy(row.arrays()["samples"]))) for row in finished(rows)]
+    return [
+        Model(row, setting_of(row).pixels(torch.from_numpy(row.arrays()["samples"])))
+        for row in finished(rows)
+    ]
 
 
 def agreements(all_models: Sequence[Model]) -> list[Agreement]:
@@ -113,7 +134,9 @@ def agreements(all_models: Sequence[Model]) -> list[Agreement]:
         if a.n != b.n:
             continue
         if a.width == b.width:
-            pairs["seeds" if a.subset == b.subset else "halves", a.width, b.width, a.n].append((a, b))
+            pairs["seeds" if a.subset == b.subset else "halves", a.width, b.width, a.n].append(
+                (a, b)
+            )
         elif a.subset == b.subset:
             pairs["widths", a.width, b.width, a.n].append((a, b))
     return [_agreement(key, members) for key, members in sorted(pairs.items())]
@@ -124,14 +147,18 @@ def _agreement(key: tuple[str, int, int, int], members: Sequence[tuple[Model, Mo
     cosines = [paired_similarity(a.features, b.features).numpy() for a, b in members]
     chances = [chance_level(a.features, b.features, threshold=threshold) for a, b in members]
     same = np.stack([cosine > threshold for cosine in cosines])
-    return Agreement(*key, same, float(np.mean(chances)), float(np.mean(np.stack(cosines) > FIXED_THRESHOLD)))
+    return Agreement(
+        *key, same, float(np.mean(chances)), float(np.mean(np.stack(cosines) > FIXED_THRESHOLD))
+    )
 
 
 def training_runs(rows: Sequence[Row], width: int) -> list[TrainingRun]:
     """The finished runs of one width with their copy rates."""
     fields: list[dict[str, Any]] = [{**row.fields, **row.values} for row in finished(rows)]
     return [
-        TrainingRun(item["n"], item["subset"], item["seed"], item["p_gen"], item["p_test"], item["samples"])
+        TrainingRun(
+            item["n"], item["subset"], item["seed"], item["p_gen"], item["p_test"], item["samples"]
+        )
         for item in fields
         if item["width"] == width
     ]
@@ -151,10 +178,14 @@ def verdicts(rows: Sequence[Row], pairs: Sequence[Agreement]) -> Verdicts:
     widths = sorted({at(row, "width") for row in finished(rows)})
     runs = {width: training_runs(rows, width) for width in widths}
     transitions = {width: transition_point(runs[width]) for width in widths}
-    growths = {(small, large): growth(runs[small], runs[large]) for small, large in pairwise(widths)}
+    growths = {
+        (small, large): growth(runs[small], runs[large]) for small, large in pairwise(widths)
+    }
     dips = {}
     for width in widths:
-        tables = {item.n: item.same for item in pairs if item.kind == "seeds" and item.width == width}
+        tables = {
+            item.n: item.same for item in pairs if item.kind == "seeds" and item.width == width
+        }
         if tables:
             dips[width] = u_shape(tables, transitions[width].point.value)
     return Verdicts(transitions, growths, dips)
@@ -170,10 +201,24 @@ def rows_of(study: str, version: int, rows: Sequence[Row]) -> list[Row]:
             study,
             version,
             {"compared": item.kind, "width": item.width, "other": item.other, "n": item.n},
-            {"rp": item.rp, "chance": item.chance, "rp_corrected": item.corrected, "rp_fixed": item.fixed, "pairs": len(item.same)},
+            {
+                "rp": item.rp,
+                "chance": item.chance,
+                "rp_corrected": item.corrected,
+                "rp_fixed": item.fixed,
+                "pairs": len(item.same),
+            },
         )
         for item in pairs
     ]
     for width, item in found.transitions.items():
-        results.append(Row(f"transition-{width}", study, version, {"compared": "transition", "width": width}, {"n_star": item.point}))
+        results.append(
+            Row(
+                f"transition-{width}",
+                study,
+                version,
+                {"compared": "transition", "width": width},
+                {"n_star": item.point},
+            )
+        )
     return results

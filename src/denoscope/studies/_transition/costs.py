@@ -26,6 +26,14 @@ def operations(kind: Callable[..., nn.Module], shape: tuple[int, ...], width: in
     return counter.get_total_flops()
 
 
-def seconds(kind: Callable[..., nn.Module], name: str, shape: tuple[int, ...], width: int, *, trained: int, sampled: int) -> float:
+def seconds(
+    kind: Callable[..., nn.Module],
+    name: str,
+    shape: tuple[int, ...],
+    width: int,
+    *,
+    trained: int,
+    sampled: int,
+) -> float:
     """Seconds of one core for ``trained`` forward and backward passes and ``sampled`` forward ones, an image each."""
     return operations(kind, shape, width) * (3 * trained + sampled) / RATES[name] + MEASURING

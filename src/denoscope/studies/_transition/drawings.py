@@ -46,26 +46,63 @@ def tones(widths: Sequence[int]) -> dict[int, str]:
 def averaged(rows: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Sizes and the mean of a value over the runs of each size."""
     sizes = sorted({at(row, "n") for row in rows})
-    return np.array(sizes), np.array([np.mean([number(row, name) for row in rows if at(row, "n") == size]) for size in sizes])
+    return np.array(sizes), np.array(
+        [np.mean([number(row, name) for row in rows if at(row, "n") == size]) for size in sizes]
+    )
 
 
 def _of(rows: Sequence[Row], width: int) -> list[Row]:
     return [row for row in rows if at(row, "width") == width]
 
 
-def transition(rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int]) -> Figure:
+def transition(
+    rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int]
+) -> Figure:
     """The main figure: GLc and RP against N, a line a width, N* marked, raw GL and that of held-out images as thin lines."""
     tone = tones(widths)
     raw = f"raw GL at cosine {FIXED_THRESHOLD:g}"
-    main = [Series(*averaged(rows, "gl_fixed_test"), "held-out images", tone=INK, style="thin", kind=raw)]
+    main = [
+        Series(
+            *averaged(rows, "gl_fixed_test"), "held-out images", tone=INK, style="thin", kind=raw
+        )
+    ]
     markers, again = [], []
     for width in widths:
         item = found.transitions[width]
         low, high = [e.low for e in item.curve], [e.high for e in item.curve]
-        main.append(Series(item.sizes, [e.value for e in item.curve], f"width {width}", low, high, tone[width], kind="GLc, RP"))
-        main.append(Series(*averaged(_of(rows, width), "gl_fixed"), f"width {width}", tone=tone[width], style="thin", kind=raw))
-        markers.append(Marker(item.point.value, item.point.low, item.point.high, 0.5, _named(item.point, item.sizes), tone[width]))
-        again.append(rp_series(pairs, "seeds", width, width, tone[width], f"width {width}", name="GLc, RP"))
+        main.append(
+            Series(
+                item.sizes,
+                [e.value for e in item.curve],
+                f"width {width}",
+                low,
+                high,
+                tone[width],
+                kind="GLc, RP",
+            )
+        )
+        main.append(
+            Series(
+                *averaged(_of(rows, width), "gl_fixed"),
+                f"width {width}",
+                tone=tone[width],
+                style="thin",
+                kind=raw,
+            )
+        )
+        markers.append(
+            Marker(
+                item.point.value,
+                item.point.low,
+                item.point.high,
+                0.5,
+                _named(item.point, item.sizes),
+                tone[width],
+            )
+        )
+        again.append(
+            rp_series(pairs, "seeds", width, width, tone[width], f"width {width}", name="GLc, RP")
+        )
     panels = [
         Panel(
             main,
@@ -76,7 +113,13 @@ def transition(rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement],
             [Level(1.0, "as novel as held-out images")],
             (-0.08, 1.25),
         ),
-        Panel([s for s in again if s], "Do two trainings agree?", IMAGES, "RP, same noise, two seeds", limits=(-0.05, 1.05)),
+        Panel(
+            [s for s in again if s],
+            "Do two trainings agree?",
+            IMAGES,
+            "RP, same noise, two seeds",
+            limits=(-0.05, 1.05),
+        ),
     ]
     caption = (
         "**Memorization to generalization.** Left: GLc, the share of samples that are no copies of training images, relative to held-out "
@@ -103,14 +146,32 @@ def drawn(panels: Sequence[Panel], width: float) -> Drawing:
 
 
 def rp_series(
-    pairs: Sequence[Agreement], kind: str, width: int, other: int, tone: str, label: str, style: Style = "solid", name: str = ""
+    pairs: Sequence[Agreement],
+    kind: str,
+    width: int,
+    other: int,
+    tone: str,
+    label: str,
+    style: Style = "solid",
+    name: str = "",
 ) -> Series | None:
     """RP with its band over sizes, for one kind of pair; None where there are no such pairs."""
-    items = sorted((p for p in pairs if (p.kind, p.width, p.other) == (kind, width, other)), key=lambda p: p.n)
+    items = sorted(
+        (p for p in pairs if (p.kind, p.width, p.other) == (kind, width, other)), key=lambda p: p.n
+    )
     if not items:
         return None
     rp = [item.rp for item in items]
-    return Series([p.n for p in items], [e.value for e in rp], label, [e.low for e in rp], [e.high for e in rp], tone, style, kind=name)
+    return Series(
+        [p.n for p in items],
+        [e.value for e in rp],
+        label,
+        [e.low for e in rp],
+        [e.high for e in rp],
+        tone,
+        style,
+        kind=name,
+    )
 
 
 def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> Figure:
@@ -118,10 +179,19 @@ def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> 
     tone = tones(widths)
     above = [Series(*averaged(rows, "p_test"), "held-out images", tone=INK, style="dashed")]
     above += [Series(*averaged(_of(rows, w), "p_gen"), f"width {w}", tone=tone[w]) for w in widths]
-    second = [Series(*averaged(_of(rows, w), "glc_pca"), f"width {w}", tone=tone[w]) for w in widths]
+    second = [
+        Series(*averaged(_of(rows, w), "glc_pca"), f"width {w}", tone=tone[w]) for w in widths
+    ]
     declared = Level(false_alarm, f"declared rate {false_alarm:g}")
     panels = [
-        Panel(above, "Above the copy threshold", IMAGES, "share of images", levels=[declared], limits=(-0.05, 1.05)),
+        Panel(
+            above,
+            "Above the copy threshold",
+            IMAGES,
+            "share of images",
+            levels=[declared],
+            limits=(-0.05, 1.05),
+        ),
         Panel(second, "By a second descriptor", IMAGES, "GLc, whitened PCA", limits=(-0.08, 1.25)),
     ]
     caption = (
@@ -134,8 +204,12 @@ def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> 
 def quality(rows: Sequence[Row], widths: Sequence[int], floor: Estimate) -> Figure:
     """That the samples are images at all: Fréchet distance against its floor, held-out denoising error against a linear model's."""
     tone = tones(widths)
-    distance = [Series(*averaged(_of(rows, w), "frechet"), f"width {w}", tone=tone[w]) for w in widths]
-    error = [Series(*averaged(_of(rows, w), "error_test"), f"width {w}", tone=tone[w]) for w in widths]
+    distance = [
+        Series(*averaged(_of(rows, w), "frechet"), f"width {w}", tone=tone[w]) for w in widths
+    ]
+    error = [
+        Series(*averaged(_of(rows, w), "error_test"), f"width {w}", tone=tone[w]) for w in widths
+    ]
     panels = [
         Panel(
             distance,
@@ -144,7 +218,13 @@ def quality(rows: Sequence[Row], widths: Sequence[int], floor: Estimate) -> Figu
             "Fréchet distance, pixels",
             levels=[Level(floor.value, "real against real")],
         ),
-        Panel(error, "Denoising held-out images", IMAGES, "error / linear model's", levels=[Level(1.0, "Wiener denoiser of all data")]),
+        Panel(
+            error,
+            "Denoising held-out images",
+            IMAGES,
+            "error / linear model's",
+            levels=[Level(1.0, "Wiener denoiser of all data")],
+        ),
     ]
     caption = (
         "**Quality.** Noise would look novel too, so novelty counts only where quality holds: the Fréchet distance of samples to held-out images in "
@@ -158,11 +238,21 @@ def memorized(rows: Sequence[Row], widths: Sequence[int]) -> Figure:
     """The one-third rule beside its own hold-out rate."""
     tone = tones(widths)
     share = [Series(*averaged(rows, "memorized_test"), "held-out images", tone=INK, style="dashed")]
-    share += [Series(*averaged(_of(rows, w), "memorized"), f"width {w}", tone=tone[w]) for w in widths]
-    theory = [Series(*averaged(_of(rows, w), "rp_memorizer"), f"width {w}", tone=tone[w]) for w in widths]
+    share += [
+        Series(*averaged(_of(rows, w), "memorized"), f"width {w}", tone=tone[w]) for w in widths
+    ]
+    theory = [
+        Series(*averaged(_of(rows, w), "rp_memorizer"), f"width {w}", tone=tone[w]) for w in widths
+    ]
     panels = [
         Panel(share, "Memorized by the 1/3 rule", IMAGES, "share of samples", limits=(-0.05, 1.05)),
-        Panel(theory, "Same image as the memorizer", IMAGES, "RP with the empirical denoiser", limits=(-0.05, 1.05)),
+        Panel(
+            theory,
+            "Same image as the memorizer",
+            IMAGES,
+            "RP with the empirical denoiser",
+            limits=(-0.05, 1.05),
+        ),
     ]
     caption = (
         "**Copying, seen two other ways.** Left: samples at less than a third of the distance to the nearest training image that they have to the second "
@@ -183,15 +273,44 @@ def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> 
         arrays = mine[0].arrays()
         levels = arrays["levels"]
         series = []
-        for name, label, ink in (("memorizer", "memorizer", INK), ("gaussian", "Wiener denoiser", MUTED)):
+        for name, label, ink in (
+            ("memorizer", "memorizer", INK),
+            ("gaussian", "Wiener denoiser", MUTED),
+        ):
             for kind, style in STYLES:
-                series.append(Series(levels, _positive(arrays[f"error_{kind}_{name}"]), label, tone=ink, style=style, kind=_KIND[kind]))
+                series.append(
+                    Series(
+                        levels,
+                        _positive(arrays[f"error_{kind}_{name}"]),
+                        label,
+                        tone=ink,
+                        style=style,
+                        kind=_KIND[kind],
+                    )
+                )
         for width in widths:
             runs = [row.arrays() for row in _of(mine, width)]
             for kind, style in STYLES:
                 mean = np.mean([run[f"error_{kind}"] for run in runs], axis=0)
-                series.append(Series(levels, _positive(mean), f"width {width}", tone=tone[width], style=style, kind=_KIND[kind]))
-        panels.append(Panel(series, f"N = {size}", "noise level σ", "squared error a pixel", limits=(LEAST_ERROR, 2.0)))
+                series.append(
+                    Series(
+                        levels,
+                        _positive(mean),
+                        f"width {width}",
+                        tone=tone[width],
+                        style=style,
+                        kind=_KIND[kind],
+                    )
+                )
+        panels.append(
+            Panel(
+                series,
+                f"N = {size}",
+                "noise level σ",
+                "squared error a pixel",
+                limits=(LEAST_ERROR, 2.0),
+            )
+        )
     caption = (
         "**Denoising error** on training images (dashed) and held-out ones (solid). A memorizer's gap is wide; where a model generalizes the two meet. "
         "For reference the closed-form memorizer and the Wiener denoiser (the best linear one) of the same training set."

@@ -15,7 +15,12 @@ from denoscope.studies._transition.drawings import averaged, number
 
 
 def claims(
-    rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int], sizes: Sequence[int], floor: Estimate
+    rows: Sequence[Row],
+    found: Verdicts,
+    pairs: Sequence[Agreement],
+    widths: Sequence[int],
+    sizes: Sequence[int],
+    floor: Estimate,
 ) -> list[Finding]:
     """Every claim of the papers that the sweep can test, over all widths, with its numbers, whether it appeared or not."""
     results = [_crossings(found, widths, sizes)]
@@ -36,14 +41,30 @@ def _each(words: Mapping[int, str]) -> str:
 
 
 def _words(size: float, sizes: Sequence[int]) -> str:
-    return f"below {sizes[0]}" if size == -math.inf else f"above {sizes[-1]}" if size == math.inf else f"{size:.0f}"
+    return (
+        f"below {sizes[0]}"
+        if size == -math.inf
+        else f"above {sizes[-1]}"
+        if size == math.inf
+        else f"{size:.0f}"
+    )
 
 
 def _crossings(found: Verdicts, widths: Sequence[int], sizes: Sequence[int]) -> Finding:
     points = {w: found.transitions[w].point for w in widths}
-    said = _each({w: f"{_words(p.value, sizes)} [{_words(p.low, sizes)}, {_words(p.high, sizes)}]" for w, p in points.items()})
+    said = _each(
+        {
+            w: f"{_words(p.value, sizes)} [{_words(p.low, sizes)}, {_words(p.high, sizes)}]"
+            for w, p in points.items()
+        }
+    )
     every = all(math.isfinite(p.value) for p in points.values())
-    ends = _each({w: f"{found.transitions[w].curve[0].value:.2f} to {found.transitions[w].curve[-1].value:.2f}" for w in widths})
+    ends = _each(
+        {
+            w: f"{found.transitions[w].curve[0].value:.2f} to {found.transitions[w].curve[-1].value:.2f}"
+            for w in widths
+        }
+    )
     return Finding(
         f"{'Every' if every else 'Not every'} width goes from copying to generalizing as N grows. N* is {said}.",
         "good" if every else "absent",
@@ -88,13 +109,17 @@ def _dips(found: Verdicts, pairs: Sequence[Agreement]) -> Finding:
 
 def _of_kind(pairs: Sequence[Agreement], kind: str, width: int) -> list[Agreement]:
     """The agreements of one kind within one width, by size."""
-    return sorted((p for p in pairs if (p.kind, p.width, p.other) == (kind, width, width)), key=lambda p: p.n)
+    return sorted(
+        (p for p in pairs if (p.kind, p.width, p.other) == (kind, width, width)), key=lambda p: p.n
+    )
 
 
 def _memorizer(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int]) -> Finding:
     ends = {}
     for name in ("rp_memorizer", "memorized"):
-        means = {w: averaged([row for row in rows if at(row, "width") == w], name)[1] for w in widths}
+        means = {
+            w: averaged([row for row in rows if at(row, "width") == w], name)[1] for w in widths
+        }
         ends[name] = _each({w: f"{mean[0]:.0%} and {mean[-1]:.0%}" for w, mean in means.items()})
     return Finding(
         f"At N = {sizes[0]} and N = {sizes[-1]}, a model makes the closed-form memorizer's image from {ends['rp_memorizer']} of the noises.",
@@ -107,7 +132,12 @@ def _memorizer(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int])
 def _halves(widths: Sequence[int], halves: Sequence[Sequence[Agreement]]) -> Finding:
     grown = all(items[-1].rp.low > items[0].rp.high for items in halves)
     first, last = halves[0][0], halves[0][-1]
-    said = _each({w: f"{items[0].rp.value:.0%} and {items[-1].rp.value:.0%}" for w, items in zip(widths, halves)})
+    said = _each(
+        {
+            w: f"{items[0].rp.value:.0%} and {items[-1].rp.value:.0%}"
+            for w, items in zip(widths, halves)
+        }
+    )
     detail = "; ".join(
         f"width {w}: {items[0].rp} (chance {items[0].chance:.2f}) and {items[-1].rp} (chance {items[-1].chance:.3f})"
         for w, items in zip(widths, halves)
@@ -120,10 +150,27 @@ def _halves(widths: Sequence[int], halves: Sequence[Sequence[Agreement]]) -> Fin
     )
 
 
-def _quality(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int], floor: Estimate) -> Finding:
-    last = {w: [row for row in rows if at(row, "n") == sizes[-1] and at(row, "width") == w] for w in widths}
-    ratios = _each({w: f"{np.mean([number(r, 'frechet') for r in found]) / floor.value:.1f}" for w, found in last.items() if found})
-    errors = _each({w: f"{np.mean([number(r, 'error_test') for r in found]):.2f}" for w, found in last.items() if found})
+def _quality(
+    rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int], floor: Estimate
+) -> Finding:
+    last = {
+        w: [row for row in rows if at(row, "n") == sizes[-1] and at(row, "width") == w]
+        for w in widths
+    }
+    ratios = _each(
+        {
+            w: f"{np.mean([number(r, 'frechet') for r in found]) / floor.value:.1f}"
+            for w, found in last.items()
+            if found
+        }
+    )
+    errors = _each(
+        {
+            w: f"{np.mean([number(r, 'error_test') for r in found]):.2f}"
+            for w, found in last.items()
+            if found
+        }
+    )
     return Finding(
         f"Quality at N = {sizes[-1]}: the samples' Fréchet distance to held-out images is {ratios} times that of as many real images.",
         "neutral",

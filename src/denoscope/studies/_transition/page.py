@@ -37,7 +37,11 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     of_data = [DATA[setting.images.name]] if setting.images.name in DATA else []
     sections = [
         Section(
-            "What was found", [*stopped(rows, "width", "n", "subset", "seed"), *findings.claims(good, found, pairs, widths, sizes, floor)]
+            "What was found",
+            [
+                *stopped(rows, "width", "n", "subset", "seed"),
+                *findings.claims(good, found, pairs, widths, sizes, floor),
+            ],
         ),
         Section(
             "The transition",
@@ -47,8 +51,13 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
                 drawings.quality(good, widths, floor),
             ],
         ),
-        Section("Samples", [Text(GALLERY), *gallery.galleries(models, widths[len(widths) // 2], shown)]),
-        Section("Reproducibility", [rp_drawings.agreement(pairs, widths), rp_drawings.heat_maps(models, shown)]),
+        Section(
+            "Samples", [Text(GALLERY), *gallery.galleries(models, widths[len(widths) // 2], shown)]
+        ),
+        Section(
+            "Reproducibility",
+            [rp_drawings.agreement(pairs, widths), rp_drawings.heat_maps(models, shown)],
+        ),
         Section("Memorization", [drawings.memorized(good, widths)]),
         Section("Denoising", [drawings.errors(good, shown, widths)]),
         Section("All cells", [cells(rows)]),
@@ -56,9 +65,7 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
     fields = good[0].fields
-    subtitle = (
-        f"{len(rows)} models ({fields['net']}) on {setting.images.name}: {len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
-    )
+    subtitle = f"{len(rows)} models ({fields['net']}) on {setting.images.name}: {len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
     return Page("From memorization to generalization", subtitle, sections)
 
 
@@ -90,20 +97,60 @@ def cells(rows: Sequence[Row]) -> Table:
         Column("width", "", "width of the network"),
         Column("subset", "", "which of two disjoint training subsets"),
         Column("seed", "", "training seed"),
-        Column("GLc", "", "calibrated generalization, 1 − excess: 0 copies, 1 as novel as held-out images", ".2f"),
+        Column(
+            "GLc",
+            "",
+            "calibrated generalization, 1 − excess: 0 copies, 1 as novel as held-out images",
+            ".2f",
+        ),
         Column("GLc, PCA", "", "the same by whitened principal components", ".2f"),
-        Column(f"GL at {FIXED_THRESHOLD:g}", "", "uncalibrated: share of samples at most this similar to training images", ".2f"),
+        Column(
+            f"GL at {FIXED_THRESHOLD:g}",
+            "",
+            "uncalibrated: share of samples at most this similar to training images",
+            ".2f",
+        ),
         Column("memorized", "", "share by the 1/3 rule, near-duplicates not counted", ".2f"),
-        Column("RP, memorizer", "", "share of noises from which the memorizer makes the same image", ".2f"),
+        Column(
+            "RP, memorizer",
+            "",
+            "share of noises from which the memorizer makes the same image",
+            ".2f",
+        ),
         Column("authentic", "", "share of authentic samples (Alaa et al.)", ".2f"),
         Column("Fréchet", "", "distance to held-out images in pixel space", ".2f"),
-        Column("error", "× linear", "held-out denoising error relative to the Wiener denoiser of all data", ".2f"),
-        Column("time", "s", "seconds until this cell was measured after the one before; the first of a job carries its training", ".1f"),
+        Column(
+            "error",
+            "× linear",
+            "held-out denoising error relative to the Wiener denoiser of all data",
+            ".2f",
+        ),
+        Column(
+            "time",
+            "s",
+            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            ".1f",
+        ),
     ]
-    names = ("glc", "glc_pca", "gl_fixed", "memorized", "rp_memorizer", "authenticity", "frechet", "error_test")
-    order = sorted(rows, key=lambda row: (at(row, "width"), at(row, "n"), at(row, "subset"), at(row, "seed")))
+    names = (
+        "glc",
+        "glc_pca",
+        "gl_fixed",
+        "memorized",
+        "rp_memorizer",
+        "authenticity",
+        "frechet",
+        "error_test",
+    )
+    order = sorted(
+        rows, key=lambda row: (at(row, "width"), at(row, "n"), at(row, "subset"), at(row, "seed"))
+    )
     table = [
-        [*(row.fields[name] for name in ("n", "width", "subset", "seed")), *(row.values.get(name) for name in names), row.made["seconds"]]
+        [
+            *(row.fields[name] for name in ("n", "width", "subset", "seed")),
+            *(row.values.get(name) for name in names),
+            row.made["seconds"],
+        ]
         for row in order
     ]
     return Table(f"All {len(rows)} cells", columns, table)
@@ -114,16 +161,28 @@ def duplicates(setting: Setting) -> str:
     reals = setting.reals[:MOST_SEARCHED]
     found = find_duplicates(reals)
     words = f"{found.exact} exact, {len(found.links)} near pairs in {len(reals)} training images, largest cluster {found.largest}"
-    return "; ".join([f"{words} (near: below the {found.quantile:g} quantile of nearest-neighbour distances)", *found.warnings])
+    return "; ".join(
+        [
+            f"{words} (near: below the {found.quantile:g} quantile of nearest-neighbour distances)",
+            *found.warnings,
+        ]
+    )
 
 
 def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, object]:
     """What a reader needs to run the sweep again."""
     first, setting = rows[0], compare.setting_of(rows[0])
-    fields = {name: value for name, value in first.fields.items() if name not in ("n", "width", "subset", "seed")}
+    fields = {
+        name: value
+        for name, value in first.fields.items()
+        if name not in ("n", "width", "subset", "seed")
+    }
     runs = noted.get("runs", [])
     seconds = sum(float(run["seconds"]) for run in runs)
-    axes = {name: ", ".join(str(v) for v in sorted({at(row, name) for row in rows})) for name in ("n", "width", "subset", "seed")}
+    axes = {
+        name: ", ".join(str(v) for v in sorted({at(row, name) for row in rows}))
+        for name in ("n", "width", "subset", "seed")
+    }
     return {
         **(
             {
@@ -137,7 +196,9 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
         "core time": f"{sum(float(row.made['seconds']) for row in rows):.0f} s over {len(rows)} cells, {first.made['threads']} thread(s) a process",
         "image set": f"{setting.images.name}: {len(setting.images)} images of {' × '.join(map(str, setting.images.shape))}, {len(setting.test)} held out",
         **(
-            {"skipped": f"{len(setting.images.skipped)} unreadable images, such as {setting.images.skipped[0][0]}"}
+            {
+                "skipped": f"{len(setting.images.skipped)} unreadable images, such as {setting.images.skipped[0][0]}"
+            }
             if setting.images.skipped
             else {}
         ),
@@ -150,5 +211,9 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
         "RP threshold": f"{setting.same:.4f}, the {PAIR_QUANTILE:g} quantile of mean-removed pixel cosine over pairs of distinct real images",
         "settings": ", ".join(f"{name} {value}" for name, value in fields.items()),
         "versions": ", ".join(f"{name} {value}" for name, value in first.made["versions"].items()),
-        **({"notes on the data": "; ".join(setting.images.warnings)} if setting.images.warnings else {}),
+        **(
+            {"notes on the data": "; ".join(setting.images.warnings)}
+            if setting.images.warnings
+            else {}
+        ),
     }

@@ -55,7 +55,12 @@ class Setting:
     def floor(self) -> Estimate:
         """The Fréchet distance to the hold-out of as many real images as there are samples (or as the pool has)."""
         size = min(len(self.noise), len(self.pool))
-        return frechet_floor(self.reals.flatten(1), self.test.flatten(1), size, draws=1 if size == len(self.pool) else 20)
+        return frechet_floor(
+            self.reals.flatten(1),
+            self.test.flatten(1),
+            size,
+            draws=1 if size == len(self.pool) else 20,
+        )
 
     def train(self, size: int, which: int) -> Tensor:
         """Training subset ``which`` of this size: nested in size, the two disjoint while they fit, (size, c, h, w)."""

@@ -27,7 +27,9 @@ from denoscope.theory.inputs import numeric, within
 from denoscope.theory.linear.integrals import damped_ein, ein
 from denoscope.theory.linear.modewise import eigenvalues, training_time
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)  # on panels that double in width this is exact to rounding
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(
+    14
+)  # on panels that double in width this is exact to rounding
 
 
 class _Flow(NamedTuple):
@@ -41,7 +43,13 @@ class _Flow(NamedTuple):
 
 @numeric
 def ode_law(
-    lam: ArrayLike, abar_T: float, *, v_T: ArrayLike = 1.0, ridge: float = 0.0, k: float | None = None, scaled: bool = False
+    lam: ArrayLike,
+    abar_T: float,
+    *,
+    v_T: ArrayLike = 1.0,
+    ridge: float = 0.0,
+    k: float | None = None,
+    scaled: bool = False,
 ) -> Any:
     """Variances of samples of the probability-flow ODE from N(0, v_T I) at abar_T, lam's shape; ``lam v_T / v*_T`` at the optimum.
 
@@ -51,14 +59,27 @@ def ode_law(
 
 
 @numeric
-def ode_mean(lam: ArrayLike, abar_T: float, *, ridge: float = 0.0, k: float | None = None, scaled: bool = False) -> Any:
+def ode_mean(
+    lam: ArrayLike,
+    abar_T: float,
+    *,
+    ridge: float = 0.0,
+    k: float | None = None,
+    scaled: bool = False,
+) -> Any:
     """The mean of samples of the probability-flow ODE along each mode as a share of the training mean's."""
     return 1 - np.sqrt(abar_T * _whole_gain(_flow(lam, abar_T, ridge, k, scaled)))
 
 
 @numeric
 def sde_law(
-    lam: ArrayLike, abar_T: float, *, v_T: ArrayLike = 1.0, ridge: float = 0.0, k: float | None = None, scaled: bool = False
+    lam: ArrayLike,
+    abar_T: float,
+    *,
+    v_T: ArrayLike = 1.0,
+    ridge: float = 0.0,
+    k: float | None = None,
+    scaled: bool = False,
 ) -> Any:
     """Variances of samples of the reverse SDE from N(0, v_T I) at abar_T, lam's shape.
 
@@ -66,11 +87,20 @@ def sde_law(
     it is a quadrature of the closed integrand, to about 1e-13.
     """
     flow = _flow(lam, abar_T, ridge, k, scaled)
-    return flow.abar_T * _whole_gain(flow) ** 2 * _start(v_T) + (_trained_noise(flow) if np.isinf(flow.k) else _stopped_noise(flow))
+    return flow.abar_T * _whole_gain(flow) ** 2 * _start(v_T) + (
+        _trained_noise(flow) if np.isinf(flow.k) else _stopped_noise(flow)
+    )
 
 
 @numeric
-def sde_mean(lam: ArrayLike, abar_T: float, *, ridge: float = 0.0, k: float | None = None, scaled: bool = False) -> Any:
+def sde_mean(
+    lam: ArrayLike,
+    abar_T: float,
+    *,
+    ridge: float = 0.0,
+    k: float | None = None,
+    scaled: bool = False,
+) -> Any:
     """The mean of samples of the reverse SDE along each mode as a share of the training mean's; ``1 - abar_T lam / v*_T`` at the optimum."""
     flow = _flow(lam, abar_T, ridge, k, scaled)
     return 1 - flow.abar_T * _whole_gain(flow)
@@ -79,7 +109,11 @@ def sde_mean(lam: ArrayLike, abar_T: float, *, ridge: float = 0.0, k: float | No
 def _flow(lam: Any, abar_T: Any, ridge: Any, k: Any, scaled: bool) -> _Flow:
     lam, ridge = eigenvalues("lam", lam), float(within("ridge", ridge, 0, np.inf, closed=True))
     start = float(within("abar_T", abar_T, 0, 1))
-    return _Flow(lam + ridge, start, 0.0, float(training_time(k))) if scaled else _Flow(lam, start, ridge, float(training_time(k)))
+    return (
+        _Flow(lam + ridge, start, 0.0, float(training_time(k)))
+        if scaled
+        else _Flow(lam, start, ridge, float(training_time(k)))
+    )
 
 
 def _start(v_T: Any) -> np.ndarray:
@@ -96,15 +130,26 @@ def _whole_gain(flow: _Flow) -> np.ndarray:
 
 def _ratio(flow: _Flow) -> np.ndarray:
     """``z = abar_T u(1) / u(abar_T)``."""
-    return flow.abar_T * (flow.lam + flow.ridge) / (flow.abar_T * flow.lam + (1 - flow.abar_T) + flow.ridge)
+    return (
+        flow.abar_T
+        * (flow.lam + flow.ridge)
+        / (flow.abar_T * flow.lam + (1 - flow.abar_T) + flow.ridge)
+    )
 
 
 def _exponent(flow: _Flow, y: Any, rest: Any) -> np.ndarray:
     """``h(y)`` after a finite training time, where rest = 1 - y is given apart to be exact near the data."""
     lam, b, k = flow.lam, 1 + flow.ridge, flow.k
     log = np.where(rest < 0.5, -np.log1p(-np.minimum(rest, 0.5)), -np.log(y))
-    noise_scale = -np.expm1(-k * b) * log + damped_ein(k * (lam - 1), k * b) - damped_ein(k * (lam - 1) * y, k * b)
-    return log - (noise_scale - ein(k * (lam + flow.ridge)) + ein(k * (y * lam + rest + flow.ridge))) / b
+    noise_scale = (
+        -np.expm1(-k * b) * log
+        + damped_ein(k * (lam - 1), k * b)
+        - damped_ein(k * (lam - 1) * y, k * b)
+    )
+    return (
+        log
+        - (noise_scale - ein(k * (lam + flow.ridge)) + ein(k * (y * lam + rest + flow.ridge))) / b
+    )
 
 
 def _trained_noise(flow: _Flow) -> np.ndarray:

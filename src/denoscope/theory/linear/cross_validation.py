@@ -44,7 +44,13 @@ class _Seen(NamedTuple):
 
 @numeric
 def observed(
-    lam0: ArrayLike, n: ArrayLike, c: ArrayLike, *, abar: ArrayLike | None = None, d: int | None = None, centred: bool = True
+    lam0: ArrayLike,
+    n: ArrayLike,
+    c: ArrayLike,
+    *,
+    abar: ArrayLike | None = None,
+    d: int | None = None,
+    centred: bool = True,
 ) -> Observed:
     """Train and test loss, unseen variance and Tr S (S_0 + c)^-1 from the eigenvalues ``lam0`` (*s, m) of S_0 and the number n of items.
 
@@ -57,39 +63,57 @@ def observed(
     df1, missing, own2 = _sums(seen, level)
     r = _ratio(seen, missing)
     cross, cross2 = _against_truth(seen, df1, own2, r)
-    train, test = losses_of(df1, own2, (1 + seen.items.share) * cross2, seen.d, level, noise_share(level, abar))
+    train, test = losses_of(
+        df1, own2, (1 + seen.items.share) * cross2, seen.d, level, noise_share(level, abar)
+    )
     spanned = _kappa0(seen)
     root = np.where(level > 0, level * np.where(level > 0, r, 1.0), spanned)
-    unseen = np.where(seen.items.freedom < seen.d, seen.items.freedom * spanned / seen.items.factor, 0.0)
+    unseen = np.where(
+        seen.items.freedom < seen.d, seen.items.freedom * spanned / seen.items.factor, 0.0
+    )
     return Observed(*np.broadcast_arrays(root, train, test, unseen, cross))
 
 
 @numeric
-def observed_best_c(lam0: ArrayLike, n: ArrayLike, *, d: int | None = None, centred: bool = True) -> Any:
+def observed_best_c(
+    lam0: ArrayLike, n: ArrayLike, *, d: int | None = None, centred: bool = True
+) -> Any:
     """The c with the least estimated divergence true||model, up to a constant ``1/2 [(1 + 1/n) Tr S (S_0+c)^-1 + ln|S_0+c|]``.
 
     Where the items span less than they could, the directions without variance have none in truth and are left out; 0 where there is no
     variance at all. Arguments as for :func:`observed`.
     """
     seen = _seen(lam0, n, d, centred)
-    empty = np.where(seen.items.freedom > seen.rank, 0.0, seen.d - seen.rank)  # directions that only c fills
+    empty = np.where(
+        seen.items.freedom > seen.rank, 0.0, seen.d - seen.rank
+    )  # directions that only c fills
 
     def value(c: np.ndarray) -> np.ndarray:
         df1, missing, own2 = _sums(seen, c)
         cross, _ = _against_truth(seen, df1, own2, _ratio(seen, missing))
-        return (1 + seen.items.share) * cross + _positive(seen, np.log(seen.lam0 + c[..., None])) + empty * np.log(c)
+        return (
+            (1 + seen.items.share) * cross
+            + _positive(seen, np.log(seen.lam0 + c[..., None]))
+            + empty * np.log(c)
+        )
 
     def slope(c: np.ndarray) -> np.ndarray:
         df1, missing, own2 = _sums(seen, c)
         _, cross2 = _against_truth(seen, df1, own2, _ratio(seen, missing))
-        return _positive(seen, 1 / (seen.lam0 + c[..., None])) + empty / c - (1 + seen.items.share) * cross2
+        return (
+            _positive(seen, 1 / (seen.lam0 + c[..., None]))
+            + empty / c
+            - (1 + seen.items.share) * cross2
+        )
 
     low, high = _range(seen)
     return np.where(seen.rank > 0, minima.root(slope, *minima.cell(value, low, high)), 0.0)
 
 
 @numeric
-def observed_best_ridge(lam0: ArrayLike, n: ArrayLike, abar: ArrayLike, *, d: int | None = None, centred: bool = True) -> Any:
+def observed_best_ridge(
+    lam0: ArrayLike, n: ArrayLike, abar: ArrayLike, *, d: int | None = None, centred: bool = True
+) -> Any:
     """The ridge with the least estimated test loss at the noise level abar, 0 where none helps; to about 1e-7 of 1 - abar + ridge.
 
     Arguments as for :func:`observed`. Source: Craven and Wahba 1978 (generalised cross-validation).
@@ -103,7 +127,9 @@ def observed_best_ridge(lam0: ArrayLike, n: ArrayLike, abar: ArrayLike, *, d: in
         cross2 = (1 + seen.items.share) * _against_truth(seen, df1, own2, _ratio(seen, missing))[1]
         return losses_of(df1, own2, cross2, seen.d, c, noise / c)[1]
 
-    low, high = (np.broadcast_to(end, np.broadcast_shapes(end.shape, level.shape)) for end in _range(seen))
+    low, high = (
+        np.broadcast_to(end, np.broadcast_shapes(end.shape, level.shape)) for end in _range(seen)
+    )
     further = minima.argmin(test, low, high)
     return np.where(test(further) < test(np.zeros_like(further)), level * further, 0.0)
 
@@ -112,12 +138,18 @@ def _seen(lam0: Any, n: Any, d: int | None, centred: bool) -> _Seen:
     kept, items = without_rounding("lam0", lam0), sampled(n, centred)
     size = kept.shape[-1] if d is None else d
     if size < kept.shape[-1]:
-        raise ValueError(f"d must be at least the number of eigenvalues in lam0, {kept.shape[-1]}, got {size}")
+        raise ValueError(
+            f"d must be at least the number of eigenvalues in lam0, {kept.shape[-1]}, got {size}"
+        )
     if (items.freedom < 1).any():
-        raise ValueError("n must be at least 2 items where the mean is subtracted, else 1: fewer tell nothing about their variance")
+        raise ValueError(
+            "n must be at least 2 items where the mean is subtracted, else 1: fewer tell nothing about their variance"
+        )
     rank = (kept > 0).sum(-1)
     if (rank > items.freedom).any():
-        raise ValueError(f"lam0 must not hold more positive eigenvalues ({rank.max()}) than degrees of freedom ({items.freedom.min():g})")
+        raise ValueError(
+            f"lam0 must not hold more positive eigenvalues ({rank.max()}) than degrees of freedom ({items.freedom.min():g})"
+        )
     return _Seen(kept, rank, items, size)
 
 
@@ -126,7 +158,11 @@ def _sums(seen: _Seen, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     at = c[..., None]
     total = np.where(seen.lam0 > 0, seen.lam0 + at, 1.0)
     own2 = (seen.lam0 / total**2).sum(-1)
-    return (seen.lam0 / total).sum(-1), (seen.items.freedom - seen.rank) + _positive(seen, at / total), own2
+    return (
+        (seen.lam0 / total).sum(-1),
+        (seen.items.freedom - seen.rank) + _positive(seen, at / total),
+        own2,
+    )
 
 
 def _positive(seen: _Seen, values: np.ndarray) -> np.ndarray:
@@ -139,7 +175,9 @@ def _ratio(seen: _Seen, missing: np.ndarray) -> np.ndarray:
     return np.where(missing > 0, seen.items.freedom / np.where(missing > 0, missing, 1.0), np.inf)
 
 
-def _against_truth(seen: _Seen, df1: np.ndarray, own2: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _against_truth(
+    seen: _Seen, df1: np.ndarray, own2: np.ndarray, r: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Tr S (S_0+c)^-1 and Tr S (S_0+c)^-2."""
     return r * df1 / seen.items.factor, r**2 * own2 / seen.items.factor
 

@@ -34,7 +34,15 @@ def forward(direction: str) -> bool:
 
 
 @numeric
-def kl(mean: ArrayLike, cov: ArrayLike, mean0: ArrayLike, cov0: ArrayLike, c: float = 0.0, *, direction: Direction = "model||true") -> Any:
+def kl(
+    mean: ArrayLike,
+    cov: ArrayLike,
+    mean0: ArrayLike,
+    cov0: ArrayLike,
+    c: float = 0.0,
+    *,
+    direction: Direction = "model||true",
+) -> Any:
     """KL divergence between the model N(mean0, cov0 + c I) and the truth N(mean, cov), in nats.
 
     +inf, in both directions, where one of the two covariances is singular (an eigenvalue of at most d eps times its largest): that law lives on
@@ -63,7 +71,9 @@ def _singular(lam: np.ndarray) -> bool:
 
 
 @numeric
-def kl_from_losses(mean: ArrayLike, cov: ArrayLike, mean0: ArrayLike, cov0: ArrayLike, c: float = 0.0) -> Any:
+def kl_from_losses(
+    mean: ArrayLike, cov: ArrayLike, mean0: ArrayLike, cov0: ArrayLike, c: float = 0.0
+) -> Any:
     """``KL(true||model) = 1/2 int [L_test(y) - L_Bayes(y)] / (y (1-y)) dy`` with the ridge y c at each level: equal to :func:`kl`.
 
     +inf where :func:`kl` is. The trapezoidal rule in ln(y/(1-y)) is exact here to about 1e-10 relative until condition numbers of 1e10.
@@ -73,16 +83,29 @@ def kl_from_losses(mean: ArrayLike, cov: ArrayLike, mean0: ArrayLike, cov0: Arra
     truth, lam = modes(cov, cov0, mean, mean0), eigen("cov", cov)[0]
     if _singular(lam) or _singular(truth.lam + ridge):
         return np.asarray(np.inf)
-    ends = np.array([min(lam[0], truth.lam[0] + ridge), max(lam[-1], truth.lam[-1] + ridge, truth.variance.max() + truth.offset.sum())])
-    scale = np.sqrt(ends.prod())  # a change of units shifts u alone: the modes are centred on u = 0, where y and 1 - y are both precise
-    nodes = np.arange(-np.log(ends[1] / scale) - _TAIL, min(_LAST, -np.log(ends[0] / scale) + _TAIL), _STEP)
+    ends = np.array(
+        [
+            min(lam[0], truth.lam[0] + ridge),
+            max(lam[-1], truth.lam[-1] + ridge, truth.variance.max() + truth.offset.sum()),
+        ]
+    )
+    scale = np.sqrt(
+        ends.prod()
+    )  # a change of units shifts u alone: the modes are centred on u = 0, where y and 1 - y are both precise
+    nodes = np.arange(
+        -np.log(ends[1] / scale) - _TAIL, min(_LAST, -np.log(ends[0] / scale) + _TAIL), _STEP
+    )
     return 0.5 * _STEP * _excess(truth, lam, ridge, scale, 1 / (1 + np.exp(-nodes))).sum()
 
 
 def _excess(truth: Modes, lam: np.ndarray, c: float, scale: float, abar: np.ndarray) -> np.ndarray:
     """Test less Bayes loss at each abar, for data in units of sqrt(scale)."""
     test = losses(
-        truth._replace(lam=truth.lam / scale, variance=truth.variance / scale, offset=truth.offset / scale), abar, abar * c / scale
+        truth._replace(
+            lam=truth.lam / scale, variance=truth.variance / scale, offset=truth.offset / scale
+        ),
+        abar,
+        abar * c / scale,
     )[1]
     bayes = losses(Modes(lam / scale, lam / scale, np.zeros_like(lam), truth.vectors), abar)[1]
     return test - bayes

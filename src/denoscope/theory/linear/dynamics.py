@@ -18,14 +18,24 @@ from numpy.typing import ArrayLike
 
 from denoscope.theory.inputs import eigen, numeric, within
 from denoscope.theory.linear.minima import root
-from denoscope.theory.linear.modewise import decayed, levels, loss, relaxed, spectrum, training_time, vector
+from denoscope.theory.linear.modewise import (
+    decayed,
+    levels,
+    loss,
+    relaxed,
+    spectrum,
+    training_time,
+    vector,
+)
 
 _A_DECADE = 60  # training times tried in a decade
 _SETTLED = 40.0  # e^{-40} is below rounding
 
 
 @numeric
-def flow_weights(lam: ArrayLike, abar: ArrayLike, k: ArrayLike | None, ridge: ArrayLike = 0.0) -> Any:
+def flow_weights(
+    lam: ArrayLike, abar: ArrayLike, k: ArrayLike | None, ridge: ArrayLike = 0.0
+) -> Any:
     """Each mode's weight ``sqrt(1-abar) (1 - e^{-k u}) / u`` after the training time k = 2 eta tau of gradient flow from zero.
 
     Shape (*levels, d), where abar, k and ridge broadcast to the levels; k = inf or None is the optimum.
@@ -36,7 +46,9 @@ def flow_weights(lam: ArrayLike, abar: ArrayLike, k: ArrayLike | None, ridge: Ar
 
 
 @numeric
-def descent_weights(lam: ArrayLike, abar: ArrayLike, rate: ArrayLike, steps: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
+def descent_weights(
+    lam: ArrayLike, abar: ArrayLike, rate: ArrayLike, steps: ArrayLike, ridge: ArrayLike = 0.0
+) -> Any:
     """Each mode's weight ``sqrt(1-abar) (1 - (1 - 2 rate u)^steps) / u`` after gradient descent from zero, shape (*levels, d).
 
     It is what the loop does, also where ``rate u > 1`` and descent diverges.
@@ -48,25 +60,41 @@ def descent_weights(lam: ArrayLike, abar: ArrayLike, rate: ArrayLike, steps: Arr
 
 
 @numeric
-def affine_descent(cov0: ArrayLike, mean0: ArrayLike, abar: float, rate: float, steps: float, ridge: float = 0.0) -> tuple[Any, Any]:
+def affine_descent(
+    cov0: ArrayLike, mean0: ArrayLike, abar: float, rate: float, steps: float, ridge: float = 0.0
+) -> tuple[Any, Any]:
     """W (d, d) and beta (d,) of the noise predictor ``W x_t + beta`` after gradient descent from zero on data with a mean.
 
     Weights and bias are learned together, so the mean mixes the modes: the curvature is that of the homogeneous coordinates (x_t, 1). The
     ridge is on W alone. They end at ``W*`` and ``-sqrt(abar) W* mean0``.
     """
     rate, steps = (float(part) for part in _descent(rate, steps))
-    return _affine(cov0, mean0, abar, ridge, lambda total: _gained(total, np.asarray(rate), np.asarray(steps)) / total)
+    return _affine(
+        cov0,
+        mean0,
+        abar,
+        ridge,
+        lambda total: _gained(total, np.asarray(rate), np.asarray(steps)) / total,
+    )
 
 
 @numeric
-def affine_flow(cov0: ArrayLike, mean0: ArrayLike, abar: float, k: float | None, ridge: float = 0.0) -> tuple[Any, Any]:
+def affine_flow(
+    cov0: ArrayLike, mean0: ArrayLike, abar: float, k: float | None, ridge: float = 0.0
+) -> tuple[Any, Any]:
     """:func:`affine_descent` in the limit of small steps, after the training time k = 2 eta tau."""
     time = training_time(k)
     return _affine(cov0, mean0, abar, ridge, lambda total: relaxed(total, time))
 
 
 @numeric
-def early_stopped(lam: ArrayLike, abar: ArrayLike, k: ArrayLike | None, other: ArrayLike | None = None, ridge: ArrayLike = 0.0) -> Any:
+def early_stopped(
+    lam: ArrayLike,
+    abar: ArrayLike,
+    k: ArrayLike | None,
+    other: ArrayLike | None = None,
+    ridge: ArrayLike = 0.0,
+) -> Any:
     """The loss after the training time k of gradient flow from zero, shape of the levels.
 
     ``other`` (d,) is the second moment, along the training modes and about the training mean, of the data that the loss is measured on:
@@ -95,7 +123,9 @@ def best_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
     """
     lam = spectrum("lam", lam)
     other, abar = _alike("other", other, lam), levels(abar, 0.0)[0]
-    return np.array([_best_stopping_at(lam, other, float(y)) for y in abar.ravel()]).reshape(abar.shape)
+    return np.array([_best_stopping_at(lam, other, float(y)) for y in abar.ravel()]).reshape(
+        abar.shape
+    )
 
 
 def _best_stopping_at(lam: np.ndarray, other: np.ndarray, abar: float) -> float:
@@ -106,10 +136,15 @@ def _best_stopping_at(lam: np.ndarray, other: np.ndarray, abar: float) -> float:
     def slope(k: np.ndarray) -> np.ndarray:
         """The derivative of the test loss, times e^{k min(total)}, up to a positive constant."""
         time = k[:, None]
-        return (np.exp(-time * (total - total.min())) * ((abar * other + 1 - abar) * relaxed(total, time) - 1)).sum(-1)
+        return (
+            np.exp(-time * (total - total.min()))
+            * ((abar * other + 1 - abar) * relaxed(total, time) - 1)
+        ).sum(-1)
 
     first, last = passing.min(), max(passing[np.isfinite(passing)].max(), _SETTLED / total.min())
-    tried = np.geomspace(first * (1 - 1e-9), last * (1 + 1e-9), int(_A_DECADE * (1 + np.log10(last / first))))
+    tried = np.geomspace(
+        first * (1 - 1e-9), last * (1 + 1e-9), int(_A_DECADE * (1 + np.log10(last / first)))
+    )
     slopes = slope(tried)
     turns = np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] >= 0))
     found = np.concatenate([[np.inf], root(slope, tried[turns], tried[turns + 1])])
@@ -121,16 +156,24 @@ def _passing(lam: np.ndarray, other: np.ndarray, abar: np.ndarray) -> np.ndarray
     """The k at which ``(1 - e^{-k v}) / v = 1 / (abar other + 1 - abar)``, v = abar lam + 1 - abar."""
     excess = abar * (other - lam)
     with np.errstate(over="ignore"):
-        ahead = np.where(excess > 0, (abar * lam + 1 - abar) / np.where(excess > 0, excess, 1.0), np.inf)
+        ahead = np.where(
+            excess > 0, (abar * lam + 1 - abar) / np.where(excess > 0, excess, 1.0), np.inf
+        )
     return np.log1p(ahead) / (abar * lam + 1 - abar)
 
 
-def _affine(cov0: Any, mean0: Any, abar: Any, ridge: Any, filtered: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _affine(
+    cov0: Any, mean0: Any, abar: Any, ridge: Any, filtered: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """The predictor ``B f(E)`` with B = E[eps (x_t, 1)^T] and the curvature E, f acting on E's eigenvalues."""
     values, vectors = eigen("cov0", cov0)
     d, (abar, ridge) = len(values), levels(abar, ridge)
     mean, curvature = vector("mean0", mean0, d), np.empty((d + 1, d + 1))
-    curvature[:d, :d] = (vectors * (abar * values)) @ vectors.T + (1 - abar + ridge) * np.eye(d) + abar * np.outer(mean, mean)
+    curvature[:d, :d] = (
+        (vectors * (abar * values)) @ vectors.T
+        + (1 - abar + ridge) * np.eye(d)
+        + abar * np.outer(mean, mean)
+    )
     curvature[:d, d] = curvature[d, :d] = np.sqrt(abar) * mean
     curvature[d, d] = 1.0
     values, vectors = np.linalg.eigh(curvature)

@@ -26,8 +26,12 @@ from numpy.typing import ArrayLike
 from denoscope.theory.inputs import numeric, variances, within
 
 _EPS = np.finfo(np.float64).eps
-_limits = np.errstate(divide="ignore", invalid="ignore", over="ignore")  # 0 and +inf are answers here
-_NO_FREEDOM = 1e-30  # degrees of freedom of one item without its mean: a limit that every formula reaches
+_limits = np.errstate(
+    divide="ignore", invalid="ignore", over="ignore"
+)  # 0 and +inf are answers here
+_NO_FREEDOM = (
+    1e-30  # degrees of freedom of one item without its mean: a limit that every formula reaches
+)
 
 
 class Traces(NamedTuple):
@@ -83,7 +87,11 @@ def kappa(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike) -> Any:
     ``spectrum`` (*s, d), n > 0 degrees of freedom and c >= 0 broadcast against s. At c = 0 it is the positive root where n is less than the
     rank (the number of positive variances), else 0. Source: Silverstein 1995.
     """
-    return _kappa(variances("spectrum", spectrum), within("n", n, 0, np.inf), within("c", c, 0, np.inf, closed=True))
+    return _kappa(
+        variances("spectrum", spectrum),
+        within("n", n, 0, np.inf),
+        within("c", c, 0, np.inf, closed=True),
+    )
 
 
 def _kappa(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -99,7 +107,9 @@ def _kappa(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             new = value * np.exp(-excess / growth)
         value_next = np.where((new >= low) & (new <= high), new, np.sqrt(low) * np.sqrt(high))
-        done = zero | (np.abs(value_next - value) <= 2 * _EPS * (1 + n / np.maximum(growth, _EPS)) * value)
+        done = zero | (
+            np.abs(value_next - value) <= 2 * _EPS * (1 + n / np.maximum(growth, _EPS)) * value
+        )
         value = value_next
         if done.all():
             break
@@ -116,19 +126,25 @@ def _bracket(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray) -> tuple[np.nda
     return low, np.maximum(low, c + spectrum.sum(-1) / n)
 
 
-def _excess(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _excess(
+    spectrum: np.ndarray, n: np.ndarray, c: np.ndarray, value: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """``n - df1 - n c/kappa`` and its derivative in ln kappa."""
     missing, growth = _missing(spectrum, n, value)
     ridge = n * (c / value)
     return missing - ridge, growth + ridge
 
 
-def _missing(spectrum: np.ndarray, n: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _missing(
+    spectrum: np.ndarray, n: np.ndarray, value: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """``n - df1`` at kappa > 0, precise where all modes are nearly learned or nearly not, and its derivative in ln kappa."""
     at = value[..., None]
     large = spectrum > at
     shares = np.where(large, at, spectrum) / (spectrum + at)
-    return (n - large.sum(-1)) + np.where(large, shares, -shares).sum(-1), (shares * (1 - shares)).sum(-1)
+    return (n - large.sum(-1)) + np.where(large, shares, -shares).sum(-1), (
+        shares * (1 - shares)
+    ).sum(-1)
 
 
 @numeric
@@ -170,12 +186,27 @@ def _assembled(seen: np.ndarray, items: Sampled, root: np.ndarray, r: np.ndarray
     spare = np.where(n == seen.shape[-1], 0.0, (n - seen.shape[-1]) * np.log1p(r * df1 / n))  # ln r
     log_det = np.log(seen + at).sum(-1) + spare - df1
     cross, cross2 = _product(r, df1) / items.factor, _product(r * r * slope, q) / items.factor
-    return Traces(root, slope, df1, (shares**2).sum(-1), r * s1, inverse2, cross, cross2, _product(slope, q), log_det)
+    return Traces(
+        root,
+        slope,
+        df1,
+        (shares**2).sum(-1),
+        r * s1,
+        inverse2,
+        cross,
+        cross2,
+        _product(slope, q),
+        log_det,
+    )
 
 
 def _ratio(root: np.ndarray, c: np.ndarray, n: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """r = kappa/c, at c = 0 its limit: +inf where n <= rank, else n/(n - rank)."""
-    c, n, rank = np.broadcast_to(c, root.shape), np.broadcast_to(n, root.shape), np.broadcast_to(rank, root.shape)
+    c, n, rank = (
+        np.broadcast_to(c, root.shape),
+        np.broadcast_to(n, root.shape),
+        np.broadcast_to(rank, root.shape),
+    )
     limit = np.where(n > rank, n / np.where(n > rank, n - rank, 1.0), np.inf)
     return np.where(c > 0, root / np.where(c > 0, c, 1.0), limit)
 
@@ -186,7 +217,14 @@ def _product(factor: np.ndarray, trace: np.ndarray) -> np.ndarray:
 
 
 @numeric
-def deterministic(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike, *, abar: ArrayLike | None = None, centred: bool = False) -> Equivalents:
+def deterministic(
+    spectrum: ArrayLike,
+    n: ArrayLike,
+    c: ArrayLike,
+    *,
+    abar: ArrayLike | None = None,
+    centred: bool = False,
+) -> Equivalents:
     """Expected train and test loss at one noise level, unseen variance and both divergences of N(mean_0, S_0 + c) from the true law.
 
     ``spectrum`` (*s, d), n, c and abar broadcast against s; nats and losses are totals over d. c >= 0 is that of the loss,
@@ -198,9 +236,18 @@ def deterministic(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike, *, abar: Arra
     given, items = variances("spectrum", spectrum), sampled(n, centred)
     level = within("c", c, 0, np.inf, closed=True)
     parts = _traces(given, items, level)
-    train, test = losses_of(parts.df1, parts.own2, (1 + items.share) * parts.cross2, given.shape[-1], level, noise_share(level, abar))
+    train, test = losses_of(
+        parts.df1,
+        parts.own2,
+        (1 + items.share) * parts.cross2,
+        given.shape[-1],
+        level,
+        noise_share(level, abar),
+    )
     divergences = divergences_of(given, parts, level, items.share)
-    return Equivalents(*np.broadcast_arrays(parts.kappa, train, test, _unseen(given, items.freedom), *divergences))
+    return Equivalents(
+        *np.broadcast_arrays(parts.kappa, train, test, _unseen(given, items.freedom), *divergences)
+    )
 
 
 def noise_share(c: np.ndarray, abar: ArrayLike | None) -> np.ndarray:
@@ -210,13 +257,20 @@ def noise_share(c: np.ndarray, abar: ArrayLike | None) -> np.ndarray:
     level = within("abar", abar, 0, 1 + _EPS)
     noise = (1 - level) / level
     if (noise > c * (1 + 1e-9) + 4 * _EPS).any():
-        raise ValueError("c must be at least (1 - abar)/abar, the noise itself; give c = (1 - abar + ridge)/abar")
+        raise ValueError(
+            "c must be at least (1 - abar)/abar, the noise itself; give c = (1 - abar + ridge)/abar"
+        )
     return np.where(c > 0, np.minimum(noise / np.where(c > 0, c, 1.0), 1.0), 1.0)
 
 
 @_limits
 def losses_of(
-    df1: np.ndarray, own2: np.ndarray, cross2: np.ndarray, d: ArrayLike, c: np.ndarray, rho: np.ndarray
+    df1: np.ndarray,
+    own2: np.ndarray,
+    cross2: np.ndarray,
+    d: ArrayLike,
+    c: np.ndarray,
+    rho: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train and test loss (totals) from the traces at c, ``cross2`` with the error of the mean in it; rho as in :func:`noise_share`.
 
@@ -229,13 +283,18 @@ def losses_of(
 
 
 @_limits
-def divergences_of(spectrum: np.ndarray, parts: Traces, c: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def divergences_of(
+    spectrum: np.ndarray, parts: Traces, c: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Expected KL model||true and true||model, rounding below 0 cut."""
     flat = (spectrum <= 0).any(-1)
     log_det = np.log(spectrum).sum(-1)
     forward = 0.5 * (c * (1 / spectrum).sum(-1) + log_det - parts.log_det)
     reverse = 0.5 * (parts.cross * (1 + share) - spectrum.shape[-1] - log_det + parts.log_det)
-    forward, reverse = np.where(flat, np.inf, forward), np.where(flat | np.isinf(parts.cross), np.inf, reverse)
+    forward, reverse = (
+        np.where(flat, np.inf, forward),
+        np.where(flat | np.isinf(parts.cross), np.inf, reverse),
+    )
     return np.maximum(forward, 0.0), np.maximum(reverse, 0.0)
 
 

@@ -19,14 +19,18 @@ def ein(z: np.ndarray) -> np.ndarray:
     """``Ein(z)`` for z >= 0."""
     z = np.asarray(z, np.float64)
     large = np.maximum(z, _SERIES)
-    return np.where(z < _SERIES, _series(np.minimum(z, _SERIES)), np.log(large) + np.euler_gamma + exp1(large))
+    return np.where(
+        z < _SERIES, _series(np.minimum(z, _SERIES)), np.log(large) + np.euler_gamma + exp1(large)
+    )
 
 
 def damped_ein(z: np.ndarray, damping: float) -> np.ndarray:
     """``e^{-damping} Ein(z)`` for any z >= -damping, damping >= 0: finite where Ein alone overflows."""
     z = np.asarray(z, np.float64)
     size = np.maximum(-z, _SERIES)
-    growing = np.exp(-damping) * (np.log(size) + np.euler_gamma) - np.exp(-damping + size) * _scaled_ei(size)
+    growing = np.exp(-damping) * (np.log(size) + np.euler_gamma) - np.exp(
+        -damping + size
+    ) * _scaled_ei(size)
     growing = np.where(z > -_SERIES, np.exp(-damping) * _series(np.clip(z, -_SERIES, 0.0)), growing)
     return np.where(z >= 0, np.exp(-damping) * ein(np.maximum(z, 0.0)), growing)
 

@@ -65,14 +65,25 @@ def ddpm_law(
 
 
 @numeric
-def ddpm_mean(lam: ArrayLike, betas: ArrayLike, *, ridge: ArrayLike = 0.0, k: ArrayLike | None = None) -> Any:
+def ddpm_mean(
+    lam: ArrayLike, betas: ArrayLike, *, ridge: ArrayLike = 0.0, k: ArrayLike | None = None
+) -> Any:
     """The mean of ancestral samples along each mode as a share of the training mean's; ``1 - abar_T lam / v*_T`` at the optimum."""
     lam = eigenvalues("lam", lam)
-    return 1 - np.exp(0.5 * _log_abars(betas)[-1]) * _product(lam, _ddpm_gains(lam, betas, ridge, k))
+    return 1 - np.exp(0.5 * _log_abars(betas)[-1]) * _product(
+        lam, _ddpm_gains(lam, betas, ridge, k)
+    )
 
 
 @numeric
-def ddim_law(lam: ArrayLike, abars: ArrayLike, *, eta: float = 0.0, ridge: ArrayLike = 0.0, k: ArrayLike | None = None) -> Any:
+def ddim_law(
+    lam: ArrayLike,
+    abars: ArrayLike,
+    *,
+    eta: float = 0.0,
+    ridge: ArrayLike = 0.0,
+    k: ArrayLike | None = None,
+) -> Any:
     """Variances of DDIM samples on the grid ``abars``, rising from abar_T to 1 or to a last level below 1, whose x_t they then describe.
 
     ``ridge`` and ``k`` are one number or one an abar; the last level's is not used. An eta that asks for more noise than a level has is a
@@ -84,7 +95,14 @@ def ddim_law(lam: ArrayLike, abars: ArrayLike, *, eta: float = 0.0, ridge: Array
 
 
 @numeric
-def ddim_mean(lam: ArrayLike, abars: ArrayLike, *, eta: float = 0.0, ridge: ArrayLike = 0.0, k: ArrayLike | None = None) -> Any:
+def ddim_mean(
+    lam: ArrayLike,
+    abars: ArrayLike,
+    *,
+    eta: float = 0.0,
+    ridge: ArrayLike = 0.0,
+    k: ArrayLike | None = None,
+) -> Any:
     """The mean of DDIM samples along each mode as a share of ``sqrt(abars[-1])`` times the training mean's."""
     lam, grid = eigenvalues("lam", lam), _grid(abars)
     gains = (gain for gain, _ in _ddim_steps(lam, grid, eta, ridge, k))
@@ -111,7 +129,9 @@ def realised_c(
     values = np.exp(_log_abars(betas))
     if sampler in ("ode", "sde"):
         law = ode_law if sampler == "ode" else sde_law
-        return law(lam, float(values[-1]), ridge=ridge, scaled=scaled, **options) - eigenvalues("lam", lam)
+        return law(lam, float(values[-1]), ridge=ridge, scaled=scaled, **options) - eigenvalues(
+            "lam", lam
+        )
     levels = ridge * values if scaled else np.full_like(values, ridge)
     if sampler == "ddim":
         return ddim_law(lam, values[::-1], ridge=levels[::-1], **options) - eigenvalues("lam", lam)
@@ -158,7 +178,10 @@ def _ddpm_gains(lam: np.ndarray, betas: Any, ridge: Any, k: Any) -> Iterator[np.
     Nothing cancels in it: an unseen direction gets exactly 0 in the last step of an optimum.
     """
     logs, betas = _log_abars(betas), np.asarray(betas, np.float64)
-    ridge, k = _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(betas)), _each("k", training_time(k), len(betas))
+    ridge, k = (
+        _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(betas)),
+        _each("k", training_time(k), len(betas)),
+    )
     noisy = [np.exp(log) * lam - np.expm1(log) for log in logs]
     for t in reversed(range(len(betas))):
         total = noisy[t + 1] + ridge[t]
@@ -166,31 +189,52 @@ def _ddpm_gains(lam: np.ndarray, betas: Any, ridge: Any, k: Any) -> Iterator[np.
         yield kept / (total * np.sqrt(1 - betas[t]))
 
 
-def _ddim_steps(lam: np.ndarray, grid: np.ndarray, eta: float, ridge: Any, k: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _ddim_steps(
+    lam: np.ndarray, grid: np.ndarray, eta: float, ridge: Any, k: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Gain and noise of every step."""
-    ridge, k = _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(grid)), _each("k", training_time(k), len(grid))
-    for now, after, penalty, time, noise in zip(grid[:-1], grid[1:], ridge, k, _ddim_noises(grid, eta)):
+    ridge, k = (
+        _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(grid)),
+        _each("k", training_time(k), len(grid)),
+    )
+    for now, after, penalty, time, noise in zip(
+        grid[:-1], grid[1:], ridge, k, _ddim_noises(grid, eta)
+    ):
         total = now * lam + (1 - now) + penalty
         clean = (now * lam + penalty + (1 - now) * decayed(total, time)) / total
-        yield np.sqrt(after / now) * clean + np.sqrt((1 - after - noise) * (1 - now)) * relaxed(total, time), noise
+        yield (
+            np.sqrt(after / now) * clean
+            + np.sqrt((1 - after - noise) * (1 - now)) * relaxed(total, time),
+            noise,
+        )
 
 
 def _ddim_noises(grid: np.ndarray, eta: float) -> np.ndarray:
     now, after = grid[:-1], grid[1:]
-    noises = within("eta", eta, 0, np.inf, closed=True) ** 2 * (1 - after) * ((1 - now / after) / (1 - now))
+    noises = (
+        within("eta", eta, 0, np.inf, closed=True) ** 2
+        * (1 - after)
+        * ((1 - now / after) / (1 - now))
+    )
     if (noises > 1 - after).any():
-        raise ValueError(f"eta must not ask for more noise than a level has; {eta:g} does on this grid, 1 never does")
+        raise ValueError(
+            f"eta must not ask for more noise than a level has; {eta:g} does on this grid, 1 never does"
+        )
     return noises
 
 
 def _grid(abars: Any) -> np.ndarray:
     grid = within("abars", abars, 0, 1, closed=True)
     if grid.ndim != 1 or len(grid) < 2 or not (grid[0] > 0 and (np.diff(grid) > 0).all()):
-        raise ValueError("abars must rise from abar_T above 0 to at most 1, two levels or more; with betas: [*abars(betas)[::-1], 1]")
+        raise ValueError(
+            "abars must rise from abar_T above 0 to at most 1, two levels or more; with betas: [*abars(betas)[::-1], 1]"
+        )
     return grid
 
 
 def _each(name: str, value: np.ndarray, count: int) -> np.ndarray:
     if value.ndim > 1 or (value.ndim == 1 and len(value) != count):
-        raise ValueError(f"{name} must be one number or one a level, {count}, got shape {value.shape}")
+        raise ValueError(
+            f"{name} must be one number or one a level, {count}, got shape {value.shape}"
+        )
     return np.broadcast_to(value, (count,))

@@ -13,7 +13,9 @@ _ZOOMS, _ZOOM = 11, 12  # a minimum is flat: its place is known to about 1e-8, t
 Function = Callable[[np.ndarray], np.ndarray]
 
 
-def cell(value: Function, low: np.ndarray, high: np.ndarray, points: int = _SCAN) -> tuple[np.ndarray, np.ndarray]:
+def cell(
+    value: Function, low: np.ndarray, high: np.ndarray, points: int = _SCAN
+) -> tuple[np.ndarray, np.ndarray]:
     """The neighbours of the least of ``points`` values between low > 0 and high, geometrically spaced; elementwise."""
     ratio = (high / low) ** (1 / (points - 1))
     least, place = np.full(np.shape(ratio), np.inf), np.zeros(np.shape(ratio))

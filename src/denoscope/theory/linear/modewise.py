@@ -42,7 +42,9 @@ def training_time(k: Any) -> np.ndarray:
     """``k`` as float64 of at least 0, +inf allowed and None meaning it, as does all beyond 1e200; else a ValueError naming the argument."""
     times = np.asarray(np.inf if k is None else k, np.float64)
     if not (times >= 0).all():
-        raise ValueError(f"k must be a training time of at least 0, or inf for the optimum, got {np.extract(~(times >= 0), times)[0]:g}")
+        raise ValueError(
+            f"k must be a training time of at least 0, or inf for the optimum, got {np.extract(~(times >= 0), times)[0]:g}"
+        )
     return np.where(times > _FOR_EVER, np.inf, times)
 
 
@@ -63,11 +65,19 @@ def decayed(rate: np.ndarray, k: np.ndarray) -> np.ndarray:
         return np.where(rate > 0, np.exp(-k * rate), 1.0)
 
 
-def loss(lam: np.ndarray, other: np.ndarray, abar: np.ndarray, ridge: np.ndarray, left: np.ndarray | float) -> np.ndarray:
+def loss(
+    lam: np.ndarray,
+    other: np.ndarray,
+    abar: np.ndarray,
+    ridge: np.ndarray,
+    left: np.ndarray | float,
+) -> np.ndarray:
     """The noise-prediction loss ``(1 - (1-y) q)^2 + y (1-y) other q^2`` of one mode that has ``left`` of its way to the optimum before it.
 
     ``other`` is the second moment, along the mode and about the learned mean, of the data that the loss is measured on: lam itself for the
     training loss. Written without cancellation, so that it is exact at small noise, too.
     """
     total = abar * lam + (1 - abar) + ridge
-    return ((abar * lam + ridge + (1 - abar) * left) ** 2 + (1 - abar) * abar * other * (1 - left) ** 2) / total**2
+    return (
+        (abar * lam + ridge + (1 - abar) * left) ** 2 + (1 - abar) * abar * other * (1 - left) ** 2
+    ) / total**2

@@ -63,17 +63,28 @@ def modes(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike) ->
 @numeric
 def losses(modes: Modes, abar: ArrayLike, ridge: ArrayLike = 0.0) -> tuple[Any, Any]:
     """Train and test loss at every ``abar`` and ``ridge``, broadcast against each other; the answers have their common shape."""
-    return _own_loss(modes.lam, abar, ridge), _loss_on(modes.variance + modes.offset, modes.lam, abar, ridge)
+    return _own_loss(modes.lam, abar, ridge), _loss_on(
+        modes.variance + modes.offset, modes.lam, abar, ridge
+    )
 
 
 @numeric
-def train_loss(cov: Any, cov0: ArrayLike, mean: Any, mean0: Any, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
+def train_loss(
+    cov: Any, cov0: ArrayLike, mean: Any, mean0: Any, abar: ArrayLike, ridge: ArrayLike = 0.0
+) -> Any:
     """The loss of the optimum on its own training set; the true moments and both means have no say in it."""
     return _own_loss(eigen("cov0", cov0)[0], abar, ridge)
 
 
 @numeric
-def test_loss(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:  # noqa: PT028 -- no test
+def test_loss(
+    cov: ArrayLike,
+    cov0: ArrayLike,
+    mean: ArrayLike,
+    mean0: ArrayLike,
+    abar: ArrayLike,
+    ridge: ArrayLike = 0.0,
+) -> Any:  # noqa: PT028 -- no test
     """The loss of the training set's optimum on fresh data with the moments ``mean`` and ``cov``. Merger and Goldt 2025."""
     return losses(modes(cov, cov0, mean, mean0), abar, ridge)[1]
 
@@ -82,7 +93,14 @@ test_loss.__test__ = False  # pyright: ignore[reportFunctionMemberAccess] -- pyt
 
 
 @numeric
-def gap(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
+def gap(
+    cov: ArrayLike,
+    cov0: ArrayLike,
+    mean: ArrayLike,
+    mean0: ArrayLike,
+    abar: ArrayLike,
+    ridge: ArrayLike = 0.0,
+) -> Any:
     """Test less train loss, ``((1-y)/y) sum (S + D - lam) / (lam + c)^2`` with c = (1-y+ridge)/y. Merger and Goldt 2025."""
     found = modes(cov, cov0, mean, mean0)
     abar, ridge = (level[..., None] for level in levels(abar, ridge))
@@ -110,7 +128,10 @@ def best_ridge(modes: Modes, abar: ArrayLike) -> Any:
     root there is tried. Merger and Goldt 2025.
     """
     noise_levels, _ = levels(abar, 0.0)
-    best = [_best_ridge_at(modes.lam, modes.variance + modes.offset, float(y)) for y in noise_levels.ravel()]
+    best = [
+        _best_ridge_at(modes.lam, modes.variance + modes.offset, float(y))
+        for y in noise_levels.ravel()
+    ]
     return np.array(best).reshape(noise_levels.shape)
 
 

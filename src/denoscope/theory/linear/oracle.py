@@ -34,8 +34,13 @@ def oracle_variances(spectrum: ArrayLike, n: float, x: ArrayLike) -> Any:
     flat = np.ravel(at)
     positive = np.where(flat > 0, flat, 1.0)
     width = max(1, _CHUNK // len(given))
-    roots = np.concatenate([_companion(given, count, positive[i : i + width]) for i in range(0, len(flat), width)] or [flat])
-    unseen = float(unseen_variance(given, count)) / (len(given) - count) if count < len(given) else 0.0
+    roots = np.concatenate(
+        [_companion(given, count, positive[i : i + width]) for i in range(0, len(flat), width)]
+        or [flat]
+    )
+    unseen = (
+        float(unseen_variance(given, count)) / (len(given) - count) if count < len(given) else 0.0
+    )
     return np.where(flat > 0, np.abs(roots) ** 2 / positive, unseen).reshape(at.shape)
 
 

@@ -16,7 +16,16 @@ from numpy.typing import ArrayLike
 from denoscope.theory.inputs import numeric, variances, within
 from denoscope.theory.linear import minima
 from denoscope.theory.linear.divergences import Direction, expected_kl, forward
-from denoscope.theory.linear.equivalents import Sampled, Traces, deterministic, divergences_of, kappa, losses_of, sampled, traces_at
+from denoscope.theory.linear.equivalents import (
+    Sampled,
+    Traces,
+    deterministic,
+    divergences_of,
+    kappa,
+    losses_of,
+    sampled,
+    traces_at,
+)
 from denoscope.theory.linear.optimum import bayes_loss_of
 from denoscope.theory.spectra import support
 
@@ -24,7 +33,13 @@ Trial = Callable[[Traces, np.ndarray], np.ndarray]  # (traces at c, c) -> one nu
 
 
 @numeric
-def best_c(spectrum: ArrayLike, n: ArrayLike, direction: Direction = "model||true", *, centred: bool = False) -> Any:
+def best_c(
+    spectrum: ArrayLike,
+    n: ArrayLike,
+    direction: Direction = "model||true",
+    *,
+    centred: bool = False,
+) -> Any:
     """The c with the least expected divergence of N(mean_0, S_0 + c) from the true law; ``spectrum`` (*s, d) and n broadcast.
 
     n > 0 are degrees of freedom (mean known) or, with ``centred``, items. A variance of 0 is a ValueError: no c makes the divergence
@@ -32,14 +47,18 @@ def best_c(spectrum: ArrayLike, n: ArrayLike, direction: Direction = "model||tru
     """
     given, items, toward = variances("spectrum", spectrum), sampled(n, centred), forward(direction)
     if (given <= 0).any():
-        raise ValueError("spectrum must hold positive variances for a best c; leave out the directions of variance 0")
+        raise ValueError(
+            "spectrum must hold positive variances for a best c; leave out the directions of variance 0"
+        )
     inverse = (1 / given).sum(-1)
 
     def value(parts: Traces, c: np.ndarray) -> np.ndarray:
         return divergences_of(given, parts, c, items.share)[0 if toward else 1]
 
     def slope(parts: Traces, c: np.ndarray) -> np.ndarray:
-        return inverse - parts.inverse if toward else parts.inverse - (1 + items.share) * parts.cross2
+        return (
+            inverse - parts.inverse if toward else parts.inverse - (1 + items.share) * parts.cross2
+        )
 
     start, low, high = _range(given, items, np.zeros(()))
     cell = minima.cell(_over(value, given, items, start), low, high)
@@ -47,18 +66,26 @@ def best_c(spectrum: ArrayLike, n: ArrayLike, direction: Direction = "model||tru
 
 
 @numeric
-def expected_best_ridge(spectrum: ArrayLike, n: ArrayLike, abar: ArrayLike, *, centred: bool = False) -> Any:
+def expected_best_ridge(
+    spectrum: ArrayLike, n: ArrayLike, abar: ArrayLike, *, centred: bool = False
+) -> Any:
     """The ridge with the least expected test loss at the noise level abar, 0 where none helps; ``spectrum`` (*s, d), n and abar broadcast.
 
     About the mean variance of an unseen direction, and nearly the same at every noise level. To about 1e-7 of c = (1 - abar + ridge)/abar.
     n are degrees of freedom or, with ``centred``, items. Source: Merger and Goldt 2025.
     """
-    given, items, level = variances("spectrum", spectrum), sampled(n, centred), within("abar", abar, 0, 1)
+    given, items, level = (
+        variances("spectrum", spectrum),
+        sampled(n, centred),
+        within("abar", abar, 0, 1),
+    )
     noise = (1 - level) / level
 
     def test(parts: Traces, c: np.ndarray) -> np.ndarray:
         cross2 = (1 + items.share) * parts.cross2
-        return losses_of(parts.df1, parts.own2, cross2, given.shape[-1], c, np.minimum(noise / c, 1.0))[1]
+        return losses_of(
+            parts.df1, parts.own2, cross2, given.shape[-1], c, np.minimum(noise / c, 1.0)
+        )[1]
 
     start, low, high = _range(given, items, noise)
     tried = _over(test, given, items, start)
@@ -67,14 +94,20 @@ def expected_best_ridge(spectrum: ArrayLike, n: ArrayLike, abar: ArrayLike, *, c
     return np.where(tried(further) < tried(np.zeros_like(further)), np.maximum(ridge, 0.0), 0.0)
 
 
-def _range(spectrum: np.ndarray, items: Sampled, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _range(
+    spectrum: np.ndarray, items: Sampled, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """kappa(c), and how much further the best kappa may lie: from well below the least variance to well above the largest."""
     seen, n = spectrum * items.factor[..., None], items.freedom
     start = np.asarray(kappa(seen, n, c))
     largest = np.where(spectrum.max(-1) > 0, spectrum.max(-1), 1.0)
     least = np.minimum(np.where(spectrum > 0, spectrum, np.inf).min(-1), largest)
     low = 1e-3 * least * np.minimum(1.0, spectrum.shape[-1] / n)
-    return start, np.broadcast_to(low, start.shape), np.broadcast_to(4 * largest + seen.sum(-1) / n, start.shape)
+    return (
+        start,
+        np.broadcast_to(low, start.shape),
+        np.broadcast_to(4 * largest + seen.sum(-1) / n, start.shape),
+    )
 
 
 def _over(trial: Trial, spectrum: np.ndarray, items: Sampled, start: np.ndarray) -> minima.Function:
@@ -84,7 +117,11 @@ def _over(trial: Trial, spectrum: np.ndarray, items: Sampled, start: np.ndarray)
 
 @numeric
 def samples_needed(
-    spectrum: ArrayLike, kl_per_dim: float, *, c: float | Literal["best"] = 0.0, direction: Direction = "model||true"
+    spectrum: ArrayLike,
+    kl_per_dim: float,
+    *,
+    c: float | Literal["best"] = 0.0,
+    direction: Direction = "model||true",
 ) -> int:
     """The least number of items whose model N(mean_0, S_0 + c) has an expected divergence of at most ``kl_per_dim`` nats a dimension.
 
@@ -103,7 +140,9 @@ def samples_needed(
         raise ValueError(
             f"no number of samples brings the divergence below {_floor(given, level, direction):.3g} a dimension at c = {level:g}"
         )
-    return minima.least_whole(lambda n: _divergence(given, n, level, direction) <= target * len(given))
+    return minima.least_whole(
+        lambda n: _divergence(given, n, level, direction) <= target * len(given)
+    )
 
 
 def _divergence(spectrum: np.ndarray, n: int, c: float | str, direction: Direction) -> float:
@@ -119,7 +158,9 @@ def _floor(spectrum: np.ndarray, c: float, direction: Direction) -> float:
     """The divergence a dimension that c costs even where S_0 = S."""
     ratio = c / spectrum
     gain = ratio if forward(direction) else -ratio / (1 + ratio)
-    return 0.5 * float(np.abs(gain - np.log1p(ratio) if forward(direction) else gain + np.log1p(ratio)).mean())
+    return 0.5 * float(
+        np.abs(gain - np.log1p(ratio) if forward(direction) else gain + np.log1p(ratio)).mean()
+    )
 
 
 @numeric
@@ -129,8 +170,14 @@ def samples_for_gap(spectrum: ArrayLike, abar: float, share: float, *, ridge: fl
     ``ridge`` is that of the noise level. Mean and covariance are estimated, 1/N. Without any variance in ``spectrum`` (d,) there is no gap: 1.
     A large ridge closes the gap by learning nothing. Source: Merger and Goldt 2025.
     """
-    given, target = np.ravel(variances("spectrum", spectrum)), float(within("share", share, 0, np.inf))
-    level, extra = float(within("abar", abar, 0, 1)), float(within("ridge", ridge, 0, np.inf, closed=True))
+    given, target = (
+        np.ravel(variances("spectrum", spectrum)),
+        float(within("share", share, 0, np.inf)),
+    )
+    level, extra = (
+        float(within("abar", abar, 0, 1)),
+        float(within("ridge", ridge, 0, np.inf, closed=True)),
+    )
     allowed = target * float(bayes_loss_of(given, level))
 
     def reached(n: int) -> bool:

@@ -20,7 +20,9 @@ from denoscope.theory.inputs import finite, numeric, within
 Activation = Callable[[np.ndarray], np.ndarray]
 
 _NODES = np.linspace(-10.0, 10.0, 1601)
-_WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()  # the trapezoidal rule: for smooth activations exact to rounding
+_WEIGHTS = (
+    np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+)  # the trapezoidal rule: for smooth activations exact to rounding
 
 
 class Constants(NamedTuple):
@@ -41,7 +43,9 @@ def constants(time: float, *, variance: float = 1.0, activation: Activation = np
     Another activation is a ValueError. Source: Bonnaire et al. 2025, with ``a`` and ``b`` by Stein's lemma.
     """
     return _constants(
-        float(within("time", time, 0.0, math.inf)), float(within("variance", variance, 0.0, math.inf, closed=True)), activation
+        float(within("time", time, 0.0, math.inf)),
+        float(within("variance", variance, 0.0, math.inf, closed=True)),
+        activation,
     )
 
 
@@ -54,11 +58,15 @@ def _constants(time: float, variance: float, activation: Activation) -> Constant
     if np.abs(values + values[::-1]).max() > 1e-9 * np.abs(values).max():
         raise ValueError("activation must be odd, sigma(-x) = -sigma(x), such as numpy.tanh")
     if power - mu**2 <= 1e-9 * power:
-        raise ValueError("activation must not be linear on the data: theory.linear is the theory of linear models")
+        raise ValueError(
+            "activation must not be linear on the data: theory.linear is the theory of linear models"
+        )
     shared = activation(math.sqrt(signal) * _NODES[:, None] + math.sqrt(noise) * _NODES) @ _WEIGHTS
     common = max(_expectation(shared**2) - mu**2 * signal / (signal + noise), 0.0)
     rest = max(power - mu**2 - common, 0.0)
-    return Constants(mu, power, mu / scale, math.sqrt(noise) * mu / scale, math.sqrt(common), math.sqrt(rest))
+    return Constants(
+        mu, power, mu / scale, math.sqrt(noise) * mu / scale, math.sqrt(common), math.sqrt(rest)
+    )
 
 
 def _expectation(values: Any) -> float:

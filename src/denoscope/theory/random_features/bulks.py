@@ -29,13 +29,17 @@ def density(
     2025.
     """
     place, weight = _atom(psi_p, psi_n, time, spectrum, noises, activation)
-    return _density(finite("x", x), psi_p, psi_n, time, spectrum, noises, activation) * _beside(x, place, weight)
+    return _density(finite("x", x), psi_p, psi_n, time, spectrum, noises, activation) * _beside(
+        x, place, weight
+    )
 
 
 def _density(x: np.ndarray, *model: Any) -> np.ndarray:
     ensemble = Ensemble.of(*model, x)
     above = 1e-12 * (1 + np.abs(x))
-    return np.maximum(np.imag(ensemble.solve(x + 1j * above, 1j, above).state[..., 0]), 0.0) / math.pi
+    return (
+        np.maximum(np.imag(ensemble.solve(x + 1j * above, 1j, above).state[..., 0]), 0.0) / math.pi
+    )
 
 
 def _beside(x: Any, place: float, weight: float) -> np.ndarray:
@@ -93,7 +97,9 @@ def support(
         return (_density(x, *model) * x > 1e-4) & _beside(x, place, weight)
 
     steps = np.geomspace(1e-9, 1.0, points // 2) * float(ensemble.reach)
-    grid = np.sort(np.concatenate([[0.0], steps, ensemble.constants.s**2 + steps]))  # bulks may be narrow beside s^2
+    grid = np.sort(
+        np.concatenate([[0.0], steps, ensemble.constants.s**2 + steps])
+    )  # bulks may be narrow beside s^2
     inside = filled(grid)
     at = np.flatnonzero(inside[1:] != inside[:-1])
     low, high, left = grid[at], grid[at + 1], inside[at]
@@ -105,7 +111,9 @@ def support(
 
 
 @numeric
-def memorization_bulk(psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> tuple[Any, Any]:
+def memorization_bulk(
+    psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
+) -> tuple[Any, Any]:
     """Ends of the bulk that the single training points make, ``s^2 + v^2 (1 ∓ sqrt(psi_p/psi_n))^2``, for psi_p and psi_n far above 1.
 
     Arguments broadcast; the noise is averaged exactly. :func:`support` has the ends at any size. Source: Bonnaire et al. 2025.
@@ -116,14 +124,18 @@ def memorization_bulk(psi_p: Any, psi_n: Any, time: float, *, variance: float = 
 
 
 @numeric
-def generalization_bulk(psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> tuple[Any, Any]:
+def generalization_bulk(
+    psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
+) -> tuple[Any, Any]:
     """Ends of the bulk that isotropic data of any number make, ``s^2 + v^2 + mu^2 (sqrt(psi_p) ∓ 1)^2``: the Marchenko-Pastur law of W W^T/d.
 
     Source: Bonnaire et al. 2025, the spectrum of the population's U.
     """
     k = constants(time, variance=variance, activation=activation)
     root = np.sqrt(within("psi_p", psi_p, 0.0, math.inf))
-    return k.power - k.mu**2 + k.mu**2 * (root - 1) ** 2, k.power - k.mu**2 + k.mu**2 * (root + 1) ** 2
+    return k.power - k.mu**2 + k.mu**2 * (root - 1) ** 2, k.power - k.mu**2 + k.mu**2 * (
+        root + 1
+    ) ** 2
 
 
 @numeric
@@ -139,18 +151,28 @@ def relaxation_time(eigenvalue: Any, psi_p: Any, time: Any) -> Any:
 
 
 @numeric
-def memorization_time(psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> Any:
+def memorization_time(
+    psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
+) -> Any:
     """tau_mem = psi_p/(D u) with u the low end of :func:`memorization_bulk`: for psi_p far above psi_n it grows like psi_n/D.
 
     Source: Bonnaire et al. 2025.
     """
-    return 2 * relaxation_time(memorization_bulk(psi_p, psi_n, time, variance=variance, activation=activation)[0], psi_p, time)
+    return 2 * relaxation_time(
+        memorization_bulk(psi_p, psi_n, time, variance=variance, activation=activation)[0],
+        psi_p,
+        time,
+    )
 
 
 @numeric
-def generalization_time(psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> Any:
+def generalization_time(
+    psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
+) -> Any:
     """tau_gen = psi_p/(D u) with u the low end of :func:`generalization_bulk`: for large psi_p it is 1/(mu^2 D), whatever the data's number.
 
     Source: Bonnaire et al. 2025, with the constant.
     """
-    return 2 * relaxation_time(generalization_bulk(psi_p, time, variance=variance, activation=activation)[0], psi_p, time)
+    return 2 * relaxation_time(
+        generalization_bulk(psi_p, time, variance=variance, activation=activation)[0], psi_p, time
+    )

@@ -52,7 +52,9 @@ def losses(
     model = Ensemble.of(psi_p, psi_n, time, spectrum, noises, activation, penalty)
     lam = np.broadcast_to(penalty, model.u.shape)
     if ((lam == 0) & (model.u > 0)).any():
-        raise ValueError("ridge must be positive where noises is finite: without one the fit is not unique for p > n m")
+        raise ValueError(
+            "ridge must be positive where noises is finite: without one the fit is not unique for p > n m"
+        )
     point = model.solve(-lam, -1.0, 1e-2 * (lam + model.constants.s**2 * (model.u == 0)))
     return _losses(model, lam, point)
 
@@ -63,15 +65,27 @@ def _losses(model: Ensemble, ridge: np.ndarray, point: Point) -> Losses:
     tau = u * e1 + (1 - u) * e2
     tau_slope = np.stack([np.zeros_like(u), u, 1 - u], -1)
     value = 1 - tau + scale * point.s * tau**2
-    slope = (2 * scale * point.s * tau - 1)[..., None] * tau_slope + (scale * tau**2)[..., None] * point.gradient
-    adjoint = -np.linalg.solve(np.swapaxes(point.jacobian, -1, -2), slope[..., None])[..., 0]  # dT along any change of the equations
+    slope = (2 * scale * point.s * tau - 1)[..., None] * tau_slope + (scale * tau**2)[
+        ..., None
+    ] * point.gradient
+    adjoint = -np.linalg.solve(np.swapaxes(point.jacobian, -1, -2), slope[..., None])[
+        ..., 0
+    ]  # dT along any change of the equations
     by_ridge = adjoint[..., 0] * q
-    by_population = (adjoint * _towards_population(model, point)).sum(-1) + scale * tau**2 * _shift(model, point, 1.0)
+    by_population = (adjoint * _towards_population(model, point)).sum(-1) + scale * tau**2 * _shift(
+        model, point, 1.0
+    )
     test = 1 - 2 * scale * point.s * tau - by_population
     noised = model.signal * model.lam + model.noise
     mean_slope = k.a**2 * (model.psi_p * q * tau)[..., None] * point.weights
     error = (test - 1) / model.noise + model.mean(1 / noised)
-    return Losses(1 - value + ridge * by_ridge, test, 1 - value, error, model.mean(noised * (1 / noised - mean_slope) ** 2))
+    return Losses(
+        1 - value + ridge * by_ridge,
+        test,
+        1 - value,
+        error,
+        model.mean(noised * (1 / noised - mean_slope) ** 2),
+    )
 
 
 def _population(model: Ensemble) -> np.ndarray:
@@ -81,7 +95,11 @@ def _population(model: Ensemble) -> np.ndarray:
 
 def _shift(model: Ensemble, point: Point, factor: np.ndarray | float) -> np.ndarray:
     """How q <factor w> changes when U~ is added, the unknowns held fixed."""
-    return -model.psi_p * point.state[..., 0] ** 2 * model.mean(factor * _population(model) * point.weights**2)
+    return (
+        -model.psi_p
+        * point.state[..., 0] ** 2
+        * model.mean(factor * _population(model) * point.weights**2)
+    )
 
 
 def _towards_population(model: Ensemble, point: Point) -> np.ndarray:
@@ -89,5 +107,9 @@ def _towards_population(model: Ensemble, point: Point) -> np.ndarray:
     (q, e1, e2), k = np.moveaxis(point.state, -1, 0), model.constants
     ratio, s_shift = model.psi_p / model.psi_n, _shift(model, point, 1.0)
     direct = q * (k.power - k.mu**2 + model.mean(_population(model) * point.weights**2))
-    seen = e1 * ratio * (k.a**2 * model.signal * _shift(model, point, model.lam) + model.u * k.b**2 * s_shift)
+    seen = (
+        e1
+        * ratio
+        * (k.a**2 * model.signal * _shift(model, point, model.lam) + model.u * k.b**2 * s_shift)
+    )
     return np.stack([direct, seen, e2 * ratio * model.u * k.b**2 * s_shift], -1)

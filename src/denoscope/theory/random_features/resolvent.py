@@ -59,11 +59,26 @@ class Ensemble:
     u: np.ndarray
 
     @classmethod
-    def of(cls, psi_p: Any, psi_n: Any, time: Any, spectrum: Any, noises: Any, activation: Activation, *others: np.ndarray) -> Ensemble:
+    def of(
+        cls,
+        psi_p: Any,
+        psi_n: Any,
+        time: Any,
+        spectrum: Any,
+        noises: Any,
+        activation: Activation,
+        *others: np.ndarray,
+    ) -> Ensemble:
         """With ratios broadcast against each other and ``others``; psi_n may be infinite, ``spectrum`` None is flat."""
-        values, counts = np.unique(variances("spectrum", 1.0 if spectrum is None else spectrum), return_counts=True)
+        values, counts = np.unique(
+            variances("spectrum", 1.0 if spectrum is None else spectrum), return_counts=True
+        )
         share = counts / counts.sum()
-        parts = (within("psi_p", psi_p, 0.0, math.inf), _positive("psi_n", psi_n, 0.0), 1 / _positive("noises", noises, 1.0))
+        parts = (
+            within("psi_p", psi_p, 0.0, math.inf),
+            _positive("psi_n", psi_n, 0.0),
+            1 / _positive("noises", noises, 1.0),
+        )
         ratios = np.broadcast_arrays(*parts, *others)[:3]
         found = constants(time, variance=float(values @ share), activation=activation)
         return cls(found, math.exp(-2 * float(time)), values, share, *ratios)
@@ -76,7 +91,13 @@ class Ensemble:
     @property
     def reach(self) -> np.ndarray:
         """A number far above the spectrum of U."""
-        return 10 * self.constants.power * (1 + self.lam.max() / (self.lam @ self.share or 1.0)) * (1 + self.psi_p) * (1 + 1 / self.psi_n)
+        return (
+            10
+            * self.constants.power
+            * (1 + self.lam.max() / (self.lam @ self.share or 1.0))
+            * (1 + self.psi_p)
+            * (1 + 1 / self.psi_n)
+        )
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """The average over the spectrum of values on the last axis."""
@@ -86,7 +107,10 @@ class Ensemble:
         """The equations, times their unknowns, and their derivatives at ``state``."""
         (q, e1, e2), (_, _, a, b, v, s) = np.moveaxis(state, -1, 0), self.constants
         psi, u, ratio = self.psi_p, self.u, self.psi_p / self.psi_n
-        first, second = a**2 * self.signal * self.lam + (u * b**2)[..., None], ((1 - u) * b**2)[..., None] * np.ones_like(self.lam)
+        first, second = (
+            a**2 * self.signal * self.lam + (u * b**2)[..., None],
+            ((1 - u) * b**2)[..., None] * np.ones_like(self.lam),
+        )
         h = first * e1[..., None] + second * e2[..., None]
         w = 1 / (1 + (psi * q)[..., None] * h)
         own, other = v**2 + u * s**2, (1 - u) * s**2
@@ -95,21 +119,40 @@ class Ensemble:
             """q <factor w> and its gradient."""
             squared = factor * w**2
             slope = -psi * q**2
-            parts = (self.mean(squared), slope * self.mean(first * squared), slope * self.mean(second * squared))
+            parts = (
+                self.mean(squared),
+                slope * self.mean(first * squared),
+                slope * self.mean(second * squared),
+            )
             return q * self.mean(factor * w), np.stack(parts, -1)
 
         s_value, s_slope = trace(1.0)
         r_value, r_slope = trace(self.lam)
-        rest_slope = np.stack([-psi * self.mean((h * w) ** 2), self.mean(first * w**2), self.mean(second * w**2)], -1)
+        rest_slope = np.stack(
+            [-psi * self.mean((h * w) ** 2), self.mean(first * w**2), self.mean(second * w**2)], -1
+        )
         inner = -z + own * e1 + other * e2 + self.mean(h * w)
         seen = a**2 * self.signal * r_value + u * b**2 * s_value + own * q
-        seen_slope = a**2 * self.signal * r_slope + (u * b**2)[..., None] * s_slope + own[..., None] * _UNIT[0]
+        seen_slope = (
+            a**2 * self.signal * r_slope
+            + (u * b**2)[..., None] * s_slope
+            + own[..., None] * _UNIT[0]
+        )
         apart = u * (b**2 * s_value + s**2 * q)
         apart_slope = u[..., None] * (b**2 * s_slope + s**2 * _UNIT[0])
         inner_slope = own[..., None] * _UNIT[1] + other[..., None] * _UNIT[2] + rest_slope
         factors = np.stack([inner, 1 + ratio * seen, 1 + ratio * apart], -1)
-        slopes = np.stack([inner_slope, ratio[..., None] * seen_slope, ratio[..., None] * apart_slope], -2)
-        return Point(state, s_value, state * factors - 1, factors[..., None] * _UNIT + state[..., None] * slopes, s_slope, w)
+        slopes = np.stack(
+            [inner_slope, ratio[..., None] * seen_slope, ratio[..., None] * apart_slope], -2
+        )
+        return Point(
+            state,
+            s_value,
+            state * factors - 1,
+            factors[..., None] * _UNIT + state[..., None] * slopes,
+            s_slope,
+            w,
+        )
 
     def solve(self, z: np.ndarray, away: complex, nearest: np.ndarray) -> Point:
         """The solution at ``z``, followed along ``z + away * distance`` from far away until the distance is below ``nearest``, then at z."""
@@ -134,5 +177,7 @@ def _positive(name: str, value: Any, low: float) -> np.ndarray:
     """``value`` above 0 and at least ``low``; infinity is welcome."""
     numbers = np.asarray(value, np.float64)
     if not ((numbers > 0) & (numbers >= low)).all():
-        raise ValueError(f"{name} must be {'at least 1' if low else 'above 0'} or infinite, got {numbers.min()}")
+        raise ValueError(
+            f"{name} must be {'at least 1' if low else 'above 0'} or infinite, got {numbers.min()}"
+        )
     return numbers

@@ -81,4 +81,6 @@ class Turn:
 def turn(course: np.ndarray) -> Turn:
     """The turn of a course (T, P)."""
     index, seen = int(course[:, ::2].mean(1).argmin()), course[:, 1::2]
-    return Turn(index, len(course) - 1, mean(seen[index]), mean(seen[-1]), paired(seen[-1], seen[index]))
+    return Turn(
+        index, len(course) - 1, mean(seen[index]), mean(seen[-1]), paired(seen[-1], seen[index])
+    )

@@ -16,7 +16,17 @@ _LINEAR = 0.9995  # a score that is 1 as it is printed
 def claims(every: Sequence[Run]) -> list[Finding]:
     """Every claim that these networks can test, with its numbers."""
     courses, known = [run for run in every if run.trained], [run for run in every if run.known]
-    found = [_middle(courses), *_images(courses), _stopping(courses), *_leaving(courses), *_halves(courses)] if courses else [_ends(every)]
+    found = (
+        [
+            _middle(courses),
+            *_images(courses),
+            _stopping(courses),
+            *_leaving(courses),
+            *_halves(courses),
+        ]
+        if courses
+        else [_ends(every)]
+    )
     return [*found, *_sizes(known), *_widths(known), *_linearity(known), *_truth(every)]
 
 
@@ -70,9 +80,14 @@ def _images(courses: Sequence[Run]) -> list[Finding]:
     far, large = max(found, key=lambda run: run.nearest.rise.value), found[-1]
     if len(found) < 2:
         return []
-    less = paired(far.distance[-1] - far.distance[far.nearest.index], large.distance[-1] - large.distance[large.nearest.index])
+    less = paired(
+        far.distance[-1] - far.distance[far.nearest.index],
+        large.distance[-1] - large.distance[large.nearest.index],
+    )
     falls = far is not large and less.low > 0
-    rises = ", ".join(f"{_said(run.nearest.rise)} ({_percent(run.nearest.share)}) at N = {run.n}" for run in found)
+    rises = ", ".join(
+        f"{_said(run.nearest.rise)} ({_percent(run.nearest.share)}) at N = {run.n}" for run in found
+    )
     least = found[0]
     spanned = (
         f" At N = {least.n} the smallest distance is itself {_said(least.nearest.value)}: the Gaussian of so few images keeps nothing outside of their span."
@@ -93,10 +108,16 @@ def _images(courses: Sequence[Run]) -> list[Finding]:
 def _stopping(courses: Sequence[Run]) -> Finding:
     found = widest(courses)
     small = found[0]
-    error, near, best, copies = small.course.error("test"), small.nearest.index, small.best.index, small.group.mean("copies")
+    error, near, best, copies = (
+        small.course.error("test"),
+        small.nearest.index,
+        small.best.index,
+        small.group.mean("copies"),
+    )
     gain = change(error, near)
     moments = "; ".join(
-        f"N = {run.n}: {int(run.course.steps[run.nearest.index])} and {int(run.course.steps[run.best.index])}" for run in found
+        f"N = {run.n}: {int(run.course.steps[run.nearest.index])} and {int(run.course.steps[run.best.index])}"
+        for run in found
     )
     words = "Stopping where the network is nearest to the Gaussian"
     return Finding(
@@ -116,7 +137,13 @@ def _leaving(courses: Sequence[Run]) -> list[Finding]:
         return []
     error, near = large.course.error("test"), large.nearest.index
     moved = change(error, near)
-    words = "for the better" if moved.high < 0 else "for the worse" if moved.low > 0 else "with no clear effect"
+    words = (
+        "for the better"
+        if moved.high < 0
+        else "for the worse"
+        if moved.low > 0
+        else "with no clear effect"
+    )
     return [
         Finding(
             f"With {large.n} images the network leaves the Gaussian {words}: held-out error {_said(mean(error[near]))} at {_step(large, near)}, {_said(mean(error[-1]))} at the end.",
@@ -136,7 +163,9 @@ def _halves(courses: Sequence[Run]) -> list[Finding]:
     lost = change(-small.pairs, near)
     narrow = panels(courses)[small.n][0]
     other = (
-        f"; of width {narrow.width} at the end {_said(mean(narrow.pairs[-1]))}" if narrow is not small and narrow.pairs is not None else ""
+        f"; of width {narrow.width} at the end {_said(mean(narrow.pairs[-1]))}"
+        if narrow is not small and narrow.pairs is not None
+        else ""
     )
     return [
         Finding(
@@ -165,21 +194,35 @@ def _sizes(known: Sequence[Run]) -> list[Finding]:
 
 
 def _widths(known: Sequence[Run]) -> list[Finding]:
-    found = {n: paired(group[-1].distance[-1], group[0].distance[-1]) for n, group in panels(known).items() if len(group) > 1}
+    found = {
+        n: paired(group[-1].distance[-1], group[0].distance[-1])
+        for n, group in panels(known).items()
+        if len(group) > 1
+    }
     if not found:
         return []
     grows = [n for n, e in found.items() if e.low > 0]
     rest = ", ".join(str(n) for n in found if n not in grows)
-    where = f"grows with width at N = {', '.join(map(str, grows))}" if grows else "nowhere grows with width"
+    where = (
+        f"grows with width at N = {', '.join(map(str, grows))}"
+        if grows
+        else "nowhere grows with width"
+    )
     group = panels(known)[min(found)]
     narrow = [panels(known)[n][0] for n in found]
-    stays = "; ".join(f"N = {run.n}: {_percent(run.nearest.share)}" for run in narrow if run.trained)
+    stays = "; ".join(
+        f"N = {run.n}: {_percent(run.nearest.share)}" for run in narrow if run.trained
+    )
     return [
         Finding(
             f"At the end of training the distance {where}{f', not at N = {rest}' if grows and rest else ''}.",
             "good" if 2 * len(grows) >= len(found) else "absent",
             f"Width {group[-1].width} less width {group[0].width}, point by point: {'; '.join(f'N = {n}: {_said(e)}' for n, e in found.items())}."
-            + (f" Rise from the smallest distance to the end at width {group[0].width}: {stays}." if stays else ""),
+            + (
+                f" Rise from the smallest distance to the end at width {group[0].width}: {stays}."
+                if stays
+                else ""
+            ),
         )
     ]
 
@@ -218,9 +261,17 @@ def _truth(every: Sequence[Run]) -> list[Finding]:
     if "to_truth" not in last.group.first:
         return []
     distance = last.course.average("to_truth")
-    from_all, error = last.course.average("error_test_gaussian_all"), last.course.average("error_test_truth")
-    moments = [int(run.course.steps[run.course.average("to_truth").mean(1).argmin()]) for run in widest(every)]
-    when = "; ".join(f"N = {run.n}: {step}" for run, step in zip(widest(every), moments) if run.trained)
+    from_all, error = (
+        last.course.average("error_test_gaussian_all"),
+        last.course.average("error_test_truth"),
+    )
+    moments = [
+        int(run.course.steps[run.course.average("to_truth").mean(1).argmin()])
+        for run in widest(every)
+    ]
+    when = "; ".join(
+        f"N = {run.n}: {step}" for run, step in zip(widest(every), moments) if run.trained
+    )
     return [
         Finding(
             f"{last.group.label}: the network ends {_said(mean(distance[-1]))} from the true denoiser and {_said(mean(last.distance[-1]))} from the Gaussian of its training set.",
@@ -233,7 +284,9 @@ def _truth(every: Sequence[Run]) -> list[Finding]:
 
 def _ends(every: Sequence[Run]) -> Finding:
     def each(name: str) -> str:
-        return "; ".join(f"{run.group.label}: {_said(mean(run.course.average(name)[-1]))}" for run in every)
+        return "; ".join(
+            f"{run.group.label}: {_said(mean(run.course.average(name)[-1]))}" for run in every
+        )
 
     return Finding(
         f"At the end of its training the distance of a given network to the Gaussian of its training set is {each('to_gaussian')}.",

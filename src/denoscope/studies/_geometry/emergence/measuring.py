@@ -50,7 +50,12 @@ class Asked:
 
     def linearity(self, D: Denoiser) -> np.ndarray:
         """|cos(D((x1 + x2)/sqrt 2), (D(x1) + D(x2))/sqrt 2)| over pairs of points and others, (L, P)."""
-        return superposition(D, self.noisy, self.others, self.sigma).cosine.abs().reshape(len(LEVELS), -1).numpy()
+        return (
+            superposition(D, self.noisy, self.others, self.sigma)
+            .cosine.abs()
+            .reshape(len(LEVELS), -1)
+            .numpy()
+        )
 
 
 def asked(subject: Subject, kind: str) -> Asked:
@@ -58,7 +63,12 @@ def asked(subject: Subject, kind: str) -> Asked:
     assert kind in ("train", "test")
     both = torch.stack([subject.noisy(kind, 2 * POINTS, level) for level in LEVELS])
     noisy, others = (part.flatten(0, 1) for part in both.split(POINTS, 1))
-    return Asked(noisy, others, torch.tensor(LEVELS).repeat_interleave(POINTS), subject.clean(kind, POINTS).flatten(1).double())
+    return Asked(
+        noisy,
+        others,
+        torch.tensor(LEVELS).repeat_interleave(POINTS),
+        subject.clean(kind, POINTS).flatten(1).double(),
+    )
 
 
 def _squared(first: Tensor, second: Tensor) -> np.ndarray:
@@ -83,10 +93,15 @@ def shared(subject: Subject) -> Shared:
     closed = {name: make() for name, make in subject.others().items()}
     answers = {name: test.answers(D) for name, D in closed.items()}
     arrays = {f"error_test_{name}": test.error(found) for name, found in answers.items()}
-    arrays |= {f"linearity_{name}": test.linearity(closed[name]) for name in ("gaussian", "gaussian_all")}
+    arrays |= {
+        f"linearity_{name}": test.linearity(closed[name]) for name in ("gaussian", "gaussian_all")
+    }
     arrays["between"] = np.sqrt(_squared(answers["gaussian"], answers["gaussian_all"]))
     samples = sample(closed["gaussian"], subject.start(), subject.sigmas)
-    arrays |= {"levels": np.array(LEVELS), "leading": np.array([deviation(subject.data.gaussian_all())])}
+    arrays |= {
+        "levels": np.array(LEVELS),
+        "leading": np.array([deviation(subject.data.gaussian_all())]),
+    }
     arrays["samples_gaussian"] = samples.flatten(1).half().numpy()
     return Shared(test, train, answers, samples, subject.data.pool().mean(0), arrays)
 
@@ -103,8 +118,15 @@ def measure(course: Mapping[int, Subject]) -> Result:
     parts = [snapshot(subject, known) for subject in course.values()]
     if any(not np.isfinite(part["samples"]).all() for part in parts):
         return Result({"stopped": "its samples are not finite"})
-    arrays = {name: np.stack([part[name] for part in parts]) for name in parts[0]} | known.arrays | {"steps": np.array(list(course))}
-    arrays = {name: array.astype(np.float32) if array.dtype == np.float64 and array.ndim > 1 else array for name, array in arrays.items()}
+    arrays = (
+        {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        | known.arrays
+        | {"steps": np.array(list(course))}
+    )
+    arrays = {
+        name: array.astype(np.float32) if array.dtype == np.float64 and array.ndim > 1 else array
+        for name, array in arrays.items()
+    }
     return Result(values(arrays), arrays)
 
 
@@ -119,7 +141,11 @@ def snapshot(subject: Subject, known: Shared) -> dict[str, np.ndarray]:
         "error_train": known.train.error(known.train.answers(D)),
         "samples": made.flatten(1).half().numpy(),
         "with_gaussian": cosines(made - known.centre, known.samples - known.centre).numpy(),
-        "copies": np.array(float(memorized(made.flatten(1), subject.data.train().flatten(1))) if made.isfinite().all() else np.nan),
+        "copies": np.array(
+            float(memorized(made.flatten(1), subject.data.train().flatten(1)))
+            if made.isfinite().all()
+            else np.nan
+        ),
     }
 
 
@@ -144,6 +170,13 @@ def values(arrays: Mapping[str, np.ndarray]) -> dict[str, Value]:
     }
     if len(course.steps) > 1:
         nearest, best = turn(distance), turn(error)
-        found |= {"closest_step": int(course.steps[nearest.index]), "closest": nearest.value, "rise": nearest.rise}
-        found |= {"best_step": int(course.steps[best.index]), "held_out_closest": mean(error[nearest.index])}
+        found |= {
+            "closest_step": int(course.steps[nearest.index]),
+            "closest": nearest.value,
+            "rise": nearest.rise,
+        }
+        found |= {
+            "best_step": int(course.steps[best.index]),
+            "held_out_closest": mean(error[nearest.index]),
+        }
     return found

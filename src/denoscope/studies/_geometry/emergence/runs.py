@@ -83,14 +83,21 @@ class Run:
         centre = data.pool().mean(0)
         if 2 * self.n > len(data.pool()):
             return None  # two subsets of this size overlap
-        made = [torch.from_numpy(member[name]).float().unflatten(-1, centre.shape) - centre for member in self.group.arrays]
+        made = [
+            torch.from_numpy(member[name]).float().unflatten(-1, centre.shape) - centre
+            for member in self.group.arrays
+        ]
         places = [(row.fields["seed"], row.fields["subset"]) for row in self.group.rows]
         disjoint = [
             pair
             for pair in combinations(range(len(made)), 2)
             if len({places[i][0] for i in pair}) == 1 and len({places[i][1] for i in pair}) == 2
         ]
-        return np.mean([cosines(made[i], made[j]).numpy() for i, j in disjoint], 0) if disjoint else None
+        return (
+            np.mean([cosines(made[i], made[j]).numpy() for i, j in disjoint], 0)
+            if disjoint
+            else None
+        )
 
 
 def runs(rows: Sequence[Row]) -> list[Run]:
@@ -110,7 +117,10 @@ def change(values: np.ndarray, start: int, end: int = -1) -> Estimate:
 
 def panels(every: Sequence[Run]) -> dict[int, list[Run]]:
     """Runs by their training size, each by width."""
-    return {n: sorted((run for run in every if run.n == n), key=lambda run: run.width) for n in sorted({run.n for run in every})}
+    return {
+        n: sorted((run for run in every if run.n == n), key=lambda run: run.width)
+        for n in sorted({run.n for run in every})
+    }
 
 
 def widest(every: Sequence[Run]) -> list[Run]:

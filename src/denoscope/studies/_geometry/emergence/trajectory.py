@@ -25,7 +25,11 @@ _TOLD = 200  # times that progress is told
 
 def snapshot_steps(first: int, last: int, count: int) -> list[int]:
     """At most ``count`` different steps from ``first`` to ``last``, evenly spaced in the logarithm; ``last`` is always one."""
-    return np.unique(np.geomspace(min(first, last), last, count).round().astype(int)).tolist() if count > 1 else [last]
+    return (
+        np.unique(np.geomspace(min(first, last), last, count).round().astype(int)).tolist()
+        if count > 1
+        else [last]
+    )
 
 
 class Snapshots:
@@ -37,9 +41,15 @@ class Snapshots:
 
     def take(self, step: int, net: nn.Module) -> None:
         """Keeps the present weights of ``net``, on the CPU."""
-        self.weights[step] = {name: parameter.detach().cpu().clone() for name, parameter in net.named_parameters()}
+        self.weights[step] = {
+            name: parameter.detach().cpu().clone() for name, parameter in net.named_parameters()
+        }
         if self.folder is not None:
-            write_tensors(self._file(self.folder, step), self.weights[step], {"kind": "snapshot", "step": step})
+            write_tensors(
+                self._file(self.folder, step),
+                self.weights[step],
+                {"kind": "snapshot", "step": step},
+            )
 
     def recall(self, steps: Sequence[int]) -> bool:
         """Reads the files of ``steps``; False where one is absent or damaged."""
@@ -73,14 +83,19 @@ def trajectories(
     fleet = _untrained(cells, "cpu")
     found = {step: snapshots.members(step, fleet) for step in steps if step in snapshots.weights}
     for index in range(len(cells)):
-        yield {step: members[index].requires_grad_(False) for step, members in found.items()}, stopped.get(index, "")
+        yield (
+            {step: members[index].requires_grad_(False) for step, members in found.items()},
+            stopped.get(index, ""),
+        )
 
 
 def _untrained(cells: Sequence[PhaseTransition], device: str) -> Fleet:
     return Fleet([cell.denoiser() for cell in cells]).to(device)
 
 
-def _train(cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float) -> tuple[Snapshots, dict[int, str]]:
+def _train(
+    cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float
+) -> tuple[Snapshots, dict[int, str]]:
     """The snapshots of a fleet, and why members stopped; resumed where the folder of the job holds a checkpoint and every snapshot before it."""
     first, snapshots = cells[0], Snapshots(work.folder)
     averaged, run = _begun(cells, work)
@@ -106,5 +121,14 @@ def _begun(cells: Sequence[PhaseTransition], work: Work) -> tuple[Averaged, Iter
     fleet = _untrained(cells, work.device)
     averaged = Averaged(fleet, first.ema)
     checkpoint = None if work.folder is None else work.folder / CHECKPOINT
-    run = training(fleet, batches(cells), steps=first.steps, lr=first.lr, rate="constant", ema=averaged, checkpoint=checkpoint, report=0.0)
+    run = training(
+        fleet,
+        batches(cells),
+        steps=first.steps,
+        lr=first.lr,
+        rate="constant",
+        ema=averaged,
+        checkpoint=checkpoint,
+        report=0.0,
+    )
     return averaged, run

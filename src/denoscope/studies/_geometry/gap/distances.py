@@ -40,16 +40,23 @@ def wanted(data: Data) -> int:
     return _IMAGES * (data.unseen()[0].numel() + 1)
 
 
-def distances(subject: Subject, models: Mapping[str, Denoiser], level: float) -> dict[str, np.ndarray]:
+def distances(
+    subject: Subject, models: Mapping[str, Denoiser], level: float
+) -> dict[str, np.ndarray]:
     """``rmse_A_B`` and ``relative_A_B`` (points,) between the network and all else, and between some others; ``weight_A`` () of distillates."""
     affine = _distilled(subject, models, level)
     y = subject.noisy("test", points(subject), level)
     values = {name: outputs(model, y, level) for name, model in {**models, **affine}.items()}
-    pairs = [("network", name) for name in values if name not in ("network", "control")] + [p for p in _PAIRS if p[0] in values]
+    pairs = [("network", name) for name in values if name not in ("network", "control")] + [
+        p for p in _PAIRS if p[0] in values
+    ]
     found = {f"rmse_{a}_{b}": rmse(values[a], values[b]) for a, b in pairs}
     found |= {f"relative_{a}_{b}": relative_error(values[a], values[b]) for a, b in pairs}
     wiener = _wiener(subject.data, level)
-    found |= {f"weight_{name}": torch.tensor(weight_error(map_.weight, wiener)) for name, map_ in affine.items()}
+    found |= {
+        f"weight_{name}": torch.tensor(weight_error(map_.weight, wiener))
+        for name, map_ in affine.items()
+    }
     return {name: value.numpy() for name, value in found.items()}
 
 
@@ -75,6 +82,8 @@ def beyond_span(data: Data, count: int) -> tuple[np.ndarray, int]:
     x = x[torch.arange(count) % len(x)] - train.mean(0)
     centred = train - train.mean(0)
     variances, basis = torch.linalg.eigh(centred.T @ centred / len(train))
-    basis = basis[:, variances > len(basis) * torch.finfo(torch.float32).eps * variances[-1].clamp(min=1e-30)]
+    basis = basis[
+        :, variances > len(basis) * torch.finfo(torch.float32).eps * variances[-1].clamp(min=1e-30)
+    ]
     rest = x - x @ basis @ basis.T
     return (rest.norm(dim=1) / rest.shape[1] ** 0.5).numpy(), basis.shape[1]

@@ -9,12 +9,23 @@ import numpy as np
 from denoscope.report import Finding
 from denoscope.studies._geometry.gap.distances import POINTS
 from denoscope.studies._geometry.gap.linear_findings import linear, offset
-from denoscope.studies._geometry.gap.reading import average, difference, extreme, share, trained, within
+from denoscope.studies._geometry.gap.reading import (
+    average,
+    difference,
+    extreme,
+    share,
+    trained,
+    within,
+)
 from denoscope.studies._geometry.gap.regimes import EDGES, LEVELS, NEAR, REGIMES
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.words import each, said, sizes
 
-GAUSSIAN, MEMORIZER, DISTILLATE = "rmse_network_gaussian", "rmse_network_memorizer", "rmse_network_distillate"
+GAUSSIAN, MEMORIZER, DISTILLATE = (
+    "rmse_network_gaussian",
+    "rmse_network_memorizer",
+    "rmse_network_distillate",
+)
 _SCARCE = 0.05  # of the training levels
 DISTILLED, CONTROL = "rmse_distillate_gaussian", "rmse_control_gaussian"
 
@@ -45,7 +56,12 @@ def _regimes(every: Sequence[Group]) -> Finding:
         f"{words}. Distance of the network ({many.label}) from the Gaussian of its training set: {numbers}; between, up to {peak.value:.3f} at σ = {level:.2g}.",
         "good" if good else "absent",
         "Largest mean distance at low, intermediate and high noise. "
-        + each(every, lambda g: ", ".join(said(extreme(g, GAUSSIAN, chosen)[1]) for chosen in REGIMES.values()))
+        + each(
+            every,
+            lambda g: ", ".join(
+                said(extreme(g, GAUSSIAN, chosen)[1]) for chosen in REGIMES.values()
+            ),
+        )
         + f". {POINTS} noisy unseen images at most; averages over training seeds, intervals by t over images.{_reach(many)}",
     )
 
@@ -55,18 +71,32 @@ def _reach(group: Group) -> str:
     if trained(group) is None:
         return ""
     part = share(group, EDGES[1])
-    advice = "; networks trained at a wider range of levels (--level-std) answer better there" if part < _SCARCE else ""
+    advice = (
+        "; networks trained at a wider range of levels (--level-std) answer better there"
+        if part < _SCARCE
+        else ""
+    )
     return f" Training drew {100 * part:.2g} % of its levels at σ ≥ {EDGES[1]:g}{advice}."
 
 
 def _where(same: Sequence[str], ends: dict[str, str]) -> str:
-    return " and ".join(f"{regime} noise ({ends[regime]})" for regime in same) or "neither low nor high noise"
+    return (
+        " and ".join(f"{regime} noise ({ends[regime]})" for regime in same)
+        or "neither low nor high noise"
+    )
 
 
 def _sides(every: Sequence[Group]) -> Finding:
-    gaps = [difference(within(g, GAUSSIAN, "intermediate"), within(g, MEMORIZER, "intermediate")) for g in every]
+    gaps = [
+        difference(within(g, GAUSSIAN, "intermediate"), within(g, MEMORIZER, "intermediate"))
+        for g in every
+    ]
     few, many = gaps[0], gaps[-1]
-    nearer = "nearer to its Gaussian than to the memorizer" if many.high < 0 else "not nearer to its Gaussian than to the memorizer"
+    nearer = (
+        "nearer to its Gaussian than to the memorizer"
+        if many.high < 0
+        else "not nearer to its Gaussian than to the memorizer"
+    )
     words = f"At intermediate noise the network ({every[-1].label}) is {nearer}: {_pair(every[-1])}"
     if sizes(every) is not None:
         words += f"; for {every[0].label} {'the memorizer is nearer' if few.low > 0 else 'too' if few.high < 0 else 'neither is nearer'}: {_pair(every[0])}"
@@ -88,7 +118,9 @@ def _distillate(every: Sequence[Group]) -> Finding:
     level, most = worst[-1]
     near = most.value < NEAR
     controls = [g for g in every if CONTROL in g.first]
-    beside = each(controls, lambda g: f"{said(extreme(g, CONTROL)[1])} at σ = {extreme(g, CONTROL)[0]:.2g}")
+    beside = each(
+        controls, lambda g: f"{said(extreme(g, CONTROL)[1])} at σ = {extreme(g, CONTROL)[0]:.2g}"
+    )
     return Finding(
         f"The best affine map to the network ({every[-1].label}) is {'within' if near else 'not within'} {NEAR:g} of the Gaussian at every σ: at most {most.value:.3f} a pixel, at σ = {level:.2g}.",
         "good" if near else "absent",
@@ -115,9 +147,15 @@ def _weights(group: Group) -> str:
 
 def _contrast(few: Group, many: Group) -> Finding:
     names = {"network": GAUSSIAN, "distillate": DISTILLED}
-    more = {who: difference(within(few, name, "intermediate"), within(many, name, "intermediate")) for who, name in names.items()}
+    more = {
+        who: difference(within(few, name, "intermediate"), within(many, name, "intermediate"))
+        for who, name in names.items()
+    }
     good = all(gap.low > 0 for gap in more.values())
-    peaks = {who: [extreme(g, name, REGIMES["intermediate"])[1].value for g in (few, many)] for who, name in names.items()}
+    peaks = {
+        who: [extreme(g, name, REGIMES["intermediate"])[1].value for g in (few, many)]
+        for who, name in names.items()
+    }
     return Finding(
         f"Trained on few images both the network and its distillate are {'farther from' if good else 'not both farther from'} the Gaussian: at the peak {peaks['network'][0]:.3f} and "
         f"{peaks['distillate'][0]:.3f} a pixel ({few.label}), against {peaks['network'][1]:.3f} and {peaks['distillate'][1]:.3f} ({many.label}).",
@@ -150,7 +188,9 @@ def _spanned(group: Group) -> str:
 def _truth(every: Sequence[Group]) -> Finding:
     many = every[-1]
     true, gauss = average(many, "rmse_network_truth"), average(many, GAUSSIAN)
-    gap = difference(within(many, "rmse_network_truth", "intermediate"), within(many, GAUSSIAN, "intermediate"))
+    gap = difference(
+        within(many, "rmse_network_truth", "intermediate"), within(many, GAUSSIAN, "intermediate")
+    )
     return Finding(
         f"At intermediate noise the network ({many.label}) is {'nearer to the true denoiser than to its Gaussian' if gap.high < 0 else 'not nearer to the true denoiser than to its Gaussian'}: "
         f"{true.value:.3f} and {gauss.value:.3f} a pixel.",

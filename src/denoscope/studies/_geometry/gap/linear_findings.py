@@ -9,7 +9,11 @@ from denoscope.studies._geometry.gap.reading import difference, extreme, within
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.words import each, said, sizes
 
-_WORDS = {"noisy": "noisy unseen images", "noise": "noise alone", "centred": "noisy unseen images, about the mean image"}
+_WORDS = {
+    "noisy": "noisy unseen images",
+    "noise": "noise alone",
+    "centred": "noisy unseen images, about the mean image",
+}
 
 
 def linear(every: Sequence[Group]) -> list[Finding]:
@@ -22,7 +26,13 @@ def linear(every: Sequence[Group]) -> list[Finding]:
 def _higher(every: Sequence[Group], few: Group, many: Group, kind: str) -> Finding:
     more = difference(*(within(g, _score(kind), "intermediate") for g in (many, few)))
     least = [extreme(g, _score(kind), sign=-1) for g in (few, many)]
-    verdict = "is more linear" if more.low > 0 else "is less linear" if more.high < 0 else "is not clearly more linear"
+    verdict = (
+        "is more linear"
+        if more.low > 0
+        else "is less linear"
+        if more.high < 0
+        else "is not clearly more linear"
+    )
     return Finding(
         f"On {_WORDS[kind]} the network trained on more images {verdict}: the score is at least {least[1][1].value:.3f} ({many.label}) against {least[0][1].value:.3f} ({few.label}).",
         "neutral" if kind == "noise" else "good" if more.low > 0 else "absent",
@@ -47,14 +57,22 @@ def _lows(every: Sequence[Group], kind: str) -> str:
     def error(group: Group) -> str:
         return said(extreme(group, f"nonlinearity_{kind}_network")[1])
 
-    return f"Smallest score over σ: {each(every, low)}. Largest relative error: {each(every, error)}."
+    return (
+        f"Smallest score over σ: {each(every, low)}. Largest relative error: {each(every, error)}."
+    )
 
 
 def offset(every: Sequence[Group]) -> Finding:
     """What an affine map with an offset scores, and the memorizer."""
     many = every[-1]
-    own, memorizer = extreme(many, "linearity_noisy_gaussian", sign=-1), extreme(many, "linearity_noisy_memorizer", sign=-1)
-    error, about = extreme(many, "nonlinearity_noisy_gaussian"), extreme(many, "linearity_centred_gaussian", sign=-1)
+    own, memorizer = (
+        extreme(many, "linearity_noisy_gaussian", sign=-1),
+        extreme(many, "linearity_noisy_memorizer", sign=-1),
+    )
+    error, about = (
+        extreme(many, "nonlinearity_noisy_gaussian"),
+        extreme(many, "linearity_centred_gaussian", sign=-1),
+    )
     return Finding(
         f"The score takes an offset for non-linearity: the Gaussian itself, which is affine, scores down to {own[1].value:.3f} (relative error up to {error[1].value:.3f}); about the mean image it scores {about[1].value:.3f}.",
         "neutral",

@@ -15,12 +15,24 @@ from denoscope.study import Result
 
 def measure(subject: Subject) -> Result:
     """Every value and array of one cell: arrays are (levels, points) or (levels, pairs), and weights (levels,)."""
-    models = {"network": subject.denoiser} | {name: make() for name, make in subject.others().items()}
-    columns = [distances(subject, models, level) | linearities(subject, models, level) for level in LEVELS.tolist()]
-    arrays = {name: np.stack([column[name] for column in columns]).astype(np.float32) for name in columns[0]}
+    models = {"network": subject.denoiser} | {
+        name: make() for name, make in subject.others().items()
+    }
+    columns = [
+        distances(subject, models, level) | linearities(subject, models, level)
+        for level in LEVELS.tolist()
+    ]
+    arrays = {
+        name: np.stack([column[name] for column in columns]).astype(np.float32)
+        for name in columns[0]
+    }
     beyond, rank = beyond_span(subject.data, points(subject))
     arrays |= {"levels": LEVELS, "beyond": beyond.astype(np.float32)}
-    return Result(_values(arrays, rank) | {"dimension": subject.shape.numel(), "distilled": len(neutral(subject.data))}, arrays)
+    return Result(
+        _values(arrays, rank)
+        | {"dimension": subject.shape.numel(), "distilled": len(neutral(subject.data))},
+        arrays,
+    )
 
 
 def _values(arrays: dict[str, np.ndarray], rank: int) -> dict[str, Value]:

@@ -22,7 +22,9 @@ def average(group: Group, name: str, regime: str = "intermediate") -> Estimate:
     return mean(within(group, name, regime))
 
 
-def extreme(group: Group, name: str, chosen: np.ndarray | None = None, *, sign: int = 1) -> tuple[float, Estimate]:
+def extreme(
+    group: Group, name: str, chosen: np.ndarray | None = None, *, sign: int = 1
+) -> tuple[float, Estimate]:
     """The level of the largest (``sign`` -1: smallest) mean over points, of all or of the ``chosen`` levels, and that mean."""
     found = group.along(name)
     among = range(len(found)) if chosen is None else np.flatnonzero(chosen)

@@ -13,5 +13,8 @@ EDGES = (0.1, 20.0)
 NEAR = 0.05
 """The error a pixel below which the paper calls two denoisers the same."""
 
-REGIMES = {name: np.digitize(LEVELS, EDGES) == index for index, name in enumerate(("low", "intermediate", "high"))}
+REGIMES = {
+    name: np.digitize(LEVELS, EDGES) == index
+    for index, name in enumerate(("low", "intermediate", "high"))
+}
 """Which of the levels belong to each regime."""

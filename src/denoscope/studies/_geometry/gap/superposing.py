@@ -30,7 +30,9 @@ class _About:
         return self.denoiser(x + self.mean, sigma) - self.mean
 
 
-def linearities(subject: Subject, models: Mapping[str, Denoiser], level: float) -> dict[str, np.ndarray]:
+def linearities(
+    subject: Subject, models: Mapping[str, Denoiser], level: float
+) -> dict[str, np.ndarray]:
     """``linearity_KIND_MODEL`` (the size of the cosine) and ``nonlinearity_KIND_MODEL`` (the relative error), each (pairs,)."""
     count = points(subject)
     noisy, mean = subject.noisy("test", count, level), subject.data.train().mean(0)
@@ -39,7 +41,9 @@ def linearities(subject: Subject, models: Mapping[str, Denoiser], level: float) 
     for kind in INPUTS:
         x1, x2 = inputs[kind].split(count // 2)
         for name, model in models.items():
-            compared = superposition(_About(model, mean) if kind == "centred" else model, x1, x2, level)
+            compared = superposition(
+                _About(model, mean) if kind == "centred" else model, x1, x2, level
+            )
             found[f"linearity_{kind}_{name}"] = compared.cosine.abs().numpy()
             found[f"nonlinearity_{kind}_{name}"] = compared.error.numpy()
     return found

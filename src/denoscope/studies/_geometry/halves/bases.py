@@ -23,6 +23,8 @@ def with_truth(members: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
     return np.mean([overlap(member["vectors"], member["vectors_truth"]) for member in members], 0)
 
 
-def between_places(members: Sequence[Mapping[str, np.ndarray]], name: str = "vectors") -> np.ndarray:
+def between_places(
+    members: Sequence[Mapping[str, np.ndarray]], name: str = "vectors"
+) -> np.ndarray:
     """Overlaps of a model's bases at two different points, averaged over models, for disjoint pairs of points: 1 if they do not adapt."""
     return np.mean([overlap(member[name][0::2], member[name][1::2]) for member in members], 0)

@@ -8,7 +8,13 @@ from denoscope.estimate import Estimate, mean, paired
 from denoscope.report import Finding
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.halves.bases import between_places, with_truth
-from denoscope.studies._geometry.halves.findings import INTERVALS, caution, chance, over_sizes, verdict
+from denoscope.studies._geometry.halves.findings import (
+    INTERVALS,
+    caution,
+    chance,
+    over_sizes,
+    verdict,
+)
 from denoscope.studies._geometry.halves.measuring import HARMONIC, LEADING
 from denoscope.studies._geometry.halves.pairs import Pairs, averaged
 from denoscope.studies._geometry.halves.reading import Growth
@@ -18,7 +24,11 @@ from denoscope.studies._geometry.words import each, said
 def claims(item: Growth) -> list[Finding]:
     """Whether denoisers and bases of the halves come together."""
     halves = item.pairs.get("halves", [])
-    found = [_functions(halves, item.pairs.get("seeds", [])), _bases(halves, item.groups)] if halves else []
+    found = (
+        [_functions(halves, item.pairs.get("seeds", [])), _bases(halves, item.groups)]
+        if halves
+        else []
+    )
     return [*found, *([_truth(item.groups)] if "vectors_truth" in item.groups[0].first else [])]
 
 
@@ -26,14 +36,26 @@ def _functions(halves: Sequence[Pairs], seeds: Sequence[Pairs]) -> Finding:
     few, many = halves[0], halves[-1]
     falls = many.apart.high < few.apart.low
     twin = next((pair for pair in seeds if pair.n == many.n), None)
-    times = f", {many.apart.value / twin.apart.value:.1f} times as much as two seeds of one half" if twin else ""
+    times = (
+        f", {many.apart.value / twin.apart.value:.1f} times as much as two seeds of one half"
+        if twin
+        else ""
+    )
     trend = (
         f"{few.apart.value:.2f} a pixel at N = {few.n}, {many.apart.value:.2f} at N = {many.n}"
         if few is not many
         else f"{many.apart.value:.2f} a pixel at N = {many.n}"
     )
-    beside = f" Two seeds of one half: {over_sizes(seeds, lambda p: p.apart, '.3f')}." if seeds else ""
-    words = "come together as N grows" if falls else "are apart" if few is many else "do not come together as N grows"
+    beside = (
+        f" Two seeds of one half: {over_sizes(seeds, lambda p: p.apart, '.3f')}." if seeds else ""
+    )
+    words = (
+        "come together as N grows"
+        if falls
+        else "are apart"
+        if few is many
+        else "do not come together as N grows"
+    )
     return Finding(
         f"The denoisers of disjoint halves {words}: they differ by {trend}{times}.",
         "good" if falls else "neutral" if few is many else "absent",
@@ -44,7 +66,10 @@ def _functions(halves: Sequence[Pairs], seeds: Sequence[Pairs]) -> Finding:
 def _bases(halves: Sequence[Pairs], groups: Sequence[Group]) -> Finding:
     few, many = halves[0], halves[-1]
     group = next(group for group in groups if group.n == many.n)
-    elsewhere, components = adaptation(group), [pair.overlaps("vectors_gaussian").mean() for pair in halves]
+    elsewhere, components = (
+        adaptation(group),
+        [pair.overlaps("vectors_gaussian").mean() for pair in halves],
+    )
     more = paired(many.overlaps().mean(0).reshape(-1, 2).mean(1), between_places(group.arrays))
     grows, adapts = many.shared.low > few.shared.high, more.low > 0
     trend = (

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT, IMAGES = "input PSNR (dB)", "output PSNR (dB)", "training images N"
 TRAIN, TEST, TRUTH = ordered(6)[0], ordered(6)[4], ordered(6)[2]
-_LINES: dict[Kind, tuple[str, str]] = {"train": ("training images", TRAIN), "test": ("unseen images", TEST)}
+_LINES: dict[Kind, tuple[str, str]] = {
+    "train": ("training images", TRAIN),
+    "test": ("unseen images", TEST),
+}
 _TITLES = {"halves": "Disjoint halves", "seeds": "Two seeds", "given": "Given models"}
 SHOWN = (0.0, 10.0, 20.0, 30.0)
 """Input PSNRs whose gaps are drawn over N."""
@@ -40,12 +43,21 @@ def over_sizes(panels: Sequence[Panel], width: float) -> Drawing:
 
 
 def series(
-    x: Sequence[float] | np.ndarray, found: Sequence[Estimate], label: str, tone: str, style: Style = "solid", kind: str = ""
+    x: Sequence[float] | np.ndarray,
+    found: Sequence[Estimate],
+    label: str,
+    tone: str,
+    style: Style = "solid",
+    kind: str = "",
 ) -> Series:
     """Estimates as a line with its band; what is not available is a gap."""
-    y, low, high = (np.array([getattr(e, part) for e in found]) for part in ("value", "low", "high"))
+    y, low, high = (
+        np.array([getattr(e, part) for e in found]) for part in ("value", "low", "high")
+    )
     banded = bool(np.isfinite(low).all() and np.isfinite(high).all())
-    return Series(x, y, label, low if banded else None, high if banded else None, tone, style, kind=kind)
+    return Series(
+        x, y, label, low if banded else None, high if banded else None, tone, style, kind=kind
+    )
 
 
 def tones(count: int) -> list[str]:
@@ -70,11 +82,35 @@ def denoising(groups: Sequence[Group]) -> Figure:
         lines = []
         for kind, (label, tone) in _LINES.items():
             lines.append(series(psnr.INPUTS, curve(group, kind), label, tone, kind="model"))
-            lines.append(Series(psnr.INPUTS, _values(curve(group, kind, "memorizer")), label, tone=tone, style="dotted", kind="memorizer"))
-            lines.append(Series(psnr.INPUTS, _values(curve(group, kind, "gaussian")), label, tone=tone, style="dashed", kind="Gaussian"))
+            lines.append(
+                Series(
+                    psnr.INPUTS,
+                    _values(curve(group, kind, "memorizer")),
+                    label,
+                    tone=tone,
+                    style="dotted",
+                    kind="memorizer",
+                )
+            )
+            lines.append(
+                Series(
+                    psnr.INPUTS,
+                    _values(curve(group, kind, "gaussian")),
+                    label,
+                    tone=tone,
+                    style="dashed",
+                    kind="Gaussian",
+                )
+            )
         if "error_test_truth" in group.first:
             lines.append(
-                Series(psnr.INPUTS, _values(curve(group, "test", "truth")), "true denoiser, unseen images", tone=TRUTH, style="line")
+                Series(
+                    psnr.INPUTS,
+                    _values(curve(group, "test", "truth")),
+                    "true denoiser, unseen images",
+                    tone=TRUTH,
+                    style="line",
+                )
             )
         lines.append(Series(psnr.INPUTS, psnr.INPUTS, "output = input", tone=MUTED, style="thin"))
         panels.append(Panel(lines, group.label, INPUT, OUTPUT, limits=(5.0, 55.0)))
@@ -95,15 +131,47 @@ def gap(grown: Sequence[Growth]) -> Figure:
     panels = []
     for item, title in zip(grown, widths(grown)):
         sizes, levels = [group.n for group in item.groups], list(zip(SHOWN, ordered(len(SHOWN))))
-        apart = [series(sizes, [gaps(g)[psnr.at(db)] for g in item.groups], f"input {db:g} dB", tone, kind="model") for db, tone in levels]
-        panels.append(Panel(apart, title or "Training less unseen", IMAGES, "gap of output PSNR (dB)", levels=[Level(0.0, "no gap")]))
+        apart = [
+            series(
+                sizes,
+                [gaps(g)[psnr.at(db)] for g in item.groups],
+                f"input {db:g} dB",
+                tone,
+                kind="model",
+            )
+            for db, tone in levels
+        ]
+        panels.append(
+            Panel(
+                apart,
+                title or "Training less unseen",
+                IMAGES,
+                "gap of output PSNR (dB)",
+                levels=[Level(0.0, "no gap")],
+            )
+        )
         unseen = [
-            series(sizes, [curve(g, "test")[psnr.at(db)] for g in item.groups], f"input {db:g} dB", tone, kind="model")
+            series(
+                sizes,
+                [curve(g, "test")[psnr.at(db)] for g in item.groups],
+                f"input {db:g} dB",
+                tone,
+                kind="model",
+            )
             for db, tone in levels
         ]
         for db, tone in levels:
             best = [curve(g, "test", "gaussian_all")[psnr.at(db)].value for g in item.groups]
-            unseen.append(Series(sizes, best, f"input {db:g} dB", tone=tone, style="dashed", kind="Gaussian of all images"))
+            unseen.append(
+                Series(
+                    sizes,
+                    best,
+                    f"input {db:g} dB",
+                    tone=tone,
+                    style="dashed",
+                    kind="Gaussian of all images",
+                )
+            )
         panels.append(Panel(unseen, title or "Unseen images", IMAGES, OUTPUT))
     caption = (
         "**The gap closes.** Left: output PSNR on training less that on unseen images, over the size of the training set. Right: output PSNR on unseen images; dashed: the best linear denoiser, of all images that "
@@ -118,11 +186,20 @@ def distances(every: Sequence[Pairs]) -> Figure:
     tone = dict(zip(labels, tones(len(labels))))
     panels = []
     for kind, name in _TITLES.items():
-        lines = [series(psnr.INPUTS, item.distances(), item.label, tone[item.label]) for item in every if item.kind == kind]
+        lines = [
+            series(psnr.INPUTS, item.distances(), item.label, tone[item.label])
+            for item in every
+            if item.kind == kind
+        ]
         panels += [Panel(lines, name, INPUT, "RMS difference a pixel")] if lines else []
     halves = [item for item in every if item.kind == "halves"]
-    lines = [series(psnr.INPUTS, item.distances("answers_gaussian"), item.label, tone[item.label]) for item in halves]
-    panels += [Panel(lines, "Gaussians of halves", INPUT, "RMS difference a pixel")] if lines else []
+    lines = [
+        series(psnr.INPUTS, item.distances("answers_gaussian"), item.label, tone[item.label])
+        for item in halves
+    ]
+    panels += (
+        [Panel(lines, "Gaussians of halves", INPUT, "RMS difference a pixel")] if lines else []
+    )
     caption = (
         "**How far two denoisers are apart** at the same noisy unseen images, in units of images in [−1, 1]: models of disjoint halves; two training seeds on one half, which share their images; and the "
         "closed-form Gaussians of the halves. Bands: 95 % by t over images, after averaging over pairs of models."

@@ -55,8 +55,17 @@ def denoising(item: Growth) -> list[Finding]:
     few, many = (gaps(group) for group in (item.groups[0], item.groups[-1]))
     first, last = item.groups[0].n, item.groups[-1].n
     worst = int(np.argmax([abs(e.value) for e in many]))
-    joined, near = all(e.low >= -NEAR and e.high <= NEAR for e in many), all(abs(e.value) <= NEAR for e in many)
-    together = f"within {NEAR:g} dB" if joined else f"within {NEAR:g} dB, not surely," if near else f"not within {NEAR:g} dB"
+    joined, near = (
+        all(e.low >= -NEAR and e.high <= NEAR for e in many),
+        all(abs(e.value) <= NEAR for e in many),
+    )
+    together = (
+        f"within {NEAR:g} dB"
+        if joined
+        else f"within {NEAR:g} dB, not surely,"
+        if near
+        else f"not within {NEAR:g} dB"
+    )
     zero = "" if many[worst].low <= 0 <= many[worst].high else ": small, not zero"
     return [
         Finding(
@@ -75,7 +84,11 @@ def best(groups: Sequence[Group]) -> Finding:
     net, linear = (curve(group, "test", name) for name in ("", "gaussian_all"))
     gains = [a.value - b.value for a, b in zip(net, linear)]
     top = int(np.argmax(gains))
-    truth = f" The true denoiser: {curve(group, 'test', 'truth')[_AT].value:.1f} dB." if "error_test_truth" in group.first else ""
+    truth = (
+        f" The true denoiser: {curve(group, 'test', 'truth')[_AT].value:.1f} dB."
+        if "error_test_truth" in group.first
+        else ""
+    )
     better = f"up to {gains[top]:.1f} dB better than the best linear denoiser, at input {psnr.INPUTS[top]:g} dB"
     return Finding(
         f"On unseen images the model ({group.label}) is {better if gains[top] >= 0.05 else 'nowhere better than the best linear denoiser'}.",
@@ -90,7 +103,11 @@ def samples(item: Growth) -> list[Finding]:
     halves = item.pairs.get("halves", [])
     if not halves:
         return []
-    return [*([_trend(halves), _takeover(halves)] if len(halves) > 1 else []), _closer(halves[-1], item.groups), _closed(halves)]
+    return [
+        *([_trend(halves), _takeover(halves)] if len(halves) > 1 else []),
+        _closer(halves[-1], item.groups),
+        _closed(halves),
+    ]
 
 
 def _trend(halves: Sequence[Pairs]) -> Finding:
@@ -135,7 +152,9 @@ def _closer(item: Pairs, groups: Sequence[Group]) -> Finding:
 
 
 def _closed(halves: Sequence[Pairs]) -> Finding:
-    gaussian, memorizer = (averaged(halves[-1].cosines(f"_{name}")).value for name in ("gaussian", "memorizer"))
+    gaussian, memorizer = (
+        averaged(halves[-1].cosines(f"_{name}")).value for name in ("gaussian", "memorizer")
+    )
     return Finding(
         f"Agreement alone needs no network: at N = {halves[-1].n} the closed-form Gaussians of the halves agree to {gaussian:.3f}, their memorizers to {memorizer:.2f}, the networks to "
         f"{halves[-1].agreement.value:.2f}.",

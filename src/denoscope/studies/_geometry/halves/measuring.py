@@ -55,12 +55,22 @@ Kind = Literal["train", "test"]
 def measure(subject: Subject) -> Result:
     """Every value and array of one model."""
     closed = {name: make() for name, make in subject.others().items()}
-    arrays = _errors(subject, closed) | _answers(subject, closed) | _samples(subject, closed) | _harmonics(subject, closed)
+    arrays = (
+        _errors(subject, closed)
+        | _answers(subject, closed)
+        | _samples(subject, closed)
+        | _harmonics(subject, closed)
+    )
     values = {
         "similarity": mean(arrays["similarity"]),
         "similarity_unseen": mean(arrays["similarity_unseen"]),
-        **{f"psnr_{kind}": psnr.output(arrays[f"error_{kind}"][psnr.at(HARMONIC)]) for kind in ("train", "test")},
-        "psnr_gap": psnr.gap(*(arrays[f"error_{kind}"][psnr.at(HARMONIC)] for kind in ("train", "test"))),
+        **{
+            f"psnr_{kind}": psnr.output(arrays[f"error_{kind}"][psnr.at(HARMONIC)])
+            for kind in ("train", "test")
+        },
+        "psnr_gap": psnr.gap(
+            *(arrays[f"error_{kind}"][psnr.at(HARMONIC)] for kind in ("train", "test"))
+        ),
     }
     return Result(values, arrays)
 
@@ -71,13 +81,19 @@ def _rows(tensor: Tensor) -> np.ndarray:
 
 def _errors(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.ndarray]:
     found = {}
-    available: dict[Kind, int] = {"train": len(subject.data.train()), "test": len(subject.data.unseen())}
+    available: dict[Kind, int] = {
+        "train": len(subject.data.train()),
+        "test": len(subject.data.unseen()),
+    }
     for kind, count in available.items():
         images = min(count, POINTS)
         count = images * (POINTS // images)
         clean = subject.clean(kind, count).flatten(1)
         for name, D in {"": subject.denoiser, **closed}.items():
-            each = [(outputs(D, subject.noisy(kind, count, s), s) - clean).square().mean(1) for s in psnr.level(psnr.INPUTS).tolist()]
+            each = [
+                (outputs(D, subject.noisy(kind, count, s), s) - clean).square().mean(1)
+                for s in psnr.level(psnr.INPUTS).tolist()
+            ]
             averaged = torch.stack(each).reshape(len(each), -1, images).mean(1)
             found[f"error_{kind}" + (f"_{name}" if name else "")] = averaged.float().numpy()
     return found
@@ -86,7 +102,10 @@ def _errors(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.ndarr
 def _answers(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.ndarray]:
     asked = {"answers": subject.denoiser, "answers_gaussian": closed["gaussian"]}
     levels = psnr.level(psnr.INPUTS).tolist()
-    return {name: np.stack([_rows(outputs(D, subject.noisy("test", COMPARED, s), s)) for s in levels]) for name, D in asked.items()}
+    return {
+        name: np.stack([_rows(outputs(D, subject.noisy("test", COMPARED, s), s)) for s in levels])
+        for name, D in asked.items()
+    }
 
 
 def _samples(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.ndarray]:
@@ -98,9 +117,14 @@ def _samples(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.ndar
         "nearest": alike.index[:, 0].numpy(),
         "similarity": (1 - alike.distance[:, 0]).float().numpy(),
         "similarity_plain": nearest_similarity(unsigned(made), unsigned(train)).float().numpy(),
-        "similarity_unseen": nearest_similarity(pixels(subject.data.unseen()), pixels(train)).float().numpy(),
+        "similarity_unseen": nearest_similarity(pixels(subject.data.unseen()), pixels(train))
+        .float()
+        .numpy(),
     }
-    return found | {f"samples_{name}": _rows(sample(closed[name], subject.start(), subject.sigmas)) for name in CLOSED}
+    return found | {
+        f"samples_{name}": _rows(sample(closed[name], subject.start(), subject.sigmas))
+        for name in CLOSED
+    }
 
 
 def unsigned(images: Tensor) -> Tensor:
@@ -112,8 +136,14 @@ def _harmonics(subject: Subject, closed: dict[str, Denoiser]) -> dict[str, np.nd
     s = float(psnr.level(HARMONIC))
     noisy = subject.noisy("test", PLACES, s)
     n = noisy[0].numel()
-    found: dict[str, np.ndarray] = {"harmonic_clean": _rows(subject.clean("test", PLACES)), "harmonic_noisy": _rows(noisy)}
-    for name, D in {"": subject.denoiser, **{name: D for name, D in closed.items() if name != "gaussian_all"}}.items():
+    found: dict[str, np.ndarray] = {
+        "harmonic_clean": _rows(subject.clean("test", PLACES)),
+        "harmonic_noisy": _rows(noisy),
+    }
+    for name, D in {
+        "": subject.denoiser,
+        **{name: D for name, D in closed.items() if name != "gaussian_all"},
+    }.items():
         ending = f"_{name}" if name else ""
         basis = harmonics(D, noisy, torch.full((PLACES,), s), n if n <= _WHOLE else _SOME)
         found[f"values{ending}"] = basis.values.float().numpy()

@@ -9,7 +9,14 @@ from denoscope.report import Column, Finding, Section, Table, Text
 from denoscope.store import Row
 from denoscope.studies._conditions import stopped
 from denoscope.studies._geometry.groups import Group, grouped
-from denoscope.studies._geometry.halves import basis_drawings, basis_findings, drawings, findings, galleries, sample_drawings
+from denoscope.studies._geometry.halves import (
+    basis_drawings,
+    basis_findings,
+    drawings,
+    findings,
+    galleries,
+    sample_drawings,
+)
 from denoscope.studies._geometry.halves.measuring import HARMONIC
 from denoscope.studies._geometry.halves.pairs import KINDS, Pairs, averaged, collected
 from denoscope.studies._geometry.halves.reading import Growth, growths
@@ -22,12 +29,20 @@ def sections(rows: Sequence[Row]) -> list[Section]:
     growing, halved = ([item for item in grown if enough(item)] for enough in (_grows, _halved))
     samples = [sample_drawings.histograms(every)] if _compared(every) else []
     return [
-        Section("Disjoint halves: what was found", [*stopped(rows, "n", "width", "subset", "seed"), *claims(groups, every, grown)]),
-        Section("Denoising seen and unseen images", [drawings.denoising(groups), *([drawings.gap(growing)] if growing else [])]),
+        Section(
+            "Disjoint halves: what was found",
+            [*stopped(rows, "n", "width", "subset", "seed"), *claims(groups, every, grown)],
+        ),
+        Section(
+            "Denoising seen and unseen images",
+            [drawings.denoising(groups), *([drawings.gap(growing)] if growing else [])],
+        ),
         *_samples(groups, samples, halved),
         *([Section("Denoisers that share no image", [drawings.distances(every)])] if every else []),
         Section("Geometry-adaptive harmonic bases", _bases(groups, halved)),
-        Section("Disjoint halves: all cells", [*([comparisons(every)] if every else []), cells(groups)]),
+        Section(
+            "Disjoint halves: all cells", [*([comparisons(every)] if every else []), cells(groups)]
+        ),
     ]
 
 
@@ -45,16 +60,27 @@ def _compared(every: Sequence[Pairs]) -> bool:
 
 def _samples(groups: Sequence[Group], first: list, halved: Sequence[Growth]) -> list[Section]:
     shown = galleries.samples(groups)
-    blocks = [*([Text(galleries.SAMPLES), *shown] if shown else []), *first, *([sample_drawings.agreement(halved)] if halved else [])]
+    blocks = [
+        *([Text(galleries.SAMPLES), *shown] if shown else []),
+        *first,
+        *([sample_drawings.agreement(halved)] if halved else []),
+    ]
     return [Section("Samples of models that share no image", blocks)] if blocks else []
 
 
 def _bases(groups: Sequence[Group], halved: Sequence[Growth]) -> list:
     overlaps = [basis_drawings.overlaps(halved)] if halved else []
-    return [Text(galleries.HARMONICS), *galleries.harmonics(groups), basis_drawings.eigenvalues(groups), *overlaps]
+    return [
+        Text(galleries.HARMONICS),
+        *galleries.harmonics(groups),
+        basis_drawings.eigenvalues(groups),
+        *overlaps,
+    ]
 
 
-def claims(groups: Sequence[Group], every: Sequence[Pairs], grown: Sequence[Growth]) -> list[Finding]:
+def claims(
+    groups: Sequence[Group], every: Sequence[Pairs], grown: Sequence[Growth]
+) -> list[Finding]:
     """Every claim that these models can test, width by width."""
     found = []
     for item in grown:
@@ -74,12 +100,29 @@ def comparisons(every: Sequence[Pairs]) -> Table:
         Column("cosine", "same noise", "of the two samples, images less their mean", ".3f"),
         Column("cosine", "unlike noises", "the chance level", ".2f"),
         Column("cosine", "training", "of a sample with its nearest training image", ".3f"),
-        Column("nearer", "share", "of samples nearer to the other model's than to any training image of their own", ".2f"),
-        Column("apart", "a pixel", f"RMS difference of the denoisers at input {HARMONIC:g} dB", ".3f"),
+        Column(
+            "nearer",
+            "share",
+            "of samples nearer to the other model's than to any training image of their own",
+            ".2f",
+        ),
+        Column(
+            "apart", "a pixel", f"RMS difference of the denoisers at input {HARMONIC:g} dB", ".3f"
+        ),
         Column("overlap", "", "of the leading harmonics", ".2f"),
     ]
     rows = [
-        [p.label, KINDS[p.kind], len(p.members), p.agreement, float(p.unlike.mean()), p.likeness, averaged(p.closer()), p.apart, p.shared]
+        [
+            p.label,
+            KINDS[p.kind],
+            len(p.members),
+            p.agreement,
+            float(p.unlike.mean()),
+            p.likeness,
+            averaged(p.closer()),
+            p.apart,
+            p.shared,
+        ]
         for p in every
     ]
     return Table("Pairs of models", columns, rows)
@@ -94,12 +137,19 @@ def cells(groups: Sequence[Group]) -> Table:
         Column("training", "dB", f"output PSNR on training images at input {HARMONIC:g} dB", ".1f"),
         Column("unseen", "dB", "the same on unseen images", ".1f"),
         Column("gap", "dB", "the first less the second", ".1f"),
-        Column("cosine", "training", "mean cosine of samples with their nearest training image", ".3f"),
+        Column(
+            "cosine", "training", "mean cosine of samples with their nearest training image", ".3f"
+        ),
         Column("cosine", "unseen", "the same of unseen images", ".3f"),
     ]
     names = ("psnr_train", "psnr_test", "psnr_gap", "similarity", "similarity_unseen")
     rows = [
-        [group.label, row.fields["subset"], row.fields["seed"], *(row.values.get(name) for name in names)]
+        [
+            group.label,
+            row.fields["subset"],
+            row.fields["seed"],
+            *(row.values.get(name) for name in names),
+        ]
         for group in groups
         for row in group.rows
     ]

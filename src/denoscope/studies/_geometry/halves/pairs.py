@@ -40,11 +40,17 @@ class Pairs:
 
     def cosines(self, ending: str = "") -> np.ndarray:
         """Of the two samples from each noise, (pairs, noises); ``ending`` _NAME puts a closed form in the models' place."""
-        return self._over(lambda a, b: paired_similarity(*(self._pixels(m, ending) for m in (a, b))).numpy())
+        return self._over(
+            lambda a, b: paired_similarity(*(self._pixels(m, ending) for m in (a, b))).numpy()
+        )
 
     def plain(self) -> np.ndarray:
         """The same of images in [0, 1] as they are."""
-        return self._over(lambda a, b: paired_similarity(*(unsigned(torch.from_numpy(m["samples"])) for m in (a, b))).numpy())
+        return self._over(
+            lambda a, b: paired_similarity(
+                *(unsigned(torch.from_numpy(m["samples"])) for m in (a, b))
+            ).numpy()
+        )
 
     def nearest(self, name: str = "similarity") -> np.ndarray:
         """Cosine of each member's sample with its nearest training image, averaged over the two members, (pairs, noises)."""
@@ -52,7 +58,13 @@ class Pairs:
 
     def closer(self) -> np.ndarray:
         """Whether a sample is more like the other member's than like any of its own training images, averaged over both, (pairs, noises)."""
-        return np.mean([self.cosines() > np.stack([pair[i]["similarity"] for pair in self.members]) for i in (0, 1)], 0)
+        return np.mean(
+            [
+                self.cosines() > np.stack([pair[i]["similarity"] for pair in self.members])
+                for i in (0, 1)
+            ],
+            0,
+        )
 
     def overlaps(self, name: str = "vectors") -> np.ndarray:
         """Of the leading subspaces of the two at each point, (pairs, points)."""
@@ -60,7 +72,9 @@ class Pairs:
 
     def distances(self, name: str = "answers") -> list[Estimate]:
         """Root mean squared difference a number of the two denoisers at unseen noisy points, one a level."""
-        tables = self._over(lambda a, b: np.sqrt(np.square(a[name] - b[name]).mean(-1, dtype=np.float64)))
+        tables = self._over(
+            lambda a, b: np.sqrt(np.square(a[name] - b[name]).mean(-1, dtype=np.float64))
+        )
         return [mean(row) for row in tables.mean(0)]
 
     @cached_property
@@ -115,13 +129,22 @@ def collected(rows: Sequence[Row]) -> list[Pairs]:
     """Every kind of pair at every training size and width, smallest first; among given models each with each."""
     groups = grouped(rows)
     files = [group for group in groups if is_file(group.rows[0])]
-    given = [(a, b) for a, b in combinations(files, 2) if a.first["samples"].shape == b.first["samples"].shape]
+    given = [
+        (a, b)
+        for a, b in combinations(files, 2)
+        if a.first["samples"].shape == b.first["samples"].shape
+    ]
     trained = [found for group in groups if group not in files for found in _trained(group)]
-    return trained + [_pair("given", f"{a.label} and {b.label}", a, [(a.first, b.first)]) for a, b in given]
+    return trained + [
+        _pair("given", f"{a.label} and {b.label}", a, [(a.first, b.first)]) for a, b in given
+    ]
 
 
 def _trained(group: Group) -> list[Pairs]:
-    keyed = [(row.fields["subset"], row.fields["seed"], arrays) for row, arrays in zip(group.rows, group.arrays)]
+    keyed = [
+        (row.fields["subset"], row.fields["seed"], arrays)
+        for row, arrays in zip(group.rows, group.arrays)
+    ]
     keyed.sort(key=lambda item: item[:2])
     every = list(combinations(keyed, 2))
     found = {
@@ -137,11 +160,21 @@ def _pair(kind: str, label: str, group: Group, members: Sequence[tuple[Member, M
 
 def rows_of(study: str, version: int, rows: Sequence[Row]) -> list[Row]:
     """What pairs of models say, as rows for tables: one a kind, training size and width."""
-    return [_row(study, version, item) for item in collected(rows)] if any(not row.values.get("stopped") for row in rows) else []
+    return (
+        [_row(study, version, item) for item in collected(rows)]
+        if any(not row.values.get("stopped") for row in rows)
+        else []
+    )
 
 
 def _row(study: str, version: int, item: Pairs) -> Row:
-    fields: dict[str, object] = {"compared": item.kind, "models": item.label, "n": item.n, "width": item.width, "pairs": len(item.members)}
+    fields: dict[str, object] = {
+        "compared": item.kind,
+        "models": item.label,
+        "n": item.n,
+        "width": item.width,
+        "pairs": len(item.members),
+    }
     return Row(f"{item.kind}-{item.label}", study, version, fields, dict(summary(item)))
 
 

@@ -40,7 +40,11 @@ def gap(train: np.ndarray, test: np.ndarray) -> Estimate:
     """Output PSNR of images with mean squared errors ``train`` (images,) less that of others with ``test``; degrees of freedom as Welch 1947."""
     (first, variance, n), (second, other, m) = _logarithm(train), _logarithm(test)
     total = variance + other
-    freedom = total**2 / (variance**2 / (n - 1) + other**2 / (m - 1)) if total > 0 and min(n, m) > 1 else min(n, m) - 1
+    freedom = (
+        total**2 / (variance**2 / (n - 1) + other**2 / (m - 1))
+        if total > 0 and min(n, m) > 1
+        else min(n, m) - 1
+    )
     return _estimate(_DB * (second - first), total, freedom, n + m)
 
 
@@ -56,5 +60,7 @@ def _logarithm(errors: np.ndarray) -> tuple[float, float, int]:
 def _estimate(db: float, variance: float, freedom: float, n: int) -> Estimate:
     if not math.isfinite(db):
         return unavailable("images are denoised without error", n)
-    half = float(stats.t.ppf(0.975, freedom)) * _DB * math.sqrt(variance) if freedom > 0 else math.inf
+    half = (
+        float(stats.t.ppf(0.975, freedom)) * _DB * math.sqrt(variance) if freedom > 0 else math.inf
+    )
     return Estimate(db, db - half, db + half, n, method="t over images, delta method")

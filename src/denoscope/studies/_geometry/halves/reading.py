@@ -39,7 +39,9 @@ def curve(group: Group, kind: Kind, name: str = "") -> list[Estimate]:
 
 def gaps(group: Group) -> list[Estimate]:
     """Output PSNR on training images less that on unseen ones, at every input PSNR."""
-    return [psnr.gap(train, test) for train, test in zip(errors(group, "train"), errors(group, "test"))]
+    return [
+        psnr.gap(train, test) for train, test in zip(errors(group, "train"), errors(group, "test"))
+    ]
 
 
 def learned(group: Group) -> bool:
@@ -47,7 +49,9 @@ def learned(group: Group) -> bool:
 
     Models that have learned little are alike too, so agreement of others proves nothing.
     """
-    model, gaussian = (errors(group, "test", name)[psnr.at(HARMONIC)].mean() for name in ("", "gaussian"))
+    model, gaussian = (
+        errors(group, "test", name)[psnr.at(HARMONIC)].mean() for name in ("", "gaussian")
+    )
     return bool(model < gaussian)
 
 
@@ -84,4 +88,6 @@ def takeover(halves: Sequence[Pairs]) -> Estimate:
     drawn = np.random.default_rng(derive(0)).integers(noises, size=(_DRAWS, noises))
     at = crossing(sizes, np.stack([tables.mean(1), *tables[:, drawn].mean(2).T]), level=0.0)
     found = np.exp2(np.where(np.isfinite(at), at, 0.0)) * np.where(np.isfinite(at), 1.0, at)
-    return percentiles(float(found[0]), found[1:], noises, method="percentile bootstrap over noises")
+    return percentiles(
+        float(found[0]), found[1:], noises, method="percentile bootstrap over noises"
+    )

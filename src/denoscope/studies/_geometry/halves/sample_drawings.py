@@ -10,7 +10,16 @@ import numpy as np
 from denoscope.estimate import Estimate, mean
 from denoscope.report import INK, MUTED, Panel, Series, ordered
 from denoscope.report.blocks import Figure
-from denoscope.studies._geometry.halves.drawings import IMAGES, TEST, TRAIN, over_linear, over_sizes, present, series, widths
+from denoscope.studies._geometry.halves.drawings import (
+    IMAGES,
+    TEST,
+    TRAIN,
+    over_linear,
+    over_sizes,
+    present,
+    series,
+    widths,
+)
 from denoscope.studies._geometry.halves.pairs import Pairs, averaged
 from denoscope.studies._geometry.halves.reading import Growth
 
@@ -28,7 +37,12 @@ def histograms(every: Sequence[Pairs]) -> Figure:
         between = "the two models, same noise" if item.kind == "given" else "the halves, same noise"
         lines = [
             _steps(edges, item.unlike, "unlike noises", MUTED),
-            _steps(edges, np.stack([pair[i]["similarity"] for pair in item.members for i in (0, 1)]), "nearest training image", TRAIN),
+            _steps(
+                edges,
+                np.stack([pair[i]["similarity"] for pair in item.members for i in (0, 1)]),
+                "nearest training image",
+                TRAIN,
+            ),
             _steps(edges, item.cosines(), between, TEST),
         ]
         panels.append(Panel(lines, item.label, "cosine", "share of samples"))
@@ -43,7 +57,9 @@ def _steps(edges: np.ndarray, values: np.ndarray, label: str, tone: str) -> Seri
     """A histogram's outline, filled; what lies below the first edge counts in the first bin."""
     counts = np.histogram(np.maximum(values, edges[0]), edges)[0] / values.size
     heights = np.repeat(counts, 2)
-    return Series(np.repeat(edges, 2)[1:-1], heights, label, np.zeros(len(heights)), heights, tone, "line")
+    return Series(
+        np.repeat(edges, 2)[1:-1], heights, label, np.zeros(len(heights)), heights, tone, "line"
+    )
 
 
 def agreement(grown: Sequence[Growth]) -> Figure:
@@ -56,16 +72,42 @@ def agreement(grown: Sequence[Growth]) -> Figure:
                 _over(halves, lambda p: p.agreement, "disjoint halves", TEST),
                 _over(seeds, lambda p: p.agreement, "two seeds of one half", _SEEDS),
                 _over(halves, lambda p: p.likeness, "nearest training image", TRAIN),
-                Series([p.n for p in halves], [p.unlike.mean() for p in halves], "unlike noises", tone=INK, style="dotted"),
+                Series(
+                    [p.n for p in halves],
+                    [p.unlike.mean() for p in halves],
+                    "unlike noises",
+                    tone=INK,
+                    style="dotted",
+                ),
             ]
         )
         closed = [
-            _over(halves, lambda p: averaged(p.cosines("_gaussian")), "Gaussians of the halves", _GAUSSIAN),
-            _over(halves, lambda p: averaged(p.cosines("_memorizer")), "memorizers of the halves", _MEMORIZER),
-            _over(halves, lambda p: mean(p.nearest("similarity_unseen").mean(0)), "unseen image, nearest training image", MUTED),
+            _over(
+                halves,
+                lambda p: averaged(p.cosines("_gaussian")),
+                "Gaussians of the halves",
+                _GAUSSIAN,
+            ),
+            _over(
+                halves,
+                lambda p: averaged(p.cosines("_memorizer")),
+                "memorizers of the halves",
+                _MEMORIZER,
+            ),
+            _over(
+                halves,
+                lambda p: mean(p.nearest("similarity_unseen").mean(0)),
+                "unseen image, nearest training image",
+                MUTED,
+            ),
         ]
-        limits = (min(float(np.min(np.asarray(line.y))) for line in [*models, *closed]) - 0.05, 1.02)
-        panels.append(Panel(models, title or "Samples of the models", IMAGES, "cosine", limits=limits))
+        limits = (
+            min(float(np.min(np.asarray(line.y))) for line in [*models, *closed]) - 0.05,
+            1.02,
+        )
+        panels.append(
+            Panel(models, title or "Samples of the models", IMAGES, "cosine", limits=limits)
+        )
         panels.append(Panel(closed, title or "For comparison", IMAGES, "cosine", limits=limits))
         panels.append(
             Panel(
@@ -84,5 +126,7 @@ def agreement(grown: Sequence[Growth]) -> Figure:
     return Figure("disjoint_halves_agreement", caption, partial(over_sizes, panels))
 
 
-def _over(pairs: Sequence[Pairs], ask: Callable[[Pairs], Estimate], label: str, tone: str) -> Series:
+def _over(
+    pairs: Sequence[Pairs], ask: Callable[[Pairs], Estimate], label: str, tone: str
+) -> Series:
     return series([item.n for item in pairs], [ask(item) for item in pairs], label, tone)

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from denoscope.estimate import Estimate
-from denoscope.report import INK, MUTED, Level, Panel, Position, Series, curves, error_curves, ordered
+from denoscope.report import (
+    INK,
+    MUTED,
+    Level,
+    Panel,
+    Position,
+    Series,
+    curves,
+    error_curves,
+    ordered,
+)
 from denoscope.report.blocks import Figure
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.linearity.measuring import DIRECTIONS
@@ -39,17 +49,35 @@ def _log(panels: Sequence[Panel], width: float) -> Drawing:
     return error_curves(panels, width=width)
 
 
-def _series(x: Sequence[float] | np.ndarray, found: Sequence[Estimate], label: str, tone: str, kind: str) -> Series:
-    y, low, high = (np.array([getattr(e, part) for e in found]) for part in ("value", "low", "high"))
+def _series(
+    x: Sequence[float] | np.ndarray, found: Sequence[Estimate], label: str, tone: str, kind: str
+) -> Series:
+    y, low, high = (
+        np.array([getattr(e, part) for e in found]) for part in ("value", "low", "high")
+    )
     low, high = (np.where(np.isfinite(end), end, y) for end in (low, high))
-    return Series(x, y, label, low, high, tone, "solid" if kind == "principal" else "dashed", kind=f"{kind} directions")
+    return Series(
+        x,
+        y,
+        label,
+        low,
+        high,
+        tone,
+        "solid" if kind == "principal" else "dashed",
+        kind=f"{kind} directions",
+    )
 
 
 def _limits(parts: Sequence[Sequence[Series]], *ends: float) -> tuple[float, float]:
     """A shared axis that holds every band and the values ``ends``."""
     values = [
         *ends,
-        *(float(extreme) for part in parts for s in part for extreme in (np.min(np.asarray(s.low)), np.max(np.asarray(s.high)))),
+        *(
+            float(extreme)
+            for part in parts
+            for s in part
+            for extreme in (np.min(np.asarray(s.low)), np.max(np.asarray(s.high)))
+        ),
     ]
     margin = 0.05 * (max(values) - min(values)) or 0.05
     return min(values) - margin, max(values) + margin
@@ -60,7 +88,9 @@ def steps(every: Sequence[Group], measure: str) -> Figure:
     tones = list(islice(cycle(ordered(min(6, len(every)))), len(every)))
     parts = [
         [
-            _series(STEPS, over_steps(group, f"{measure}_{kind}_network", time), group.label, tone, kind)
+            _series(
+                STEPS, over_steps(group, f"{measure}_{kind}_network", time), group.label, tone, kind
+            )
             for group, tone in zip(every, tones)
             for kind in DIRECTIONS
         ]
@@ -115,7 +145,10 @@ def noise(every: Sequence[Group], measure: str) -> Figure:
             ]
         )
     limits = _limits(parts, 1.0)
-    panels = [Panel(series, group.label, _SIGMA, _MEASURES[measure], limits=limits, scale="linear") for series, group in zip(parts, every)]
+    panels = [
+        Panel(series, group.label, _SIGMA, _MEASURES[measure], limits=limits, scale="linear")
+        for series, group in zip(parts, every)
+    ]
     caption = (
         f"**Beside closed forms**, {_MEASURES[measure]} at λ = {step:g} √d: the network, the memorizer and the Gaussian of its training images"
         f"{', and the true denoiser' if 'cosine_random_truth' in every[0].first else ''}. Principal directions are each denoiser’s own, random ones shared. {_BANDS}"

@@ -23,11 +23,19 @@ HIGH, MIDDLE, LOW = (0.7, 0.5), 0.2, 0.04
 
 def claims(every: Sequence[Group]) -> list[Finding]:
     """Every claim that these cells can test, with its numbers."""
-    found = [*(_near_one(every, kind) for kind in ("random", "principal")), _worse(every), _change(every)]
+    found = [
+        *(_near_one(every, kind) for kind in ("random", "principal")),
+        _worse(every),
+        _change(every),
+    ]
     if (ends := sizes(every)) is not None:
         found.append(_trained(*ends))
     found.append(_memorizer(every))
-    return [*found, *([_truth(every)] if "cosine_random_truth" in every[0].first else []), _exact(every)]
+    return [
+        *found,
+        *([_truth(every)] if "cosine_random_truth" in every[0].first else []),
+        _exact(every),
+    ]
 
 
 def sigma(time: float) -> str:
@@ -41,7 +49,10 @@ def _when(time: float) -> str:
 
 def _off(group: Group, kind: str, time: float, step: float) -> Estimate:
     """How far the published measures are from 1: the larger of the distances of ratio and cosine."""
-    pair = [at(group, f"off_{kind}_network", time, step), _lost(group, f"cosine_{kind}_network", time, step)]
+    pair = [
+        at(group, f"off_{kind}_network", time, step),
+        _lost(group, f"cosine_{kind}_network", time, step),
+    ]
     return max(pair, key=lambda e: e.value)
 
 
@@ -52,14 +63,20 @@ def _lost(group: Group, name: str, time: float, step: float) -> Estimate:
 
 def _near_one(every: Sequence[Group], kind: str) -> Finding:
     many = every[-1]
-    near, far = (max((_off(many, kind, time, step) for time in HIGH), key=lambda e: e.value).value for step in PUBLISHED)
+    near, far = (
+        max((_off(many, kind, time, step) for time in HIGH), key=lambda e: e.value).value
+        for step in PUBLISHED
+    )
     good = far <= NEAR
     return Finding(
         f"Along {kind} directions, at {' and '.join(_when(time) for time in HIGH)}, norm ratio and cosine ({many.label}) are {'near 1' if good else 'not all near 1'} for steps up to "
         f"{PUBLISHED[1]:g} √d: off by at most {far:.3f}, and by {near:.3f} up to {PUBLISHED[0]:g} √d.",
         "good" if good else "absent",
         f"The published ones are off by at most {NEAR:g}; how their directions were drawn is not told. Larger of |ratio − 1| and 1 − cosine at {PUBLISHED[1]:g} √d: "
-        + "; ".join(f"{_when(time)}: {each(every, lambda g, time=time: said(_off(g, kind, time, PUBLISHED[1])))}" for time in HIGH)
+        + "; ".join(
+            f"{_when(time)}: {each(every, lambda g, time=time: said(_off(g, kind, time, PUBLISHED[1])))}"
+            for time in HIGH
+        )
         + ". Means over noisy unseen images, models averaged over training seeds; intervals by t over images.",
     )
 
@@ -67,7 +84,10 @@ def _near_one(every: Sequence[Group], kind: str) -> Finding:
 def _worse(every: Sequence[Group]) -> Finding:
     many, step = every[-1], PUBLISHED[0]
     more = [
-        paired(points(many, f"cosine_{kind}_network", HIGH[0], step), points(many, f"cosine_{kind}_network", LOW, step))
+        paired(
+            points(many, f"cosine_{kind}_network", HIGH[0], step),
+            points(many, f"cosine_{kind}_network", LOW, step),
+        )
         for kind in DIRECTIONS
     ]
     good = all(e.low > 0 for e in more)
@@ -81,7 +101,10 @@ def _worse(every: Sequence[Group]) -> Finding:
 
 
 def _cosines(group: Group, time: float) -> str:
-    return ", ".join(f"{at(group, f'cosine_{kind}_network', time, PUBLISHED[0]).value:.3f}" for kind in DIRECTIONS)
+    return ", ".join(
+        f"{at(group, f'cosine_{kind}_network', time, PUBLISHED[0]).value:.3f}"
+        for kind in DIRECTIONS
+    )
 
 
 def _least(group: Group) -> str:
@@ -103,7 +126,9 @@ def _change(every: Sequence[Group]) -> Finding:
 
 
 def _errors(group: Group, time: float) -> str:
-    return ", ".join(said(at(group, f"change_error_{kind}_network", time, PUBLISHED[0])) for kind in DIRECTIONS)
+    return ", ".join(
+        said(at(group, f"change_error_{kind}_network", time, PUBLISHED[0])) for kind in DIRECTIONS
+    )
 
 
 def _trained(few: Group, many: Group) -> Finding:
@@ -115,8 +140,15 @@ def _trained(few: Group, many: Group) -> Finding:
 
     more = [gap("change_cosine", kind, MIDDLE) for kind in DIRECTIONS]
     good = all(e.low > 0 for e in more)
-    words = "is locally more linear" if good else "is not locally more linear in both kinds of direction"
-    values = [[at(g, f"change_cosine_{kind}_network", MIDDLE, step).value for kind in DIRECTIONS] for g in (many, few)]
+    words = (
+        "is locally more linear"
+        if good
+        else "is not locally more linear in both kinds of direction"
+    )
+    values = [
+        [at(g, f"change_cosine_{kind}_network", MIDDLE, step).value for kind in DIRECTIONS]
+        for g in (many, few)
+    ]
     return Finding(
         f"At {_when(MIDDLE)} the network trained on more images {words}: cosine of change and first-order change {values[0][0]:.3f} (principal) and {values[0][1]:.3f} (random) for {many.label}, "
         f"{values[1][0]:.3f} and {values[1][1]:.3f} for {few.label}.",
@@ -142,7 +174,10 @@ def _memorizer(every: Sequence[Group]) -> Finding:
 
 
 def _changes(group: Group, model: str) -> str:
-    return ", ".join(f"{at(group, f'change_cosine_{kind}_{model}', MIDDLE, PUBLISHED[0]).value:.3f}" for kind in DIRECTIONS)
+    return ", ".join(
+        f"{at(group, f'change_cosine_{kind}_{model}', MIDDLE, PUBLISHED[0]).value:.3f}"
+        for kind in DIRECTIONS
+    )
 
 
 def _truth(every: Sequence[Group]) -> Finding:

@@ -27,13 +27,18 @@ _WEIGHT = 1e-16  # of a posterior: what is left out of its covariance
 @lru_cache(maxsize=16)
 def references(data: Data, points: Points) -> dict[str, np.ndarray]:
     """All arrays of the memorizer and, where it is known, the true denoiser at the same points, and the eigenvalues of both covariances."""
-    arrays = {"spectrum_train": spectrum(data.gaussian()), "spectrum_all": spectrum(data.gaussian_all())}
+    arrays = {
+        "spectrum_train": spectrum(data.gaussian()),
+        "spectrum_all": spectrum(data.gaussian_all()),
+    }
     memorizer = Empirical(data.train().double())
     arrays |= _everywhere("memorizer", memorizer, data, points)
     if (known := truth(data.source)) is not None:
         arrays |= _everywhere("truth", known, data, points)
         x, levels = points.clean(Subject(known, data))
-        arrays["flipd_truth"] = flipd(known, x.double(), levels.double()).value.numpy().astype(np.float32)
+        arrays["flipd_truth"] = (
+            flipd(known, x.double(), levels.double()).value.numpy().astype(np.float32)
+        )
     return arrays
 
 
@@ -53,7 +58,12 @@ def memorizer_facts(memorizer: Empirical, x: Tensor, sigma: Tensor) -> Facts:
     n = memorizer.event_shape.numel()
     flat, levels = x.double().reshape(-1, *memorizer.event_shape), sigma.double().reshape(-1)
     rows = memorizer.data.flatten(1)
-    values = torch.stack([_values(rows, memorizer.weights(flat[i : i + 1], levels[i])[0]) / levels[i] ** 2 for i in range(len(flat))])
+    values = torch.stack(
+        [
+            _values(rows, memorizer.weights(flat[i : i + 1], levels[i])[0]) / levels[i] ** 2
+            for i in range(len(flat))
+        ]
+    )
     return Facts(*(part.reshape(sigma.shape) for part in of_spectrum(values, levels, n)))
 
 
@@ -79,4 +89,8 @@ def _everywhere(name: str, known: Denoiser, data: Data, points: Points) -> dict[
 
 
 def _facts(known: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
-    return memorizer_facts(known, x, sigma) if isinstance(known, Empirical) else of_denoiser(known, x.double(), sigma.double())
+    return (
+        memorizer_facts(known, x, sigma)
+        if isinstance(known, Empirical)
+        else of_denoiser(known, x.double(), sigma.double())
+    )

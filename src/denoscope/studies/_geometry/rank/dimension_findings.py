@@ -29,7 +29,10 @@ def known_dimension(groups: Sequence[Group]) -> int | None:
 
 def claims(groups: Sequence[Group]) -> list[Finding]:
     """Every claim on dimension, and on the exact ranks of the true denoiser."""
-    return [*([_exact(groups), _network(groups)] if has(groups[0], "truth") else []), _dimension(groups)]
+    return [
+        *([_exact(groups), _network(groups)] if has(groups[0], "truth") else []),
+        _dimension(groups),
+    ]
 
 
 def _phase(group: Group, who: str, place: str) -> tuple[np.ndarray, np.ndarray]:
@@ -55,8 +58,16 @@ def _network(groups: Sequence[Group]) -> Finding:
     many = groups[-1]
     sigma, found = levels(many, "test"), facts(many, "test", "network", "norm")
     medians = [median(row) for row in found]
-    low = [f"{level:.2g}" for level, rank in zip(sigma, medians) if abs(rank.value - d) <= 1 and level <= 2 * SPREAD]
-    high = [f"{level:.2g}" for level, rank in zip(sigma, medians) if abs(rank.value - total) <= 1 and level > 2 * SPREAD]
+    low = [
+        f"{level:.2g}"
+        for level, rank in zip(sigma, medians)
+        if abs(rank.value - d) <= 1 and level <= 2 * SPREAD
+    ]
+    high = [
+        f"{level:.2g}"
+        for level, rank in zip(sigma, medians)
+        if abs(rank.value - total) <= 1 and level > 2 * SPREAD
+    ]
     each = ", ".join(f"{rank.value:.3g} (σ = {level:.2g})" for level, rank in zip(sigma, medians))
     where = [f"about {rank} at σ = {', '.join(at)}" for rank, at in ((d, low), (total, high)) if at]
     return Finding(
@@ -69,14 +80,23 @@ def _network(groups: Sequence[Group]) -> Finding:
 def images(group: Group) -> dict[str, Estimate]:
     """The estimates from the images, those that could be made."""
     found = {name: group.rows[0].values[f"dimension_{name}"] for name in SHORT}
-    return {name: value for name, value in found.items() if isinstance(value, Estimate) and np.isfinite(value.value)}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, Estimate) and np.isfinite(value.value)
+    }
 
 
 def _dimension(groups: Sequence[Group]) -> Finding:
     many, known = groups[-1], known_dimension(groups)
     sigma, stated = levels(many, "test"), flipd(many).mean(1)
-    of_data = ", ".join(f"{SHORT[name]} {said(value, '.3g')}" for name, value in images(many).items()) or "none could be made"
-    bundles = "; ".join(f"{group.label}: {np.median(group.mean('bundle_network')):.3g}" for group in groups)
+    of_data = (
+        ", ".join(f"{SHORT[name]} {said(value, '.3g')}" for name, value in images(many).items())
+        or "none could be made"
+    )
+    bundles = "; ".join(
+        f"{group.label}: {np.median(group.mean('bundle_network')):.3g}" for group in groups
+    )
     status, told = _plateau(many, known) if known else ("neutral", _passes(sigma, stated, many))
     return Finding(
         f"{many.label} states a dimension that falls with the noise level, from {stated[0]:.3g} at σ = {sigma[0]:.2g} to {number(stated[-1], '.2g')} at σ = {sigma[-1]:.3g}{told}.",
@@ -94,9 +114,7 @@ def _plateau(group: Group, known: int) -> tuple[Literal["good", "absent"], str]:
     """What is stated where it changes least, against the known dimension."""
     at = flattest(flipd(group).mean(1))
     there = mean(flipd(group)[at])
-    said_there = (
-        f"; where it changes least, at σ = {levels(group, 'test')[at]:.2g}, it is {said(there, '.3g')}; the known dimension is {known}"
-    )
+    said_there = f"; where it changes least, at σ = {levels(group, 'test')[at]:.2g}, it is {said(there, '.3g')}; the known dimension is {known}"
     return "good" if abs(there.value - known) <= CLOSE else "absent", said_there
 
 

@@ -43,7 +43,11 @@ def _of_pool(data: Data) -> tuple[tuple[str, Estimate], ...]:
         "local_pca": lambda: local_pca_dimension(rows, PATCH),
         "participation": lambda: participation(rows),
     }
-    return tuple(starmap(lambda name, estimate: (f"dimension_{name}", _tried(estimate, len(rows))), found.items()))
+    return tuple(
+        starmap(
+            lambda name, estimate: (f"dimension_{name}", _tried(estimate, len(rows))), found.items()
+        )
+    )
 
 
 def _tried(estimate: Callable[[], Estimate], count: int) -> Estimate:
@@ -58,7 +62,12 @@ def participation(rows: Tensor) -> Estimate:
     data = rows.double().numpy()
     value = float(participation_ratio(data, correct=True))
     blocks = min(_BLOCKS, len(data) // 2)
-    without = [float(participation_ratio(np.delete(data, np.s_[i::blocks], 0), correct=True)) for i in range(blocks)]
+    without = [
+        float(participation_ratio(np.delete(data, np.s_[i::blocks], 0), correct=True))
+        for i in range(blocks)
+    ]
     spread = np.sqrt((blocks - 1) * np.var(without))
     half = float(stats.t.ppf(0.975, blocks - 1) * spread)
-    return Estimate(value, value - half, value + half, len(data), 0.95, f"jackknife over {blocks} blocks")
+    return Estimate(
+        value, value - half, value + half, len(data), 0.95, f"jackknife over {blocks} blocks"
+    )

@@ -54,7 +54,9 @@ def tones(count: int) -> list[str]:
     return list(islice(cycle(ordered(min(6, count))), count))
 
 
-def line(x: np.ndarray, found: np.ndarray, label: str, tone: str, kind: str = "", least: float = -np.inf) -> Series:
+def line(
+    x: np.ndarray, found: np.ndarray, label: str, tone: str, kind: str = "", least: float = -np.inf
+) -> Series:
     """Medians over points of (levels, points) with their band; what is below ``least`` is not drawn."""
     y, low, high = medians(found)
     shown = y > least
@@ -72,7 +74,16 @@ def line(x: np.ndarray, found: np.ndarray, label: str, tone: str, kind: str = ""
 def beside_closed_forms(groups: Sequence[Group], place: str) -> Figure:
     """The network's rank against sigma beside all closed forms, a panel a group."""
     panels = [
-        Panel(_forms(group, place), group.label, SIGMA, RATIO, levels=_limits(group), limits=_WHOLE, scale="linear") for group in groups
+        Panel(
+            _forms(group, place),
+            group.label,
+            SIGMA,
+            RATIO,
+            levels=_limits(group),
+            limits=_WHOLE,
+            scale="linear",
+        )
+        for group in groups
     ]
     where = {
         "test": "at x0 + σn, x0 images that no model was trained on",
@@ -90,10 +101,16 @@ def beside_closed_forms(groups: Sequence[Group], place: str) -> Figure:
 def _forms(group: Group, place: str) -> list[Series]:
     x = levels(group, place)
     fine = np.geomspace(x[0], HIGH, 80)
-    found = [line(x, ratios(group, place), "network", NETWORK), line(x, ratios(group, place, "memorizer"), "memorizer", MEMORIZER)]
+    found = [
+        line(x, ratios(group, place), "network", NETWORK),
+        line(x, ratios(group, place, "memorizer"), "memorizer", MEMORIZER),
+    ]
     if has(group, "truth"):
         found.append(line(x, ratios(group, place, "truth"), "true denoiser", TRUTH))
-    for of, label, tone in (("train", "Gaussian of the training images", GAUSSIAN), ("all", "Gaussian of all images", MUTED)):
+    for of, label, tone in (
+        ("train", "Gaussian of the training images", GAUSSIAN),
+        ("all", "Gaussian of all images", MUTED),
+    ):
         found.append(Series(fine, gaussian_ratios(group, of, fine), label, tone=tone, style="line"))
     return found
 
@@ -110,10 +127,21 @@ def over_time(groups: Sequence[Group]) -> Figure:
     panels = []
     for place, title in PLACES.items():
         series = [
-            line(times(levels(group, place)), ratios(group, place), group.label, tone) for group, tone in zip(groups, tones(len(groups)))
+            line(times(levels(group, place)), ratios(group, place), group.label, tone)
+            for group, tone in zip(groups, tones(len(groups)))
         ]
         below = [Level(BELOW, "0.1: published for 0.2 ≤ t ≤ 0.7")]
-        panels.append(Panel(series, title.capitalize(), TIME, RATIO, levels=below, limits=_WHOLE, span=(0.0, 1.0)))
+        panels.append(
+            Panel(
+                series,
+                title.capitalize(),
+                TIME,
+                RATIO,
+                levels=below,
+                limits=_WHOLE,
+                span=(0.0, 1.0),
+            )
+        )
     caption = (
         f"**Rank of the networks' Jacobian against time**: rank ({RULES[PUBLISHED]}) over pixels, at the times t of a linear variance-preserving diffusion (β from 0.1 to 20) that has "
         f"these noise levels, σ² = exp(9.95 t² + 0.1 t) − 1, as in the published figure. {_POINTS}"
@@ -152,7 +180,9 @@ def sizes(groups: Sequence[Group]) -> Figure:
             style = {"label": group.label, "tone": tone, "kind": who}
             plain.append(_styled(line(x, size, least=_LEAST_SIZE, **style)))
             scaled.append(_styled(line(x, x[:, None] ** 2 * size, least=_LEAST_SIZE, **style)))
-        skew.append(line(x, facts(group, "test", "network", "asymmetry"), group.label, tone, "network"))
+        skew.append(
+            line(x, facts(group, "test", "network", "asymmetry"), group.label, tone, "network")
+        )
     limits = [Level(covariance_norm(groups[-1], "all"), "‖Cov‖ of all images")]
     panels = [
         Panel(plain, "Size", SIGMA, "‖J‖", limits=(_LEAST_SIZE, 20.0)),
@@ -168,4 +198,6 @@ def sizes(groups: Sequence[Group]) -> Figure:
 
 
 def _styled(series: Series) -> Series:
-    return series if series.kind == "network" else replace(series, style="dashed", low=None, high=None)
+    return (
+        series if series.kind == "network" else replace(series, style="dashed", low=None, high=None)
+    )

@@ -39,7 +39,10 @@ class Facts(NamedTuple):
 
     def arrays(self, *names: str) -> dict[str, np.ndarray]:
         """Each fact's float32 array under the names joined to its own."""
-        return {"_".join((*names, name)): value.numpy().astype(np.float32) for name, value in self._asdict().items()}
+        return {
+            "_".join((*names, name)): value.numpy().astype(np.float32)
+            for name, value in self._asdict().items()
+        }
 
 
 def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
@@ -60,7 +63,10 @@ def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> Facts:
 def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The ranks by the two rules from leading singular values (*b, k) and |J|_F (*b): 0 where J is numerically zero."""
     there = sigma * size > _EPS * n**0.5
-    return tuple(torch.where(there, energy_rank(values, rule=rule, total=size.double() ** 2), 0) for rule in ("energy", "norm"))  # pyright: ignore[reportReturnType] -- two rules
+    return tuple(
+        torch.where(there, energy_rank(values, rule=rule, total=size.double() ** 2), 0)
+        for rule in ("energy", "norm")
+    )  # pyright: ignore[reportReturnType] -- two rules
 
 
 def _dense(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
@@ -76,7 +82,13 @@ def _free(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
     skew = estimated_trace(_skewness(field), field.rows, PROBES).value.clamp_min(0).sqrt()
     share = torch.where(size > 0, skew / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0)
     _, norm = ranks(found.S, size, sigma.double(), field.n)
-    return Facts(torch.where(norm > 0, found.rank, 0), norm, size, trace(D, x, sigma, probes=PROBES).value, share)
+    return Facts(
+        torch.where(norm > 0, found.rank, 0),
+        norm,
+        size,
+        trace(D, x, sigma, probes=PROBES).value,
+        share,
+    )
 
 
 def _skewness(field: Field) -> Callable[[Tensor], Tensor]:

@@ -54,7 +54,8 @@ def _u_shape(groups: Sequence[Group]) -> Finding:
         else "The rank is not lower in between than at both ends for every model"
     )
     peaks = "; ".join(
-        f"{group.label}: {', '.join(f'{sigma[i]:.2g}' for i in one.peaks) or 'none'}" for group, one in zip(groups, found["test"])
+        f"{group.label}: {', '.join(f'{sigma[i]:.2g}' for i in one.peaks) or 'none'}"
+        for group, one in zip(groups, found["test"])
     )
     each = [
         f"On {name} ({'yes' if all(one.both for one in found[place]) else 'not for all models'}): "
@@ -98,7 +99,9 @@ def _highest(group: Group, place: str) -> Estimate:
 def _right_arm(groups: Sequence[Group]) -> Finding:
     """What of the rise at high noise the covariance of the data accounts for."""
     found = [arms(ratios(group, "test")) for group in groups]
-    above = [group.label for group, one in zip(groups, found) if one.ends[1].low > _highest_limit(group)]
+    above = [
+        group.label for group, one in zip(groups, found) if one.ends[1].low > _highest_limit(group)
+    ]
     words = (
         f"The right arm is not explained by the data: at σ = {HIGH:g} the rank lies above that of either covariance, where an exact denoiser ends"
         if above
@@ -118,8 +121,14 @@ def _highest_limit(group: Group) -> float:
 
 
 def _ending(group: Group, found: Arms) -> str:
-    train, every, rise = limit(group, "train"), limit(group, "all"), found.ends[1].value - found.least.value
-    explained = min(1.0, max(0.0, _highest_limit(group) - found.least.value) / rise) if rise > 0 else 1.0
+    train, every, rise = (
+        limit(group, "train"),
+        limit(group, "all"),
+        found.ends[1].value - found.least.value,
+    )
+    explained = (
+        min(1.0, max(0.0, _highest_limit(group) - found.least.value) / rise) if rise > 0 else 1.0
+    )
     return (
         f"{group.label}: {said(found.least)} and {said(found.ends[1])}, where the covariance of the training images has {train:.2f} and that of all images {every:.2f}, "
         f"which explains {100 * explained:.0f} % of the rise; σ²‖J‖ there is {said(size_share(group), '.3g')} times the norm of the latter"
@@ -136,8 +145,16 @@ def _models(groups: Sequence[Group]) -> Finding:
     few, many = groups[0], groups[-1]
     difference = {place: paired(_middle(many, place), _middle(few, place)) for place in PLACES}
     first = difference["test"]
-    sign = "higher than that" if first.low > 0 else "lower than that" if first.high < 0 else "not clearly different from that"
-    exact = "; ".join(f"{group.label}: {_middle(group, 'test', 'memorizer').mean():.2f}" for group in groups)
+    sign = (
+        "higher than that"
+        if first.low > 0
+        else "lower than that"
+        if first.high < 0
+        else "not clearly different from that"
+    )
+    exact = "; ".join(
+        f"{group.label}: {_middle(group, 'test', 'memorizer').mean():.2f}" for group in groups
+    )
     return Finding(
         f"At intermediate noise the rank of {many.label} is {sign} of {few.label}: by {said(first, '.3f')} of the pixels on noisy unseen images.",
         "neutral",
@@ -155,8 +172,14 @@ def _by_level(many: Group, few: Group) -> str:
     """At which levels the rank of the first is higher and lower, intervals and all."""
     pairs = zip(levels(many, "test"), ratios(many, "test"), ratios(few, "test"))
     each = [(sigma, paired(first, second)) for sigma, first, second in pairs]
-    parts = {"higher": [sigma for sigma, e in each if e.low > 0], "lower": [sigma for sigma, e in each if e.high < 0]}
-    return " and ".join(f"{word} at σ = {', '.join(f'{sigma:.2g}' for sigma in at) or 'no level'}" for word, at in parts.items())
+    parts = {
+        "higher": [sigma for sigma, e in each if e.low > 0],
+        "lower": [sigma for sigma, e in each if e.high < 0],
+    }
+    return " and ".join(
+        f"{word} at σ = {', '.join(f'{sigma:.2g}' for sigma in at) or 'no level'}"
+        for word, at in parts.items()
+    )
 
 
 def _copies(group: Group) -> str:
@@ -190,9 +213,16 @@ def _limits(groups: Sequence[Group]) -> Finding:
     ends = [float(np.median(ratios(group, "test", "memorizer")[-1])) for group in groups]
     highest = np.array([HIGH])
     pairs = [(end, limit(group, "train")) for end, group in zip(ends, groups)]
-    pairs += [(float(gaussian_ratios(group, of, highest)[0]), limit(group, of)) for group in groups for of in ("train", "all")]
+    pairs += [
+        (float(gaussian_ratios(group, of, highest)[0]), limit(group, of))
+        for group in groups
+        for of in ("train", "all")
+    ]
     off = round(max(abs(a - b) for a, b in pairs) * size(groups[0]), 6)
-    each = "; ".join(f"{group.label}: {end:.3f} and {limit(group, 'train'):.3f}" for end, group in zip(ends, groups))
+    each = "; ".join(
+        f"{group.label}: {end:.3f} and {limit(group, 'train'):.3f}"
+        for end, group in zip(ends, groups)
+    )
     return Finding(
         f"The closed forms end where they must: at σ = {HIGH:g} memorizer and Gaussians have the rank of their covariance, {'exactly' if off == 0 else f'within {off:.2g} directions'}.",
         "good" if off <= 1 else "absent",
@@ -201,12 +231,19 @@ def _limits(groups: Sequence[Group]) -> Finding:
 
 
 def _zeros(groups: Sequence[Group]) -> list[Finding]:
-    members = {"networks": [m for group in groups for m in group.arrays], "memorizers": [group.first for group in groups]}
-    each = {name: [m[f"{place}_{name[:-1]}_norm"] == 0 for m in found for place in PLACES] for name, found in members.items()}
+    members = {
+        "networks": [m for group in groups for m in group.arrays],
+        "memorizers": [group.first for group in groups],
+    }
+    each = {
+        name: [m[f"{place}_{name[:-1]}_norm"] == 0 for m in found for place in PLACES]
+        for name, found in members.items()
+    }
     if not any(zero.any() for found in each.values() for zero in found):
         return []
     counts = " and ".join(
-        f"{sum(int(z.sum()) for z in found)} of {sum(z.size for z in found)} of the {name}" for name, found in each.items()
+        f"{sum(int(z.sum()) for z in found)} of {sum(z.size for z in found)} of the {name}"
+        for name, found in each.items()
     )
     return [
         Finding(

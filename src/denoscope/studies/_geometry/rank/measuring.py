@@ -26,12 +26,19 @@ _BUNDLES = 6  # clean points of the normal bundle
 def measure(subject: Subject, count: int) -> Result:
     """The whole cell: ``count`` points a level, 0 for as many as the size of an image allows."""
     points = Points.of(subject, count)
-    arrays = {"levels": LEVELS, "path_levels": subject.sigmas.numpy()[points.visited()].astype(np.float64)}
+    arrays = {
+        "levels": LEVELS,
+        "path_levels": subject.sigmas.numpy()[points.visited()].astype(np.float64),
+    }
     arrays |= references(subject.data, points)
     for kind in KINDS:
-        arrays |= of_denoiser(subject.denoiser, *points.noisy(subject, kind)).arrays(kind, "network")
+        arrays |= of_denoiser(subject.denoiser, *points.noisy(subject, kind)).arrays(
+            kind, "network"
+        )
     states = list(trajectory(subject.denoiser, subject.start()[: points.count], subject.sigmas))
-    arrays |= of_denoiser(subject.denoiser, *points.path(states, subject.sigmas)).arrays("path", "network")
+    arrays |= of_denoiser(subject.denoiser, *points.path(states, subject.sigmas)).arrays(
+        "path", "network"
+    )
     arrays |= _dimensions(subject, points)
     return Result(_values(subject, points, arrays), arrays)
 
@@ -41,7 +48,9 @@ def _dimensions(subject: Subject, points: Points) -> dict[str, np.ndarray]:
     probes = None if points.size <= SMALL else PROBES
     found = {"flipd_network": flipd(subject.denoiser, x, levels, probes=probes).value}
     few = x[0, :_BUNDLES]
-    found["bundle_network"] = normal_bundle_dimension(subject.denoiser, few, torch.full((len(few),), BUNDLE)).dimension
+    found["bundle_network"] = normal_bundle_dimension(
+        subject.denoiser, few, torch.full((len(few),), BUNDLE)
+    ).dimension
     return {name: value.numpy().astype(np.float32) for name, value in found.items()}
 
 
@@ -59,6 +68,8 @@ def _values(subject: Subject, points: Points, arrays: dict[str, np.ndarray]) -> 
         "high_end": median(ratios[-1]),
         "asymmetry": median(arrays["test_network_asymmetry"][least]),
         "zeros": int(sum((arrays[f"{kind}_network_norm"] == 0).sum() for kind in (*KINDS, "path"))),
-        "memorized": memorized(subject.samples().flatten(1), train.flatten(1)) if len(train) > 1 else None,
+        "memorized": memorized(subject.samples().flatten(1), train.flatten(1))
+        if len(train) > 1
+        else None,
         **of_images(subject.data),
     }

@@ -8,7 +8,12 @@ from denoscope.report import Column, Section, Table
 from denoscope.store import Row
 from denoscope.studies._conditions import stopped
 from denoscope.studies._geometry.groups import Group, grouped
-from denoscope.studies._geometry.rank import dimension_drawings, dimension_findings, drawings, findings
+from denoscope.studies._geometry.rank import (
+    dimension_drawings,
+    dimension_findings,
+    drawings,
+    findings,
+)
 from denoscope.studies._geometry.rank.dimension_findings import images, known_dimension
 from denoscope.studies._geometry.rank.dimensions import NAMES
 from denoscope.studies._geometry.rank.reading import PLACES, levels, limit, ratios, times
@@ -22,7 +27,11 @@ def sections(rows: Sequence[Row]) -> list[Section]:
     return [
         Section(
             "Rank of the Jacobian: what was found",
-            [*stopped(rows, "n", "width", "subset", "seed"), *findings.claims(groups), *dimension_findings.claims(groups)],
+            [
+                *stopped(rows, "n", "width", "subset", "seed"),
+                *findings.claims(groups),
+                *dimension_findings.claims(groups),
+            ],
         ),
         Section(
             "Rank of the Jacobian against the noise",
@@ -34,7 +43,10 @@ def sections(rows: Sequence[Row]) -> list[Section]:
             ],
         ),
         Section("Size and symmetry of the Jacobian", [drawings.sizes(groups)]),
-        Section("Intrinsic dimension", [dimension_drawings.dimension(groups, known), dimensions(groups[0], known)]),
+        Section(
+            "Intrinsic dimension",
+            [dimension_drawings.dimension(groups, known), dimensions(groups[0], known)],
+        ),
         Section("Rank of the Jacobian: all cells", [cells(groups)]),
     ]
 
@@ -44,22 +56,43 @@ def shapes(groups: Sequence[Group]) -> Table:
     columns = [
         Column("model"),
         Column("points"),
-        Column("least", "rank / pixels", "median over points at the level where it is lowest", ".2f"),
+        Column(
+            "least", "rank / pixels", "median over points at the level where it is lowest", ".2f"
+        ),
         Column("at σ", "", "the level where the median is lowest", ".2g"),
         Column("at t", "", "its time in a linear variance-preserving diffusion", ".2f"),
         Column("low end", "rank / pixels", "at the lowest level", ".2f"),
         Column("high end", "rank / pixels", "at the highest level", ".2f"),
-        Column("rise to low", "", "mean over points of low end less minimum, 95 % t interval", ".2f"),
-        Column("rise to high", "", "mean over points of high end less minimum, 95 % t interval", ".2f"),
-        Column("limit", "training", "rank / pixels of the covariance of the training images", ".2f"),
+        Column(
+            "rise to low", "", "mean over points of low end less minimum, 95 % t interval", ".2f"
+        ),
+        Column(
+            "rise to high", "", "mean over points of high end less minimum, 95 % t interval", ".2f"
+        ),
+        Column(
+            "limit", "training", "rank / pixels of the covariance of the training images", ".2f"
+        ),
     ]
-    return Table("The arms of the U, by 0.99 of the norm", columns, [_shape(group, place) for group in groups for place in PLACES])
+    return Table(
+        "The arms of the U, by 0.99 of the norm",
+        columns,
+        [_shape(group, place) for group in groups for place in PLACES],
+    )
 
 
 def _shape(group: Group, place: str) -> list[object]:
     found = arms(ratios(group, place))
     sigma = float(levels(group, place)[found.at])
-    return [group.label, PLACES[place], found.least, sigma, float(times([sigma])[0]), *found.ends, *found.rises, limit(group, "train")]
+    return [
+        group.label,
+        PLACES[place],
+        found.least,
+        sigma,
+        float(times([sigma])[0]),
+        *found.ends,
+        *found.rises,
+        limit(group, "train"),
+    ]
 
 
 def dimensions(group: Group, known: int | None) -> Table:
@@ -70,7 +103,9 @@ def dimensions(group: Group, known: int | None) -> Table:
         Column("images", "", "how many it was taken from"),
         Column("interval", "", "how the interval was made"),
     ]
-    rows: list[list[object]] = [[NAMES[name], value, value.n, value.method] for name, value in images(group).items()]
+    rows: list[list[object]] = [
+        [NAMES[name], value, value.n, value.method] for name, value in images(group).items()
+    ]
     truth: list[list[object]] = [["known", known, None, ""]] if known else []
     return Table("Dimension of the images that may be trained on", columns, rows + truth)
 
@@ -82,19 +117,38 @@ def cells(groups: Sequence[Group]) -> Table:
         Column("subset"),
         Column("seed", "", "training seed"),
         Column(
-            "least", "rank / pixels", "noisy unseen images, median over points at the level where it is lowest; 0.99 of the norm", ".2f"
+            "least",
+            "rank / pixels",
+            "noisy unseen images, median over points at the level where it is lowest; 0.99 of the norm",
+            ".2f",
         ),
         Column("at σ", "", "that level", ".2g"),
         Column("low end", "rank / pixels", "at the lowest level", ".2f"),
         Column("high end", "rank / pixels", "at the highest level", ".2f"),
         Column("asymmetry", "", "‖J − Jᵀ‖/‖J‖ where the rank is lowest", ".2f"),
         Column("zero", "points", "numerically zero Jacobians"),
-        Column("copies", "share", "of samples whose nearest training image is less than a third as far as the second nearest", ".2f"),
-        Column("time", "s", "seconds until this cell was measured after the one before; the first of a job carries its training", ".1f"),
+        Column(
+            "copies",
+            "share",
+            "of samples whose nearest training image is less than a third as far as the second nearest",
+            ".2f",
+        ),
+        Column(
+            "time",
+            "s",
+            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            ".1f",
+        ),
     ]
     names = ("least", "least_level", "low_end", "high_end", "asymmetry", "zeros", "memorized")
     rows = [
-        [group.label, row.fields["subset"], row.fields["seed"], *(row.values.get(name) for name in names), row.made["seconds"]]
+        [
+            group.label,
+            row.fields["subset"],
+            row.fields["seed"],
+            *(row.values.get(name) for name in names),
+            row.made["seconds"],
+        ]
         for group in groups
         for row in group.rows
     ]

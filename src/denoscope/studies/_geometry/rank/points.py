@@ -41,7 +41,12 @@ class Points:
     def of(cls, subject: Subject, count: int) -> Points:
         """As many as asked for, or, for 0, as the size of an image allows; no more than the subject has noises."""
         size = subject.shape.numel()
-        return cls(min(count or (MANY if size <= SMALL else FEW), subject.noises), size, subject.noises, subject.steps)
+        return cls(
+            min(count or (MANY if size <= SMALL else FEW), subject.noises),
+            size,
+            subject.noises,
+            subject.steps,
+        )
 
     def noisy(self, subject: Subject, kind: Kind) -> tuple[Tensor, Tensor]:
         """x0 + sigma n at every level, (levels, points, c, h, w), and the levels, (levels, points)."""

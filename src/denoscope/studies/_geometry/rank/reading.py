@@ -49,17 +49,24 @@ def has(group: Group, who: str) -> bool:
 def medians(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Medians over points with their intervals, (levels,) each."""
     each = [median(row) for row in found]
-    return tuple(np.array([getattr(estimate, part) for estimate in each]) for part in ("value", "low", "high"))  # pyright: ignore[reportReturnType] -- three parts
+    return tuple(
+        np.array([getattr(estimate, part) for estimate in each])
+        for part in ("value", "low", "high")
+    )  # pyright: ignore[reportReturnType] -- three parts
 
 
 def gaussian_ratios(group: Group, of: str, sigma: np.ndarray, rule: str = PUBLISHED) -> np.ndarray:
     """The rank ratio of the Gaussian of the training ("train") or of all ("all") images at any levels."""
-    return energy_rank(gaussian_values(group.first[f"spectrum_{of}"], sigma), rule=rule).numpy() / size(group)
+    return energy_rank(
+        gaussian_values(group.first[f"spectrum_{of}"], sigma), rule=rule
+    ).numpy() / size(group)
 
 
 def limit(group: Group, of: str, rule: str = PUBLISHED) -> float:
     """The rank ratio of that covariance itself, to which J tends as sigma grows."""
-    return int(energy_rank(torch.from_numpy(group.first[f"spectrum_{of}"]), rule=rule)) / size(group)
+    return int(energy_rank(torch.from_numpy(group.first[f"spectrum_{of}"]), rule=rule)) / size(
+        group
+    )
 
 
 def covariance_norm(group: Group, of: str) -> float:

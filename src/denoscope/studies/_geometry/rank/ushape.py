@@ -42,7 +42,13 @@ def arms(ratios: np.ndarray) -> Arms:
     values = np.array([estimate.value for estimate in medians])
     at, above = int(values.argmin()), np.diff(values)
     peaks = np.flatnonzero((above[:-1] > PEAK) & (-above[1:] > PEAK)) + 1
-    return Arms(at, medians[at], (medians[0], medians[-1]), (mean(_rises(ratios, 0)), mean(_rises(ratios, -1))), peaks.tolist())
+    return Arms(
+        at,
+        medians[at],
+        (medians[0], medians[-1]),
+        (mean(_rises(ratios, 0)), mean(_rises(ratios, -1))),
+        peaks.tolist(),
+    )
 
 
 def _rises(ratios: np.ndarray, end: int) -> np.ndarray:

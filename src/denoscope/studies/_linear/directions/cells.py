@@ -38,7 +38,9 @@ class Directions(BySize):
 
     def overlaps(self, k: int, sizes: np.ndarray) -> np.ndarray:
         """The expected overlap of the k leading directions, to first order in 1/N."""
-        return overlap(self.law.spectrum, k, sizes, None if self.law.rows is None else len(self.law.rows))
+        return overlap(
+            self.law.spectrum, k, sizes, None if self.law.rows is None else len(self.law.rows)
+        )
 
     def cost(self, k: int) -> float:
         """The rows that the k leading directions cost, (1 - overlap) N to first order."""

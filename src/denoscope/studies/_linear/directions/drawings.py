@@ -33,7 +33,16 @@ def _dots(item: Directions, name: str, label: str, tone: str) -> Series:
 def _twin(item: Directions, name: str, label: str, tone: str) -> list[Series]:
     if not item.has_twin:
         return []
-    return [Series(item.sizes, item.means(TWIN + name), label, tone=tone, style="thin", kind="simulation, Gaussian twin")]
+    return [
+        Series(
+            item.sizes,
+            item.means(TWIN + name),
+            label,
+            tone=tone,
+            style="thin",
+            kind="simulation, Gaussian twin",
+        )
+    ]
 
 
 def _positions(item: Directions) -> list[Position]:
@@ -44,8 +53,12 @@ def _drawn(panels: Sequence[Panel], width: float) -> Drawing:
     return curves(panels, width=width)
 
 
-def _panel(item: Directions, series: Sequence[Series], y: str, limits: tuple[float, float]) -> Panel:
-    return Panel(series, f"{item.name}, d = {item.d}", ROWS, y, limits=limits, positions=_positions(item))
+def _panel(
+    item: Directions, series: Sequence[Series], y: str, limits: tuple[float, float]
+) -> Panel:
+    return Panel(
+        series, f"{item.name}, d = {item.d}", ROWS, y, limits=limits, positions=_positions(item)
+    )
 
 
 def _named(k: int) -> str:
@@ -64,10 +77,28 @@ def overlaps(every: Sequence[Directions]) -> Figure:
         for k, tone in _tones(item):
             theory = item.overlaps(k, item.grid)
             line = np.where(theory > TOLD, theory, np.nan)
-            series.append(Series(item.grid, line, _named(k), tone=tone, style="line", kind="theory, first order in 1/N"))
+            series.append(
+                Series(
+                    item.grid,
+                    line,
+                    _named(k),
+                    tone=tone,
+                    style="line",
+                    kind="theory, first order in 1/N",
+                )
+            )
             series.append(_dots(item, f"overlap_{k}", _named(k), tone))
             series += _twin(item, f"overlap_{k}", _named(k), tone)
-            series.append(Series(item.sizes[[0, -1]], [k / item.d] * 2, _named(k), tone=tone, style="dotted", kind="chance, k / d"))
+            series.append(
+                Series(
+                    item.sizes[[0, -1]],
+                    [k / item.d] * 2,
+                    _named(k),
+                    tone=tone,
+                    style="dotted",
+                    kind="chance, k / d",
+                )
+            )
         panels.append(_panel(item, series, "overlap |U_kᵀV_k|² / k", (-0.03, 1.05)))
     caption = (
         "**How much of the k leading directions N rows find**: the overlap of their subspace with the law's, 1 where the two are the "
@@ -82,7 +113,12 @@ def angles(every: Sequence[Directions]) -> Figure:
     panels = []
     for item in every:
         series = [
-            s for k, tone in _tones(item) for s in (_dots(item, f"angle_{k}", _named(k), tone), *_twin(item, f"angle_{k}", _named(k), tone))
+            s
+            for k, tone in _tones(item)
+            for s in (
+                _dots(item, f"angle_{k}", _named(k), tone),
+                *_twin(item, f"angle_{k}", _named(k), tone),
+            )
         ]
         panels.append(_panel(item, series, "largest principal angle, degrees", (-3.0, 95.0)))
     caption = (
@@ -97,12 +133,25 @@ def variance(every: Sequence[Directions]) -> Figure:
     """The share of the variance that the rows span, beside the share of directions, and what the leading ones hold of it."""
     panels = []
     for item in every:
-        series = [Series(item.grid, item.spanned(item.grid), "all directions of the rows", tone=INK, style="line", kind="theory")]
+        series = [
+            Series(
+                item.grid,
+                item.spanned(item.grid),
+                "all directions of the rows",
+                tone=INK,
+                style="line",
+                kind="theory",
+            )
+        ]
         series.append(_dots(item, "span", "all directions of the rows", INK))
         for k, tone in _tones(item):
             series.append(_dots(item, f"captured_{k}", f"{k} leading, of what {k} can hold", tone))
         shares = np.minimum(item.grid - 1, item.d) / item.d
-        series.append(Series(item.grid, shares, "share of the directions, (N − 1) / d", tone=INK, style="dotted"))
+        series.append(
+            Series(
+                item.grid, shares, "share of the directions, (N − 1) / d", tone=INK, style="dotted"
+            )
+        )
         panels.append(_panel(item, series, "share of the variance", (-0.03, 1.05)))
     caption = (
         "**Not enough to span the space.** The share of the variance (of images that were not drawn, or of the law) in the span of N "
@@ -114,10 +163,21 @@ def variance(every: Sequence[Directions]) -> Figure:
 
 def gallery(item: Directions) -> Gallery:
     """Leading directions of the first training set at a few sizes, and last those of the whole set, with |cos| under each."""
-    kept = np.unique(np.linspace(0, len(item.rows) - 1, min(STRIPS - 1, len(item.rows))).round().astype(int))
-    strips = [_strip(item, item.rows[at].arrays()["leading"], f"N = {item.sizes[at]:.0f}") for at in kept]
+    kept = np.unique(
+        np.linspace(0, len(item.rows) - 1, min(STRIPS - 1, len(item.rows))).round().astype(int)
+    )
+    strips = [
+        _strip(item, item.rows[at].arrays()["leading"], f"N = {item.sizes[at]:.0f}") for at in kept
+    ]
     whole = np.eye(item.d)[:SHOWN]
-    strips.append(_strip(item, whole, f"all {len(item.law.rows) if item.law.rows is not None else ''} images", own=True))
+    strips.append(
+        _strip(
+            item,
+            whole,
+            f"all {len(item.law.rows) if item.law.rows is not None else ''} images",
+            own=True,
+        )
+    )
     names = [str(rank + 1) for rank in range(len(whole))]
     return Gallery(f"Leading directions, {item.name}", names, strips)
 

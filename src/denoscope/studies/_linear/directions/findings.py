@@ -27,12 +27,24 @@ def claims(every: Sequence[Directions]) -> list[Finding]:
 
 def _from(value: float, item: Directions) -> str:
     """From which N on, in words."""
-    return f"N > {item.sizes[-1]:.0f}" if value == math.inf else f"N ≤ {item.sizes[0]:.0f}" if value == -math.inf else f"N = {value:.0f}"
+    return (
+        f"N > {item.sizes[-1]:.0f}"
+        if value == math.inf
+        else f"N ≤ {item.sizes[0]:.0f}"
+        if value == -math.inf
+        else f"N = {value:.0f}"
+    )
 
 
 def _span(every: Sequence[Directions]) -> Finding:
     at = {item.name: item.nearest(item.effective / item.d) for item in every}
-    shares = {item.name: (item.means("span")[at[item.name]], min(item.sizes[at[item.name]] - 1, item.d) / item.d) for item in every}
+    shares = {
+        item.name: (
+            item.means("span")[at[item.name]],
+            min(item.sizes[at[item.name]] - 1, item.d) / item.d,
+        )
+        for item in every
+    }
     said = {
         item.name: f"{shares[item.name][0]:.0%} of the variance in {shares[item.name][1]:.0%} of the directions (N = {item.sizes[at[item.name]]:.0f})" for item in every
     }  # fmt: skip
@@ -81,7 +93,10 @@ def _twins(every: Sequence[Directions]) -> list[Finding]:
     for item in every:
         if not item.has_twin or not item.counts:
             continue
-        off = {k: np.abs(item.means(f"overlap_{k}") - item.means(f"{TWIN}overlap_{k}")) for k in item.counts}
+        off = {
+            k: np.abs(item.means(f"overlap_{k}") - item.means(f"{TWIN}overlap_{k}"))
+            for k in item.counts
+        }
         worst = max(off, key=lambda k: float(off[k].max()))
         rest = max(float(off[k].max()) for k in item.counts if k != worst) if len(off) > 1 else 0.0
         size = item.sizes[int(off[worst].argmax())]
@@ -100,18 +115,26 @@ def _twins(every: Sequence[Directions]) -> list[Finding]:
 
 
 def _theory(every: Sequence[Directions]) -> Finding:
-    span = {item.name: float(np.abs(item.means("span") / item.spanned(item.sizes) - 1).max()) for item in every}
+    span = {
+        item.name: float(np.abs(item.means("span") / item.spanned(item.sizes) - 1).max())
+        for item in every
+    }
     overlap = {}
     for item in every:
         pairs = [(item.means(f"overlap_{k}"), item.overlaps(k, item.sizes)) for k in item.counts]
-        off = [float(np.abs(mine / theory - 1)[theory > FOUND].max()) for mine, theory in pairs if (theory > FOUND).any()]
+        off = [
+            float(np.abs(mine / theory - 1)[theory > FOUND].max())
+            for mine, theory in pairs
+            if (theory > FOUND).any()
+        ]
         if off:
             overlap[item.name] = max(off)
     good = all(off < 0.1 for off in (*span.values(), *overlap.values()))
     said = each({name: f"{off:.1%}" for name, off in overlap.items()})
     return Finding(
         "Theory and simulation: the largest relative difference of the spanned variance is "
-        f"{each({name: f'{off:.1%}' for name, off in span.items()})}" + (f"; of overlaps {said}." if said else "."),
+        f"{each({name: f'{off:.1%}' for name, off in span.items()})}"
+        + (f"; of overlaps {said}." if said else "."),
         "good" if good else "absent",
         f"Overlaps where first-order theory has more than {FOUND:g}: below that the next orders count.",
     )

@@ -33,14 +33,18 @@ def leading(rows: np.ndarray) -> np.ndarray:
     return found * np.where(np.diag(found) < 0, -1.0, 1.0)[:, None]
 
 
-def measured(population: Population, n: int, count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def measured(
+    population: Population, n: int, count: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Every number of ``count`` training sets of n rows, by name, each (count,); and the first set's leading directions (SHOWN, d)."""
     rows, first = [], np.zeros((0, 0))
     for seed in range(count):
         train, test = population.draw(n, seed)
         found = leading(train)
         variance = np.einsum("ij,jk,ik->i", found, test.cov, found)
-        rows.append(_compared(found) | _captured(variance, float(np.trace(test.cov)), population.spectrum))
+        rows.append(
+            _compared(found) | _captured(variance, float(np.trace(test.cov)), population.spectrum)
+        )
         first = found[:SHOWN] if not seed else first
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}, first
 
@@ -50,7 +54,10 @@ def _compared(found: np.ndarray) -> dict[str, float]:
     numbers = {f"cos_{i + 1}": abs(float(found[i, i])) for i in range(min(SHOWN, len(found)))}
     for k in counts(len(found)):
         cosines = np.clip(np.linalg.svd(found[:k, :k], compute_uv=False), 0.0, 1.0)
-        numbers |= {f"overlap_{k}": float((cosines**2).mean()), f"angle_{k}": float(np.degrees(np.arccos(cosines[-1])))}
+        numbers |= {
+            f"overlap_{k}": float((cosines**2).mean()),
+            f"angle_{k}": float(np.degrees(np.arccos(cosines[-1]))),
+        }
     return numbers
 
 
@@ -58,5 +65,6 @@ def _captured(variance: np.ndarray, total: float, spectrum: np.ndarray) -> dict[
     """The share of the test data's variance that all training directions hold, and what the k leading ones hold of what k can hold."""
     best = np.cumsum(spectrum) / spectrum.sum()
     return {"span": float(variance.sum()) / total} | {
-        f"captured_{k}": float(variance[:k].sum()) / total / float(best[k - 1]) for k in counts(len(spectrum))
+        f"captured_{k}": float(variance[:k].sum()) / total / float(best[k - 1])
+        for k in counts(len(spectrum))
     }

@@ -44,15 +44,30 @@ def cells(every: Sequence[Directions]) -> Table:
     numbers = {"span": ("spanned", "share of the variance in the span of the rows")}
     for k in COUNTS:
         numbers |= {
-            f"overlap_{k}": (f"overlap, {k}", f"overlap of the subspace of the {k} leading directions with the law's"),
-            f"angle_{k}": (f"angle, {k}", f"largest principal angle of the {k} leading directions, degrees"),
-            f"captured_{k}": (f"held, {k}", f"variance that the {k} leading training directions hold, of what {k} can hold"),
+            f"overlap_{k}": (
+                f"overlap, {k}",
+                f"overlap of the subspace of the {k} leading directions with the law's",
+            ),
+            f"angle_{k}": (
+                f"angle, {k}",
+                f"largest principal angle of the {k} leading directions, degrees",
+            ),
+            f"captured_{k}": (
+                f"held, {k}",
+                f"variance that the {k} leading training directions hold, of what {k} can hold",
+            ),
         }
-    numbers = {name: said for name, said in numbers.items() if any(name in row.values for item in every for row in item.rows)}
+    numbers = {
+        name: said
+        for name, said in numbers.items()
+        if any(name in row.values for item in every for row in item.rows)
+    }
     columns = [Column("data"), Column("N", "rows", "size of the training set", ".0f")]
     columns += [Column(label, "", tip, ".3g") for label, tip in numbers.values()]
     table = [
-        [item.name, int(size), *(row.values.get(name) for name in numbers)] for item in every for size, row in zip(item.sizes, item.rows)
+        [item.name, int(size), *(row.values.get(name) for name in numbers)]
+        for item in every
+        for size, row in zip(item.sizes, item.rows)
     ]
     return Table(f"All {len(table)} cells", columns, table)
 

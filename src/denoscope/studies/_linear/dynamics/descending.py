@@ -38,7 +38,9 @@ def rate_of(sets: Sequence[TrainingSet], abars: Sequence[float], share: float) -
     return share * min(float(largest_rate(item.train.cov, levels).min()) for item in sets)
 
 
-def descent(item: TrainingSet, abars: Sequence[float], rate: float, steps: int) -> dict[str, np.ndarray]:
+def descent(
+    item: TrainingSet, abars: Sequence[float], rate: float, steps: int
+) -> dict[str, np.ndarray]:
     """What the descent of one training set measures at its recorded steps (R,).
 
     ``train`` and ``test`` (R, levels): exact losses of the maps as they are; ``weight`` (R, levels, groups): single modes' weights
@@ -61,7 +63,9 @@ def descent(item: TrainingSet, abars: Sequence[float], rate: float, steps: int) 
     return {"train": np.array(train), "test": np.array(test), "weight": np.array(weight)}
 
 
-def predicted(item: TrainingSet, abars: Sequence[float], rate: float, steps: np.ndarray) -> dict[str, np.ndarray]:
+def predicted(
+    item: TrainingSet, abars: Sequence[float], rate: float, steps: np.ndarray
+) -> dict[str, np.ndarray]:
     """What theory says of the same quantities after any numbers of ``steps`` (R,) of descent."""
     y = np.asarray(abars)
     share = descent_weights(item.modes.lam, y, rate, steps[:, None]) / _optimum(item, abars)
@@ -75,7 +79,10 @@ def predicted(item: TrainingSet, abars: Sequence[float], rate: float, steps: np.
 def flowing(item: TrainingSet, abars: Sequence[float], k: np.ndarray) -> dict[str, np.ndarray]:
     """Train and test loss (R, levels) of gradient flow, the limit of small steps, at the training times k (R,)."""
     lam, y = item.modes.lam, np.asarray(abars)
-    return {"train": early_stopped(lam, y, k[:, None]), "test": early_stopped(lam, y, k[:, None], item.other)}
+    return {
+        "train": early_stopped(lam, y, k[:, None]),
+        "test": early_stopped(lam, y, k[:, None], item.other),
+    }
 
 
 def _optimum(item: TrainingSet, abars: Sequence[float]) -> np.ndarray:
@@ -98,6 +105,8 @@ def lowest(k: np.ndarray, losses: np.ndarray) -> np.ndarray:
     for column, values in enumerate(losses.T):
         i = int(values.argmin())
         if 0 < i < len(k) - 1:
-            a, b, _ = np.polyfit(np.log(k[i - 1 : i + 2] / k[i]), values[i - 1 : i + 2] - values[i], 2)
+            a, b, _ = np.polyfit(
+                np.log(k[i - 1 : i + 2] / k[i]), values[i - 1 : i + 2] - values[i], 2
+            )
             found[column] = k[i] * np.exp(-b / (2 * a))
     return found

@@ -49,7 +49,10 @@ def curves(item: TrainingSet) -> dict[str, np.ndarray]:
     """The laws over ``TIMES``: one array (times, groups) a sampler."""
     lam = item.grouped(item.modes.lam)
     known = np.where(np.isnan(lam), 0.0, lam)
-    return {name: np.where(np.isnan(lam), np.nan, [law(name, known, float(k)) for k in TIMES]) for name in SAMPLERS}
+    return {
+        name: np.where(np.isnan(lam), np.nan, [law(name, known, float(k)) for k in TIMES])
+        for name in SAMPLERS
+    }
 
 
 def emergence(lam: np.ndarray) -> dict[str, np.ndarray]:
@@ -61,14 +64,23 @@ def emergence(lam: np.ndarray) -> dict[str, np.ndarray]:
     """
     falling = np.array([law("ode", lam, float(k)) for k in (0.0, *TIMES, np.inf)])
     excess = np.log(falling[1:-1] * (1 / falling[0] + 1 / falling[-1]) / 2)
-    noise = [float(np.exp(np.interp(0.0, -values, np.log(TIMES)))) if values[0] > 0 > values[-1] else np.nan for values in excess.T]
+    noise = [
+        float(np.exp(np.interp(0.0, -values, np.log(TIMES))))
+        if values[0] > 0 > values[-1]
+        else np.nan
+        for values in excess.T
+    ]
     return {"noise": np.array(noise), "denoising": emergence_times(lam, *SPAN)}
 
 
 def exponent(lam: np.ndarray, times: np.ndarray) -> float:
     """The slope of log emergence time against log variance, by least squares over the modes that emerge."""
     known = np.isfinite(times)
-    return float(np.polyfit(np.log(lam[known]), np.log(times[known]), 1)[0]) if known.sum() > 1 else np.nan
+    return (
+        float(np.polyfit(np.log(lam[known]), np.log(times[known]), 1)[0])
+        if known.sum() > 1
+        else np.nan
+    )
 
 
 def samples(item: TrainingSet, noises: int) -> dict[str, np.ndarray]:
@@ -77,10 +89,14 @@ def samples(item: TrainingSet, noises: int) -> dict[str, np.ndarray]:
     Each model is stopped at its time at all levels of the schedule, its training set centred; every sample starts from a noise of its own.
     """
     schedule = VP(list(BETAS))
-    start = Seeds(range(noises)).randn((len(item.modes.lam),), torch.float64) / schedule.alpha(len(schedule) - 1)
+    start = Seeds(range(noises)).randn((len(item.modes.lam),), torch.float64) / schedule.alpha(
+        len(schedule) - 1
+    )
     found: dict[str, list[Any]] = {name: [] for name in SAMPLERS}
     for k in SAMPLED:
-        net = LinearMaps.closed_form(np.zeros(len(item.modes.lam)), item.train.cov, schedule, k=float(k))
+        net = LinearMaps.closed_form(
+            np.zeros(len(item.modes.lam)), item.train.cov, schedule, k=float(k)
+        )
         for name in SAMPLERS:
             found[name].append(_variances(item, _drawn(name, net, start)))
     return {name: np.array(values) for name, values in found.items()}
@@ -88,16 +104,28 @@ def samples(item: TrainingSet, noises: int) -> dict[str, np.ndarray]:
 
 def _drawn(name: str, net: LinearMaps, start: torch.Tensor) -> np.ndarray:
     if name == "ode":
-        sigmas = torch.cat([torch.logspace(float(net.levels[-1].log10()), -3, _FLOW_LEVELS, dtype=torch.float64), torch.zeros(1)])
+        sigmas = torch.cat(
+            [
+                torch.logspace(
+                    float(net.levels[-1].log10()), -3, _FLOW_LEVELS, dtype=torch.float64
+                ),
+                torch.zeros(1),
+            ]
+        )
         return sample(net, start, sigmas, heun).numpy()
     draws = generator(len(start))
     noise = partial(torch.randn, start.shape, generator=draws, dtype=start.dtype)
-    return sample(net, start, uniform(len(BETAS), net.schedule), ancestral, lambda x: noise()).numpy()
+    return sample(
+        net, start, uniform(len(BETAS), net.schedule), ancestral, lambda x: noise()
+    ).numpy()
 
 
 def _variances(item: TrainingSet, drawn: np.ndarray) -> np.ndarray:
     squares = item.grouped((drawn @ item.modes.vectors) ** 2)
-    found = [_interval(mean(column)) if np.isfinite(column).all() else [np.nan] * 3 for column in squares.T]
+    found = [
+        _interval(mean(column)) if np.isfinite(column).all() else [np.nan] * 3
+        for column in squares.T
+    ]
     return np.array(found)
 
 

@@ -26,7 +26,15 @@ NEAR = 1.25
 
 def claims(every: Sequence[Data]) -> list[Finding]:
     """Every claim that the sweep can test, with its numbers."""
-    found = [_exact(every), _one_time(every), _rule(every), _ridge(every), _laws(every), _constants(every), _exponents(every)]
+    found = [
+        _exact(every),
+        _one_time(every),
+        _rule(every),
+        _ridge(every),
+        _laws(every),
+        _constants(every),
+        _exponents(every),
+    ]
     return [item for item in found if item]
 
 
@@ -38,10 +46,14 @@ def _few(every: Iterable[Data]) -> list[tuple[Data, Cell]]:
     return [(data, cell) for data, cell in _cells(every) if cell.few]
 
 
-def _each(pairs: Sequence[tuple[Data, Cell]], name: str, said: Callable[[float], str] = "{:.3g}".format) -> str:
+def _each(
+    pairs: Sequence[tuple[Data, Cell]], name: str, said: Callable[[float], str] = "{:.3g}".format
+) -> str:
     """The estimate of that name in every cell, in one phrase."""
     found = ((data, cell, cell.estimate(name)) for data, cell in pairs)
-    return ", ".join(f"{_interval(e, said)} ({data.name}, N = {cell.n})" for data, cell, e in found if e)
+    return ", ".join(
+        f"{_interval(e, said)} ({data.name}, N = {cell.n})" for data, cell, e in found if e
+    )
 
 
 def _interval(e: Estimate, said: Callable[[float], str]) -> str:
@@ -146,7 +158,9 @@ def _constants(every: Sequence[Data]) -> Finding | None:
     said = []
     for name, title in SAMPLER_NAMES.items():
         found = [cell.arrays[f"sampled_{name}"][2, unseen] * SAMPLED[2] for cell in cells]
-        said.append(f"{', '.join(f'{c[0]:.3f} [{c[1]:.3f}, {c[2]:.3f}]' for c in found)} by {title} (limit {UNSEEN_C[name]:.4f})")
+        said.append(
+            f"{', '.join(f'{c[0]:.3f} [{c[1]:.3f}, {c[2]:.3f}]' for c in found)} by {title} (limit {UNSEEN_C[name]:.4f})"
+        )
     return Finding(
         f"On unseen directions a model stopped at k = {SAMPLED[2]:g} samples the variance c = const/k: c·k is {'; '.join(said)}.",
         "neutral",

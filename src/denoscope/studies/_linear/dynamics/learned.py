@@ -39,14 +39,24 @@ def cell(
     arrays, values = _descents(sets, abars, rate, steps, tell)
     more, found = _stoppings(sets, population, n)
     values |= found
-    return Result(values | _emergence(sets), {**arrays, **more, **_sampled(sets, samples), **_bayes(population, abars)})
+    return Result(
+        values | _emergence(sets),
+        {**arrays, **more, **_sampled(sets, samples), **_bayes(population, abars)},
+    )
 
 
 def _descents(
-    sets: Sequence[TrainingSet], abars: Sequence[float], rate: float, steps: int, tell: Callable[[float], None]
+    sets: Sequence[TrainingSet],
+    abars: Sequence[float],
+    rate: float,
+    steps: int,
+    tell: Callable[[float], None],
 ) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
     """Measured curves, theory's curves, the stopping times of both, and how far apart they are."""
-    at, longer = descending.recorded(steps), np.unique(np.geomspace(1, BEYOND * steps, STEPS_SHOWN).round())
+    at, longer = (
+        descending.recorded(steps),
+        np.unique(np.geomspace(1, BEYOND * steps, STEPS_SHOWN).round()),
+    )
     k = 2 * rate * at
     measured, theory, far, flow = [], [], [], []
     for index, item in enumerate(sets):
@@ -61,16 +71,30 @@ def _descents(
         arrays[name] = np.array([run[name] for run in measured])
         arrays[f"{name}_theory"] = np.array([run[name] for run in theory])
     arrays["stop"] = np.array([descending.lowest(k, run["test"]) for run in measured])
-    arrays["stop_theory"] = np.array([best_stopping(item.modes.lam, item.other, np.asarray(abars)) for item in sets])
-    return arrays, {"rate": rate, "difference": max(far), "difference_flow": max(flow), "longest": float(k[-1])}
+    arrays["stop_theory"] = np.array(
+        [best_stopping(item.modes.lam, item.other, np.asarray(abars)) for item in sets]
+    )
+    return arrays, {
+        "rate": rate,
+        "difference": max(far),
+        "difference_flow": max(flow),
+        "longest": float(k[-1]),
+    }
 
 
-def _stoppings(sets: Sequence[TrainingSet], population: Population, n: int) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
+def _stoppings(
+    sets: Sequence[TrainingSet], population: Population, n: int
+) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
     """The best stopping times and ridges at many levels, their expectations, and what one stopping time for all levels costs."""
     found = [stopping.stopping(item) for item in sets]
-    arrays = {f"best_{name}": np.array([getattr(item, name) for item in found]) for name in stopping.Stopping._fields}
+    arrays = {
+        f"best_{name}": np.array([getattr(item, name) for item in found])
+        for name in stopping.Stopping._fields
+    }
     theory = stopping.expected(population.spectrum, n, sets)
-    arrays |= {f"expected_{name}": np.asarray(getattr(theory, name)) for name in stopping.Expected._fields}
+    arrays |= {
+        f"expected_{name}": np.asarray(getattr(theory, name)) for name in stopping.Expected._fields
+    }
     arrays["unseen"] = np.array([item.unseen_variance for item in sets])
     arrays["bayes"] = bayes_loss_of(population.spectrum, stopping.LEVELS)
     k, paid = arrays["best_k"], arrays["best_loss_shared"] / arrays["best_loss_k"]
@@ -94,9 +118,14 @@ def _mean(values: np.ndarray) -> Estimate | None:
 def _emergence(sets: Sequence[TrainingSet]) -> dict[str, Value]:
     """The exponents of emergence times against variances, over all training sets."""
     found: dict[str, Value] = {}
-    times = [(item.modes.lam[: item.seen], emergence.emergence(item.modes.lam[: item.seen])) for item in sets]
+    times = [
+        (item.modes.lam[: item.seen], emergence.emergence(item.modes.lam[: item.seen]))
+        for item in sets
+    ]
     for name in emergence.EMERGENCES:
-        found[f"exponent_{name}"] = _mean(np.array([emergence.exponent(lam, each[name]) for lam, each in times]))
+        found[f"exponent_{name}"] = _mean(
+            np.array([emergence.exponent(lam, each[name]) for lam, each in times])
+        )
     return found
 
 
@@ -105,7 +134,9 @@ def _sampled(sets: Sequence[TrainingSet], samples: int) -> dict[str, np.ndarray]
     first = sets[0]
     lam = first.modes.lam[: first.seen]
     arrays = {f"law_{name}": values for name, values in emergence.curves(first).items()}
-    arrays |= {f"sampled_{name}": values for name, values in emergence.samples(first, samples).items()}
+    arrays |= {
+        f"sampled_{name}": values for name, values in emergence.samples(first, samples).items()
+    }
     arrays |= {f"emergence_{name}": values for name, values in emergence.emergence(lam).items()}
     return {**arrays, "lam": lam}
 

@@ -68,9 +68,13 @@ class Data:
 
 def collected(rows: Sequence[Row]) -> list[Data]:
     """Cells by data, synthetic laws first."""
-    names = sorted({str(row.fields["data"]) for row in rows}, key=lambda name: (synthetic(name) is None, name))
+    names = sorted(
+        {str(row.fields["data"]) for row in rows}, key=lambda name: (synthetic(name) is None, name)
+    )
     cells = sorted((Cell(row) for row in rows), key=lambda cell: cell.n)
-    return [Data(name, [cell for cell in cells if cell.row.fields["data"] == name]) for name in names]
+    return [
+        Data(name, [cell for cell in cells if cell.row.fields["data"] == name]) for name in names
+    ]
 
 
 def averages(values: np.ndarray) -> list[Estimate]:

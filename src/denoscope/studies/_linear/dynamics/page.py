@@ -26,11 +26,20 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     of_data = [DATA[data.name] for data in every if data.name in DATA]
     sections = [
         Section("What was found", findings.claims(every)),
-        Section("Loss against training time", [drawings.losses(data, place) for place, data in shown]),
-        Section("Mode by mode", [drawings.modes(data, place) for place, data in shown]),
-        Section("When to stop", [drawings.minima(every), drawings.stopping(every), drawings.prices(every)]),
         Section(
-            "Early stopping against ridge", [Text(TABLES), *(table for data in every for table in (best_settings(data), best_losses(data)))]
+            "Loss against training time", [drawings.losses(data, place) for place, data in shown]
+        ),
+        Section("Mode by mode", [drawings.modes(data, place) for place, data in shown]),
+        Section(
+            "When to stop",
+            [drawings.minima(every), drawings.stopping(every), drawings.prices(every)],
+        ),
+        Section(
+            "Early stopping against ridge",
+            [
+                Text(TABLES),
+                *(table for data in every for table in (best_settings(data), best_losses(data))),
+            ],
         ),
         Section("Samples of half-trained models", samples_of(every)),
         Section("All cells", [cells(every)]),
@@ -86,7 +95,14 @@ def best_settings(data: Data) -> Table:
 def _settings(arrays: Mapping[str, np.ndarray], i: int) -> list[object]:
     k, ridge = arrays["best_k"][:, i], arrays["best_ridge"][:, i]
     expected = [float(arrays[f"expected_{name}"][i]) for name in ("k", "ridge")]
-    return [float(LEVELS[i]), _average(k), expected[0], _average(1 / k), _average(ridge), expected[1]]
+    return [
+        float(LEVELS[i]),
+        _average(k),
+        expected[0],
+        _average(1 / k),
+        _average(ridge),
+        expected[1],
+    ]
 
 
 def best_losses(data: Data) -> Table:
@@ -102,13 +118,20 @@ def best_losses(data: Data) -> Table:
         Column("expected", "", "for Gaussian data", ".4g"),
         Column("Bayes", "", "least loss that Gaussian data of the true covariance allow", ".4f"),
     ]
-    return Table(f"Test loss / d: {data.name}, d = {cell.d}, N = {cell.n}", columns, [_losses(cell.arrays, i, cell.d) for i in _TABLED])
+    return Table(
+        f"Test loss / d: {data.name}, d = {cell.d}, N = {cell.n}",
+        columns,
+        [_losses(cell.arrays, i, cell.d) for i in _TABLED],
+    )
 
 
 def _losses(arrays: Mapping[str, np.ndarray], i: int, d: int) -> list[object]:
     pairs: list[object] = []
     for name in ("loss_k", "loss_ridge", "loss_trained"):
-        pairs += [_average(arrays[f"best_{name}"][:, i] / d), float(arrays[f"expected_{name}"][i]) / d]
+        pairs += [
+            _average(arrays[f"best_{name}"][:, i] / d),
+            float(arrays[f"expected_{name}"][i]) / d,
+        ]
     return [float(LEVELS[i]), *pairs, float(arrays["bayes"][i]) / d]
 
 
@@ -123,25 +146,67 @@ def cells(every: Sequence[Data]) -> Table:
         Column("data"),
         Column("d"),
         Column("N", "items", "size of the training sets"),
-        Column("descent − theory", "relative", "largest difference of gradient descent from its closed form", ".1e"),
-        Column("from flow", "relative", "largest difference of gradient descent from gradient flow", ".1e"),
-        Column("best time", "k", "the one time with the least mean log test loss over all noise levels", ".3g"),
+        Column(
+            "descent − theory",
+            "relative",
+            "largest difference of gradient descent from its closed form",
+            ".1e",
+        ),
+        Column(
+            "from flow",
+            "relative",
+            "largest difference of gradient descent from gradient flow",
+            ".1e",
+        ),
+        Column(
+            "best time",
+            "k",
+            "the one time with the least mean log test loss over all noise levels",
+            ".3g",
+        ),
         Column("spread", "max / min", "of the best times of all noise levels", ".3g"),
         Column("price", "relative", "largest excess test loss of one time for all levels", ".2e"),
-        Column("k × unseen", "", "best time times mean variance of an unseen direction; the rule says 1", ".3g"),
-        Column("ridge − stop", "relative", "test loss of the best ridge less that of stopping, mean over levels", ".2e"),
-        Column("overfitting", "×", "test loss trained to the end over that of stopping, at the worst level", ".3g"),
+        Column(
+            "k × unseen",
+            "",
+            "best time times mean variance of an unseen direction; the rule says 1",
+            ".3g",
+        ),
+        Column(
+            "ridge − stop",
+            "relative",
+            "test loss of the best ridge less that of stopping, mean over levels",
+            ".2e",
+        ),
+        Column(
+            "overfitting",
+            "×",
+            "test loss trained to the end over that of stopping, at the worst level",
+            ".3g",
+        ),
         Column("exponent", "", "of emergence times against variances, denoising", ".3f"),
         Column("exponent", "", "the same, noise prediction", ".3f"),
         Column("time", "s", "seconds to measure", ".1f"),
     ]
-    names = ("difference", "difference_flow", "shared", "spread", "paid", "predicted", "ridge_less_stop", "trained")
+    names = (
+        "difference",
+        "difference_flow",
+        "shared",
+        "spread",
+        "paid",
+        "predicted",
+        "ridge_less_stop",
+        "trained",
+    )
     rows = [
         [
             data.name,
             cell.d,
             cell.n,
-            *(cell.row.values.get(name) for name in (*names, "exponent_denoising", "exponent_noise")),
+            *(
+                cell.row.values.get(name)
+                for name in (*names, "exponent_denoising", "exponent_noise")
+            ),
             cell.row.made["seconds"],
         ]
         for data in every

@@ -38,7 +38,9 @@ class Measured(BySize):
         """Sizes between the first and the last, closer to each other around N = d."""
         ends = self.reach
         near = self.d * np.linspace(0.8, 1.3, _FINE // 2)
-        return np.unique(np.concatenate([np.geomspace(*ends, _FINE), near[(near > ends[0]) & (near < ends[1])]]))
+        return np.unique(
+            np.concatenate([np.geomspace(*ends, _FINE), near[(near > ends[0]) & (near < ends[1])]])
+        )
 
     @cached_property
     def lines(self) -> dict[str, np.ndarray]:
@@ -81,13 +83,18 @@ def compared(item: Measured, prefix: str = "") -> list[Compared]:
     ]
 
 
-def differences(item: Measured, prefix: str = "", *, apart: float = 1.0) -> dict[str, tuple[float, float]]:
+def differences(
+    item: Measured, prefix: str = "", *, apart: float = 1.0
+) -> dict[str, tuple[float, float]]:
     """For every number, the largest relative difference of simulation from theory, and the size where it is.
 
     ``apart`` above 1 leaves out sizes closer to N = d than by that factor.
     """
     found: dict[str, tuple[float, float]] = {}
     for one in compared(item, prefix):
-        if abs(np.log(one.size / item.d)) >= np.log(apart) and one.off >= found.get(one.name, (0.0, 0.0))[0]:
+        if (
+            abs(np.log(one.size / item.d)) >= np.log(apart)
+            and one.off >= found.get(one.name, (0.0, 0.0))[0]
+        ):
             found[one.name] = one.off, one.size
     return found

@@ -23,26 +23,60 @@ SHARE = "N / d"
 AT = "N = d"
 
 
-def theory(item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0) -> Series:
+def theory(
+    item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0
+) -> Series:
     """The expectation of a number as a line over N / ``over``, ``less`` taken off."""
-    return Series(item.grid / over, _shown(item.lines[name] - less), label, tone=tone, style="line", kind="theory")
+    return Series(
+        item.grid / over,
+        _shown(item.lines[name] - less),
+        label,
+        tone=tone,
+        style="line",
+        kind="theory",
+    )
 
 
-def dots(item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0) -> Series:
+def dots(
+    item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0
+) -> Series:
     """The averages over training sets with their intervals."""
     found = item.estimates(name)
-    y, low, high = (np.array([getattr(e, part) for e in found]) - less for part in ("value", "low", "high"))
+    y, low, high = (
+        np.array([getattr(e, part) for e in found]) - less for part in ("value", "low", "high")
+    )
     shown = _shown(y)
     low = np.where(low > 0, low, shown)
-    return Series(item.sizes / over, shown, label, low, high, tone, "dots", "bars", "simulation, 95 % intervals")
+    return Series(
+        item.sizes / over,
+        shown,
+        label,
+        low,
+        high,
+        tone,
+        "dots",
+        "bars",
+        "simulation, 95 % intervals",
+    )
 
 
-def twins(item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0) -> list[Series]:
+def twins(
+    item: Measured, name: str, label: str, tone: str, *, over: float = 1.0, less: float = 0.0
+) -> list[Series]:
     """The Gaussian twin's averages as a thin line, where there is a twin."""
     if not item.has_twin:
         return []
     shown = _shown(item.means(TWIN + name) - less)
-    return [Series(item.sizes / over, shown, label, tone=tone, style="thin", kind="simulation, Gaussian twin")]
+    return [
+        Series(
+            item.sizes / over,
+            shown,
+            label,
+            tone=tone,
+            style="thin",
+            kind="simulation, Gaussian twin",
+        )
+    ]
 
 
 def _shown(values: np.ndarray) -> np.ndarray:
@@ -79,7 +113,16 @@ def losses(every: Sequence[Measured], *, mean: bool = False) -> Figure:
         ]
         series += twins(item, "test" + ending, "test", test)
         level = Level(item.bayes[index], "Bayes: the least loss there is")
-        panels.append(Panel(series, _title(item), ROWS, "loss / d", levels=[level], positions=[Position(item.d, AT)]))
+        panels.append(
+            Panel(
+                series,
+                _title(item),
+                ROWS,
+                "loss / d",
+                levels=[level],
+                positions=[Position(item.d, AT)],
+            )
+        )
     if mean:
         caption = (
             f"**The same, averaged over all {every[0].levels.steps} levels of the schedule.** The least noisy levels dominate: there the "
@@ -105,16 +148,33 @@ def divergence(every: Sequence[Measured]) -> Figure:
         series = []
         for item, tone in zip(every, tones):
             look = {"over": item.d, "less": item.floors[name]}
-            series += [theory(item, name, item.name, tone, **look), dots(item, name, item.name, tone, **look)]
+            series += [
+                theory(item, name, item.name, tone, **look),
+                dots(item, name, item.name, tone, **look),
+            ]
             series += twins(item, name, item.name, tone, **look)
         last = max(item.sizes[-1] / item.d for item in every)
         ratio = np.geomspace(1 + 3.5 / d, max(last, 1.5), 200)
         exact = expected_kl(d, ratio * d, direction) / d
         series += [
-            Series(ratio, exact, f"any spectrum, no noise added: digammas, d = {d}", tone=INK, style="dashed"),
+            Series(
+                ratio,
+                exact,
+                f"any spectrum, no noise added: digammas, d = {d}",
+                tone=INK,
+                style="dashed",
+            ),
             Series(ratio, 1 / (4 * ratio), "d / (4N)", tone=MUTED, style="dotted"),
         ]
-        panels.append(Panel(series, "", SHARE, f"KL({direction.replace('||', ' ‖ ')}) / d less its limit", positions=[Position(1.0, AT)]))
+        panels.append(
+            Panel(
+                series,
+                "",
+                SHARE,
+                f"KL({direction.replace('||', ' ‖ ')}) / d less its limit",
+                positions=[Position(1.0, AT)],
+            )
+        )
     caption = (
         "**What the model samples against the law.** Divergence a dimension, in nats, of the exact law of ancestral samples from the law "
         "of the data, less what is left of it at N = ∞ because "
@@ -136,8 +196,21 @@ def norm(every: Sequence[Measured]) -> Figure:
             ("frobenius", "error of the covariance, |Σ₀ − Σ|²/|Σ|²", first),
             ("kl", "KL(model ‖ true) / d, nats", second),
         ):
-            series += [theory(item, name, label, tone), dots(item, name, label, tone), *twins(item, name, label, tone)]
-        panels.append(Panel(series, _title(item), ROWS, "error", levels=[Level(0.1, "one tenth")], positions=[Position(item.d, AT)]))
+            series += [
+                theory(item, name, label, tone),
+                dots(item, name, label, tone),
+                *twins(item, name, label, tone),
+            ]
+        panels.append(
+            Panel(
+                series,
+                _title(item),
+                ROWS,
+                "error",
+                levels=[Level(0.1, "one tenth")],
+                positions=[Position(item.d, AT)],
+            )
+        )
     caption = (
         "**When the covariance's norm is learned, and when the samples are good.** The squared Frobenius error of the training "
         "covariance falls as d_eff/N, governed by the few "
@@ -155,10 +228,20 @@ def unseen(every: Sequence[Measured]) -> Figure:
     share, gap = [], []
     for item, tone in zip(every, tones):
         look = {"over": item.d}
-        share += [theory(item, "unseen", item.name, tone, **look), dots(item, "unseen", item.name, tone, **look)]
-        gap += [theory(item, "gap", item.name, tone, **look), dots(item, "gap", item.name, tone, **look)]
+        share += [
+            theory(item, "unseen", item.name, tone, **look),
+            dots(item, "unseen", item.name, tone, **look),
+        ]
+        gap += [
+            theory(item, "gap", item.name, tone, **look),
+            dots(item, "gap", item.name, tone, **look),
+        ]
         bound = _shown(item.lines["bound"])
-        gap.append(Series(item.grid / item.d, bound, item.name, tone=tone, style="dashed", kind="lower bound"))
+        gap.append(
+            Series(
+                item.grid / item.d, bound, item.name, tone=tone, style="dashed", kind="lower bound"
+            )
+        )
     positions = [Position(1.0, AT)]
     panels = [
         Panel(share, "Unseen variance", SHARE, "share of the variance", positions=positions),
@@ -176,14 +259,28 @@ def unseen(every: Sequence[Measured]) -> Figure:
 
 def rescue(every: Sequence[Measured]) -> Figure:
     """The excess of the test loss over Bayes: without regularisation, with the best ridge, stopped at the best time."""
-    kinds = (("test", "fully trained, no ridge"), ("test_ridge", "best ridge"), ("test_stopped", "best stopping time"))
+    kinds = (
+        ("test", "fully trained, no ridge"),
+        ("test_ridge", "best ridge"),
+        ("test_stopped", "best stopping time"),
+    )
     panels = []
     for item in every:
         series = []
         for (name, label), tone in zip(kinds, ordered(3)):
-            series += [theory(item, name, label, tone, less=item.bayes[0])] if name in item.lines else []
+            series += (
+                [theory(item, name, label, tone, less=item.bayes[0])] if name in item.lines else []
+            )
             series.append(dots(item, name, label, tone, less=item.bayes[0]))
-        panels.append(Panel(series, _title(item), ROWS, "(test loss − Bayes) / d", positions=[Position(item.d, AT)]))
+        panels.append(
+            Panel(
+                series,
+                _title(item),
+                ROWS,
+                "(test loss − Bayes) / d",
+                positions=[Position(item.d, AT)],
+            )
+        )
     caption = (
         f"**What a ridge and early stopping rescue,** at ᾱ = {every[0].levels.abar:g}: the test loss above the least there is. Both keep "
         "the weights of directions without data small; "
@@ -198,10 +295,30 @@ def rescued_divergence(every: Sequence[Measured]) -> Figure:
     for name, direction in DIVERGENCES.items():
         series = []
         for item, tone in zip(every, _tones(every)):
-            series.append(Series(item.grid / item.d, item.lines[name], item.name, tone=tone, style="dashed", kind="no ridge, theory"))
+            series.append(
+                Series(
+                    item.grid / item.d,
+                    item.lines[name],
+                    item.name,
+                    tone=tone,
+                    style="dashed",
+                    kind="no ridge, theory",
+                )
+            )
             ridge = name + "_ridge"
-            series += [theory(item, ridge, item.name, tone, over=item.d), dots(item, ridge, item.name, tone, over=item.d)]
-        panels.append(Panel(series, "", SHARE, f"KL({direction.replace('||', ' ‖ ')}) / d, nats", positions=[Position(1.0, AT)]))
+            series += [
+                theory(item, ridge, item.name, tone, over=item.d),
+                dots(item, ridge, item.name, tone, over=item.d),
+            ]
+        panels.append(
+            Panel(
+                series,
+                "",
+                SHARE,
+                f"KL({direction.replace('||', ' ‖ ')}) / d, nats",
+                positions=[Position(1.0, AT)],
+            )
+        )
     caption = (
         "**The samples with the best ridge.** With the ridge ᾱc at each level the model samples N(μ₀, Σ₀ + c); c is the one that theory "
         "calls best for this spectrum and N, another one for each "

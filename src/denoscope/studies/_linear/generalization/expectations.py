@@ -23,7 +23,9 @@ def expected(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dict[st
     d, noise = len(spectrum), (1 - levels.abar) / levels.abar
     at = deterministic(spectrum, sizes, noise, centred=True)
     ridge = expected_best_ridge(spectrum, sizes, levels.abar, centred=True)
-    rescued = deterministic(spectrum, sizes, noise + ridge / levels.abar, abar=levels.abar, centred=True)
+    rescued = deterministic(
+        spectrum, sizes, noise + ridge / levels.abar, abar=levels.abar, centred=True
+    )
     means = _means(spectrum, sizes, levels)
     found = {
         "train": at.train / d,
@@ -62,14 +64,21 @@ def _between(spectrum: np.ndarray, variances: np.ndarray) -> dict[str, float]:
     """Each divergence, a dimension, of centred Gaussian samples with these variances."""
     ratio = variances / spectrum
     model, true = (ratio - 1 - np.log(ratio)).mean() / 2, (1 / ratio - 1 + np.log(ratio)).mean() / 2
-    return {name: float(model if forward(direction) else true) for name, direction in DIVERGENCES.items()}
+    return {
+        name: float(model if forward(direction) else true)
+        for name, direction in DIVERGENCES.items()
+    }
 
 
-def _means(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> tuple[np.ndarray, np.ndarray]:
+def _means(
+    spectrum: np.ndarray, sizes: np.ndarray, levels: Levels
+) -> tuple[np.ndarray, np.ndarray]:
     """Train and test loss averaged over the schedule."""
     noise = (1 - levels.abars) / levels.abars
     every = [deterministic(spectrum, float(n), noise, centred=True) for n in sizes]
-    return np.array([item.train.mean() for item in every]), np.array([item.test.mean() for item in every])
+    return np.array([item.train.mean() for item in every]), np.array(
+        [item.test.mean() for item in every]
+    )
 
 
 def _divergences(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dict[str, np.ndarray]:
@@ -79,6 +88,8 @@ def _divergences(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dic
     for name, direction in DIVERGENCES.items():
         for ending, c in (("", 0.0), ("_ridge", best_c(spectrum, sizes, direction, centred=True))):
             both = deterministic(spectrum, sizes, c + least + 0 * sizes, centred=True)
-            found[name + ending] = (both.kl if forward(direction) else both.kl_reverse) / len(spectrum)
+            found[name + ending] = (both.kl if forward(direction) else both.kl_reverse) / len(
+                spectrum
+            )
         found[name] = found[name] + limits[name] - simple[name]
     return found

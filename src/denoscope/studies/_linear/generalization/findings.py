@@ -64,7 +64,11 @@ def _agreement(every: Sequence[Measured]) -> Finding | None:
         f"Theory and simulation {'differ' if wrong else 'agree'} on Gaussian data: the largest relative difference over all numbers and "
         f"sizes is {each(said)}.",
         "absent" if wrong else "good",
-        (f"More than {CLOSE:.0%} away, and more than twice as far as the 95 % interval reaches: {', '.join(wrong)}. " if wrong else "")
+        (
+            f"More than {CLOSE:.0%} away, and more than twice as far as the 95 % interval reaches: {', '.join(wrong)}. "
+            if wrong
+            else ""
+        )
         + f"Away from N = d (by a factor of {AWAY:g}): {each(away)}. {np.mean(held):.0%} of all 95 % intervals hold the theory, which is that of large d: an interval "
         "of a few per mille sees what it leaves out.",
     )
@@ -81,7 +85,11 @@ def _largest(found: Mapping[str, tuple[float, float]]) -> tuple[str, float, floa
 
 
 def _gap(every: Sequence[Measured]) -> Finding:
-    ratios = {item.name: falls_below(item.sizes, item.means("test"), (1 + CLOSED) * item.bayes[0]) / item.d for item in every}
+    ratios = {
+        item.name: falls_below(item.sizes, item.means("test"), (1 + CLOSED) * item.bayes[0])
+        / item.d
+        for item in every
+    }
     finite = [ratio for ratio in ratios.values() if math.isfinite(ratio)]
     good = len(finite) == len(ratios) and all(0.5 <= ratio <= 5 for ratio in finite)
     theory = {
@@ -107,7 +115,9 @@ def _bound(every: Sequence[Measured]) -> Finding | None:
         for item in every
         for near in (below[item.name],)
     }
-    part = {item.name: (item.theory["bound"] / item.means("gap"))[below[item.name]] for item in every}
+    part = {
+        item.name: (item.theory["bound"] / item.means("gap"))[below[item.name]] for item in every
+    }
     held = all(share.max() <= 1 + CLOSE for share in part.values())
     return Finding(
         "Below N = d the gap between test and train loss is that of directions without data: their share of it is "
@@ -124,13 +134,23 @@ def _rescue(every: Sequence[Measured]) -> Finding | None:
         return None
     names = ("test", "test_ridge", "test_stopped")
     said = {
-        name: " → ".join(f"{item.means(key)[at]:.3g}" for key in names) + f" (Bayes {item.bayes[0]:.3g})"
+        name: " → ".join(f"{item.means(key)[at]:.3g}" for key in names)
+        + f" (Bayes {item.bayes[0]:.3g})"
         for name, (item, at) in half.items()
     }
-    better = sum(int((item.means("test_stopped") < item.means("test_ridge")).sum()) for item in every)
+    better = sum(
+        int((item.means("test_stopped") < item.means("test_ridge")).sum()) for item in every
+    )
     cells = sum(len(item.sizes) for item in every)
-    rescued = all(item.means(key)[at] < 2 * item.bayes[0] < item.means("test")[at] for item, at in half.values() for key in names[1:])
-    kept = {name: f"{item.means('ridge')[at]:.2g} ({_unseen_mean(item, at):.2g})" for name, (item, at) in half.items()}
+    rescued = all(
+        item.means(key)[at] < 2 * item.bayes[0] < item.means("test")[at]
+        for item, at in half.values()
+        for key in names[1:]
+    )
+    kept = {
+        name: f"{item.means('ridge')[at]:.2g} ({_unseen_mean(item, at):.2g})"
+        for name, (item, at) in half.items()
+    }
     return Finding(
         "Ridge and early stopping prevent overfitting below N = d: about N = d/2 the test loss goes, fully trained → best ridge → best "
         f"stopping time, {each(said)}.",
@@ -171,9 +191,14 @@ def _typical(item: Measured, prefix: str) -> float:
 
 
 def _effective(every: Sequence[Measured]) -> Finding:
-    said = {item.name: f"{float(participation_ratio(item.law.spectrum)):.2f} of d = {item.d}" for item in every}
+    said = {
+        item.name: f"{float(participation_ratio(item.law.spectrum)):.2f} of d = {item.d}"
+        for item in every
+    }
     images = [
-        f"{item.name}: {len(item.law.rows)} images of {' × '.join(map(str, item.law.shape))}" for item in every if item.law.rows is not None
+        f"{item.name}: {len(item.law.rows)} images of {' × '.join(map(str, item.law.shape))}"
+        for item in every
+        if item.law.rows is not None
     ]
     return Finding(
         f"The participation ratio d_eff = (Tr Σ)²/Tr Σ² is {each(said)}.",

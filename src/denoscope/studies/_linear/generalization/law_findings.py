@@ -17,10 +17,16 @@ ERROR = 0.1
 
 def above(every: Sequence[Measured]) -> Finding | None:
     """The slope of the divergence against d/(4N) for Gaussian data; None without sizes above 4d."""
-    slopes = {item.name: (_slope(item, "kl"), _slope(item, "kl_reverse")) for item in _far([item for item in every if not item.has_twin])}
+    slopes = {
+        item.name: (_slope(item, "kl"), _slope(item, "kl_reverse"))
+        for item in _far([item for item in every if not item.has_twin])
+    }
     if not slopes:
         return None
-    good = all(abs(forward[0] - forward[1]) < CLOSE and abs(forward[0] - 1) < 0.2 for forward, _ in slopes.values())
+    good = all(
+        abs(forward[0] - forward[1]) < CLOSE and abs(forward[0] - 1) < 0.2
+        for forward, _ in slopes.values()
+    )
     return Finding(
         "Above N = 4d the divergence KL(model ‖ true)/d is "
         f"{each({name: f'{forward[0]:.3f}' for name, (forward, _) in slopes.items()})} times d/(4N): "
@@ -39,9 +45,14 @@ def of_images(every: Sequence[Measured]) -> Finding | None:
     images = [item for item in _far(every) if item.has_twin]
     if not images:
         return None
-    real, twin = ({item.name: _slope(item, "kl", prefix)[0] for item in images} for prefix in ("", TWIN))
+    real, twin = (
+        {item.name: _slope(item, "kl", prefix)[0] for item in images} for prefix in ("", TWIN)
+    )
     good = all(abs(slope - 1) < 0.2 for slope in real.values())
-    below = {item.name: f"{int((item.law.spectrum < item.levels.betas[0]).sum())} of {item.d}" for item in images}
+    below = {
+        item.name: f"{int((item.law.spectrum < item.levels.betas[0]).sum())} of {item.d}"
+        for item in images
+    }
     left = each({item.name: f"{item.floors['kl']:.2g}" for item in images})
     return Finding(
         f"On real images KL(model ‖ true)/d is {each({name: f'{slope:.2f}' for name, slope in real.items()})} times d/(4N) above N = "
@@ -63,7 +74,10 @@ def _slope(item: Measured, name: str, prefix: str = "") -> tuple[float, float]:
     """The slope of a divergence against d/(4N) above N = 4d, measured and in theory."""
     far = item.sizes > 4 * item.d
     x = 1 / (4 * item.sizes[far] / item.d)
-    mine, theory = (float(x @ (y[far] - item.floors[name]) / (x @ x)) for y in (item.means(prefix + name), item.theory[name]))
+    mine, theory = (
+        float(x @ (y[far] - item.floors[name]) / (x @ x))
+        for y in (item.means(prefix + name), item.theory[name])
+    )
     return mine, theory
 
 
@@ -74,12 +88,18 @@ def below(every: Sequence[Measured]) -> Finding | None:
         return None
     bare, ridge = (
         {
-            direction: each({name: plain(item.means(key + ending)[at]) for name, (item, at) in half.items()})
+            direction: each(
+                {name: plain(item.means(key + ending)[at]) for name, (item, at) in half.items()}
+            )
             for key, direction in DIVERGENCES.items()
         }
         for ending in ("", "_ridge")
     )
-    rescued = all(item.means(key + "_ridge")[at] < item.means(key)[at] for item, at in half.values() for key in DIVERGENCES)
+    rescued = all(
+        item.means(key + "_ridge")[at] < item.means(key)[at]
+        for item, at in half.values()
+        for key in DIVERGENCES
+    )
     first, second = DIVERGENCES.values()
     sizes = ", ".join(dict.fromkeys(f"{item.sizes[at]:.0f}" for item, at in half.values()))
     return Finding(
@@ -94,10 +114,18 @@ def below(every: Sequence[Measured]) -> Finding | None:
 def norm(every: Sequence[Measured]) -> Finding:
     """At which sizes the covariance's error and the samples' divergence are small."""
     learned = {item.name: falls_below(item.sizes, item.means("frobenius"), ERROR) for item in every}
-    sampled = {item.name: falls_below(item.sizes, item.means("kl") - item.floors["kl"], ERROR) for item in every}
-    effective = {item.name: float(participation_ratio(item.law.spectrum)) / item.d for item in every}
+    sampled = {
+        item.name: falls_below(item.sizes, item.means("kl") - item.floors["kl"], ERROR)
+        for item in every
+    }
+    effective = {
+        item.name: float(participation_ratio(item.law.spectrum)) / item.d for item in every
+    }
     long = [name for name in learned if learned[name] < sampled[name] / 2]
-    said = {item.name: f"{size(learned[item.name], item.sizes)} against {size(sampled[item.name], item.sizes)}" for item in every}
+    said = {
+        item.name: f"{size(learned[item.name], item.sizes)} against {size(sampled[item.name], item.sizes)}"
+        for item in every
+    }
     return Finding(
         "The norm of the covariance is learned long before the samples are good "
         f"{'for ' + ' and '.join(long) if long else 'for none of these data'}: its squared relative error falls "

@@ -79,7 +79,9 @@ def _covariance(item: TrainingSet, population: Population) -> dict[str, float]:
     }
 
 
-def _divergences(sets: Sequence[TrainingSet], population: Population, n: int, levels: Levels) -> dict[str, np.ndarray]:
+def _divergences(
+    sets: Sequence[TrainingSet], population: Population, n: int, levels: Levels
+) -> dict[str, np.ndarray]:
     """Both divergences of what ancestral sampling makes, without a ridge and with the one that theory calls best."""
     spectrum, plain = population.spectrum, _sampled(sets, levels, 0.0)
     found = {}
@@ -87,7 +89,9 @@ def _divergences(sets: Sequence[TrainingSet], population: Population, n: int, le
         best = _sampled(sets, levels, float(best_c(spectrum, n, direction, centred=True)))
         for ending, laws in (("", plain), ("_ridge", best)):
             law = population.moments()
-            every = [kl(law.mean, law.cov, made.mean, made.cov, direction=direction) for made in laws]
+            every = [
+                kl(law.mean, law.cov, made.mean, made.cov, direction=direction) for made in laws
+            ]
             found[name + ending] = np.array(every) / population.d
     return found
 
@@ -104,4 +108,6 @@ def _sampled(sets: Sequence[TrainingSet], levels: Levels, c: float) -> list[Mome
 def _law(item: TrainingSet, variance: np.ndarray, share: np.ndarray) -> Moments:
     """Variances and shares of the training mean along each mode, as a mean and a covariance."""
     vectors = item.modes.vectors
-    return Moments(vectors @ (share * (vectors.T @ item.train.mean)), (vectors * variance) @ vectors.T)
+    return Moments(
+        vectors @ (share * (vectors.T @ item.train.mean)), (vectors * variance) @ vectors.T
+    )

@@ -62,10 +62,15 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     of_data = [DATA[item.law.name] for item in every if item.law.name in DATA]
     sections = [
         Section("What was found", findings.claims(every)),
-        Section("Train and test loss", [Text(SETTING), drawings.losses(every), drawings.losses(every, mean=True)]),
+        Section(
+            "Train and test loss",
+            [Text(SETTING), drawings.losses(every), drawings.losses(every, mean=True)],
+        ),
         Section("The law of the samples", [drawings.divergence(every), drawings.norm(every)]),
         Section("Directions without data", [drawings.unseen(every)]),
-        Section("Ridge and early stopping", [drawings.rescue(every), drawings.rescued_divergence(every)]),
+        Section(
+            "Ridge and early stopping", [drawings.rescue(every), drawings.rescued_divergence(every)]
+        ),
         Section("Theory against simulation", [comparison(every)]),
         Section("All cells", [cells(every)]),
         Section("What was run", [KeyValues(conditions(rows, noted, told(every)))]),
@@ -77,12 +82,23 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
 
 def comparison(every: Sequence[Measured]) -> Table:
     """The largest relative difference of simulation from theory, and where, for every number and kind of data."""
-    kinds = [(item, prefix) for item in every for prefix in ("", TWIN) if not prefix or item.has_twin]
+    kinds = [
+        (item, prefix) for item in every for prefix in ("", TWIN) if not prefix or item.has_twin
+    ]
     tip = "largest relative difference, and the size N where it is"
-    columns = [Column("number"), *(Column(f"{item.name}{', twin' if prefix else ''}", "", tip) for item, prefix in kinds)]
+    columns = [
+        Column("number"),
+        *(Column(f"{item.name}{', twin' if prefix else ''}", "", tip) for item, prefix in kinds),
+    ]
     found = [differences(item, prefix) for item, prefix in kinds]
     table = [
-        [words, *(f"{part[name][0]:.1%} (N = {part[name][1]:.0f})" if name in part else None for part in found)]
+        [
+            words,
+            *(
+                f"{part[name][0]:.1%} (N = {part[name][1]:.0f})" if name in part else None
+                for part in found
+            ),
+        ]
         for name, words in findings.WORDS.items()
         if any(name in part for part in found)
     ]
@@ -94,7 +110,9 @@ def cells(every: Sequence[Measured]) -> Table:
     columns = [Column("data"), Column("N", "rows", "size of the training set", ".0f")]
     columns += [Column(LABELS[name], "", tip, ".3g") for name, tip in COLUMNS.items()]
     table = [
-        [item.name, int(size), *(row.values.get(name) for name in COLUMNS)] for item in every for size, row in zip(item.sizes, item.rows)
+        [item.name, int(size), *(row.values.get(name) for name in COLUMNS)]
+        for item in every
+        for size, row in zip(item.sizes, item.rows)
     ]
     return Table(f"All {len(table)} cells", columns, table)
 

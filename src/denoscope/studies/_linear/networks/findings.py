@@ -17,12 +17,21 @@ ALIKE = 0.25
 
 def claims(every: Sequence[Runs]) -> list[Finding]:
     """Every claim that the sweep can test, with its numbers."""
-    return [_agreement(every), _alike(every), _leading(every), _outside(every), _between(every), _exact(every)]
+    return [
+        _agreement(every),
+        _alike(every),
+        _leading(every),
+        _outside(every),
+        _between(every),
+        _exact(every),
+    ]
 
 
 def _each(every: Sequence[Runs], name: str, said: Callable[[float], str] = "{:.2f}".format) -> str:
     """The average of that name at every size, in one phrase."""
-    return ", ".join(f"{_said(e, said)} (N = {runs.n})" for runs in every if (e := runs.estimate(name)))
+    return ", ".join(
+        f"{_said(e, said)} (N = {runs.n})" for runs in every if (e := runs.estimate(name))
+    )
 
 
 def _said(e: Estimate, said: Callable[[float], str]) -> str:
@@ -41,9 +50,7 @@ def _values(every: Sequence[Runs], name: str) -> list[float]:
 def _agreement(every: Sequence[Runs]) -> Finding:
     linear, memorizer = _values(every, "cosine_linear"), _values(every, "cosine_memorizer")
     turned = linear[0] < memorizer[0] and linear[-1] > memorizer[-1]
-    words = (
-        "From the same noise the network's sample is nearer to the memorizer's when N is small, and to the linear model's when N is large"
-    )
+    words = "From the same noise the network's sample is nearer to the memorizer's when N is small, and to the linear model's when N is large"
     if not turned:
         words = "The network's samples do not change over from the memorizer's to the linear model's as N grows"
     return Finding(
@@ -67,12 +74,17 @@ def _alike(every: Sequence[Runs]) -> Finding:
 
 
 def _leading(every: Sequence[Runs]) -> Finding:
-    pairs = [(runs.estimate("misplaced_leading"), runs.estimate("misplaced_trailing"), runs) for runs in every]
+    pairs = [
+        (runs.estimate("misplaced_leading"), runs.estimate("misplaced_trailing"), runs)
+        for runs in every
+    ]
     more = [runs.n for a, b, runs in pairs if a and b and a.value > b.value]
     logs = [
         runs.n
         for runs in every
-        if (a := runs.estimate("deviation_leading")) and (b := runs.estimate("deviation_trailing")) and a.value > b.value
+        if (a := runs.estimate("deviation_leading"))
+        and (b := runs.estimate("deviation_trailing"))
+        and a.value > b.value
     ]
     leads = len(more) == len(every)
     found = [e for runs in every if (e := runs.estimate("ratio_leading"))]
@@ -99,7 +111,10 @@ def _sizes(sizes: Sequence[int]) -> str:
 
 
 def _outside(every: Sequence[Runs]) -> Finding:
-    data = ", ".join(f"{_percent(float(str(runs.rows[0].values['outside_data'])))} (N = {runs.n})" for runs in every)
+    data = ", ".join(
+        f"{_percent(float(str(runs.rows[0].values['outside_data'])))} (N = {runs.n})"
+        for runs in every
+    )
     return Finding(
         f"Outside of the span of its {every[0].n} training images the network puts {_percent(_values(every, 'outside')[0])} of its samples' variance; a linear model puts none.",
         "neutral",
@@ -126,9 +141,13 @@ def _exact(every: Sequence[Runs]) -> Finding:
         found = [e for e, _ in zip(runs.variances("linear_own"), range(seen))]
         inside += sum(e.low <= value <= e.high for e, value in zip(found, first["law_own"]))
         count += seen
-        steps = max(steps, float(np.abs(first["law_own"][:lead] / first["ode_own"][:lead] - 1).max()))
+        steps = max(
+            steps, float(np.abs(first["law_own"][:lead] / first["ode_own"][:lead] - 1).max())
+        )
         pairs = [
-            (first[f"error_{kind}_{name}"], first[f"theory_{kind}_{name}"]) for kind in ("train", "test") for name in ("gaussian", "all")
+            (first[f"error_{kind}_{name}"], first[f"theory_{kind}_{name}"])
+            for kind in ("train", "test")
+            for name in ("gaussian", "all")
         ]
         off = max(off, *(float(np.abs(measured / theory - 1).max()) for measured, theory in pairs))
     return Finding(

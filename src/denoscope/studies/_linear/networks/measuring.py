@@ -21,7 +21,13 @@ from denoscope.sampling import sample
 from denoscope.schedule import VP
 from denoscope.store import Value
 from denoscope.studies._linear.population import Moments, moments
-from denoscope.studies._transition.cell import LEVELS, Place, baseline_errors, denoising_errors, memorizer
+from denoscope.studies._transition.cell import (
+    LEVELS,
+    Place,
+    baseline_errors,
+    denoising_errors,
+    memorizer,
+)
 from denoscope.study import Result
 from denoscope.theory.linear.laws import ode_law
 from denoscope.theory.linear.optimum import losses, modes
@@ -61,7 +67,11 @@ class Linear:
 def linear(place: Place) -> Linear:
     """The linear model of a cell's training set, and its samples."""
     setting = place.setting()
-    images = {"own": setting.train(place.size, place.which), "all": setting.reals, "test": setting.test}
+    images = {
+        "own": setting.train(place.size, place.which),
+        "all": setting.reals,
+        "test": setting.test,
+    }
     found = {name: moments(_rows(tensor)) for name, tensor in images.items()}
     pairs = {name: _falling(found[name].cov) for name in BASES}
     lam, vectors = pairs["own"]
@@ -96,15 +106,24 @@ def _falling(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
     """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h, w), both on the CPU."""
     model = linear(place)
-    drawn = {"network": _rows(generated), "linear": model.samples, "memorizer": _rows(memorizer(place))}
+    drawn = {
+        "network": _rows(generated),
+        "linear": model.samples,
+        "memorizer": _rows(memorizer(place)),
+    }
     arrays = {"rank": np.arange(1, len(model.law) + 1), "law_own": model.law, "ode_own": model.ode}
-    arrays |= {"law_all": _along(model.vectors["own"], model.law, model.vectors["all"]), "data_all": model.values["all"]}
+    arrays |= {
+        "law_all": _along(model.vectors["own"], model.law, model.vectors["all"]),
+        "data_all": model.values["all"],
+    }
     arrays["data_own"] = ((model.all.cov @ model.vectors["own"]) * model.vectors["own"]).sum(0)
     for basis in BASES:
         for name, rows in drawn.items():
             arrays[f"{name}_{basis}"] = squares(rows, model.vectors[basis])
     for name in ("linear", "memorizer"):
-        arrays[f"correlation_{name}"] = correlations(drawn["network"], drawn[name], model.vectors["own"][:, : model.seen])
+        arrays[f"correlation_{name}"] = correlations(
+            drawn["network"], drawn[name], model.vectors["own"][:, : model.seen]
+        )
     losses_, places = _losses(place, denoiser, model)
     arrays |= {name: array.astype(np.float32) for name, array in losses_.items()}
     return Result(_values(drawn, model) | places, arrays)
@@ -140,31 +159,61 @@ def _values(drawn: dict[str, np.ndarray], model: Linear) -> dict[str, Value]:
     for name, part in parts.items():
         total = model.law[part].sum()
         values[f"ratio_{name}"] = mean(own[:, part].sum(1) / total) if total > 0 else None
-        values[f"misplaced_{name}"] = float(np.abs(own[:, part].mean(0) - model.law[part]).sum() / model.law.sum())
-        values[f"deviation_{name}"] = float(np.abs(np.log(own[:, part].mean(0) / model.law[part])).mean()) if total > 0 else None
+        values[f"misplaced_{name}"] = float(
+            np.abs(own[:, part].mean(0) - model.law[part]).sum() / model.law.sum()
+        )
+        values[f"deviation_{name}"] = (
+            float(np.abs(np.log(own[:, part].mean(0) / model.law[part])).mean())
+            if total > 0
+            else None
+        )
     values["outside"] = mean(own[:, r:].sum(1) / own.sum(1).mean())
-    values["outside_data"] = float(((model.all.cov @ vectors[:, r:]) * vectors[:, r:]).sum() / np.trace(model.all.cov))
+    values["outside_data"] = float(
+        ((model.all.cov @ vectors[:, r:]) * vectors[:, r:]).sum() / np.trace(model.all.cov)
+    )
     for name in ("linear", "memorizer"):
-        values[f"cosine_{name}"] = mean(cosines(drawn["network"] - model.train.mean, drawn[name] - model.train.mean))
-    values["cosine_solutions"] = mean(cosines(drawn["linear"] - model.train.mean, drawn["memorizer"] - model.train.mean))
+        values[f"cosine_{name}"] = mean(
+            cosines(drawn["network"] - model.train.mean, drawn[name] - model.train.mean)
+        )
+    values["cosine_solutions"] = mean(
+        cosines(drawn["linear"] - model.train.mean, drawn["memorizer"] - model.train.mean)
+    )
     return values
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The cosine of every row of one matrix with that of the other."""
-    return (first * second).sum(1) / np.maximum(np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1), 1e-300)
+    return (first * second).sum(1) / np.maximum(
+        np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1), 1e-300
+    )
 
 
-def _losses(place: Place, denoiser: Denoiser, model: Linear) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
+def _losses(
+    place: Place, denoiser: Denoiser, model: Linear
+) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
     """Denoising errors a pixel at every level of network, memorizer and both Gaussians, theory of the latter, and places between solutions."""
-    arrays: dict[str, np.ndarray] = {"levels": LEVELS, **baseline_errors(place), **_all_errors(place), **_theory(model)}
+    arrays: dict[str, np.ndarray] = {
+        "levels": LEVELS,
+        **baseline_errors(place),
+        **_all_errors(place),
+        **_theory(model),
+    }
     values: dict[str, Value] = {}
-    for kind, images in (("train", place.setting().train(place.size, place.which)), ("test", place.setting().test)):
-        arrays[f"error_{kind}_network"], arrays[f"error_{kind}_network_se"] = denoising_errors(denoiser, images)
-        network, empirical, best = (arrays[f"error_{kind}_{name}"] for name in ("network", "memorizer", "all"))
+    for kind, images in (
+        ("train", place.setting().train(place.size, place.which)),
+        ("test", place.setting().test),
+    ):
+        arrays[f"error_{kind}_network"], arrays[f"error_{kind}_network_se"] = denoising_errors(
+            denoiser, images
+        )
+        network, empirical, best = (
+            arrays[f"error_{kind}_{name}"] for name in ("network", "memorizer", "all")
+        )
         between = positions(network, empirical, best)
         arrays[f"position_{kind}"] = between
-        values[f"position_{kind}"] = float(np.nanmedian(between)) if np.isfinite(between).any() else None
+        values[f"position_{kind}"] = (
+            float(np.nanmedian(between)) if np.isfinite(between).any() else None
+        )
     return arrays, values
 
 
@@ -180,7 +229,9 @@ def _all_errors(place: Place) -> dict[str, np.ndarray]:
     setting = place.setting()
     best = Gaussian.from_data(setting.reals)
     images = {"train": setting.train(place.size, place.which), "test": setting.test}
-    return {f"error_{kind}_all": denoising_errors(best, tensor)[0] for kind, tensor in images.items()}
+    return {
+        f"error_{kind}_all": denoising_errors(best, tensor)[0] for kind, tensor in images.items()
+    }
 
 
 def _theory(model: Linear) -> dict[str, np.ndarray]:

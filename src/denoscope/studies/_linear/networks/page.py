@@ -23,13 +23,32 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("What was found", [*stopped(rows, "n", "seed"), *findings.claims(every)]),
         Section("Over the size of the training set", [drawings.summary(every)]),
         Section(
-            "Variance, direction by direction", [drawings.variances(every, "own"), drawings.ratios(every), drawings.variances(every, "all")]
+            "Variance, direction by direction",
+            [
+                drawings.variances(every, "own"),
+                drawings.ratios(every),
+                drawings.variances(every, "all"),
+            ],
         ),
         Section("Agreement, direction by direction", [drawings.correlations(every)]),
-        Section("Denoising", [drawings.losses(every, "train"), drawings.losses(every, "test"), drawings.positions(every)]),
+        Section(
+            "Denoising",
+            [
+                drawings.losses(every, "train"),
+                drawings.losses(every, "test"),
+                drawings.positions(every),
+            ],
+        ),
         Section("All cells", [cells(every)]),
         Section("What was run", [KeyValues(conditions(rows, noted, {"data": told(every, data)}))]),
-        Section("References", [ReferenceList(references(("denoscope", *cited, *([DATA[data]] if data in DATA else []))))]),
+        Section(
+            "References",
+            [
+                ReferenceList(
+                    references(("denoscope", *cited, *([DATA[data]] if data in DATA else [])))
+                )
+            ],
+        ),
     ]
     seeds = len({row.fields["seed"] for row in rows})
     subtitle = f"{len(rows)} networks of width {rows[0].fields['width']} on {data}: {len(every)} training sizes, {seeds} seeds"
@@ -53,10 +72,17 @@ def cells(every: Sequence[Runs]) -> Table:
         Column("cosine", "memorizer", "of samples from the same noise", ".2f"),
         Column("ratio", "leading", "variance of the network over that of the linear model", ".2f"),
         Column("ratio", "others", "the same over the other spanned directions", ".2f"),
-        Column("outside", "share", "variance of the network outside of the training set's span", ".2g"),
+        Column(
+            "outside", "share", "variance of the network outside of the training set's span", ".2g"
+        ),
         Column("place", "training", "0 memorizer, 1 best linear denoiser", ".2f"),
         Column("place", "held-out", "0 memorizer, 1 best linear denoiser", ".2f"),
-        Column("time", "s", "seconds until this cell was measured after the one before; the first of a job carries its training", ".1f"),
+        Column(
+            "time",
+            "s",
+            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            ".1f",
+        ),
     ]
     names = (
         "seen",

@@ -22,7 +22,9 @@ NEAR = 0.95
 """The share of energy in the nearest subspace from which on samples count as lying near one."""
 
 
-def claims(rows: Sequence[Row], curves: Sequence[Scores], within: Sequence[Scores], net: str) -> list[Finding]:
+def claims(
+    rows: Sequence[Row], curves: Sequence[Scores], within: Sequence[Scores], net: str
+) -> list[Finding]:
     """Every claim that the sweep can test, with its numbers; ``rows`` are the finished ones."""
     half, near = (Crossings.of(curves, level) for level in (HALF, NEAR_ONE))
     inner = Crossings.of(within, HALF), Crossings.of(within, NEAR_ONE)
@@ -42,23 +44,37 @@ def _each(words: Sequence[str], dims: Sequence[int]) -> str:
 
 def said(value: float) -> str:
     """A size or ratio in words: 0 lies below those measured, infinity above."""
-    return "below the smallest" if value == 0 else "above the largest" if value == math.inf else f"{value:.3g}"
+    return (
+        "below the smallest"
+        if value == 0
+        else "above the largest"
+        if value == math.inf
+        else f"{value:.3g}"
+    )
 
 
 def spoken(e: Estimate) -> str:
     """A size or ratio with its interval in words."""
-    return f"{said(e.value)} [{said(e.low)}, {said(e.high)}]" if not math.isnan(e.value) else e.method
+    return (
+        f"{said(e.value)} [{said(e.low)}, {said(e.high)}]" if not math.isnan(e.value) else e.method
+    )
 
 
 def _counted(e: Estimate) -> str:
     """A number that may have either sign, with its interval in words."""
-    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]".replace("-", "−").replace("inf", "∞") if not math.isnan(e.value) else e.method
+    return (
+        f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]".replace("-", "−").replace("inf", "∞")
+        if not math.isnan(e.value)
+        else e.method
+    )
 
 
 def _transition(curves: Sequence[Scores], half: Crossings) -> Finding:
     dims = half.dims
     ends = _each([f"{item.means[0]:.2f} to {item.means[-1]:.2f}" for item in curves], dims)
-    crossed = half.complete and all(item.means[0] <= COPIES and item.means[-1] >= NOVEL for item in curves)
+    crossed = half.complete and all(
+        item.means[0] <= COPIES and item.means[-1] >= NOVEL for item in curves
+    )
     return Finding(
         f"From N_k = {curves[0].sizes[0]} to {curves[0].sizes[-1]} the networks {'go' if crossed else 'do not go all the way'} from copying to generalizing"
         f"{' at every d' if crossed else ''}: GL goes from {ends}.",
@@ -70,9 +86,7 @@ def _transition(curves: Sequence[Scores], half: Crossings) -> Finding:
 
 def _half(half: Crossings, inner: Crossings, net: str) -> Finding:
     mean = half.ratio()
-    headline = (
-        f"These networks ({_named(net)}) need {spoken(mean)} points a dimension for a GL of one half, the geometric mean over d of N_k/d."
-    )
+    headline = f"These networks ({_named(net)}) need {spoken(mean)} points a dimension for a GL of one half, the geometric mean over d of N_k/d."
     return Finding(
         headline if half.complete else "Not every curve crosses one half within the sizes.",
         "neutral" if half.complete else "absent",
@@ -89,7 +103,11 @@ def _named(net: str) -> str:
 def _published(near: Crossings, inner: Crossings, net: str) -> Finding:
     low, high = PUBLISHED
     ratio, other = near.ratio(), inner.ratio()
-    here = f"here GL comes to {NEAR_ONE:g} at {spoken(ratio)}" if near.complete else f"here GL does not come to {NEAR_ONE:g} at every d"
+    here = (
+        f"here GL comes to {NEAR_ONE:g} at {spoken(ratio)}"
+        if near.complete
+        else f"here GL does not come to {NEAR_ONE:g} at every d"
+    )
     return Finding(
         f"The {low} to {high} points a dimension of the papers are where the curves of a large U-Net come to about 1, not to one half; {here}.",
         "neutral",
@@ -101,11 +119,24 @@ def _published(near: Crossings, inner: Crossings, net: str) -> Finding:
 
 def _collapse(half: Crossings, near: Crossings, inner: Crossings) -> Finding:
     if not half.complete:
-        return Finding("Whether curves of different d collapse cannot be said: not every curve crosses one half.", "absent")
-    in_n, in_ratio, change = half.spread(by_dimension=False), half.spread(by_dimension=True), half.narrowing()
+        return Finding(
+            "Whether curves of different d collapse cannot be said: not every curve crosses one half.",
+            "absent",
+        )
+    in_n, in_ratio, change = (
+        half.spread(by_dimension=False),
+        half.spread(by_dimension=True),
+        half.narrowing(),
+    )
     slope = half.slope()
     together = change.high < 0 and slope.low <= 1 <= slope.high
-    word = "collapse" if together else "draw together but do not collapse" if change.high < 0 else "do not clearly draw together"
+    word = (
+        "collapse"
+        if together
+        else "draw together but do not collapse"
+        if change.high < 0
+        else "do not clearly draw together"
+    )
     return Finding(
         f"Against N_k/d the curves of different d {word} at one half: their half-points lie {in_ratio.value:.2f} octaves apart, against {in_n.value:.2f} in N_k"
         f"{_ranges(near)}.",
@@ -148,7 +179,8 @@ def _last(rows: Sequence[Row]) -> list[Row]:
 def _places(rows: Sequence[Row]) -> Finding:
     last = _last(rows)
     inside, nearest, distance, fresh, between, energy = (
-        np.array([number(row, name) for row in last]) for name in ("inside", "nearest", "distance", "distance_fresh", "between", "energy")
+        np.array([number(row, name) for row in last])
+        for name in ("inside", "nearest", "distance", "distance_fresh", "between", "energy")
     )
     near = nearest.mean() >= NEAR
     return Finding(
@@ -162,7 +194,9 @@ def _places(rows: Sequence[Row]) -> Finding:
 
 
 def _references(rows: Sequence[Row]) -> Finding:
-    memorizer, truth = (np.array([number(row, f"gl_{name}") for row in rows]) for name in ("memorizer", "truth"))
+    memorizer, truth = (
+        np.array([number(row, f"gl_{name}") for row in rows]) for name in ("memorizer", "truth")
+    )
     return Finding(
         f"The same noises and solver give GL = {memorizer.mean():.2g} with the closed-form memorizer and {truth.mean():.2f} with the true denoiser.",
         "neutral",

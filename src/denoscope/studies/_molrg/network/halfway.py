@@ -62,13 +62,18 @@ class Scores:
         columns = []
         for values, errors in zip(self.values, self.errors):
             members = source.integers(len(values), size=(DRAWS, len(values)))
-            columns.append((values[members] + errors[members] * source.standard_normal(members.shape)).mean(1))
+            columns.append(
+                (values[members] + errors[members] * source.standard_normal(members.shape)).mean(1)
+            )
         return np.stack(columns, 1)
 
     @property
     def curve(self) -> list[Estimate]:
         """The mean at every size with its pointwise interval."""
-        return [percentiles(float(value), column, len(runs)) for value, column, runs in zip(self.means, self.drawn.T, self.values)]
+        return [
+            percentiles(float(value), column, len(runs))
+            for value, column, runs in zip(self.means, self.drawn.T, self.values)
+        ]
 
 
 def scores(rows: Sequence[Row], name: str) -> list[Scores]:
@@ -84,7 +89,12 @@ def scores(rows: Sequence[Row], name: str) -> list[Scores]:
 def _scores(d: int, cells: dict[int, list[Estimate]]) -> Scores:
     sizes = tuple(sorted(cells))
     values = tuple(np.array([e.value for e in cells[size]]) for size in sizes)
-    return Scores(d, sizes, values, tuple(np.array([(e.high - e.low) / (2 * _Z) for e in cells[size]]) for size in sizes))
+    return Scores(
+        d,
+        sizes,
+        values,
+        tuple(np.array([(e.high - e.low) / (2 * _Z) for e in cells[size]]) for size in sizes),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +113,9 @@ class Crossings:
     @staticmethod
     def of(curves: Sequence[Scores], level: float) -> Crossings:
         """The crossings of every dimension's curve."""
-        points = np.array([crossing(item.sizes, item.means, level=level) for item in curves], dtype=np.float64)
+        points = np.array(
+            [crossing(item.sizes, item.means, level=level) for item in curves], dtype=np.float64
+        )
         drawn = np.stack([crossing(item.sizes, item.drawn, level=level) for item in curves])
         counts = sorted({len(runs) for item in curves for runs in item.values})
         return Crossings(level, tuple(item.d for item in curves), points, drawn, _method(counts))
@@ -120,12 +132,16 @@ class Crossings:
 
     def sizes(self) -> list[Estimate]:
         """N_k at the crossing of every dimension; 0 is below the smallest size, +inf above the largest."""
-        return [percentiles(float(v), np.exp2(draws), DRAWS, method=self.method) for v, draws in zip(np.exp2(self.points), self.drawn)]
+        return [
+            percentiles(float(v), np.exp2(draws), DRAWS, method=self.method)
+            for v, draws in zip(np.exp2(self.points), self.drawn)
+        ]
 
     def ratios(self) -> list[Estimate]:
         """N_k/d at the crossing of every dimension."""
         return [
-            Estimate(e.value / d, e.low / d, e.high / d, e.n, e.level, e.method) for e, d in zip(self.sizes(), self.dims)
+            Estimate(e.value / d, e.low / d, e.high / d, e.n, e.level, e.method)
+            for e, d in zip(self.sizes(), self.dims)
         ]  # a monotone map of one draw each: percentiles map along
 
     def ratio(self) -> Estimate:
@@ -135,23 +151,35 @@ class Crossings:
         with np.errstate(invalid="ignore"):  # the mean of -inf and inf is NaN
             drawn = np.exp2((self.drawn - self.log_dims).mean(0))
         value = float(np.exp2((self.points - self.log_dims[:, 0]).mean()))
-        return self._between(value, np.where(np.isnan(drawn), 0.0, drawn), np.where(np.isnan(drawn), math.inf, drawn))
+        return self._between(
+            value, np.where(np.isnan(drawn), 0.0, drawn), np.where(np.isnan(drawn), math.inf, drawn)
+        )
 
     def slope(self) -> Estimate:
         """The least-squares slope of log2 N_k at the crossing on log2 d: 1 where N_k/d decides, 0 where N_k alone does."""
         if len(self.dims) < 2:
             return unavailable("a slope over d needs at least two dimensions")
         centred = self.log_dims - self.log_dims.mean()
-        return self._estimate(self.points, self.drawn, lambda logs: (centred * logs.reshape(len(centred), -1)).sum(0) / (centred**2).sum())
+        return self._estimate(
+            self.points,
+            self.drawn,
+            lambda logs: (centred * logs.reshape(len(centred), -1)).sum(0) / (centred**2).sum(),
+        )
 
     def spread(self, *, by_dimension: bool) -> Estimate:
         """The range over d, in octaves, of the crossing counted in N_k, or in N_k/d."""
         shift = self.log_dims if by_dimension else 0 * self.log_dims
-        return self._estimate(self.points - shift[:, 0], self.drawn - shift, lambda logs: np.ptp(logs, axis=0))
+        return self._estimate(
+            self.points - shift[:, 0], self.drawn - shift, lambda logs: np.ptp(logs, axis=0)
+        )
 
     def narrowing(self) -> Estimate:
         """How much the range over d changes, in octaves, when N_k is counted in units of d; below 0: the crossings draw together."""
-        return self._estimate(self.points, self.drawn, lambda logs: np.ptp(_less(logs, self.log_dims), axis=0) - np.ptp(logs, axis=0))
+        return self._estimate(
+            self.points,
+            self.drawn,
+            lambda logs: np.ptp(_less(logs, self.log_dims), axis=0) - np.ptp(logs, axis=0),
+        )
 
     def chance(self) -> float:
         """The range over d, in octaves, that the spread of training runs alone would show, were all crossings the same: the median draw."""
@@ -160,14 +188,18 @@ class Crossings:
             return math.nan
         return float(np.median(np.ptp(finite - np.median(finite, 1, keepdims=True), axis=0)))
 
-    def _estimate(self, points: np.ndarray, drawn: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    def _estimate(
+        self, points: np.ndarray, drawn: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
+    ) -> Estimate:
         """A statistic of finite logs; draws in which some dimension does not cross count for both ends of the interval."""
         if not self.complete:
             return unavailable(NOT_REACHED, len(self.dims))
         finite = np.isfinite(drawn).all(0)
         values = statistic(np.where(finite, drawn, 0.0))
         value = float(np.ravel(statistic(points))[0])
-        return self._between(value, np.where(finite, values, -math.inf), np.where(finite, values, math.inf))
+        return self._between(
+            value, np.where(finite, values, -math.inf), np.where(finite, values, math.inf)
+        )
 
     def _between(self, value: float, least: np.ndarray, most: np.ndarray) -> Estimate:
         """``value`` with the low end of the interval of one set of draws and the high end of that of another."""

@@ -41,10 +41,17 @@ def ratio(above: np.ndarray, below: np.ndarray) -> Estimate:
     if not bottom > 0:
         return unavailable("fresh points are at no distance from the training points", len(above))
     value = top / bottom
-    variances = [float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.inf for values in (above, below)]
+    variances = [
+        float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.inf
+        for values in (above, below)
+    ]
     half = _Z * math.sqrt(variances[0] + value**2 * variances[1]) / bottom
     return Estimate(
-        value, value - half, value + half, len(above), method="delta method over samples and fresh points, training points given"
+        value,
+        value - half,
+        value + half,
+        len(above),
+        method="delta method over samples and fresh points, training points given",
     )
 
 
@@ -65,7 +72,10 @@ def shares(points: Tensor, truth: MoLRG) -> dict[str, Value]:
     ``energy`` is the mean squared length relative to the law's own, the dimension d plus n times the variance of the ambient noise.
     """
     parts, total = energies(points, truth.bases), points.square().sum(1)
-    expected = sum(basis.shape[1] for basis in truth.bases) / len(truth.bases) + truth.noise**2 * points.shape[1]
+    expected = (
+        sum(basis.shape[1] for basis in truth.bases) / len(truth.bases)
+        + truth.noise**2 * points.shape[1]
+    )
     return {
         "inside": float(parts.sum() / total.sum()),
         "nearest": float(parts.amax(1).sum() / total.sum()),
@@ -84,15 +94,24 @@ def measure(place: Place, generated: Tensor) -> Result:
     """Every value and array of one cell from its samples (samples, n), beside the samples of the memorizer and of the truth."""
     found = place.instance()
     points = {"network": generated.double(), "fresh": found.fresh}
-    points |= {"memorizer": closed_form(place, Empirical(found.train)), "truth": closed_form(place, found.truth)}
+    points |= {
+        "memorizer": closed_form(place, Empirical(found.train)),
+        "truth": closed_form(place, found.truth),
+    }
     away = {name: nearest_distances(rows, found.train) for name, rows in points.items()}
     bases = found.truth.bases
-    within = [nearest_distances(projected(points[name], bases), projected(found.train, bases)) for name in ("network", "fresh")]
+    within = [
+        nearest_distances(projected(points[name], bases), projected(found.train, bases))
+        for name in ("network", "fresh")
+    ]
     values: dict[str, Value] = {
         "gl": ratio(away["network"] ** 2, away["fresh"] ** 2),
         "gl_within": ratio(within[0] ** 2, within[1] ** 2),
         "gl_unsquared": ratio(away["network"], away["fresh"]),
-        **{f"gl_{name}": ratio(away[name] ** 2, away["fresh"] ** 2) for name in ("memorizer", "truth")},
+        **{
+            f"gl_{name}": ratio(away[name] ** 2, away["fresh"] ** 2)
+            for name in ("memorizer", "truth")
+        },
         **shares(points["network"], found.truth),
         **{f"{name}_fresh": value for name, value in shares(found.fresh, found.truth).items()},
         "between": float((away["fresh"] ** 2).mean()),

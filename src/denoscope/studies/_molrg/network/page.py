@@ -10,7 +10,15 @@ from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Ta
 from denoscope.store import Row
 from denoscope.studies._conditions import conditions, stopped
 from denoscope.studies._molrg.network import drawings, findings
-from denoscope.studies._molrg.network.halfway import HALF, LEVELS, Crossings, finished, in_order, scores, whole
+from denoscope.studies._molrg.network.halfway import (
+    HALF,
+    LEVELS,
+    Crossings,
+    finished,
+    in_order,
+    scores,
+    whole,
+)
 from denoscope.studies._molrg.network.setting import FRESH, WIDTHS, shape
 
 SETTING = (
@@ -28,16 +36,29 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     good = finished(rows)
     if not good:
         raise ValueError("the training of every cell stopped at a non-finite loss; lower --lr")
-    found = {name: scores(good, name) for name in ("gl", "gl_within", "gl_unsquared", "gl_memorizer", "gl_truth")}
+    found = {
+        name: scores(good, name)
+        for name in ("gl", "gl_within", "gl_unsquared", "gl_memorizer", "gl_truth")
+    }
     half = Crossings.of(found["gl"], HALF)
     fields = good[0].fields
     closed = {drawings.MEMORIZER: found["gl_memorizer"], drawings.TRUTH: found["gl_truth"]}
     sections = [
         Section(
             "What was found",
-            [*stopped(rows, "d", "n_k", "seed"), *findings.claims(good, found["gl"], found["gl_within"], str(fields["net"]))],
+            [
+                *stopped(rows, "d", "n_k", "seed"),
+                *findings.claims(good, found["gl"], found["gl_within"], str(fields["net"])),
+            ],
         ),
-        Section("The transition", [Text(SETTING), drawings.transition(found["gl"], half, closed), drawings.half_points(found)]),
+        Section(
+            "The transition",
+            [
+                Text(SETTING),
+                drawings.transition(found["gl"], half, closed),
+                drawings.half_points(found),
+            ],
+        ),
         Section("Crossings", [crossings(found)]),
         Section("Novelty or noise", [drawings.controls(found), drawings.places(good)]),
         Section("All cells", [cells(rows)]),
@@ -58,16 +79,37 @@ def crossings(found: Mapping[str, Sequence[Any]]) -> Table:
         Column("score"),
         Column("level", "", "the level that the curve crosses", ".2f"),
         Column("mean", "N_k/d", "geometric mean over d"),
-        Column("power", "of d", "N_k at the crossing grows as this power of d; 1: the curves collapse against N_k/d", ".2f"),
+        Column(
+            "power",
+            "of d",
+            "N_k at the crossing grows as this power of d; 1: the curves collapse against N_k/d",
+            ".2f",
+        ),
         Column("range in N_k", "octaves", "largest over smallest crossing, log2", ".2f"),
         Column("range in N_k/d", "octaves", "the same in units of d", ".2f"),
-        *(Column(f"d = {d}", "N_k/d", "N_k/d at the crossing; 0 is below the smallest, ∞ above the largest size") for d in dims),
+        *(
+            Column(
+                f"d = {d}",
+                "N_k/d",
+                "N_k/d at the crossing; 0 is below the smallest, ∞ above the largest size",
+            )
+            for d in dims
+        ),
     ]
     rows = []
     for name, label in names.items():
         for level in LEVELS:
             at = Crossings.of(found[name], level)
-            rows.append([label, level, at.ratio(), at.slope(), *(at.spread(by_dimension=which) for which in (False, True)), *at.ratios()])
+            rows.append(
+                [
+                    label,
+                    level,
+                    at.ratio(),
+                    at.slope(),
+                    *(at.spread(by_dimension=which) for which in (False, True)),
+                    *at.ratios(),
+                ]
+            )
     return Table("Where the curves cross", columns, rows)
 
 
@@ -79,7 +121,12 @@ def cells(rows: Sequence[Row]) -> Table:
         Column("seed"),
         Column("N_k/d", "", "training points a dimension", ".1f"),
         Column("GL", "", "0 copies, 1 as far from the training points as fresh points", ".3f"),
-        Column("GL within", "", "the same after projecting every point onto its nearest subspace", ".3f"),
+        Column(
+            "GL within",
+            "",
+            "the same after projecting every point onto its nearest subspace",
+            ".3f",
+        ),
         Column("GL, unsquared", "", "distances not squared", ".3f"),
         Column("memorizer", "GL", "closed-form memorizer, same noises and solver", ".2g"),
         Column("truth", "GL", "true denoiser, same noises and solver", ".2f"),
@@ -87,9 +134,24 @@ def cells(rows: Sequence[Row]) -> Table:
         Column("nearest", "share", "energy in the subspace nearest to each sample", ".3f"),
         Column("distance", "squared", "mean squared distance to the nearest subspace", ".3g"),
         Column("energy", "", "mean squared length relative to the law's", ".2f"),
-        Column("time", "s", "seconds until this cell was measured after the one before; the first of a job carries its training", ".1f"),
+        Column(
+            "time",
+            "s",
+            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            ".1f",
+        ),
     ]
-    names = ("gl", "gl_within", "gl_unsquared", "gl_memorizer", "gl_truth", "inside", "nearest", "distance", "energy")
+    names = (
+        "gl",
+        "gl_within",
+        "gl_unsquared",
+        "gl_memorizer",
+        "gl_truth",
+        "inside",
+        "nearest",
+        "distance",
+        "energy",
+    )
     table = [
         [
             *(whole(row, name) for name in ("d", "n_k", "seed")),

@@ -92,7 +92,9 @@ def shape(net: str, n: int) -> tuple[int, ...]:
         return (n,)
     side = next(side for side in range(math.isqrt(n), 0, -1) if n % side**2 == 0)
     if side == 1:
-        raise ValueError(f"--n {n} is no channels x side x side with a side of at least 2, which --net unet needs; take 48 = 3 x 4 x 4")
+        raise ValueError(
+            f"--n {n} is no channels x side x side with a side of at least 2, which --net unet needs; take 48 = 3 x 4 x 4"
+        )
     return (n // side**2, side, side)
 
 

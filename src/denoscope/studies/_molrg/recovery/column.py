@@ -42,7 +42,10 @@ def _clustered(instances: Instances, keep: int, steps: int, tell: Tell) -> dict[
 def _trained(instances: Instances, keep: int, steps: int, tell: Tell) -> dict[str, Tensor]:
     found = trained(instances, keep=keep, steps=steps, tell=tell)
     energy = instances.x.square().sum((1, 2))
-    return {"distance": match(found.bases, instances.truth)[1].amax(1), "gain": ((found.truth - found.loss) / energy).double()}
+    return {
+        "distance": match(found.bases, instances.truth)[1].amax(1),
+        "gain": ((found.truth - found.loss) / energy).double(),
+    }
 
 
 METHODS = {"clustering": _clustered, "training": _trained}
@@ -82,7 +85,17 @@ def verdicts(distance: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.nda
     return success, ~success & (gain < -ROUNDING)
 
 
-def seconds(method: str, k: int, d: int, counts: Sequence[int], n: int, trials: int, starts: int, keep: int, steps: int) -> float:
+def seconds(
+    method: str,
+    k: int,
+    d: int,
+    counts: Sequence[int],
+    n: int,
+    trials: int,
+    starts: int,
+    keep: int,
+    steps: int,
+) -> float:
     """Estimated time of one core."""
     instances, columns = trials * len(counts), k * d
     points = k * sum(counts) / len(counts)

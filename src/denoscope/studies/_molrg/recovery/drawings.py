@@ -55,7 +55,11 @@ def failures(case: Case, place: int) -> Figure:
 def free(case: Case, place: int) -> Figure | None:
     """Success maps of clustering without the joint constraint."""
     found = [pair.maps[CLUSTERING] for pair in case.pairs if pair.k > 1 and CLUSTERING in pair.maps]
-    panels = [(f"{_of(of.k)}: without orthogonality", of, of.free.mean(2)) for of in found if of.free is not None]
+    panels = [
+        (f"{_of(of.k)}: without orthogonality", of, of.free.mean(2))
+        for of in found
+        if of.free is not None
+    ]
     caption = (
         f"**K-subspaces without mutual orthogonality, {case.name}.** Any split of the points into groups of d then keeps all their energy, so Nₖ = d "
         "identifies nothing in principle, and the edge belongs at Nₖ = d + 1 (the line). What succeeds left of it does so because of where it starts."
@@ -71,7 +75,9 @@ def _paired(case: Case, values: Callable[[Map], np.ndarray]) -> list[Shown | Non
     """One panel a method and K, those of one K after each other; None where a method was run at other K only."""
     names = [name for name in NAMES if any(name in pair.maps for pair in case.pairs)]
     return [
-        (f"{_of(pair.k)}: {NAMES[name]}", of, values(of)) if (of := pair.maps.get(name)) else None for pair in case.pairs for name in names
+        (f"{_of(pair.k)}: {NAMES[name]}", of, values(of)) if (of := pair.maps.get(name)) else None
+        for pair in case.pairs
+        for name in names
     ]
 
 
@@ -84,7 +90,11 @@ def maps(panels: Sequence[Shown | None], *, shift: int = 0, width: float = WIDE)
     columns = 2 if width >= _BY_WIDTH else 1
     shown = list(panels) if columns == 2 else [panel for panel in panels if panel]
     rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
-    cell = (width - 0.42 * columns - 0.05) / columns / max(len(panel[1].counts) for panel in shown if panel)
+    cell = (
+        (width - 0.42 * columns - 0.05)
+        / columns
+        / max(len(panel[1].counts) for panel in shown if panel)
+    )
     heights = [0.62 + cell * max(len(panel[1].ds) for panel in row if panel) for row in rows]
     total = sum(heights) + 0.34
     with theme.style():
@@ -95,7 +105,9 @@ def maps(panels: Sequence[Shown | None], *, shift: int = 0, width: float = WIDE)
                 if panel:
                     tall, wide = cell * len(panel[1].ds), cell * len(panel[1].counts)
                     left = 0.4 + column * (width + 0.02) / columns
-                    axes = figure.add_axes((left / width, (top - 0.24 - tall) / total, wide / width, tall / total))
+                    axes = figure.add_axes(
+                        (left / width, (top - 0.24 - tall) / total, wide / width, tall / total)
+                    )
                     _map(axes, *panel, shift, cell)
             top -= height
         _key(figure, total, width, (EDGE, LATER)[shift])
@@ -108,11 +120,26 @@ def _map(axes: Axes, title: str, of: Map, values: np.ndarray, shift: int, cell: 
         color = to_hex(scale(float(value)))
         axes.add_patch(Rectangle((j, i), 1, 1, facecolor=color, edgecolor=color, linewidth=0.3))
         if 0 < value < 1:
-            ink = max(("#000000", "#fefefe"), key=lambda tone, ground=color: theme.contrast(tone, ground))
-            axes.text(j + 0.5, i + 0.47, f"{100 * value:.0f}", ha="center", va="center", fontsize=min(7.0, 34 * cell), color=ink)
+            ink = max(
+                ("#000000", "#fefefe"), key=lambda tone, ground=color: theme.contrast(tone, ground)
+            )
+            axes.text(
+                j + 0.5,
+                i + 0.47,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=min(7.0, 34 * cell),
+                color=ink,
+            )
     for i, d in enumerate(of.ds):
         _edge(axes, of, i, d + shift)
-    axes.set(xlim=(0, len(of.counts)), ylim=(0, len(of.ds)), xlabel=POINTS, ylabel=DIMENSION if len(of.ds) > 3 else "d")
+    axes.set(
+        xlim=(0, len(of.counts)),
+        ylim=(0, len(of.ds)),
+        xlabel=POINTS,
+        ylabel=DIMENSION if len(of.ds) > 3 else "d",
+    )
     axes.set_title(title, pad=4)
     axes.grid(visible=False)
     axes.tick_params(length=0, pad=2)
@@ -127,7 +154,15 @@ def _edge(axes: Axes, of: Map, i: int, least: int) -> None:
     x = sum(count < least for count in of.counts)
     below = sum(count < least - (of.ds[i] - of.ds[i - 1]) for count in of.counts) if i else x
     for color, wide in (("#000000", 2.6), ("#fefefe", 1.2)):
-        axes.plot([below, x, x], [i, i, i + 1], color=color, linewidth=wide, solid_capstyle="butt", clip_on=False, zorder=4 + (wide < 2))
+        axes.plot(
+            [below, x, x],
+            [i, i, i + 1],
+            color=color,
+            linewidth=wide,
+            solid_capstyle="butt",
+            clip_on=False,
+            zorder=4 + (wide < 2),
+        )
 
 
 def _key(figure: Drawing, total: float, width: float, edge: str) -> None:
@@ -135,7 +170,9 @@ def _key(figure: Drawing, total: float, width: float, edge: str) -> None:
     axes = figure.add_axes((0.4 / width, 0.17 / total, 1.5 / width, 0.1 / total))
     scale = LinearSegmentedColormap.from_list("heat", theme.HEAT)
     for i in range(50):
-        axes.add_patch(Rectangle((i / 50, 0), 0.021, 1, facecolor=to_hex(scale(i / 49)), edgecolor="none"))
+        axes.add_patch(
+            Rectangle((i / 50, 0), 0.021, 1, facecolor=to_hex(scale(i / 49)), edgecolor="none")
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1), yticks=[])
     axes.set_xticks([0, 0.5, 1], ["0", "50", "100 %"])
     axes.tick_params(length=0, pad=1.5)
@@ -146,7 +183,15 @@ def _key(figure: Drawing, total: float, width: float, edge: str) -> None:
         line.plot([0, 1], [0.5, 0.5], color=color, linewidth=wide, solid_capstyle="butt")
     line.set(ylim=(0, 1))
     line.axis("off")
-    figure.text(2.73 / width, 0.22 / total, edge, va="center", ha="left", fontsize=theme.FONT_SIZE - 1, color=INK)
+    figure.text(
+        2.73 / width,
+        0.22 / total,
+        edge,
+        va="center",
+        ha="left",
+        fontsize=theme.FONT_SIZE - 1,
+        color=INK,
+    )
 
 
 def against_edge(case: Case, place: int) -> Figure:
@@ -163,8 +208,15 @@ def _lines(case: Case) -> list[list[tuple[str, str, LineStyleType, Map, np.ndarr
     tones = dict(zip((CLUSTERING, TRAINING), ordered(2)[::-1]))
     panels = []
     for pair in case.pairs:
-        lines = [(NAMES[name], tones[name], "-" if name == CLUSTERING else "none", of, of.success) for name, of in pair.maps.items()]
-        lines += [("(a) without orthogonality", MUTED, ":", of, of.free) for of in pair.maps.values() if of.free is not None and pair.k > 1]
+        lines = [
+            (NAMES[name], tones[name], "-" if name == CLUSTERING else "none", of, of.success)
+            for name, of in pair.maps.items()
+        ]
+        lines += [
+            ("(a) without orthogonality", MUTED, ":", of, of.free)
+            for of in pair.maps.values()
+            if of.free is not None and pair.k > 1
+        ]
         panels.append(lines)
     return panels
 
@@ -184,24 +236,52 @@ def _against_edge(case: Case, width: float) -> Drawing:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         for axes in grid[:, 0]:
             axes.set_ylabel("share recovered")
-        entries: dict[str, tuple[str, LineStyleType]] = {label: (tone, style) for lines in panels for label, tone, style, _, _ in lines}
+        entries: dict[str, tuple[str, LineStyleType]] = {
+            label: (tone, style) for lines in panels for label, tone, style, _, _ in lines
+        }
         handles = [
-            Line2D([], [], color=tone, linestyle=style, marker=theme.MARKS.get(tone, ""), markersize=4) for tone, style in entries.values()
+            Line2D(
+                [], [], color=tone, linestyle=style, marker=theme.MARKS.get(tone, ""), markersize=4
+            )
+            for tone, style in entries.values()
         ]
-        figure.legend(handles, list(entries), loc="outside upper left", ncols=1 if width < _BY_WIDTH else len(handles))
+        figure.legend(
+            handles,
+            list(entries),
+            loc="outside upper left",
+            ncols=1 if width < _BY_WIDTH else len(handles),
+        )
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     return figure
 
 
 def _line(axes: Axes, of: Map, which: np.ndarray, tone: str, style: LineStyleType) -> None:
-    found = [(offset, e) for offset in of.offsets() if (e := of.at_offset(offset, which)) is not None]
+    found = [
+        (offset, e) for offset in of.offsets() if (e := of.at_offset(offset, which)) is not None
+    ]
     x, y = np.array([offset for offset, _ in found]), np.array([e.value for _, e in found])
     mark = theme.MARKS.get(tone, "")
     if style != ":":
         shifted = x + (0.12 if style == "none" else -0.12)
-        axes.vlines(shifted, [e.low for _, e in found], [e.high for _, e in found], color=tone, linewidth=1.0, zorder=2.5)
-        axes.plot(shifted, y, color=tone, linestyle="none", marker=mark, markersize=3.5, markeredgewidth=0, zorder=3)
+        axes.vlines(
+            shifted,
+            [e.low for _, e in found],
+            [e.high for _, e in found],
+            color=tone,
+            linewidth=1.0,
+            zorder=2.5,
+        )
+        axes.plot(
+            shifted,
+            y,
+            color=tone,
+            linestyle="none",
+            marker=mark,
+            markersize=3.5,
+            markeredgewidth=0,
+            zorder=3,
+        )
     if style != "none":
         axes.plot(x, y, color=tone, linestyle=style, linewidth=1.2, zorder=2)
 
@@ -209,12 +289,33 @@ def _line(axes: Axes, of: Map, which: np.ndarray, tone: str, style: LineStyleTyp
 def departure(found: Departure, told: str) -> Figure:
     """What argmax on noisy points and soft weights change in the loss, against sigma."""
     sigma, tones = found.sigma, ordered(3)
-    assigned = _banded(sigma, found.argmax.value / found.exact, found.argmax.error / found.exact, "assigned by the noisy point", tones[0])
-    soft = _banded(sigma, found.soft.value / found.exact, found.soft.error / found.exact, "soft weights", tones[2])
-    wrong = _banded(sigma, found.wrong.value, found.wrong.error, "assigned to another subspace", tones[1])
+    assigned = _banded(
+        sigma,
+        found.argmax.value / found.exact,
+        found.argmax.error / found.exact,
+        "assigned by the noisy point",
+        tones[0],
+    )
+    soft = _banded(
+        sigma,
+        found.soft.value / found.exact,
+        found.soft.error / found.exact,
+        "soft weights",
+        tones[2],
+    )
+    wrong = _banded(
+        sigma, found.wrong.value, found.wrong.error, "assigned to another subspace", tones[1]
+    )
     clean = Level(0.0, "assigned by the clean point: exactly clustering")
     panels = [
-        Panel([assigned, soft], "Loss", "noise level σ", "relative change of the loss", levels=[clean], scale="linear"),
+        Panel(
+            [assigned, soft],
+            "Loss",
+            "noise level σ",
+            "relative change of the loss",
+            levels=[clean],
+            scale="linear",
+        ),
         Panel([wrong], "Assignments", "noise level σ", "share of noisy points", scale="linear"),
     ]
     caption = (

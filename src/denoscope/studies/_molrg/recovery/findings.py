@@ -24,13 +24,20 @@ SMALL = 0.01
 
 def claims(every: Sequence[Case], found: Departure | None) -> list[Finding]:
     """Every claim that the sweep can test, with its numbers."""
-    per_case = [item for case in every for item in (_edge(case), _agree(case), _optimiser(case), _free(case)) if item]
+    per_case = [
+        item
+        for case in every
+        for item in (_edge(case), _agree(case), _optimiser(case), _free(case))
+        if item
+    ]
     return per_case + ([_departure(found)] if found else [])
 
 
 def said(e: Estimate | None) -> str:
     """A share with its interval, in percent."""
-    return "no cell" if e is None else f"{100 * e.value:.0f} % [{100 * e.low:.0f}, {100 * e.high:.0f}]"
+    return (
+        "no cell" if e is None else f"{100 * e.value:.0f} % [{100 * e.low:.0f}, {100 * e.high:.0f}]"
+    )
 
 
 def _of(maps: Sequence[Map], offset: int) -> str:
@@ -47,24 +54,48 @@ def _edge(case: Case) -> Finding:
         for name in WORDS
         if (maps := [pair.maps[name] for pair in case.pairs if name in pair.maps])
     ]
-    words = "changes from failure to success at Nₖ = d" if appeared else "does not change from failure to success at Nₖ = d alone"
-    most = f" with fewer points at most {said(max(few, key=lambda e: e.value))} is recovered, and" if few else ""
+    words = (
+        "changes from failure to success at Nₖ = d"
+        if appeared
+        else "does not change from failure to success at Nₖ = d alone"
+    )
+    most = (
+        f" with fewer points at most {said(max(few, key=lambda e: e.value))} is recovered, and"
+        if few
+        else ""
+    )
     width = max(_width(of) for of in case.maps)
     later = (
-        f"every cell is above 90 % from Nₖ = d + {width:g} on" if width < np.inf else "some dimension stays below 90 % up to the largest Nₖ"
+        f"every cell is above 90 % from Nₖ = d + {width:g} on"
+        if width < np.inf
+        else "some dimension stays below 90 % up to the largest Nₖ"
     )
-    return Finding(f"At {case.name}, recovery {words}:{most} {later}.", "good" if appeared else "absent", " ".join(lines))
+    return Finding(
+        f"At {case.name}, recovery {words}:{most} {later}.",
+        "good" if appeared else "absent",
+        " ".join(lines),
+    )
 
 
 def _pooled(of: Map, last: int) -> Estimate | None:
     """The share of success over all cells whose Nₖ - d is at most ``last``."""
-    chosen = [of.success[i, j] for i, d in enumerate(of.ds) for j, count in enumerate(of.counts) if count - d <= last]
+    chosen = [
+        of.success[i, j]
+        for i, d in enumerate(of.ds)
+        for j, count in enumerate(of.counts)
+        if count - d <= last
+    ]
     return proportion(int(np.sum(chosen)), int(np.size(chosen))) if chosen else None
 
 
 def _width(of: Map) -> float:
     """The least offset from which on every cell of the map succeeds in more than 90 % of the trials; infinite where there is none."""
-    failing = [count - d for i, d in enumerate(of.ds) for j, count in enumerate(of.counts) if of.share[i, j] <= 0.9]
+    failing = [
+        count - d
+        for i, d in enumerate(of.ds)
+        for j, count in enumerate(of.counts)
+        if of.share[i, j] <= 0.9
+    ]
     reachable = [max(of.counts) - d for d in of.ds]
     least = max(failing, default=min(of.offsets()) - 1) + 1
     return least if least <= min(reachable) else np.inf
@@ -89,14 +120,22 @@ def _agree(case: Case) -> Finding | None:
 
 def _optimiser(case: Case) -> Finding:
     shares = {
-        name: [(of.k, proportion(int(of.below.sum()), of.below.size)) for pair in case.pairs if (of := pair.maps.get(name))]
+        name: [
+            (of.k, proportion(int(of.below.sum()), of.below.size))
+            for pair in case.pairs
+            if (of := pair.maps.get(name))
+        ]
         for name in WORDS
     }
     most = max(e.value for values in shares.values() for _, e in values)
     failed = sum(int((~of.success).sum()) for of in case.maps)
     below = sum(int(of.below.sum()) for of in case.maps)
     detail = "; ".join(
-        f"{WORDS[name]}: " + ", ".join(f"K = {k} {100 * e.value:.2f} % [{100 * e.low:.2f}, {100 * e.high:.2f}]" for k, e in values)
+        f"{WORDS[name]}: "
+        + ", ".join(
+            f"K = {k} {100 * e.value:.2f} % [{100 * e.low:.2f}, {100 * e.high:.2f}]"
+            for k, e in values
+        )
         for name, values in shares.items()
         if values
     )
@@ -109,7 +148,11 @@ def _optimiser(case: Case) -> Finding:
 
 
 def _free(case: Case) -> Finding | None:
-    maps = [of for pair in case.pairs if pair.k > 1 and (of := pair.maps.get(CLUSTERING)) and of.free is not None]
+    maps = [
+        of
+        for pair in case.pairs
+        if pair.k > 1 and (of := pair.maps.get(CLUSTERING)) and of.free is not None
+    ]
     if not maps:
         return None
     at = "; ".join(
@@ -130,7 +173,12 @@ def _departure(found: Departure) -> Finding:
     soft, argmax = (np.abs(of.value / found.exact) for of in (found.soft, found.argmax))
     within = [float(sigma) for sigma, a, b in zip(found.sigma, soft, argmax) if max(a, b) <= SMALL]
     limit = max(
-        (sigma for sigma in within if all(max(a, b) <= SMALL for s, a, b in zip(found.sigma, soft, argmax) if s <= sigma)), default=None
+        (
+            sigma
+            for sigma in within
+            if all(max(a, b) <= SMALL for s, a, b in zip(found.sigma, soft, argmax) if s <= sigma)
+        ),
+        default=None,
     )
     off = float(np.abs(found.clean.value - found.exact).max() / found.exact.max())
     words = f"up to σ = {limit:.2g}" if limit is not None else "at none of the levels"

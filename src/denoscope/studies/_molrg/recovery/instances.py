@@ -35,25 +35,55 @@ class Instances:
         """Instances ``first`` to ``last`` without the rows of zeros that none of them needs."""
         rows = slice(first, last)
         most = max(self.sizes[rows])
-        return Instances(self.x[rows, :most], self.truth[rows], self.starts[rows], self.sizes[rows], self.seeds[rows])
+        return Instances(
+            self.x[rows, :most],
+            self.truth[rows],
+            self.starts[rows],
+            self.sizes[rows],
+            self.seeds[rows],
+        )
 
 
-def drawn(k: int, d: int, counts: Sequence[int], trials: int, *, n: int, noise: float, starts: int, start: str) -> Instances:
+def drawn(
+    k: int,
+    d: int,
+    counts: Sequence[int],
+    trials: int,
+    *,
+    n: int,
+    noise: float,
+    starts: int,
+    start: str,
+) -> Instances:
     """``trials`` instances for every number of points a subspace in ``counts``, in that order.
 
     Subspaces, coefficients, noise directions and starts of an instance are functions of (n, k, d, its count, its trial) alone, so levels of
     ``noise`` and sizes of a sweep see the same ones.
     """
-    made = [_one(k, d, count, n, noise, starts, start, derive(trial, n, k, d, count)) for count in counts for trial in range(trials)]
+    made = [
+        _one(k, d, count, n, noise, starts, start, derive(trial, n, k, d, count))
+        for count in counts
+        for trial in range(trials)
+    ]
     points, truths, begun, seeds = zip(*made)
     most = max(len(item) for item in points)
-    padded = torch.stack([torch.nn.functional.pad(item, (0, 0, 0, most - len(item))) for item in points])
-    return Instances(padded, torch.stack(truths), torch.stack(begun), tuple(len(item) for item in points), seeds)
+    padded = torch.stack(
+        [torch.nn.functional.pad(item, (0, 0, 0, most - len(item))) for item in points]
+    )
+    return Instances(
+        padded, torch.stack(truths), torch.stack(begun), tuple(len(item) for item in points), seeds
+    )
 
 
-def _one(k: int, d: int, count: int, n: int, noise: float, starts: int, start: str, seed: int) -> tuple[Tensor, Tensor, Tensor, int]:
+def _one(
+    k: int, d: int, count: int, n: int, noise: float, starts: int, start: str, seed: int
+) -> tuple[Tensor, Tensor, Tensor, int]:
     law = MoLRG.random(n, (d,) * k, seed=derive(seed, 0))
     x = law.labelled([count] * k, generator(seed, 1), perturbation=noise).points
     draws = generator(seed, 2)
-    begun = neighbour_starts(x, starts, k, d, draws) if start == "neighbours" else random_starts(starts, k, n, d, draws)
+    begun = (
+        neighbour_starts(x, starts, k, d, draws)
+        if start == "neighbours"
+        else random_starts(starts, k, n, d, draws)
+    )
     return x, torch.stack(law.bases), begun, derive(seed, 3)

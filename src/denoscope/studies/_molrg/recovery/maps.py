@@ -41,7 +41,11 @@ class Map:
     def at_offset(self, offset: int, which: np.ndarray | None = None) -> Estimate | None:
         """The share of success over all cells with N_k = d + ``offset``, or None where there is none."""
         of = self.success if which is None else which
-        chosen = [of[i, self.counts.index(d + offset)] for i, d in enumerate(self.ds) if d + offset in self.counts]
+        chosen = [
+            of[i, self.counts.index(d + offset)]
+            for i, d in enumerate(self.ds)
+            if d + offset in self.counts
+        ]
         return proportion(int(np.sum(chosen)), int(np.size(chosen))) if chosen else None
 
     def offsets(self) -> list[int]:
@@ -91,7 +95,15 @@ def cases(rows: Sequence[Row]) -> list[Case]:
     """The cells of a sweep by kind of start and noise level, starts at neighbours first."""
     keys = {(str(row.fields["start"]), float(str(row.fields["noise"]))) for row in rows}
     return [
-        _case(noise, start, [row for row in rows if row.fields["start"] == start and float(str(row.fields["noise"])) == noise])
+        _case(
+            noise,
+            start,
+            [
+                row
+                for row in rows
+                if row.fields["start"] == start and float(str(row.fields["noise"])) == noise
+            ],
+        )
         for start, noise in sorted(keys)
     ]
 
@@ -113,7 +125,11 @@ def _map(k: int, rows: Sequence[Row]) -> Map:
     rows = sorted(rows, key=lambda row: _whole(row, "d"))
     arrays = [row.arrays() for row in rows]
     found = [verdicts(part["distance"], part["gain"]) for part in arrays]
-    free = np.stack([part["free_distance"] <= SUCCESS for part in arrays]) if "free_distance" in arrays[0] else None
+    free = (
+        np.stack([part["free_distance"] <= SUCCESS for part in arrays])
+        if "free_distance" in arrays[0]
+        else None
+    )
     return Map(
         k,
         tuple(_whole(row, "d") for row in rows),
@@ -150,7 +166,12 @@ def agreement(pairs: Sequence[tuple[Map, Map]]) -> Agreement:
             overlap += one.low <= two.high and two.low <= one.high
             mutual += one.low <= two.value <= one.high and two.low <= one.value <= two.high
             if abs(one.value - two.value) > largest:
-                largest, worst = abs(one.value - two.value), (a.k, a.ds[i], a.counts[j], one.value, two.value)
+                largest, worst = (
+                    abs(one.value - two.value),
+                    (a.k, a.ds[i], a.counts[j], one.value, two.value),
+                )
     same = sum(int((a.success == b.success).sum()) for a, b in pairs)
     total = sum(a.success.size for a, _ in pairs)
-    return Agreement(cells, proportion(overlap, cells), proportion(mutual, cells), proportion(same, total), worst)
+    return Agreement(
+        cells, proportion(overlap, cells), proportion(mutual, cells), proportion(same, total), worst
+    )

@@ -30,7 +30,11 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     """The page of a sweep."""
     every = cases(rows)
     departed = _departures(rows)
-    sections = [Section("What was found", [*findings.claims(every, departed and departed[0]), Text(SETTING)])]
+    sections = [
+        Section(
+            "What was found", [*findings.claims(every, departed and departed[0]), Text(SETTING)]
+        )
+    ]
     for place, case in enumerate(every, 1):
         shown = [
             drawings.success(case, place),
@@ -38,7 +42,9 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
             drawings.failures(case, place),
             drawings.free(case, place),
         ]
-        sections.append(Section(f"{case.name.capitalize()}", [figure for figure in shown if figure]))
+        sections.append(
+            Section(f"{case.name.capitalize()}", [figure for figure in shown if figure])
+        )
     if departed:
         sections.append(Section("Denoising and clustering", [drawings.departure(*departed)]))
     sections += [
@@ -63,7 +69,9 @@ def _departures(rows: Sequence[Row]) -> tuple[Departure, str] | None:
         return None
     law = MoLRG.random(n, (d,) * k)
     x = law.labelled([SHOWN_POINTS] * k, generator(1)).points
-    return departures(law.bases, x, SIGMAS.tolist()), f"At the true bases, K = {k}, d = {d}, {SHOWN_POINTS} points in each."
+    return departures(
+        law.bases, x, SIGMAS.tolist()
+    ), f"At the true bases, K = {k}, d = {d}, {SHOWN_POINTS} points in each."
 
 
 def cells(case: Case) -> Table:
@@ -89,24 +97,41 @@ def cells(case: Case) -> Table:
 
 
 def _cell(maps: Sequence[Any], d: int, count: int) -> list[object]:
-    found = [(of, of.ds.index(d), of.counts.index(count)) if of and d in of.ds and count in of.counts else None for of in maps]
+    found = [
+        (of, of.ds.index(d), of.counts.index(count))
+        if of and d in of.ds and count in of.counts
+        else None
+        for of in maps
+    ]
     shares = [None if at is None else at[0].estimate(at[1], at[2]) for at in found]
     first = found[0]
-    free = None if first is None or first[0].free is None else float(first[0].free[first[1], first[2]].mean())
+    free = (
+        None
+        if first is None or first[0].free is None
+        else float(first[0].free[first[1], first[2]].mean())
+    )
     below = [None if at is None else int(at[0].below[at[1], at[2]].sum()) for at in found]
-    data = [None if at is None else int((~at[0].success & ~at[0].below)[at[1], at[2]].sum()) for at in found]
+    data = [
+        None if at is None else int((~at[0].success & ~at[0].below)[at[1], at[2]].sum())
+        for at in found
+    ]
     return [*shares, free, *below, *data]
 
 
 def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, object]:
     """What a reader needs to run the sweep again."""
     runs, fields = noted.get("runs", []), rows[0].fields
-    spent = {name: [row.made.get("seconds", 0.0) for row in rows if row.fields["method"] == name] for name in METHODS}
+    spent = {
+        name: [row.made.get("seconds", 0.0) for row in rows if row.fields["method"] == name]
+        for name in METHODS
+    }
     counts = sorted({count for row in rows for count in row.arrays()["counts"].tolist()})
     return {
         **({"command": f"`{runs[-1]['command']}`", "wall time": _wall(runs)} if runs else {}),
         "core time": "; ".join(
-            f"{drawings.NAMES[name]} {sum(values):.0f} s over {len(values)} columns" for name, values in spent.items() if values
+            f"{drawings.NAMES[name]} {sum(values):.0f} s over {len(values)} columns"
+            for name, values in spent.items()
+            if values
         ),
         "instances": f"{fields['trials']} for each K, d and Nₖ = {_span(counts)}; the same at every noise level and for both methods",
         "starts": f"{fields['starts']} an instance, the same bases for both methods, "
@@ -114,7 +139,9 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
         "clustering": f"all starts climb to rest without mutual orthogonality, are made orthonormal, and the best {fields['keep']} climb on; K = 1: uncentred PCA",
         "training": f"all starts train {training.SCREENED} steps, the best {fields['keep']} by their loss another {fields['steps']}; noise-prediction loss, σ from {training.LOW:g} to "
         f"{training.HIGH:g} uniform in log σ, every noise with both signs, gradient steps of {training.RATE:g} over the mean eigenvalue falling to 0, polar retraction",
-        "versions": ", ".join(f"{name} {value}" for name, value in rows[0].made.get("versions", {}).items()),
+        "versions": ", ".join(
+            f"{name} {value}" for name, value in rows[0].made.get("versions", {}).items()
+        ),
     }
 
 
@@ -127,4 +154,8 @@ def _span(values: Sequence[int]) -> str:
 
 
 def _start(name: str) -> str:
-    return "K random points, each with its d − 1 nearest in angle" if name == "neighbours" else "uniformly random"
+    return (
+        "K random points, each with its d − 1 nearest in angle"
+        if name == "neighbours"
+        else "uniformly random"
+    )

@@ -51,7 +51,10 @@ class Noisy:
 def noises(instances: Instances, steps: int, path: int) -> Noisy:
     """Noises of ``steps`` steps, those of an instance a function of its seed and ``path`` alone; rows of zeros get none."""
     count, n = instances.x.shape[1:]
-    noise, levels = torch.zeros(steps, len(instances), count, n), torch.ones(steps, len(instances), count, 1)
+    noise, levels = (
+        torch.zeros(steps, len(instances), count, n),
+        torch.ones(steps, len(instances), count, 1),
+    )
     for i, (size, seed) in enumerate(zip(instances.sizes, instances.seeds)):
         draws = generator(seed, path)
         levels[:, i, :size, 0] = LOW * (HIGH / LOW) ** torch.rand(steps, size, generator=draws)
@@ -70,7 +73,9 @@ def _products(points: Tensor, bases: Tensor) -> Tensor:
     return (points @ bases.permute(0, 3, 1, 2, 4).reshape(b, n, -1)).reshape(b, -1, tries, count, d)
 
 
-def _terms(level: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _terms(
+    level: Tensor, clean: Tensor, noisy: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """c, phi, w, |z_k|^2 and z_k.a_k; the last three of shape (b, N, S, K)."""
     sigma = level[..., None]
     scale = 1 / (1 + sigma**2)
@@ -102,7 +107,9 @@ def gradient(x: Tensor, noise: Tensor, level: Tensor, bases: Tensor) -> Tensor:
     both = torch.cat([x, noise], 1)
     clean, extra = _products(both, bases).chunk(2, 1)
     at_noisy, at_clean = zip(*(_slopes(level, clean, clean + sign * extra) for sign in (1.0, -1.0)))
-    pulled = torch.cat([at_noisy[0] + at_noisy[1] + at_clean[0] + at_clean[1], at_noisy[0] - at_noisy[1]], 1)
+    pulled = torch.cat(
+        [at_noisy[0] + at_noisy[1] + at_clean[0] + at_clean[1], at_noisy[0] - at_noisy[1]], 1
+    )
     return (both.mT @ pulled.flatten(2)).reshape(b, n, tries, count, d).permute(0, 2, 3, 1, 4)
 
 
@@ -113,10 +120,18 @@ def _slopes(level: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor
     turned = slope - share * slope.sum(-1, keepdim=True)
     weighed = weight(level)[..., None]
     pull = (weighed * scale * share)[..., None]
-    return (weighed * (scale**2 * share**2 + 2 * phi * turned))[..., None] * noisy - pull * clean, -pull * noisy
+    return (weighed * (scale**2 * share**2 + 2 * phi * turned))[
+        ..., None
+    ] * noisy - pull * clean, -pull * noisy
 
 
-def descend(x: Tensor, noisy: Noisy, bases: Tensor, rate: Callable[[int], float], tell: Callable[[], None] = lambda: None) -> Tensor:
+def descend(
+    x: Tensor,
+    noisy: Noisy,
+    bases: Tensor,
+    rate: Callable[[int], float],
+    tell: Callable[[], None] = lambda: None,
+) -> Tensor:
     """``bases`` (b, S, K, n, d) after one step of the gradient and its polar retraction for each of the noises."""
     unit = bases.shape[-1] / (2 * x.square().sum((1, 2)))
     for step, (noise, level) in enumerate(zip(noisy.noise, noisy.levels)):
@@ -143,7 +158,13 @@ class Trained:
 
 
 @torch.no_grad()
-def trained(instances: Instances, *, keep: int, steps: int, tell: Callable[[float], None] = lambda fraction: None) -> Trained:
+def trained(
+    instances: Instances,
+    *,
+    keep: int,
+    steps: int,
+    tell: Callable[[float], None] = lambda fraction: None,
+) -> Trained:
     """Diffusion training from every start of every instance.
 
     All starts train for ``SCREENED`` steps at the full rate; the ``keep`` with the least loss train on for ``steps`` with a rate that falls

@@ -43,7 +43,11 @@ class Needed:
     def __str__(self) -> str:
         if not self.reached:
             return f"more than {self.largest}"
-        high = f"{self.estimate.high:.0f}" if math.isfinite(self.estimate.high) else f"above {self.largest}"
+        high = (
+            f"{self.estimate.high:.0f}"
+            if math.isfinite(self.estimate.high)
+            else f"above {self.largest}"
+        )
         return f"{self.value:.0f} [{self.estimate.low:.0f}, {high}]"
 
 
@@ -56,12 +60,21 @@ def needed(sizes: np.ndarray, errors: np.ndarray, level: float) -> Needed:
     each = np.array([_crossing(sizes, errors[:, rows].mean(1), level) for rows in distinct])
     resampled = each[inverse.ravel()]
     mean = errors.mean(1)
-    return Needed(percentiles(_crossing(sizes, mean, level), resampled, count, method=METHOD), resampled, int(sizes[-1]), float(mean[-1]))
+    return Needed(
+        percentiles(_crossing(sizes, mean, level), resampled, count, method=METHOD),
+        resampled,
+        int(sizes[-1]),
+        float(mean[-1]),
+    )
 
 
 def _crossing(sizes: np.ndarray, errors: np.ndarray, level: float) -> float:
     found = falls_below(sizes, errors, level)
-    return found if found == math.inf else float(max(sizes[0], math.ceil(found - 1e-9) if found > 0 else 0))
+    return (
+        found
+        if found == math.inf
+        else float(max(sizes[0], math.ceil(found - 1e-9) if found > 0 else 0))
+    )
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,13 @@ def growth(law: Law, dimensions: Sequence[int], points: Sequence[Needed]) -> Gro
         return Growth(unavailable(reason), math.nan, math.inf, len(reached))
     at = np.array([float(value) for value, _ in reached])
     slope, intercept, miss = _fit(law, at, np.array([point.value for _, point in reached]))
-    drawn = [_fit(law, at, values)[0] for values in np.stack([point.resampled for _, point in reached], 1)]
-    return Growth(percentiles(slope, drawn, len(reached), method=METHOD), intercept, miss, len(reached))
+    drawn = [
+        _fit(law, at, values)[0]
+        for values in np.stack([point.resampled for _, point in reached], 1)
+    ]
+    return Growth(
+        percentiles(slope, drawn, len(reached), method=METHOD), intercept, miss, len(reached)
+    )
 
 
 def _fit(law: Law, at: np.ndarray, counts: np.ndarray) -> tuple[float, float, float]:
@@ -96,7 +114,9 @@ def _fit(law: Law, at: np.ndarray, counts: np.ndarray) -> tuple[float, float, fl
         return math.inf, math.nan, math.nan
     at, counts = at[kept], counts[kept]
     design = np.stack([np.log(at) if law == "power" else at, np.ones(len(at))], 1)
-    scale, target = (counts[:, None], np.ones(len(at))) if law == "linear" else (1.0, np.log(counts))
+    scale, target = (
+        (counts[:, None], np.ones(len(at))) if law == "linear" else (1.0, np.log(counts))
+    )
     found, *_ = np.linalg.lstsq(design / scale, target, rcond=None)
     fitted = design @ found if law == "linear" else np.exp(design @ found)
     return float(found[0]), float(found[1]), float(np.sqrt(np.mean((fitted / counts - 1) ** 2)))

@@ -23,7 +23,9 @@ Sampler = Callable[[Draw, int, int], Tensor]
 def wasserstein(first: Tensor, second: Tensor) -> float:
     """W2 between the uniform laws on two sets of equally many points (m, n): an optimal assignment, exact. Unequal sets are a ValueError."""
     if first.shape != second.shape:
-        raise ValueError(f"W2 by assignment needs equally many points, got {tuple(first.shape)} and {tuple(second.shape)}")
+        raise ValueError(
+            f"W2 by assignment needs equally many points, got {tuple(first.shape)} and {tuple(second.shape)}"
+        )
     cost = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
     rows, columns = linear_sum_assignment(cost)
     return float(np.sqrt(cost[rows, columns].mean()))
@@ -54,12 +56,27 @@ def compared(method: str, draws: Sequence[Draw], count: int) -> dict[str, np.nda
     """
     sizes = [4**j for j in range(1, 20) if 4**j <= count]
     fresh = [draw.fresh(2 * count) for draw in draws]
-    found = [[wasserstein(SAMPLERS[method](draw, size, count), each[:count]) for draw, each in zip(draws, fresh)] for size in sizes]
+    found = [
+        [
+            wasserstein(SAMPLERS[method](draw, size, count), each[:count])
+            for draw, each in zip(draws, fresh)
+        ]
+        for size in sizes
+    ]
     floor = [wasserstein(each[count:], each[:count]) for each in fresh]
-    return {"w2_sizes": np.array(sizes, dtype=np.int64), "w2": np.array(found), "w2_floor": np.array(floor)}
+    return {
+        "w2_sizes": np.array(sizes, dtype=np.int64),
+        "w2": np.array(found),
+        "w2_floor": np.array(floor),
+    }
 
 
 def nearest(draws: Sequence[Draw], sizes: Sequence[int]) -> np.ndarray:
     """The mean distance of a fresh point to the nearest of N, (sizes, draws), both without ambient noise, which would be a floor of its own."""
     pure = [Draw(replace(draw.setting, noise=0.0), draw.index) for draw in draws]
-    return np.array([[float(neighbors(draw.clean, draw.train(size)).distance.mean()) for draw in pure] for size in sizes])
+    return np.array(
+        [
+            [float(neighbors(draw.clean, draw.train(size)).distance.mean()) for draw in pure]
+            for size in sizes
+        ]
+    )

@@ -13,7 +13,11 @@ from denoscope.estimate import mean
 from denoscope.report import INK, MUTED, Level, Panel, Series, curves, error_curves, ordered
 from denoscope.report.blocks import Figure
 from denoscope.report.theme import TONES
-from denoscope.studies._molrg.scaling.expectations import copies_needed, gaussian_needed, nearest_distance
+from denoscope.studies._molrg.scaling.expectations import (
+    copies_needed,
+    gaussian_needed,
+    nearest_distance,
+)
 from denoscope.studies._molrg.scaling.lines import END, METHODS, Cell, Line
 
 if TYPE_CHECKING:
@@ -30,8 +34,15 @@ def needed_against_d(lines: Sequence[Line]) -> Figure:
     for clusters in _clusters(lines):
         mine = [line for line in lines if line.clusters == clusters]
         series = [_measured(line) for line in mine] + _theory(mine)
-        for scale, words in (("linear", "exponentials are straight"), ("log", "powers are straight")):
-            panels.append(Panel(series, f"K = {clusters}: {words}", "intrinsic dimension d", NEEDED, scale="log"))
+        for scale, words in (
+            ("linear", "exponentials are straight"),
+            ("log", "powers are straight"),
+        ):
+            panels.append(
+                Panel(
+                    series, f"K = {clusters}: {words}", "intrinsic dimension d", NEEDED, scale="log"
+                )
+            )
             bounds.append([bound for line in mine for bound in _bounds(line)])
             straight.append(scale == "linear")
     fields = lines[0].cells[0].fields
@@ -49,7 +60,15 @@ def needed_against_n(lines: Sequence[Line]) -> Figure:
     panels, bounds = [], []
     for clusters in _clusters(lines):
         mine = [line for line in lines if line.clusters == clusters]
-        panels.append(Panel([_measured(line) for line in mine], f"K = {clusters}", "ambient dimension n", NEEDED, scale="log"))
+        panels.append(
+            Panel(
+                [_measured(line) for line in mine],
+                f"K = {clusters}",
+                "ambient dimension n",
+                NEEDED,
+                scale="log",
+            )
+        )
         bounds.append([bound for line in mine for bound in _bounds(line)])
     caption = (
         f"**The same against the ambient dimension,** at d = {lines[0].fixed}. Distances and principal directions live in the subspaces; every direction "
@@ -64,8 +83,20 @@ def excess(lines: Sequence[Line]) -> Figure:
     panels = []
     level, tones = float(lines[0].cells[0].fields["level"]), _tones(lines)
     for line in lines:
-        series = [_falling(cell, f"d = {d}", tone) for d, tone in tones.items() if (cell := line.at(d)) is not None]
-        panels.append(Panel(series, line.name, "training points N", "relative excess risk", levels=[Level(level, "the level")]))
+        series = [
+            _falling(cell, f"d = {d}", tone)
+            for d, tone in tones.items()
+            if (cell := line.at(d)) is not None
+        ]
+        panels.append(
+            Panel(
+                series,
+                line.name,
+                "training points N",
+                "relative excess risk",
+                levels=[Level(level, "the level")],
+            )
+        )
     caption = (
         f"**How the excess risk falls with N,** K = {lines[0].clusters}, n = {lines[0].fixed}: E|D − D_true|²/E|D_true|² at fresh noisy points, means and 95 % intervals over draws. The kernel "
         "smoother has its best bandwidth and form at every N, the network its best training step."
@@ -88,9 +119,23 @@ def wasserstein(lines: Sequence[Line]) -> Figure:
             if method == "empirical":
                 last = values[-1].mean()
                 series.append(
-                    Series(sizes, last * (sizes[-1] / sizes) ** (1 / max(d, 2)), "slope N^(−1/max(d, 2))", tone=INK, style="dotted")
+                    Series(
+                        sizes,
+                        last * (sizes[-1] / sizes) ** (1 / max(d, 2)),
+                        "slope N^(−1/max(d, 2))",
+                        tone=INK,
+                        style="dotted",
+                    )
                 )
-        panels.append(Panel(series, f"d = {d}", "training points N", "W2", levels=[Level(floor, "floor: two samples of the truth")]))
+        panels.append(
+            Panel(
+                series,
+                f"d = {d}",
+                "training points N",
+                "W2",
+                levels=[Level(floor, "floor: two samples of the truth")],
+            )
+        )
     points = lines[0].cells[0].fields["compared"]
     caption = (
         f"**Exact W2 between {points} points of the model and as many fresh ones,** K = {lines[0].clusters}, n = {lines[0].fixed}. Two samples of the truth itself are as far apart as the floor, "
@@ -109,10 +154,21 @@ def nearest(lines: Sequence[Line]) -> Figure:
                 continue
             sizes = cell.arrays["sizes"].astype(float)
             fine = np.geomspace(1, sizes[-1], 80)
-            series.append(Series(fine, nearest_distance(fine, d, line.clusters), f"d = {d}", tone=tone, style="line", kind="exact"))
+            series.append(
+                Series(
+                    fine,
+                    nearest_distance(fine, d, line.clusters),
+                    f"d = {d}",
+                    tone=tone,
+                    style="line",
+                    kind="exact",
+                )
+            )
             values = [mean(row) for row in cell.arrays["nearest"]]
             series.append(_dots(sizes, values, f"d = {d}", tone))
-        panels.append(Panel(series, f"K = {line.clusters}", "training points N", "nearest distance"))
+        panels.append(
+            Panel(series, f"K = {line.clusters}", "training points N", "nearest distance")
+        )
     caption = (
         "**The mean distance of a fresh point to its nearest training point,** both without ambient noise, measured and exact (an integral over noncentral chi-squares), falls as N^(−1/d): in eight "
         "dimensions ten times more data bring it down by a quarter."
@@ -144,12 +200,23 @@ def _measured(line: Line) -> Series:
     high = np.array([min(point.estimate.high, point.largest) for point in points])
     style = "dashed" if line.method == END else "solid"
     return Series(
-        line.x, y, line.name, np.where(np.isnan(y), np.nan, low), np.where(np.isnan(y), np.nan, high), TONE[line.method], style, "bars"
+        line.x,
+        y,
+        line.name,
+        np.where(np.isnan(y), np.nan, low),
+        np.where(np.isnan(y), np.nan, high),
+        TONE[line.method],
+        style,
+        "bars",
     )
 
 
 def _bounds(line: Line) -> list[tuple[int, int, str]]:
-    return [(x, point.largest, TONE[line.method]) for x, point in zip(line.x, line.points) if not point.reached]
+    return [
+        (x, point.largest, TONE[line.method])
+        for x, point in zip(line.x, line.points)
+        if not point.reached
+    ]
 
 
 def _theory(lines: Sequence[Line]) -> list[Series]:
@@ -159,9 +226,14 @@ def _theory(lines: Sequence[Line]) -> list[Series]:
         fields = line.cells[0].fields
         if line.method == "empirical":
             y = [copies_needed(d, line.clusters, fields["level"]) for d in line.x]
-            series.append(Series(line.x, y, "nearest training point that close", tone=MUTED, style="dotted"))
+            series.append(
+                Series(line.x, y, "nearest training point that close", tone=MUTED, style="dotted")
+            )
         if line.method == "gaussian" and line.clusters == 1:
-            y = [gaussian_needed(d, line.fixed, fields["sigma"], fields["noise"], fields["level"]) for d in line.x]
+            y = [
+                gaussian_needed(d, line.fixed, fields["sigma"], fields["noise"], fields["level"])
+                for d in line.x
+            ]
             series.append(Series(line.x, y, "Gaussian fit, theory", tone=INK, style="thin"))
     return series
 
@@ -173,12 +245,29 @@ def _falling(cell: Cell, label: str, tone: str) -> Series:
 def _banded(x: np.ndarray, values: np.ndarray, label: str, tone: str) -> Series:
     found = [mean(row) for row in values]
     y = np.array([item.value for item in found])
-    return Series(x, y, label, np.maximum([item.low for item in found], y / 3), [item.high for item in found], tone)
+    return Series(
+        x,
+        y,
+        label,
+        np.maximum([item.low for item in found], y / 3),
+        [item.high for item in found],
+        tone,
+    )
 
 
 def _dots(x: np.ndarray, found: Sequence[Any], label: str, tone: str) -> Series:
     low, high = [max(item.low, item.value / 3) for item in found], [item.high for item in found]
-    return Series(x, [item.value for item in found], label, low, high, tone, "dots", "bars", "measured, 95 % intervals")
+    return Series(
+        x,
+        [item.value for item in found],
+        label,
+        low,
+        high,
+        tone,
+        "dots",
+        "bars",
+        "measured, 95 % intervals",
+    )
 
 
 def _log_log(panels: Sequence[Panel], width: float) -> Drawing:
@@ -186,17 +275,34 @@ def _log_log(panels: Sequence[Panel], width: float) -> Drawing:
 
 
 def _with_bounds(
-    panels: Sequence[Panel], bounds: Sequence[Sequence[tuple[int, int, str]]], straight: Sequence[bool], width: float
+    panels: Sequence[Panel],
+    bounds: Sequence[Sequence[tuple[int, int, str]]],
+    straight: Sequence[bool],
+    width: float,
 ) -> Drawing:
     """The curves on one range of y, with an arrow for every lower bound, some panels on a linear axis of x."""
     drawing = curves(panels, width=width)
     low = min(axes.get_ylim()[0] for axes in drawing.axes)
-    top = max([*(axes.get_ylim()[1] for axes in drawing.axes), *(2 * _ARROW * y for arrows in bounds for _, y, _ in arrows)])
+    top = max(
+        [
+            *(axes.get_ylim()[1] for axes in drawing.axes),
+            *(2 * _ARROW * y for arrows in bounds for _, y, _ in arrows),
+        ]
+    )
     for axes, arrows, linear in zip(drawing.axes, bounds, straight):
         axes.set_ylim(low, top)
         for x, y, tone in arrows:
             axes.annotate(
-                "", (x, y * _ARROW), (x, y), arrowprops={"arrowstyle": "->", "color": tone, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+                "",
+                (x, y * _ARROW),
+                (x, y),
+                arrowprops={
+                    "arrowstyle": "->",
+                    "color": tone,
+                    "linewidth": 1.4,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
             )
         if linear:
             _linear(axes)

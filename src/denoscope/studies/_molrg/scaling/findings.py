@@ -10,7 +10,11 @@ import numpy as np
 from denoscope.estimate import mean
 from denoscope.report import Finding
 from denoscope.studies._molrg.scaling.crossings import Growth, Needed
-from denoscope.studies._molrg.scaling.expectations import copies_needed, gaussian_needed, nearest_distance
+from denoscope.studies._molrg.scaling.expectations import (
+    copies_needed,
+    gaussian_needed,
+    nearest_distance,
+)
 from denoscope.studies._molrg.scaling.lines import END, SMOOTHERS, Line
 
 FLAT = 0.25
@@ -25,7 +29,10 @@ MANY = 64
 
 def contrast(lines: Sequence[Line]) -> list[Finding]:
     """One finding a K: what the largest common d costs each method, and whether kernels and fits part ways."""
-    return [_contrast([line for line in lines if line.clusters == clusters]) for clusters in sorted({line.clusters for line in lines})]
+    return [
+        _contrast([line for line in lines if line.clusters == clusters])
+        for clusters in sorted({line.clusters for line in lines})
+    ]
 
 
 def _contrast(lines: Sequence[Line]) -> Finding:
@@ -35,14 +42,26 @@ def _contrast(lines: Sequence[Line]) -> Finding:
     status, words = "neutral", "samples needed"
     if smooth and other:
         unclear = [line for line in (*smooth, *other) if law(line) == "undecided"]
-        against = [line for line in (*smooth, *other) if law(line) not in (claimed(line), "undecided")]
+        against = [
+            line for line in (*smooth, *other) if law(line) not in (claimed(line), "undecided")
+        ]
         status = "absent" if against else "neutral" if unclear else "good"
         words = "kernels need exponentially many samples in d, what fits or trains linearly many"
         words += f", but for the {_names(against)} it is the other way round" if against else ""
-        words += f" (linear and slow exponential growth are not told apart for the {_names(unclear)})" if unclear else ""
+        words += (
+            f" (linear and slow exponential growth are not told apart for the {_names(unclear)})"
+            if unclear
+            else ""
+        )
     ends = [common[0], common[-1]] if common else []
-    said = "; ".join(f"{line.name} {' and '.join(_least(cell.needed) for d in ends if (cell := line.at(d)))}" for line in lines)
-    return Finding(f"K = {lines[0].clusters}: {words}. N at d = {' and '.join(map(str, ends))}: {said}.", status)
+    said = "; ".join(
+        f"{line.name} {' and '.join(_least(cell.needed) for d in ends if (cell := line.at(d)))}"
+        for line in lines
+    )
+    return Finding(
+        f"K = {lines[0].clusters}: {words}. N at d = {' and '.join(map(str, ends))}: {said}.",
+        status,
+    )
 
 
 def _names(lines: Sequence[Line]) -> str:
@@ -56,7 +75,13 @@ def _least(point: Needed) -> str:
 def law(line: Line) -> str:
     """ "exponential" or "linear", whichever misses N by clearly less, or "undecided"."""
     exponential, linear = line.exponential.miss, line.linear.miss
-    return "exponential" if exponential < CLEARLY * linear else "linear" if linear < CLEARLY * exponential else "undecided"
+    return (
+        "exponential"
+        if exponential < CLEARLY * linear
+        else "linear"
+        if linear < CLEARLY * exponential
+        else "undecided"
+    )
 
 
 def claimed(line: Line) -> str:
@@ -73,7 +98,9 @@ def _against_d(line: Line) -> Finding:
     head = f"{_title(line)}, against d"
     counts = "; ".join(f"d = {x}: {point}" for x, point in zip(line.x, line.points))
     if line.exponential.points < 3:
-        return Finding(f"{head}: {line.exponential.slope.method}.", "neutral", f"N, {counts}.{_censored(line)}")
+        return Finding(
+            f"{head}: {line.exponential.slope.method}.", "neutral", f"N, {counts}.{_censored(line)}"
+        )
     words = {
         "exponential": f"N grows exponentially, ×{_factor(line.exponential)} for every dimension",
         "linear": f"N grows linearly, about {_straight(line.linear)}",
@@ -81,7 +108,11 @@ def _against_d(line: Line) -> Finding:
     }[law(line)]
     return Finding(
         f"{head}: {words}.",
-        "good" if law(line) == claimed(line) else "neutral" if law(line) == "undecided" else "absent",
+        "good"
+        if law(line) == claimed(line)
+        else "neutral"
+        if law(line) == "undecided"
+        else "absent",
         f"An exponential (×{_factor(line.exponential)} a dimension) misses by {line.exponential.miss:.0%}, the line N = {_straight(line.linear)} by {line.linear.miss:.0%}, "
         f"a power of d (exponent {_slope(line.power)}) by {line.power.miss:.0%}. N, {counts}.{_censored(line)}",
     )
@@ -92,7 +123,11 @@ def _censored(line: Line) -> str:
     if not beyond:
         return ""
     least = ", ".join(f"{point.least:.3f}" for point in line.points if not point.reached)
-    why = " A linear denoiser cannot tell subspaces apart." if line.method == "gaussian" and line.clusters > 1 else ""
+    why = (
+        " A linear denoiser cannot tell subspaces apart."
+        if line.method == "gaussian" and line.clusters > 1
+        else ""
+    )
     last = [int(cell.arrays["dial"][-1]) for cell in line.cells if not cell.needed.reached]
     if line.method == "network" and min(last) == line.cells[0].fields["steps"]:
         why = " There the best step is the last: what stops these networks is training time, not data."
@@ -117,16 +152,23 @@ def _title(line: Line) -> str:
 
 def against_n(lines: Sequence[Line]) -> list[Finding]:
     """For every K, which methods' N depends on n."""
-    return [_against_n([line for line in lines if line.clusters == clusters]) for clusters in sorted({line.clusters for line in lines})]
+    return [
+        _against_n([line for line in lines if line.clusters == clusters])
+        for clusters in sorted({line.clusters for line in lines})
+    ]
 
 
 def _against_n(lines: Sequence[Line]) -> Finding:
     slopes = {line: line.power for line in lines if line.power.points > 2}
     named = ", ".join(f"{line.name} {_slope(found)}" for line, found in slopes.items())
-    counts = "; ".join(f"{line.name}: {', '.join(_least(point) for point in line.points)}" for line in lines)
+    counts = "; ".join(
+        f"{line.name}: {', '.join(_least(point) for point in line.points)}" for line in lines
+    )
     head = f"K = {lines[0].clusters}, d = {lines[0].fixed}, from n = {lines[0].x[0]} to {lines[0].x[-1]}"
     if not slopes:
-        return Finding(f"{head}: too few points reached the level for a slope.", "neutral", f"N, {counts}.")
+        return Finding(
+            f"{head}: too few points reached the level for a slope.", "neutral", f"N, {counts}."
+        )
     growing = {line: found for line, found in slopes.items() if found.slope.low > FLAT}
     detail = f"Exponents of n, to tell from 1 for growth in proportion: {named}. N, {counts}."
     if not growing:
@@ -148,7 +190,9 @@ def trained_on(lines: Sequence[Line]) -> list[Finding]:
         end = by_place.get((END, line.clusters))
         if line.method != "network" or end is None:
             continue
-        ratios = [b.value / a.value for a, b in zip(line.points, end.points) if a.reached and b.reached]
+        ratios = [
+            b.value / a.value for a, b in zip(line.points, end.points) if a.reached and b.reached
+        ]
         if ratios and max(ratios) > 1.05:
             steps = line.cells[0].fields["steps"]
             found.append(
@@ -166,8 +210,16 @@ def distances(lines: Sequence[Line]) -> list[Finding]:
     found = []
     for line in lines:
         if line.method == "empirical":
-            slopes = {cell.fields["d"]: mean([_log_slope(cell.arrays["w2_sizes"], w) for w in cell.arrays["w2"].T]) for cell in line.cells}
-            said = "; ".join(f"d = {d}: {-e.value:.2f} [{-e.high:.2f}, {-e.low:.2f}] (1/d = {1 / d:.2f})" for d, e in slopes.items())
+            slopes = {
+                cell.fields["d"]: mean(
+                    [_log_slope(cell.arrays["w2_sizes"], w) for w in cell.arrays["w2"].T]
+                )
+                for cell in line.cells
+            }
+            said = "; ".join(
+                f"d = {d}: {-e.value:.2f} [{-e.high:.2f}, {-e.low:.2f}] (1/d = {1 / d:.2f})"
+                for d, e in slopes.items()
+            )
             first, last = next(iter(slopes.values())), list(slopes.values())[-1]
             slower = last.low > first.high
             found.append(
@@ -180,7 +232,11 @@ def distances(lines: Sequence[Line]) -> list[Finding]:
         else:
             last = line.cells[-1]
             ratio = mean(last.arrays["w2"][-1] / last.arrays["w2_floor"])
-            low = mean(last.arrays["w2"][1] / last.arrays["w2_floor"]) if len(last.arrays["w2"]) > 1 else ratio
+            low = (
+                mean(last.arrays["w2"][1] / last.arrays["w2_floor"])
+                if len(last.arrays["w2"]) > 1
+                else ratio
+            )
             sizes = last.arrays["w2_sizes"]
             found.append(
                 Finding(
@@ -204,10 +260,20 @@ def theory(lines: Sequence[Line]) -> list[Finding]:
             found.append(_nearest(line))
         if line.method == "gaussian" and line.clusters == 1 and line.axis == "d":
             fields = line.cells[0].fields
-            wanted = [gaussian_needed(d, line.fixed, fields["sigma"], fields["noise"], fields["level"]) for d in line.x]
-            pairs = ", ".join(f"{point.value:.0f} and {value:.1f} at d = {x}" for x, point, value in zip(line.x, line.points, wanted))
+            wanted = [
+                gaussian_needed(d, line.fixed, fields["sigma"], fields["noise"], fields["level"])
+                for d in line.x
+            ]
+            pairs = ", ".join(
+                f"{point.value:.0f} and {value:.1f} at d = {x}"
+                for x, point, value in zip(line.x, line.points, wanted)
+            )
             found.append(
-                Finding("Gaussian fit, K = 1: samples needed and what deterministic equivalents expect of them.", "neutral", f"{pairs}.")
+                Finding(
+                    "Gaussian fit, K = 1: samples needed and what deterministic equivalents expect of them.",
+                    "neutral",
+                    f"{pairs}.",
+                )
             )
     return found
 
@@ -217,10 +283,16 @@ def _nearest(line: Line) -> Finding:
     for cell in line.cells:
         kept = cell.arrays["sizes"] >= MANY
         if kept.any():
-            wanted = nearest_distance(cell.arrays["sizes"][kept].astype(float), int(cell.fields["d"]), line.clusters)
-            off[cell.fields["d"]] = float(np.abs(cell.arrays["nearest"][kept].mean(1) / wanted - 1).max())
+            wanted = nearest_distance(
+                cell.arrays["sizes"][kept].astype(float), int(cell.fields["d"]), line.clusters
+            )
+            off[cell.fields["d"]] = float(
+                np.abs(cell.arrays["nearest"][kept].mean(1) / wanted - 1).max()
+            )
     fields = line.cells[0].fields
-    limits = ", ".join(f"{copies_needed(d, line.clusters, fields['level']):.3g} at d = {d}" for d in line.x)
+    limits = ", ".join(
+        f"{copies_needed(d, line.clusters, fields['level']):.3g} at d = {d}" for d in line.x
+    )
     said = (
         f"within {max(off.values()):.0%} of its exact expectation at every d and every N of at least {MANY}"
         if off

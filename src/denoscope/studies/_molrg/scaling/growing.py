@@ -26,10 +26,16 @@ def sizes_for(method: str, largest: int) -> list[int]:
     if method in SMOOTHERS:
         return sorted({2**j for j in range(int(np.log2(largest)) + 1)} | {largest})
     top = min(largest, MOST_FITTED)
-    return [size for size in sorted({*range(1, 33), *(round(2 ** (j / 4)) for j in range(21, 64)), top}) if size <= top]
+    return [
+        size
+        for size in sorted({*range(1, 33), *(round(2 ** (j / 4)) for j in range(21, 64)), top})
+        if size <= top
+    ]
 
 
-def grown(method: str, draws: Sequence[Draw], largest: int, level: float, tell: Callable[[float], None]) -> dict[str, np.ndarray]:
+def grown(
+    method: str, draws: Sequence[Draw], largest: int, level: float, tell: Callable[[float], None]
+) -> dict[str, np.ndarray]:
     """``sizes`` (s,), ``error`` (s, draws) and ``dial`` (s,), the variant with the least mean error (only kernel smoothers have several)."""
     sizes, errors, dials = sizes_for(method, largest), [], []
     for done, size in enumerate(sizes):
@@ -40,4 +46,8 @@ def grown(method: str, draws: Sequence[Draw], largest: int, level: float, tell: 
         tell((done + 1) / len(sizes))
         if errors[-1].max() < WELL_BELOW * level:
             break
-    return {"sizes": np.array(sizes[: len(errors)], dtype=np.int64), "error": np.array(errors), "dial": np.array(dials, dtype=np.int64)}
+    return {
+        "sizes": np.array(sizes[: len(errors)], dtype=np.int64),
+        "error": np.array(errors),
+        "dial": np.array(dials, dtype=np.int64),
+    }

@@ -97,7 +97,9 @@ def alike(rows: Sequence[Row]) -> list[Row]:
     """The rows of the most common settings, axes apart."""
 
     def setting(row: Row) -> tuple[str, ...]:
-        return tuple(f"{name} {value}" for name, value in row.fields.items() if name not in (*AXES, "full"))
+        return tuple(
+            f"{name} {value}" for name, value in row.fields.items() if name not in (*AXES, "full")
+        )
 
     common = Counter(map(setting, rows)).most_common(1)[0][0]
     return [row for row in rows if setting(row) == common]
@@ -118,11 +120,17 @@ def along(cells: Sequence[Cell], axis: Literal["d", "n"], clusters: int) -> list
     """The lines of one K along ``axis``, at the value of the other dimension that has most cells; those of one cell are left out."""
     other = "n" if axis == "d" else "d"
     mine = [cell for cell in cells if cell.fields["clusters"] == clusters]
-    spread = {value: len({c.fields[axis] for c in mine if c.fields[other] == value}) for value in sorted({c.fields[other] for c in mine})}
+    spread = {
+        value: len({c.fields[axis] for c in mine if c.fields[other] == value})
+        for value in sorted({c.fields[other] for c in mine})
+    }
     fixed = max(spread, key=lambda value: spread[value], default=0)
     lines = []
     for method in METHODS:
-        members = sorted((c for c in mine if c.method == method and c.fields[other] == fixed), key=lambda c: c.fields[axis])
+        members = sorted(
+            (c for c in mine if c.method == method and c.fields[other] == fixed),
+            key=lambda c: c.fields[axis],
+        )
         if len(members) > 1:
             lines.append(Line(method, clusters, axis, fixed, tuple(members)))
     return lines

@@ -49,7 +49,9 @@ def sizes_for(setting: Setting) -> list[int]:
     return [least * 2**j for j in range(int(math.log2(REACH)) + 1)]
 
 
-def trained(draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]) -> dict[str, np.ndarray]:
+def trained(
+    draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]
+) -> dict[str, np.ndarray]:
     """``sizes`` (s,); ``error`` (s, draws) and ``dial`` (s,), the step with the least mean error; ``end`` (s, draws) at the last step."""
     setting = draws[0].setting
     sizes = sizes_for(setting)
@@ -57,7 +59,14 @@ def trained(draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]
     rows = [torch.arange(size) + k * sizes[-1] for size in sizes for k in range(len(draws))]
     seeds = [derive(draw.seed, size) for size in sizes for draw in draws]
     spread = float(data.std())
-    fleet = Fleet([Preconditioned(MLP((setting.n,), recipe.width, BLOCKS, seed=derive(seed, 0)), "edm", spread) for seed in seeds])
+    fleet = Fleet(
+        [
+            Preconditioned(
+                MLP((setting.n,), recipe.width, BLOCKS, seed=derive(seed, 0)), "edm", spread
+            )
+            for seed in seeds
+        ]
+    )
     averaged = Averaged(fleet, AVERAGED)
     drawn = batches(
         data,
@@ -67,7 +76,9 @@ def trained(draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]
         levels=log_normal(math.log(setting.sigma), LEVEL_SPREAD),
     )
     found: dict[int, np.ndarray] = {}
-    for progress in training(fleet, drawn, steps=recipe.steps, lr=recipe.lr, ema=averaged, report=0.0):
+    for progress in training(
+        fleet, drawn, steps=recipe.steps, lr=recipe.lr, ema=averaged, report=0.0
+    ):
         if progress.step in recipe.marks():
             found[progress.step] = _asked(averaged, draws, len(sizes))
             tell(progress.step / recipe.steps)
@@ -85,5 +96,9 @@ def trained(draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]
 def _asked(averaged: Averaged, draws: Sequence[Draw], count: int) -> np.ndarray:
     """The relative excess of every network, (sizes, draws)."""
     probes = torch.stack([draw.noisy for draw in draws]).float().repeat(count, 1, 1)
-    answers = averaged.net(probes, torch.tensor(draws[0].setting.sigma)).double().unflatten(0, (count, len(draws)))
+    answers = (
+        averaged.net(probes, torch.tensor(draws[0].setting.sigma))
+        .double()
+        .unflatten(0, (count, len(draws)))
+    )
     return torch.stack([draw.excess(answers[:, k]) for k, draw in enumerate(draws)], 1).numpy()

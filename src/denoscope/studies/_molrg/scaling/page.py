@@ -50,11 +50,20 @@ def _optional(title: str, blocks: Sequence[Block]) -> list[Section]:
 
 
 def _findings(by_d: Sequence[Line], by_n: Sequence[Line], left_out: int) -> list[Finding]:
-    found = [*findings.contrast(by_d), *findings.against_n(by_n), *findings.against_d(by_d), *findings.trained_on(by_d)]
+    found = [
+        *findings.contrast(by_d),
+        *findings.against_n(by_n),
+        *findings.against_d(by_d),
+        *findings.trained_on(by_d),
+    ]
     found += [*findings.distances(_sampled(by_d)), *findings.theory(by_d)]
     if left_out:
-        found.append(Finding(f"{left_out} cells with other settings are in the table alone.", "neutral"))
-    return found or [Finding("A single d and n: there is nothing to compare; see the table.", "neutral")]
+        found.append(
+            Finding(f"{left_out} cells with other settings are in the table alone.", "neutral")
+        )
+    return found or [
+        Finding("A single d and n: there is nothing to compare; see the table.", "neutral")
+    ]
 
 
 def _sampled(lines: Sequence[Line]) -> list[Line]:
@@ -77,7 +86,9 @@ def _distances(by_d: Sequence[Line]) -> list[Block]:
     sampled, kinds = _sampled(by_d), [line for line in by_d if line.method == "empirical"]
     blocks: list[Block] = []
     if sampled:
-        blocks.append(drawings.wasserstein([line for line in sampled if line.clusters == sampled[0].clusters]))
+        blocks.append(
+            drawings.wasserstein([line for line in sampled if line.clusters == sampled[0].clusters])
+        )
     if kinds:
         blocks.append(drawings.nearest(kinds))
     return blocks
@@ -90,8 +101,17 @@ def table(cells: Sequence[Cell]) -> Table:
         Column("K", "", "number of subspaces", ".0f"),
         Column("d", "", "dimension of each", ".0f"),
         Column("n", "", "ambient dimension", ".0f"),
-        Column("N needed", "", "training points for the level, 95 % bootstrap interval over draws; 'more than' is a lower bound"),
-        Column("excess at the end", "", "mean relative excess risk at the largest training set tried", ".2g"),
+        Column(
+            "N needed",
+            "",
+            "training points for the level, 95 % bootstrap interval over draws; 'more than' is a lower bound",
+        ),
+        Column(
+            "excess at the end",
+            "",
+            "mean relative excess risk at the largest training set tried",
+            ".2g",
+        ),
         Column("largest N", "", "the largest training set tried", ".0f"),
         Column("time", "s", "seconds of this cell", ".1f"),
     ]
@@ -104,7 +124,13 @@ def table(cells: Sequence[Cell]) -> Table:
             cell.needed.largest,
             cell.row.made["seconds"],
         ]
-        for cell in sorted(cells, key=lambda c: (list(METHODS).index(c.method), *(int(c.fields[name]) for name in ("clusters", "d", "n"))))
+        for cell in sorted(
+            cells,
+            key=lambda c: (
+                list(METHODS).index(c.method),
+                *(int(c.fields[name]) for name in ("clusters", "d", "n")),
+            ),
+        )
     ]
     return Table(f"All {len(rows)} curves", columns, rows)
 

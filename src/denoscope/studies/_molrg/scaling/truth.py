@@ -34,7 +34,12 @@ class Draw:
     def __init__(self, setting: Setting, index: int):
         self.setting, self.index = setting, index
         self.seed = derive(setting.seed, setting.d, setting.n, setting.clusters, index)
-        self.law = MoLRG.random(setting.n, [setting.d] * setting.clusters, noise=setting.noise, seed=derive(self.seed, _LAW))
+        self.law = MoLRG.random(
+            setting.n,
+            [setting.d] * setting.clusters,
+            noise=setting.noise,
+            seed=derive(self.seed, _LAW),
+        )
         self.clean = self.law.sample(setting.probes, generator(self.seed, _PROBES))
         self._points = self.clean.new_empty(0, setting.n)
 
@@ -53,7 +58,9 @@ class Draw:
     @cached_property
     def noisy(self) -> Tensor:
         """The probes with noise of level sigma, (probes, n)."""
-        noise = torch.randn(self.clean.shape, generator=generator(self.seed, _NOISE), dtype=self.clean.dtype)
+        noise = torch.randn(
+            self.clean.shape, generator=generator(self.seed, _NOISE), dtype=self.clean.dtype
+        )
         return self.clean + self.setting.sigma * noise
 
     @cached_property
@@ -63,4 +70,6 @@ class Draw:
 
     def excess(self, answers: Tensor) -> Tensor:
         """``E|D - D_true|^2 / E|D_true|^2`` over the probes for ``answers`` (*, probes, n), shape (*)."""
-        return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(-1).mean()
+        return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(
+            -1
+        ).mean()
