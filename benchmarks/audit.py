@@ -1,12 +1,16 @@
-"""Time and memory of all copy metrics of one descriptor, beside torch's cdist with top-k and beside prdc's k-nearest neighbours.
+"""Time and memory of all copy metrics of one descriptor, beside torch's cdist with top-k and beside
+prdc's k-nearest neighbours.
 
-    python benchmarks/audit.py                                              # 10 000 samples, 50 000 training rows, 512 numbers: about 2 minutes
-    python benchmarks/audit.py --gen 1000 --train 5000 --test 500 --dim 64  # seconds
+    python benchmarks/audit.py                                              # 10 000 samples, 50 000
+    training rows, 512 numbers: about 2 minutes python benchmarks/audit.py --gen 1000 --train 5000
+    --test 500 --dim 64  # seconds
 
-Features lie in files and are mapped into memory. All copy metrics: nearest and second nearest training row by the star rule of samples,
-held-out rows and planted copies, leave-one-out of the training set, near-duplicates, threshold, excess, the 1/3 rule both ways, authenticity.
-The rivals do a part of that: cdist with top-k the samples' nearest rows alone, prdc radii of rows within one set alone. Rivals take turns,
-so that a busy machine slows all of them, and ratios are of their fastest rounds; processor seconds tell what a busy machine adds.
+Features lie in files and are mapped into memory. All copy metrics: nearest and second nearest
+training row by the star rule of samples, held-out rows and planted copies, leave-one-out of the
+training set, near-duplicates, threshold, excess, the 1/3 rule both ways, authenticity. The rivals
+do a part of that: cdist with top-k the samples' nearest rows alone, prdc radii of rows within one
+set alone. Rivals take turns, so that a busy machine slows all of them, and ratios are of their
+fastest rounds; processor seconds tell what a busy machine adds.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ from denoscope.metrics.balls import radii
 from denoscope.nearest import neighbors
 
 SECONDS, MEMORY, CDIST, PRDC = 60.0, 1.5 * 2**30, 1.0, 2.5
-"""The targets at full size on two cores: seconds and bytes at most, and how many times our time the rivals take at least."""
+"""The targets at full size on two cores: seconds and bytes at most, and how many times our time the
+rivals take at least.
+"""
 PLANTED, HALF = 300, 32
 
 
@@ -80,9 +86,13 @@ def main() -> None:
             name: mapped(Path(folder), name, getattr(options, name), options.dim, basis, source)
             for name in ("gen", "train", "test")
         }
-        counts = f"{len(sets['gen'])} samples, {len(sets['train'])} training and {len(sets['test'])} held-out rows"
+        counts = (
+            f"{len(sets['gen'])} samples, {len(sets['train'])} training and "
+            f"{len(sets['test'])} held-out rows"
+        )
         print(
-            f"{counts} of {options.dim} numbers, {options.kind}, {options.threads} threads; load before: {os.getloadavg()[0]:.1f}"
+            f"{counts} of {options.dim} numbers, {options.kind}, {options.threads} "
+            f"threads; load before: {os.getloadavg()[0]:.1f}"
         )
         everything(sets, options.kind)
         against_cdist(sets["gen"], sets["train"], options.rounds)
@@ -96,10 +106,12 @@ def everything(sets: dict[str, Tensor], kind: str) -> None:
     memory = growth(lambda: seconds.append(clock(ours)))
     used = time.process_time() - before
     print(
-        f"all copy metrics of one descriptor: {seconds[0]:.1f} s ({used:.1f} processor seconds), {met(seconds[0] <= SECONDS)} (at most {SECONDS:g})"
+        f"all copy metrics of one descriptor: {seconds[0]:.1f} s ({used:.1f} processor "
+        f"seconds), {met(seconds[0] <= SECONDS)} (at most {SECONDS:g})"
     )
     print(
-        f"  extra memory {memory / 2**20:.0f} MiB, {met(memory <= MEMORY)} (at most {MEMORY / 2**20:.0f})"
+        f"  extra memory {memory / 2**20:.0f} MiB, {met(memory <= MEMORY)} (at most "
+        f"{MEMORY / 2**20:.0f})"
     )
 
 
@@ -112,7 +124,8 @@ def against_cdist(gen: Tensor, train: Tensor, rounds: int) -> None:
     print(f"  {ratio:.2f} times our time, {met(ratio >= CDIST)} (at least {CDIST:g})")
     for rows in (gen, train):
         print(
-            f"  cdist's matrix for {len(rows)} x {len(train)} rows: {4 * len(rows) * len(train) / 2**30:.1f} GiB"
+            f"  cdist's matrix for {len(rows)} x {len(train)} rows: "
+            f"{4 * len(rows) * len(train) / 2**30:.1f} GiB"
         )
 
 

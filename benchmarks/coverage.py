@@ -1,6 +1,8 @@
-"""How often the 95 % interval of N* holds the truth, by simulation: few training runs a size make it too short.
+"""How often the 95 % interval of N* holds the truth, by simulation: few training runs a size make
+it too short.
 
-GLc of a run is a logistic curve in log2 N around its own midpoint, which scatters by half an octave between runs; N* of the population is 64.
+GLc of a run is a logistic curve in log2 N around its own midpoint, which scatters by half an octave
+between runs; N* of the population is 64.
 
     python benchmarks/coverage.py --runs 2 4 10
 """
@@ -48,7 +50,8 @@ def main() -> None:
         ]
         held = np.mean([point.low <= 2**MIDPOINT <= point.high for point in points])
         print(
-            f"{runs:>3} runs a size: the nominal 95 % interval of N* holds the truth in {held:.2f} of {options.sweeps} simulated sweeps"
+            f"{runs:>3} runs a size: the nominal 95 % interval of N* holds the truth in "
+            f"{held:.2f} of {options.sweeps} simulated sweeps"
         )
 
 

@@ -1,10 +1,13 @@
-"""Training throughput of a fleet against one-at-a-time plain PyTorch: the same network, batch, loss and Adam(fused=True), on one thread.
+"""Training throughput of a fleet against one-at-a-time plain PyTorch: the same network, batch, loss
+and Adam(fused=True), on one thread.
 
-The rival is the standard loop for one network: index the data, draw levels and noise, loss, backward, step. The fleet goes through
-`denoscope.fitting.training` with all that it does besides (a seed for each member, watching for losses that are not finite, progress).
-Both run in turns in one process; the table gives model-steps a second and the median over turns of the ratio.
+The rival is the standard loop for one network: index the data, draw levels and noise, loss,
+backward, step. The fleet goes through `denoscope.fitting.training` with all that it does besides (a
+seed for each member, watching for losses that are not finite, progress). Both run in turns in one
+process; the table gives model-steps a second and the median over turns of the ratio.
 
-    OMP_NUM_THREADS=1 python benchmarks/fleet.py [--width 32 64 128] [--members 6] [--turns 9] [--device cuda]
+    OMP_NUM_THREADS=1 python benchmarks/fleet.py [--width 32 64 128] [--members 6] [--turns 9]
+    [--device cuda]
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ def denoiser(width: int, seed: int) -> Preconditioned:
 
 
 def plain(width: int, data: Tensor, batch: int, fused: bool) -> Callable[[int], None]:
-    """The rival: `run(steps)` trains one network as a tutorial would, everything on the device of ``data``."""
+    """The rival: `run(steps)` trains one network as a tutorial would, everything on the device of
+    ``data``.
+    """
     D = denoiser(width, 0).to(data.device)
     optimizer = torch.optim.Adam(D.parameters(), lr=1e-3, fused=fused or None)
 
@@ -94,7 +99,10 @@ def measure(width: int, members: int, batch: int, turns: int, device: str) -> st
     ]
     speeds = [1 / statistics.median(column) for column in zip(*times)]
     ratios = [statistics.median(t[k] / t[0] for t in times) for k in (1, 2)]
-    return f"{width:>5} {members:>7} {speeds[0]:>9.0f} {speeds[1]:>9.0f} {speeds[2]:>9.0f} {ratios[0]:>10.2f} {ratios[1]:>12.2f}"
+    return (
+        f"{width:>5} {members:>7} {speeds[0]:>9.0f} {speeds[1]:>9.0f} "
+        f"{speeds[2]:>9.0f} {ratios[0]:>10.2f} {ratios[1]:>12.2f}"
+    )
 
 
 def main() -> None:
@@ -115,7 +123,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        f"torch {torch.__version__}, {options.device}, 1 thread, digits 8 x 8, batch {options.batch}; model-steps a second, median of {options.turns}"
+        f"torch {torch.__version__}, {options.device}, 1 thread, digits 8 x 8, batch "
+        f"{options.batch}; model-steps a second, median of {options.turns}"
     )
     print("width members     fleet     plain plain/def. fleet/plain fleet/default")
     for width in options.width:

@@ -1,11 +1,16 @@
-"""The numerical rank of a U-Net's Jacobian by `denoscope.geometry.ranks.numerical_rank` against `torch.func.jacrev` and `torch.linalg.svdvals`.
+"""The numerical rank of a U-Net's Jacobian by `denoscope.geometry.ranks.numerical_rank` against
+`torch.func.jacrev` and `torch.linalg.svdvals`.
 
-A small U-Net of each shape is trained first (about a minute); the points are noisy training pictures, some at each noise level. On one thread take turns:
-ours, all points at once; the rival and our own dense way (`jacobian` and `svdvals`), one point a turn. The table has the least seconds a point of each.
-The rival has frozen parameters and the chunk size that is fastest here; as one would write it, with all rows at once, it is several times slower and takes
-gigabytes (``--plain``). Memory is the growth of the peak resident set in a fresh process each, for one point. Ranks must agree to within 1.
+A small U-Net of each shape is trained first (about a minute); the points are noisy training
+pictures, some at each noise level. On one thread take turns: ours, all points at once; the rival
+and our own dense way (`jacobian` and `svdvals`), one point a turn. The table has the least seconds
+a point of each. The rival has frozen parameters and the chunk size that is fastest here; as one
+would write it, with all rows at once, it is several times slower and takes gigabytes (``--plain``).
+Memory is the growth of the peak resident set in a fresh process each, for one point. Ranks must
+agree to within 1.
 
-    OMP_NUM_THREADS=1 python benchmarks/jacobian.py [--shape 28 32] [--sigma 0.5 6 12 20 30] [--points 4] [--data fashion_mnist] [--plain]
+    OMP_NUM_THREADS=1 python benchmarks/jacobian.py [--shape 28 32] [--sigma 0.5 6 12 20 30]
+    [--points 4] [--data fashion_mnist] [--plain]
 """
 
 from __future__ import annotations
@@ -35,7 +40,9 @@ RULES = ("energy", "norm")
 
 
 def pictures(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The set's pictures in that shape: resized, colour made grey or grey put in all channels where the numbers of channels differ."""
+    """The set's pictures in that shape: resized, colour made grey or grey put in all channels where
+    the numbers of channels differ.
+    """
     try:
         data = read_images(name).data
     except ValueError:
@@ -50,7 +57,9 @@ def pictures(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def trained(data: Tensor, steps: int) -> Preconditioned:
-    """A U-Net of width 16 that predicts x0, trained mostly on the noise levels at which ranks are low."""
+    """A U-Net of width 16 that predicts x0, trained mostly on the noise levels at which ranks are
+    low.
+    """
     net = Preconditioned(UNet(data.shape[1:], 16, seed=0), kind="x0")
     source = draws(data, [torch.arange(len(data))], [0], batch=16, levels=log_normal(1.2, 1.2))
     for _ in training(net, source, steps=steps, lr=3e-3, rate="cosine"):
@@ -65,7 +74,9 @@ def rival(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int | None) -> Ten
 
 
 def plain(D: Preconditioned, x: Tensor) -> float:
-    """Seconds of the rival as one would write it: all rows at once, with parameters that want gradients."""
+    """Seconds of the rival as one would write it: all rows at once, with parameters that want
+    gradients.
+    """
     _, seconds = timed(lambda: rival(D.requires_grad_(True), x, torch.tensor(6.0), None))
     D.requires_grad_(False)
     return seconds
@@ -99,7 +110,8 @@ def _resident(name: str) -> float:
 def peaks(*given: object) -> list[float]:
     """The same for the three ways, each in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        return [pool.submit(peak, which, *given).result() for which in ("ours", "rival", "dense")]  # pyright: ignore[reportArgumentType] - as given
+        # - as given
+        return [pool.submit(peak, which, *given).result() for which in ("ours", "rival", "dense")]  # pyright: ignore[reportArgumentType]
 
 
 def timed(way: Callable[[], Tensor]) -> tuple[Tensor, float]:
@@ -155,8 +167,11 @@ def line(
     ]
     ranks = [f"{int(part.min())}-{int(part.max())}" for part in (true, found.rank)]
     return (
-        f"{sigma:>6g} {rule:>6} {ranks[0]:>8} {ranks[1]:>8} {int(found.dense.sum()):>5}/{len(true)} {float(found.products.float().mean()):>8.0f}"
-        f" {seconds[rule]:>6.2f} {ratios[0]} {ratios[1]} {memory[0]:>6.0f} {memory[1]:>6.0f} {memory[2]:>6.0f}"
+        f"{sigma:>6g} {rule:>6} {ranks[0]:>8} {ranks[1]:>8} "
+        f"{int(found.dense.sum()):>5}/{len(true)} "
+        f"{float(found.products.float().mean()):>8.0f}"
+        f" {seconds[rule]:>6.2f} {ratios[0]} {ratios[1]} {memory[0]:>6.0f} "
+        f"{memory[1]:>6.0f} {memory[2]:>6.0f}"
     )
 
 
@@ -182,15 +197,18 @@ def main() -> None:
         start = time.perf_counter()
         D = trained(data, options.steps)
         print(
-            f"torch {torch.__version__}, 1 thread, U-Net {shape} of width 16, {options.data}, trained {time.perf_counter() - start:.0f} s"
+            f"torch {torch.__version__}, 1 thread, U-Net {shape} of width 16, "
+            f"{options.data}, trained {time.perf_counter() - start:.0f} s"
         )
         if options.plain:
             print(f"the rival in its plain form at the first point: {plain(D, data[0]):.1f} s")
         print(
-            "                    rank       dense    mean    seconds a point                   growth of peak, MiB"
+            "                    rank       dense    mean    seconds a point             "
+            "      growth of peak, MiB"
         )
         print(
-            " sigma   rule    rival     ours   way products   ours   rival  /ours   dense  /ours   ours  rival  dense"
+            " sigma   rule    rival     ours   way products   ours   rival  /ours   "
+            "dense  /ours   ours  rival  dense"
         )
         for place, level in enumerate(options.sigma):
             x, sigma = data[: options.points], torch.full((options.points,), level)

@@ -1,7 +1,8 @@
-"""Second moments of 60 000 images of 784 float32 pixels, in the five folds of `denoscope needed` at once, against numpy.cov of the whole array.
+"""Second moments of 60 000 images of 784 float32 pixels, in the five folds of `denoscope needed` at
+once, against numpy.cov of the whole array.
 
-numpy works on a float64 copy of everything, ours on chunks of 32 MiB. Turns are interleaved, the ratio is ours over numpy's median time, and
-both answers are compared before.
+numpy works on a float64 copy of everything, ours on chunks of 32 MiB. Turns are interleaved, the
+ratio is ours over numpy's median time, and both answers are compared before.
 
     python benchmarks/moments.py
 """

@@ -1,9 +1,12 @@
-"""Time and memory of ``denoscope.neighbors`` beside a plain blocked matrix product with top-k, and beside faiss where it is installed.
+"""Time and memory of ``denoscope.neighbors`` beside a plain blocked matrix product with top-k, and
+beside faiss where it is installed.
 
-    python benchmarks/nearest.py                                      # 10 000 queries, 60 000 rows, 512 numbers each: about a minute
-    python benchmarks/nearest.py --queries 1000 --bank 6000 --dim 64  # seconds
+    python benchmarks/nearest.py                                      # 10 000 queries, 60 000 rows,
+    512 numbers each: about a minute python benchmarks/nearest.py --queries 1000 --bank 6000 --dim
+    64  # seconds
 
-The rivals take turns, so that a busy machine slows all of them; the ratios are of their fastest rounds.
+The rivals take turns, so that a busy machine slows all of them; the ratios are of their fastest
+rounds.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from denoscope.nearest import bytes_of, neighbors
 
 
 def plain(query: Tensor, bank: Tensor, k: int, rows: int = 1024) -> tuple[Tensor, Tensor]:
-    """What one would write in five lines: |b|² - 2 q·b for a block of queries against the whole bank, then top-k."""
+    """What one would write in five lines: |b|² - 2 q·b for a block of queries against the whole
+    bank, then top-k.
+    """
     squares = bank.square().sum(1)
     found = [
         torch.addmm(squares, block, bank.T, alpha=-2).topk(k, largest=False)
@@ -41,7 +46,8 @@ def flat(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
     import faiss
 
     index = faiss.IndexFlatL2(bank.shape[1])
-    index.add(bank.numpy())  # pyright: ignore[reportCallIssue]  # faiss replaces this method's C++ signature at import
+    # # faiss replaces this method's C++ signature at import
+    index.add(bank.numpy())  # pyright: ignore[reportCallIssue]
     squared, found = index.search(query.numpy(), k)  # pyright: ignore[reportCallIssue]  # as above
     return torch.from_numpy(squared).sqrt_(), torch.from_numpy(found)
 
@@ -52,7 +58,9 @@ def resident() -> int:
 
 
 def growth(call: Callable[[], object]) -> int:
-    """The most by which memory exceeded its starting level while ``call`` ran, looked at every millisecond."""
+    """The most by which memory exceeded its starting level while ``call`` ran, looked at every
+    millisecond.
+    """
     start, most, done = resident(), 0, threading.Event()
 
     def watch() -> None:
@@ -117,20 +125,24 @@ def main() -> None:
             times[name].append(clock(call))
     best = {name: min(values) for name, values in times.items()}
     print(
-        f"{options.queries} queries x {options.bank} rows x {options.dim} numbers, k = {options.k}, {options.threads} threads, float32"
+        f"{options.queries} queries x {options.bank} rows x {options.dim} numbers, k = "
+        f"{options.k}, {options.threads} threads, float32"
     )
     for name, seconds in best.items():
         print(
-            f"{name:10s} {seconds:8.3f} s   rounds {' '.join(f'{value:.3f}' for value in times[name])}"
+            f"{name:10s} {seconds:8.3f} s   rounds "
+            f"{' '.join(f'{value:.3f}' for value in times[name])}"
         )
     for name in list(rivals)[1:]:
         same = (found[name][1] == found["denoscope"][1]).float().mean()
         print(
-            f"denoscope / {name}: {best['denoscope'] / best[name]:.2f}   same neighbours in {100 * float(same):.3f} % of places"
+            f"denoscope / {name}: {best['denoscope'] / best[name]:.2f}   same neighbours "
+            f"in {100 * float(same):.3f} % of places"
         )
     bound = bytes_of(options.max_memory)
     print(
-        f"extra memory {memory / 2**20:.0f} MiB of {bound / 2**20:.0f} MiB allowed: {'within' if memory <= bound else 'ABOVE'} the bound"
+        f"extra memory {memory / 2**20:.0f} MiB of {bound / 2**20:.0f} MiB allowed: "
+        f"{'within' if memory <= bound else 'ABOVE'} the bound"
     )
 
 

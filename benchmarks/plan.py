@@ -1,8 +1,10 @@
-"""Is a planned sweep as fast as the better of its two rivals: everything in fleets, or one cell a job?
+"""Is a planned sweep as fast as the better of its two rivals: everything in fleets, or one cell a
+job?
 
-The same cells are measured three ways, each on one single-threaded process a core and into a fresh store: as the study plans them, with every
-capacity as one fleet, and one by one. The ratio is planned over the better rival; at most about 1 is what the plan promises. Turns are
-interleaved, so that a busy machine slows all three.
+The same cells are measured three ways, each on one single-threaded process a core and into a fresh
+store: as the study plans them, with every capacity as one fleet, and one by one. The ratio is
+planned over the better rival; at most about 1 is what the plan promises. Turns are interleaved, so
+that a busy machine slows all three.
 
     python benchmarks/plan.py                       # about two minutes on 2 cores
     python benchmarks/plan.py --net unet --width 8  # 8 x 8 U-Nets
@@ -82,7 +84,8 @@ def main() -> None:
             + " ".join(f"{turn[name]:.1f}" for turn in turns)
         )
     print(
-        f"planned / better rival: {statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}"
+        "planned / better rival: "
+        f"{statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}"
     )
 
 

@@ -1,4 +1,6 @@
-"""Audits to write about: of real digits, put together with nothing but nearest neighbours, and of chosen counts."""
+"""Audits to write about: of real digits, put together with nothing but nearest neighbours, and of
+chosen counts.
+"""
 
 from __future__ import annotations
 
@@ -216,7 +218,9 @@ def counted(
     seen: float = 0.004,
     **changes: Any,
 ) -> Audit:
-    """``base`` with chosen counts in both folds, so that a verdict's words can be foreseen; ``of`` are training images of the flagged."""
+    """``base`` with chosen counts in both folds, so that a verdict's words can be foreseen; ``of``
+    are training images of the flagged.
+    """
     assert base.combined is not None
     marked = torch.zeros(n, dtype=torch.bool)
     marked[: copies if flagged is None else flagged] = True

@@ -1,4 +1,6 @@
-"""Digits in random thirds, seen by two plain descriptors: what tests of the audit's statistics share."""
+"""Digits in random thirds, seen by two plain descriptors: what tests of the audit's statistics
+share.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ IMAGES = torch.from_numpy(load_digits(return_X_y=True)[0].reshape(-1, 1, 8, 8)).
 
 
 def split(seed: int) -> dict[str, Tensor]:
-    """Images of train, test, gen and the rest in an order that ``seed`` draws: gen is as good as a perfect generalizer's."""
+    """Images of train, test, gen and the rest in an order that ``seed`` draws: gen is as good as a
+    perfect generalizer's.
+    """
     order = torch.randperm(len(IMAGES), generator=torch.Generator().manual_seed(seed))
     parts = IMAGES[order].split([TRAIN, TEST, GEN, len(IMAGES) - TRAIN - TEST - GEN])
     return dict(zip(("train", "test", "gen", "rest"), parts))
@@ -69,7 +73,9 @@ def views(
 
 @cache
 def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
-    """The evidence of one random split with near copies planted: ``gen`` holds GEN fresh images, then the rest, all of them real."""
+    """The evidence of one random split with near copies planted: ``gen`` holds GEN fresh images,
+    then the rest, all of them real.
+    """
     sets = split(seed)
     chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | (
         {"test": sets["test"]} if test else {}
@@ -96,7 +102,9 @@ def joined(first: Scores, second: Scores) -> Scores:
 
 
 def mixed(one: Evidence, copied: Tensor, seed: int) -> Scores:
-    """GEN samples of which those marked in ``copied`` are perturbed training images, drawn alike for every descriptor."""
+    """GEN samples of which those marked in ``copied`` are perturbed training images, drawn alike
+    for every descriptor.
+    """
     source = torch.Generator().manual_seed(seed)
     image = torch.randint(TRAIN, (GEN,), generator=source)
     word = torch.randint(len(NEAR), (GEN,), generator=source)

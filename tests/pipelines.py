@@ -1,4 +1,6 @@
-"""Small pipelines of diffusers, saved as its users save them: untrained ones of any kind, and one that memorizes its few images."""
+"""Small pipelines of diffusers, saved as its users save them: untrained ones of any kind, and one
+that memorizes its few images.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,11 @@ def saved(
 
 
 def memorizing(folder: Path, count: int = 8, steps: int = 400) -> Tensor:
-    """Trains a DDPM on ``count`` digits until it memorizes them, saves its pipeline and returns the digits, (count, 1, 8, 8) in [-1, 1].
+    """Trains a DDPM on ``count`` digits until it memorizes them, saves its pipeline and returns the
+    digits, (count, 1, 8, 8) in [-1, 1].
 
-    The recipe of the library's own training examples (noise prediction, linear betas, 1 000 times) on the smallest network that does it.
+    The recipe of the library's own training examples (noise prediction, linear betas, 1 000 times)
+    on the smallest network that does it.
     """
     images, net, scheduler = digits().data[:count], unet(widths=(24, 48)), DDPMScheduler()
     generator = torch.Generator().manual_seed(0)

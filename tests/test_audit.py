@@ -1,4 +1,6 @@
-"""The command `denoscope audit` from end to end: planted copies are counted, nothing hides them, mistakes cost one line and leave nothing half-written."""
+"""The command `denoscope audit` from end to end: planted copies are counted, nothing hides them,
+mistakes cost one line and leave nothing half-written.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,9 @@ def test_doubled_training_images_hide_no_copies(
 def test_few_training_images_without_a_control_make_no_copies(
     digits: Tensor, run: Run, tmp_path: Path
 ) -> None:
-    """Images that made the axes lie farther apart on them than fresh ones do, which looked like copies: 10 of 10 audits of 16 digits found some."""
+    """Images that made the axes lie farther apart on them than fresh ones do, which looked like
+    copies: 10 of 10 audits of 16 digits found some.
+    """
     gen, found = saved(tmp_path / "gen", digits[FRESH]), 0
     for i, n in enumerate((16, 16, 32, 64)):
         assert (

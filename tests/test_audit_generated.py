@@ -1,4 +1,6 @@
-"""Samples of a model that was given in place of images: the right ones, stored once, going on where they stopped, or one clear line."""
+"""Samples of a model that was given in place of images: the right ones, stored once, going on where
+they stopped, or one clear line.
+"""
 
 from __future__ import annotations
 
@@ -258,7 +260,8 @@ def test_after_a_kill_the_same_command_goes_on(pipeline: str, tmp_path: Path) ->
     script = (
         "import sys; sys.path.insert(0, {tests!r}); import torch; torch.set_num_threads(1)\n"
         "from pathlib import Path; from test_audit_generated import QUIET, asked, generate, like\n"
-        "generate('gen', {pipeline!r}, asked(Path({out!r}), seeds=tuple(range(160)), steps=20, batch=8), QUIET, like=like())\n"
+        "generate('gen', {pipeline!r}, asked(Path({out!r}), seeds=tuple(range(160)), "
+        "steps=20, batch=8), QUIET, like=like())\n"
     ).format(tests=str(Path(__file__).parent), pipeline=pipeline, out=str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", script])
     limit = time.monotonic() + 60

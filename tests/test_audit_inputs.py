@@ -1,4 +1,6 @@
-"""The sets of an audit: every kind of source is read as what it is, parts are the right parts, and what cannot be compared is one clear line."""
+"""The sets of an audit: every kind of source is read as what it is, parts are the right parts, and
+what cannot be compared is one clear line.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def folder(
 
 def refused(role: str, path: str | Path, match: str, **options: object) -> None:
     with pytest.raises(ValueError, match=match) as error:
-        read(role, str(path), **options)  # pyright: ignore[reportArgumentType]  # options of every type on purpose
+        # # options of every type on purpose
+        read(role, str(path), **options)  # pyright: ignore[reportArgumentType]
     text = str(error.value)
     assert text.startswith(f"--{role} ")
     assert text.replace("\u00a0", " ").isprintable()

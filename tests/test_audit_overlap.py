@@ -1,4 +1,6 @@
-"""What sets share is found by content, counted exactly, and said plainly; chance overlap is not reported."""
+"""What sets share is found by content, counted exactly, and said plainly; chance overlap is not
+reported.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,8 @@ def test_a_leaking_test_set_is_loud() -> None:
     test[:412] = train[:412]
     found, _ = compared({"train": train, "test": test, "gen": draw(10, 6)})
     assert found.warnings[0].startswith(
-        "412 of 1\u00a0000 test images (41\u00a0%) are also training images: the model has seen them"
+        "412 of 1\u00a0000 test images (41\u00a0%) are also training images: the model "
+        "has seen them"
     )
     test[:501] = train[:501]
     with pytest.raises(
@@ -113,7 +116,8 @@ def test_the_training_set_in_place_of_samples_is_flagged(role: str) -> None:
     train = draw(60, 7)
     found, _ = compared({"gen": draw(20, 8), "train": train, role: train[5:25]})
     assert found.warnings == (
-        f"every image of --{role} is exactly a training image: make sure that it is no folder of training images",
+        f"every image of --{role} is exactly a training image: make sure that it is no "
+        "folder of training images",
     )
 
 

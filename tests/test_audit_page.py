@@ -1,4 +1,6 @@
-"""The page of an audit: every number on it is one of the audit, names of strangers stay text, figures are drawn from the scores."""
+"""The page of an audit: every number on it is one of the audit, names of strangers stay text,
+figures are drawn from the scores.
+"""
 
 from __future__ import annotations
 
@@ -195,7 +197,8 @@ def test_numbers_of_the_tables_are_those_of_the_audit(copying: Audit) -> None:
     assert combined is not None
     together, *single = _table(built, "Samples called copies").rows
     assert together[0] == "all that decide"
-    assert together[1].value == pytest.approx(100 * combined.rates.excess.value)  # pyright: ignore[reportAttributeAccessIssue] -- an estimate
+    # an estimate
+    assert together[1].value == pytest.approx(100 * combined.rates.excess.value)  # pyright: ignore[reportAttributeAccessIssue]
     assert together[2:] == [
         100 * combined.rates.p_gen,
         100 * combined.rates.p_test,
@@ -212,7 +215,8 @@ def test_numbers_of_the_tables_are_those_of_the_audit(copying: Audit) -> None:
     assert pixels[4] == pytest.approx(1 - copying.evidence[0].rates.folds[0].threshold)
     assert pca[4] == copying.evidence[1].rates.folds[0].threshold
     blur = next(row for row in _table(built, "Power").rows if row[0] == "blur")
-    assert [cell.value for cell in blur[1:]] == [  # pyright: ignore[reportAttributeAccessIssue] -- estimates
+    # estimates
+    assert [cell.value for cell in blur[1:]] == [  # pyright: ignore[reportAttributeAccessIssue]
         *(100 * one.quality["blur"].power.value for one in copying.evidence),
         100 * combined.power["blur"].value,
     ]
@@ -245,7 +249,8 @@ def test_every_metric_has_its_meaning() -> None:
 
 def test_planted_copies_are_counted_as_they_were(copying: Audit, rows: Audit) -> None:
     assert page.conditions(copying, "x", {})["planted copies"] == (
-        "100 training images drawn by seed 0, each changed by noise, blur, JPEG, changed colours, shift, crop and flip"
+        "100 training images drawn by seed 0, each changed by noise, blur, JPEG, changed "
+        "colours, shift, crop and flip"
     )
     assert (
         page.conditions(rows, "x", {})["planted copies"]
@@ -419,7 +424,8 @@ def test_unusual_scores_are_drawn(copying: Audit) -> None:
         audit = replace(
             copying, evidence=(replace(one, gen=gen), replace(copying.evidence[1], gen=gen))
         )
-        drawings.nearness(audit).figure(report.WIDE)  # pyright: ignore[reportCallIssue] -- a function of the width
+        # a function of the width
+        drawings.nearness(audit).figure(report.WIDE)  # pyright: ignore[reportCallIssue]
 
 
 def test_the_page_says_what_was_run(copying: Audit, tmp_path: Path) -> None:

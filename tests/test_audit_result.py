@@ -1,4 +1,6 @@
-"""An audit as JSON and CSV: the keys that were promised, nothing that is not finite, and names of files that do no harm."""
+"""An audit as JSON and CSV: the keys that were promised, nothing that is not finite, and names of
+files that do no harm.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def audited(
     names: Sequence[str] = (),
     seeds: Sequence[int] = (),
 ) -> Audit:
-    """An audit of features; ``blind``: its planted copies look like strangers, so that nothing decides."""
+    """An audit of features; ``blind``: its planted copies look like strangers, so that nothing
+    decides.
+    """
     rows = {"gen": gen, "train": train, "test": test, "twin": twin}
     sets = {role: given(role, x) for role, x in rows.items() if x is not None}
     if names or seeds:

@@ -1,4 +1,6 @@
-"""The metric table of an audit: known answers, controls by hand, the public functions' numbers, and reasons where there is no number."""
+"""The metric table of an audit: known answers, controls by hand, the public functions' numbers, and
+reasons where there is no number.
+"""
 
 from __future__ import annotations
 
@@ -194,7 +196,9 @@ def test_controls_of_quality_are_as_many_training_rows(
 
 
 def test_the_duplicate_aware_rule_skips_the_star_of_the_nearest() -> None:
-    """Every training row twice, a little apart: copies are seen by the star rule alone, and fresh samples are no copies."""
+    """Every training row twice, a little apart: copies are seen by the star rule alone, and fresh
+    samples are no copies.
+    """
     train = torch.cat([TRAIN, TRAIN + 1e-4 * normal(300, 7)])
     gen = torch.cat([TRAIN[:80] + 1e-4 * normal(80, 8), GEN[:120]])
     found = measured(gen, train, kinds=["ratio"], wanted=["memorized", "memorized_plain"])
@@ -351,7 +355,9 @@ def test_fixed_thresholds_say_whose_they_are(
 
 
 def test_exact_duplicates_are_counts_of_content() -> None:
-    """Held-out rows that are training rows were left out of the features: they count all the same."""
+    """Held-out rows that are training rows were left out of the features: they count all the
+    same.
+    """
     found = measured(
         GEN, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 12, "test": 10}
     )["exact_duplicates"]["content"]

@@ -1,4 +1,6 @@
-"""The verdict says what the intervals say: each case of counts has its words, and no word stands without its number."""
+"""The verdict says what the intervals say: each case of counts has its words, and no word stands
+without its number.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> No
     excess = proportion_ratio(1968, 2000, 990, 1000).complement()
     assert status == "not seen"  # 32 of 2000 against 10 of 1000 is chance
     assert excess.low < 0
-    found = replace(found, combined=replace(found.combined, rates=cases.folds(32, 2000, 0, 1000)))  # pyright: ignore[reportArgumentType] -- a deciding audit
+    # a deciding audit
+    found = replace(found, combined=replace(found.combined, rates=cases.folds(32, 2000, 0, 1000)))  # pyright: ignore[reportArgumentType]
     status, text = headline(found)
     excess = proportion_ratio(1968, 2000, 1000, 1000).complement()
     assert status == "copies"
@@ -95,8 +98,8 @@ def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> No
     )
     assert "Copies below 0.4\u00a0% could not be seen at this size." in text
     assert (
-        "20 samples of 2 000 are flagged; of as many real images about 20 would be. 9 of the 20 come from 2 duplicated training images."
-        in _said(found)
+        "20 samples of 2 000 are flagged; of as many real images about 20 would be. 9 of "
+        "the 20 come from 2 duplicated training images." in _said(found)
     )
 
 
@@ -123,7 +126,8 @@ def test_samples_farther_than_real_images_are_no_clean_bill(base: Audit) -> None
     status, text = headline(cases.counted(base, n=2000, copies=0, held_out=1000, alarms=60))
     assert status == "not seen"
     assert text.startswith(
-        "**Fewer of the 2\u00a0000 samples than of real held-out images come near training images.**"
+        "**Fewer of the 2\u00a0000 samples than of real held-out images come near "
+        "training images.**"
     )
     assert "noisy or blurred" in text
     assert "below" not in text.split(".**")[0]
@@ -173,9 +177,9 @@ def test_exact_copies_count_unless_real_images_show_as_many(
     assert headline(found)[0] == status
     many = gen[0]
     assert (
-        f"{many} sample{'s' if many > 1 else ''} of 2 000 repeat{'s' if many == 1 else ''} a training image exactly; of the {test[1]:,} held-out".replace(
-            ",", " "
-        )
+        f"{many} sample{'s' if many > 1 else ''} of 2 000 "
+        f"repeat{'s' if many == 1 else ''} a training image exactly; of the {test[1]:,} "
+        "held-out".replace(",", " ")
         in _said(found)
     )
     assert ("not counted as copies" in _said(found)) == (status == "not seen")
@@ -211,8 +215,8 @@ def test_a_leaking_test_set_is_loud(base: Audit) -> None:
     shared["test", "train"] = replace(shared["test", "train"], near=4)
     text = _said(replace(found, overlap=Overlap(shared, ())))
     assert (
-        "The test set leaks: 13 images of 300 are in the training set too and were left out of the control. 4 more nearly repeat training images"
-        in text
+        "The test set leaks: 13 images of 300 are in the training set too and were left "
+        "out of the control. 4 more nearly repeat training images" in text
     )
     assert (
         "The test set leaks: 1 image of 300 is in the training set too and was left out"
@@ -224,8 +228,8 @@ def test_a_leaking_test_set_is_loud(base: Audit) -> None:
 def test_a_duplicated_training_set_is_loud(base: Audit) -> None:
     found = _clustered(base, list(range(20)), [30, 31], exact=7)
     assert (
-        "The training set is duplicated: 22 of the 300 training images (7.3 %) have a duplicate or near-duplicate, 7 repeat"
-        in _said(found)
+        "The training set is duplicated: 22 of the 300 training images (7.3 %) have a "
+        "duplicate or near-duplicate, 7 repeat" in _said(found)
     )
     assert "the largest cluster has 20" in _said(found)
     assert "duplicated:" not in _said(_clustered(base, [0, 1]))
@@ -234,8 +238,8 @@ def test_a_duplicated_training_set_is_loud(base: Audit) -> None:
 def test_a_raised_false_alarm_rate_is_said(base: Audit) -> None:
     found = cases.counted(base, n=400, copies=40, held_out=30, alarms=1, alpha=0.0645, asked=0.01)
     assert (
-        "Only 60 held-out images calibrate the thresholds: the false alarm rate is 6.5 % instead of the 1 % asked."
-        in _said(found)
+        "Only 60 held-out images calibrate the thresholds: the false alarm rate is 6.5 % "
+        "instead of the 1 % asked." in _said(found)
     )
     assert "instead of" not in _said(cases.counted(base, n=400, copies=40, held_out=200, alarms=1))
 
@@ -251,8 +255,8 @@ def test_what_is_missed_is_said(base: Audit) -> None:
         )
     )
     assert (
-        "Copies that were moved can be missed here: shift (0 % found), crop (0 % found) and flip (0 % found)."
-        in _said(base)
+        "Copies that were moved can be missed here: shift (0 % found), crop (0 % found) "
+        "and flip (0 % found)." in _said(base)
     )
     assert base.combined is not None
     seen = {name: proportion(95, 100) for name in base.combined.power}

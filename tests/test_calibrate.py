@@ -1,4 +1,6 @@
-"""Thresholds come from one half of the hold-out and are judged on the other; what they can detect is known beforehand."""
+"""Thresholds come from one half of the hold-out and are judged on the other; what they can detect
+is known beforehand.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ def test_folds_are_counts_at_the_threshold_of_the_other_half() -> None:
     for fold in rates.folds:
         assert fold.copies == int((gen > fold.threshold).sum())
         assert fold.threshold in test.tolist()
-    # every held-out score is either in the half that chose a threshold, where floor(alpha m) pass, or was counted
+    # every held-out score is either in the half that chose a threshold, where floor(alpha m) pass,
+    # or was counted
     assert int((test > first.threshold).sum()) == first.alarms + 6
     assert int((test > second.threshold).sum()) == second.alarms + 6
     assert rates.p_gen == pytest.approx((first.copies + second.copies) / 600)
@@ -89,7 +92,9 @@ def test_p_test_of_one_is_not_available_and_of_zero_is_fine() -> None:
 
 
 def test_the_false_alarm_rate_of_the_other_half_is_alpha_in_the_mean() -> None:
-    """The chance to exceed the r-th largest of m is r/(m + 1): here 7/131 and 7/132 for m = 130 and 131."""
+    """The chance to exceed the r-th largest of m is r/(m + 1): here 7/131 and 7/132 for m = 130 and
+    131.
+    """
     expectation = (7 / 131 + 7 / 132) / 2
     laws.check_mean(
         lambda seed: copy_rates(scores(10, 1), scores(261, seed), seed=seed).p_test,
@@ -115,7 +120,9 @@ def test_the_p_value_is_fishers_and_is_valid_under_the_null() -> None:
 
 
 def test_excess_is_the_excess_of_copy_rates_and_covers_the_planted_share_end_to_end() -> None:
-    """100 data sets with a true copy share of 0.2, copies at random: at least 88 intervals contain it."""
+    """100 data sets with a true copy share of 0.2, copies at random: at least 88 intervals contain
+    it.
+    """
 
     def draw(seed: int):
         source = torch.Generator().manual_seed(seed)

@@ -1,4 +1,6 @@
-"""A user's mistake costs one line and exit code 2; nothing is written; output that machines read stands alone."""
+"""A user's mistake costs one line and exit code 2; nothing is written; output that machines read
+stands alone.
+"""
 
 from __future__ import annotations
 

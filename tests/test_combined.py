@@ -1,4 +1,6 @@
-"""Descriptors together: p-values are valid, folds are counted as for one, and the excess covers on real images."""
+"""Descriptors together: p-values are valid, folds are counted as for one, and the excess covers on
+real images.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def together(evidence: tuple[Evidence, ...], false_alarm: float = 0.02, seed: in
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.05, 0.2])
 def test_the_combined_excess_of_planted_copies_of_digits_is_covered(share: float) -> None:
-    """The truth is c (power - p)/(1 - p): power and p of all near copies and all fresh images by the p-values of each fold."""
+    """The truth is c (power - p)/(1 - p): power and p of all near copies and all fresh images by
+    the p-values of each fold.
+    """
     covered = 0
     for seed in range(SEEDS):
         evidence = draw(seed)
@@ -85,7 +89,9 @@ def test_conformal_p_values_are_counts() -> None:
 
 
 def test_one_descriptor_gives_the_copies_that_a_threshold_gives() -> None:
-    """Of one descriptor p <= a is to be among the top floor(a (m + 1)) - 1 of m held-out scores: copy_rates at that rate."""
+    """Of one descriptor p <= a is to be among the top floor(a (m + 1)) - 1 of m held-out scores:
+    copy_rates at that rate.
+    """
     evidence = draw(0)[0]
     found = together((evidence,), seed=3)
     m = [len(part) for part in halves(500, 3, evidence.groups)]

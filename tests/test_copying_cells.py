@@ -1,4 +1,6 @@
-"""The three-sample test of data-copying: its definition in loops, its null law, planted copies, and the cells it rests on."""
+"""The three-sample test of data-copying: its definition in loops, its null law, planted copies, and
+the cells it rests on.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def test_each_cell_is_a_mann_whitney_test() -> None:
 
 
 def test_a_perfect_generalizer_has_mean_zero_and_the_stated_deviation() -> None:
-    """Standardised by its own null deviation, C_T less its continuity term has mean 0 and mean square 1."""
+    """Standardised by its own null deviation, C_T less its continuity term has mean 0 and mean
+    square 1.
+    """
 
     def draw(seed: int) -> float:
         gen, train, test = normal(360, 3, seed=seed).split([120, 80, 160])
@@ -160,7 +164,9 @@ def test_it_grows_like_the_root_of_the_sample_size_and_the_effect_does_not() -> 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_the_interval_of_the_effect_covers_a_known_one(scale: float) -> None:
-    """Around single training rows, L is |s z| generated and |z| held out: P(L_gen < L_test) = (2/pi) arctan(1/s)."""
+    """Around single training rows, L is |s z| generated and |z| held out: P(L_gen < L_test) =
+    (2/pi) arctan(1/s).
+    """
 
     def draw(seed: int) -> CopyingTest:
         rows = normal(240, 1, seed=seed)

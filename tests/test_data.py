@@ -1,4 +1,6 @@
-"""Images come in unchanged or with a word about the change; what cannot be read is one clear line; splits keep their promises."""
+"""Images come in unchanged or with a word about the change; what cannot be read is one clear line;
+splits keep their promises.
+"""
 
 from __future__ import annotations
 

@@ -225,7 +225,9 @@ def test_as_many_components_as_hold_99_percent(dims: int) -> None:
 
 
 def test_components_find_copies_of_digits() -> None:
-    """The reason for the number of components: all of them, whitened, are drowned by pixels that barely vary."""
+    """The reason for the number of components: all of them, whitened, are drowned by pixels that
+    barely vary.
+    """
     digits = read_images("digits").data
     train, held_out = digits[:1000], digits[1000:]
     copies = PERTURBATIONS["jpeg"](train[:300], 0)

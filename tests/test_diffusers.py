@@ -1,4 +1,6 @@
-"""Pipelines of diffusers as denoisers: what the library itself predicts and samples is the law; what is no such pipeline is one clear line."""
+"""Pipelines of diffusers as denoisers: what the library itself predicts and samples is the law;
+what is no such pipeline is one clear line.
+"""
 
 from __future__ import annotations
 
@@ -419,10 +421,10 @@ def _config(folder: Path, part: str, **changes: Any) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "latent": (lambda f: _index(f, vae=["diffusers", "AutoencoderKL"]), "no unconditional pixel pipeline, it also has 'vae'"),
+    "latent": (lambda f: _index(f, vae=["diffusers", "AutoencoderKL"]), "no unconditional pixel pipeline, it also has " "'vae'"),
     "text": (lambda f: _index(f, text_encoder=["transformers", "CLIPTextModel"], tokenizer=["transformers", "X"]), "it also has 'text_encoder'"),
     "custom pipeline": (lambda f: _index(f, _class_name=["pipeline", "Mine"]), "is not a pipeline that can be read"),
-    "unknown pipeline": (lambda f: _index(f, _class_name="DiTPipeline"), "'DiTPipeline' is not a pipeline that can be read"),
+    "unknown pipeline": (lambda f: _index(f, _class_name="DiTPipeline"), "'DiTPipeline' is not a pipeline that can be " "read"),
     "no pipeline": (lambda f: _index(f, _class_name=None), "is not a pipeline that can be read"),
     "custom unet": (lambda f: _index(f, unet=["mine", "UNet2DModel"]), "code of a pipeline is never run"),
     "no unet": (lambda f: _index(f, unet=[None, None]), "the unet is None, not a class of diffusers"),
@@ -441,7 +443,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "unet" / "config.json").unlink(), r"config.json cannot be read"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), r"scheduler_config.json cannot be read"),
     "no weights": (lambda f: _weights(f).unlink(), "has no weights as safetensors"),
-    "pickled": (lambda f: _weights(f).rename(_weights(f).with_suffix(".bin")), "a pickle, which can run code when it is read; convert it"),
+    "pickled": (lambda f: _weights(f).rename(_weights(f).with_suffix(".bin")), "a pickle, which can run code when it is read; " "convert it"),
     "truncated": (lambda f: _weights(f).write_bytes(_weights(f).read_bytes()[:1000]), "unet cannot be loaded"),
     "not JSON": (lambda f: (f / "model_index.json").write_text("{"), "is not JSON"),
     "a list": (lambda f: (f / "model_index.json").write_text("[]"), "does not hold a JSON object"),

@@ -1,4 +1,6 @@
-"""The dimension of data by their neighbours, against scikit-dimension; of denoisers, against closed forms of flats, circles and spheres."""
+"""The dimension of data by their neighbours, against scikit-dimension; of denoisers, against closed
+forms of flats, circles and spheres.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def ball(count: int, d: int, seed: int = 0) -> Tensor:
     return sphere(count, d - 1, seed) * radius
 
 
-# --- from data -------------------------------------------------------------------------------------------------------------------------
+# --- from data
+# -------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")  # theirs, in a figure's axis
@@ -175,7 +178,8 @@ def test_refuses_bad_data(call, message):
         call()
 
 
-# --- from the denoiser -----------------------------------------------------------------------------------------------------------------
+# --- from the denoiser
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def flat(n: int, variances: list[float], seed: int = 0) -> tuple[Gaussian, Tensor, Tensor]:
@@ -247,7 +251,9 @@ def test_flipd_on_a_circle_is_its_closed_form(sigma):
 
 
 def posterior_on_sphere(x: Tensor, sigma: Tensor) -> Tensor:
-    """E[x0 | x] for x0 uniform on the unit sphere of the first three numbers: (coth k - 1/k) along x, k = |x|/sigma^2."""
+    """E[x0 | x] for x0 uniform on the unit sphere of the first three numbers: (coth k - 1/k) along
+    x, k = |x|/sigma^2.
+    """
     first = x[:, :3]
     radius = first.norm(dim=1, keepdim=True)
     k = radius / sigma[:, None] ** 2
@@ -305,8 +311,8 @@ def test_any_denoiser_of_images():
     found = flipd(D, x, sigma)
     for i in range(2):
         dense = torch.autograd.functional.jacobian(
-            lambda y: D(y[None], sigma[i : i + 1])[0], x[i]
-        ).reshape(36, 36)  # noqa: B023
+            lambda y, i=i: D(y[None], sigma[i : i + 1])[0], x[i]
+        ).reshape(36, 36)
         across = (D(x[i : i + 1], sigma[i : i + 1]) - x[i]).square().sum() / sigma[i] ** 2
         torch.testing.assert_close(
             found.value[i], (dense.trace() + across).detach(), rtol=1e-4, atol=1e-4

@@ -1,4 +1,6 @@
-"""The study of dimensions in small: its distances against brute force, its theory against simulation, its laws on known growth, its page."""
+"""The study of dimensions in small: its distances against brute force, its theory against
+simulation, its laws on known growth, its page.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def _draw(
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     cells = {
         "default": DimensionScaling(),
         "network": DimensionScaling(method="network", d=8, clusters=3),
@@ -95,7 +99,9 @@ def test_the_empirical_denoiser_is_a_softmax_average() -> None:
 
 
 def test_a_smoother_is_the_posterior_mean_of_a_kernel_density_estimate() -> None:
-    """Against a mixture of full-rank Gaussians about the training points, which knows nothing of the shortcut."""
+    """Against a mixture of full-rank Gaussians about the training points, which knows nothing of
+    the shortcut.
+    """
     draw, sigma = _draw(2, 5, 2), 0.3
     points = draw.train(7)
     answers = denoisers.kernel(draw, 7).unflatten(0, (len(denoisers.FACTORS), 2))

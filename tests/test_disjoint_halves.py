@@ -1,4 +1,6 @@
-"""Models of disjoint halves in small: decibels, cosines and overlaps against independent computations, and a page for every kind of sweep."""
+"""Models of disjoint halves in small: decibels, cosines and overlaps against independent
+computations, and a page for every kind of sweep.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ DIGITS = Data(Source("digits"), None, 60, 200, 0)
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny sweep with its report, by the command line."""
     path = tmp_path_factory.mktemp("sweep")
-    words = "run disjoint_halves --n 8 100 --width 8 --steps 40 --samples 20 --solver-steps 4 --held 60 --on serial --quiet --store"
+    words = (
+        "run disjoint_halves --n 8 100 --width 8 --steps 40 --samples 20 "
+        "--solver-steps 4 --held 60 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(path)]) == 0
     return path
 
@@ -50,7 +55,9 @@ def _measured(data: Data, denoiser: Any) -> Result:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["disjoint_halves"]
     cells = {
         "default": DisjointHalves(),
@@ -87,7 +94,9 @@ def test_decibels_are_those_of_images_in_the_unit_interval() -> None:
 
 
 def test_the_interval_of_a_gap_covers() -> None:
-    """Log-normal errors of two sets of images with a known ratio of means; the share of covering intervals over 1 000 draws."""
+    """Log-normal errors of two sets of images with a known ratio of means; the share of covering
+    intervals over 1 000 draws.
+    """
     rng, covered = np.random.default_rng(0), 0
     for _ in range(1000):
         train, test = (
@@ -216,7 +225,9 @@ def test_training_errors_of_halves_stand_side_by_side(rows: list[Row]) -> None:
 
 
 def test_where_halves_take_over(rows: list[Row]) -> None:
-    """Two sizes whose differences are -a and +a cross half-way on log2 N; none that cross are beyond the sizes."""
+    """Two sizes whose differences are -a and +a cross half-way on log2 N; none that cross are
+    beyond the sizes.
+    """
     few, many = (item for item in collected(rows) if item.kind == "halves")
 
     class Fixed:
@@ -229,10 +240,12 @@ def test_where_halves_take_over(rows: list[Row]) -> None:
         def nearest(self) -> np.ndarray:
             return np.full((2, 20), 0.5)
 
-    crossed = reading.takeover([Fixed(8, 0.3), Fixed(128, 0.7)])  # pyright: ignore[reportArgumentType] -- two of its methods are all that is asked
+    # two of its methods are all that is asked
+    crossed = reading.takeover([Fixed(8, 0.3), Fixed(128, 0.7)])  # pyright: ignore[reportArgumentType]
     assert crossed.value == pytest.approx(32)
     assert crossed.low == crossed.high == pytest.approx(32)
-    assert reading.takeover([Fixed(8, 0.3), Fixed(128, 0.4)]).value == math.inf  # pyright: ignore[reportArgumentType] -- as above
+    # as above
+    assert reading.takeover([Fixed(8, 0.3), Fixed(128, 0.4)]).value == math.inf  # pyright: ignore[reportArgumentType]
     assert isinstance(reading.takeover([few, many]), Estimate)
 
 
@@ -317,7 +330,10 @@ def test_two_files_are_compared_from_the_command_line(
         assert row.path is not None
         files.append(tmp_path / f"net{row.fields['n']}.safetensors")
         files[-1].write_bytes(dump(load(row.path / "model.safetensors")))
-    words = f"run disjoint_halves --model {files[0]} {files[1]} --n 0 --subset 0 --seed 0 --samples 10 --solver-steps 4 --on serial --quiet --store"
+    words = (
+        f"run disjoint_halves --model {files[0]} {files[1]} --n 0 --subset 0 --seed 0 "
+        "--samples 10 --solver-steps 4 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "net64 and net8: samples from the same noise have cosine" in text
@@ -360,7 +376,9 @@ def test_bad_input_is_one_line(
 
 
 def test_agreement_of_models_that_learned_little_is_no_success(rows: list[Row]) -> None:
-    """Networks after 40 steps agree, but denoise worse than the Gaussian of 100 images; the Gaussians themselves are not better either."""
+    """Networks after 40 steps agree, but denoise worse than the Gaussian of 100 images; the
+    Gaussians themselves are not better either.
+    """
     group = grouped(rows)[1]
     assert not reading.learned(group)
     assert findings.verdict(True, group) == "neutral"

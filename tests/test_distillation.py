@@ -1,4 +1,6 @@
-"""The closest affine map: itself for an affine denoiser, the Wiener filter for an exact posterior mean; and distances between denoisers."""
+"""The closest affine map: itself for an affine denoiser, the Wiener filter for an exact posterior
+mean; and distances between denoisers.
+"""
 
 from __future__ import annotations
 

@@ -301,7 +301,9 @@ print(extra)
     not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory is reset through /proc"
 )
 def test_sixty_thousand_images_fit_a_bounded_memory():
-    """In a process of its own: what earlier tests freed would be used again, and no growth would show."""
+    """In a process of its own: what earlier tests freed would be used again, and no growth would
+    show.
+    """
     done = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 2**20 < int(done.stdout) < 256 * 2**20, f"{int(done.stdout) / 2**20:.0f} MiB"

@@ -37,7 +37,9 @@ def test_all_is_well(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
 def test_broken_metrics_are_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that fails, one that is biased, and one that is constant; the others are still found well."""
+    """One that fails, one that is biased, and one that is constant; the others are still found
+    well.
+    """
     sound = measures.authentic_share
 
     def failing(*_: Any, **__: Any) -> None:

@@ -1,4 +1,6 @@
-"""Evidence of one descriptor: its null, its planted copies, and what its excess covers on real images."""
+"""Evidence of one descriptor: its null, its planted copies, and what its excess covers on real
+images.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def one(
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.05, 0.2])
 def test_the_excess_of_planted_copies_of_digits_is_covered(share: float, place: int) -> None:
-    """The truth is c (power - p)/(1 - p) at the folds' thresholds: power over all near copies, p over all fresh images."""
+    """The truth is c (power - p)/(1 - p) at the folds' thresholds: power over all near copies, p
+    over all fresh images.
+    """
     covered = 0
     for seed in range(SEEDS):
         evidence = draw(seed)[place]
@@ -80,7 +84,9 @@ def test_the_null_is_the_test_set_or_each_training_image_against_the_others() ->
 @pytest.mark.parametrize("kind", ["ratio", "cosine"])
 @pytest.mark.parametrize("dim", [16, 64])
 def test_left_one_out_independent_rows_look_like_fresh_ones(dim: int, kind: str) -> None:
-    """Else every set without held-out images would seem to hold copies: here a share 0.05 of fresh rows passes the threshold of 0.05."""
+    """Else every set without held-out images would seem to hold copies: here a share 0.05 of fresh
+    rows passes the threshold of 0.05.
+    """
     passing = []
     for seed in range(40):
         rows = torch.randn(1200, dim, generator=torch.Generator().manual_seed(seed))

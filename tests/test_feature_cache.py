@@ -1,4 +1,6 @@
-"""Features on disk: the same as computed, never those of others, whole or resumable after whatever happens."""
+"""Features on disk: the same as computed, never those of others, whole or resumable after whatever
+happens.
+"""
 
 from __future__ import annotations
 

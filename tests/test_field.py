@@ -1,4 +1,6 @@
-"""A denoiser as a map between rows: its products are those of its Jacobian, and what is wrong is said in one line."""
+"""A denoiser as a map between rows: its products are those of its Jacobian, and what is wrong is
+said in one line.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from denoscope.geometry.field import Field
 
 
 def _case(name: str) -> tuple[Field, Tensor]:
-    """Three points at three levels, and the dense Jacobian at each by finite differences of the denoiser itself."""
+    """Three points at three levels, and the dense Jacobian at each by finite differences of the
+    denoiser itself.
+    """
     D = ZOO[name]
     sigma = torch.tensor([0.4, 1.0, 3.0], dtype=torch.float64)
     x = normal(3, *D.event_shape, seed=5)

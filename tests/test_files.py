@@ -50,7 +50,10 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_kill_while_writing_leaves_the_old_file_readable(tmp_path: Path) -> None:
     target = tmp_path / "x.bin"
     files.write(target, b"0" * 1000)
-    script = f"from denoscope import files\nfor i in range(10**6): files.write({str(target)!r}, bytes([48 + i % 10]) * 1000)"
+    script = (
+        "from denoscope import files\nfor i in range(10**6): "
+        f"files.write({str(target)!r}, bytes([48 + i % 10]) * 1000)"
+    )
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         for _ in range(200):
             content = target.read_bytes()

@@ -1,4 +1,6 @@
-"""Training: draws as functions of seed and step, resuming bit for bit, members that stop alone, and convergence to a known optimum."""
+"""Training: draws as functions of seed and step, resuming bit for bit, members that stop alone, and
+convergence to a known optimum.
+"""
 
 from __future__ import annotations
 
@@ -211,7 +213,9 @@ def test_a_member_stops_alone(what: str, reason: str):
 
 
 class Root(nn.Module):
-    """A denoiser whose loss is finite where its gradient is not: the derivative of a root at zero."""
+    """A denoiser whose loss is finite where its gradient is not: the derivative of a root at
+    zero.
+    """
 
     def __init__(self, start: float):
         super().__init__()
@@ -317,7 +321,9 @@ def test_a_damaged_checkpoint_is_a_new_start_and_a_foreign_one_is_refused(tmp_pa
 
 
 def test_fit_finds_the_wiener_denoiser():
-    """A linear network of the level alone, trained on a Gaussian, converges to its Wiener denoiser."""
+    """A linear network of the level alone, trained on a Gaussian, converges to its Wiener
+    denoiser.
+    """
     variances = torch.tensor([2.0, 0.5, 0.05])
     truth = Gaussian(torch.zeros(3), torch.diag(variances))
     net = Preconditioned(MLP((3,), 32), sigma_data=1.0)

@@ -1,4 +1,6 @@
-"""A fleet is its members: the same numbers to rounding, alone or together, and whatever its mates are."""
+"""A fleet is its members: the same numbers to rounding, alone or together, and whatever its mates
+are.
+"""
 
 from __future__ import annotations
 

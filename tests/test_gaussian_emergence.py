@@ -1,4 +1,6 @@
-"""The study in small: known denoisers get the numbers they must, a killed training goes on as if nothing had happened, the page builds."""
+"""The study in small: known denoisers get the numbers they must, a killed training goes on as if
+nothing had happened, the page builds.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def _value(result: Result, name: str) -> float:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())[
         "gaussian_emergence"
     ]
@@ -163,7 +167,9 @@ def _same(
 def test_a_killed_training_goes_on_as_if_undisturbed(
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between two snapshots, or at one before it was written; an early one that is gone or damaged means a new start."""
+    """Killed between two snapshots, or at one before it was written; an early one that is gone or
+    damaged means a new start.
+    """
     cells = [GaussianEmergence(n=n, width=4, **SMALL).trained() for n in (16, 40)]
     steps = [5, 11, 26, 60]
     undisturbed = _weights(trajectories(cells, steps, Work(), 1.0))
@@ -272,7 +278,10 @@ def test_a_diverging_training_is_a_stopped_cell() -> None:
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "run gaussian_emergence --n 16 64 --width 4 --steps 30 --snapshots 3 --first 4 --samples 8 --solver-steps 3 --on serial --quiet --store"
+    words = (
+        "run gaussian_emergence --n 16 64 --width 4 --steps 30 --snapshots 3 --first "
+        "4 --samples 8 --solver-steps 3 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "Gaussian" in text
@@ -286,7 +295,10 @@ def test_given_networks_have_a_page_without_a_course(
     cell = GaussianEmergence(n=16, width=4, **SMALL)
     ((course, _),) = trajectories([cell.trained()], [5, 60], Work(), 1.0)
     paths = [str(save(net, tmp_path / f"after{step}.safetensors")) for step, net in course.items()]
-    words = f"run gaussian_emergence --model {' '.join(paths)} --n 16 --width 4 --subset 0 --samples 8 --solver-steps 3 --on serial --quiet --store"
+    words = (
+        f"run gaussian_emergence --model {' '.join(paths)} --n 16 --width 4 --subset "
+        "0 --samples 8 --solver-steps 3 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "after60" in text

@@ -1,4 +1,6 @@
-"""The denoiser under study: trained by the transition's recipe or read from a file, with the images that it saw and did not see."""
+"""The denoiser under study: trained by the transition's recipe or read from a file, with the images
+that it saw and did not see.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Geometry-adaptive harmonics: eigenpairs of symmetrised Jacobians against closed forms, planted spectra and dense eigendecompositions."""
+"""Geometry-adaptive harmonics: eigenpairs of symmetrised Jacobians against closed forms, planted
+spectra and dense eigendecompositions.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_a_gaussian_has_the_eigenvectors_of_its_covariance_at_every_point(n: int
 @pytest.mark.parametrize("k", [3, 7, 11, 14])
 @pytest.mark.parametrize("n", [40, 200])
 def test_a_mixture_of_subspaces_has_them_in_full_with_equal_eigenvalues(n: int, k: int):
-    """At low noise the eigenvalues are 1/(1 + sigma^2) on the subspace at hand, seven times, and 0 off it."""
+    """At low noise the eigenvalues are 1/(1 + sigma^2) on the subspace at hand, seven times, and 0
+    off it.
+    """
     D = MoLRG.random(n, [7, 4], seed=2)
     x = D.labelled([2, 1], generator(3)).points[:1] + 0.05 * normal(1, n)
     found = harmonics(D, x, torch.tensor([0.05]), k)
@@ -183,7 +187,9 @@ def test_a_jacobian_below_rounding_has_finite_answers(scale: float):
 
 
 def test_low_rank_costs_products_of_the_order_of_the_rank():
-    """Rows through the derivatives of a denoiser that is not symmetric, at least n the dense way; and never more at once than the bound."""
+    """Rows through the derivatives of a denoiser that is not symmetric, at least n the dense way;
+    and never more at once than the bound.
+    """
     products, n = [], 1000
     U, V = torch.linalg.qr(normal(n, 6)).Q, normal(n, 6, seed=1) / math.sqrt(n)
     A = U @ (U + 0.5 * V).T
@@ -261,7 +267,9 @@ def test_a_denoiser_without_constants_shrinks_its_harmonics_by_their_values():
 
 
 def test_no_shrinkage_has_less_risk_than_the_oracle():
-    """Of diagonal rules ``a_k <x, e_k>`` the oracle's has the least expected squared error for this image, and it depends on it."""
+    """Of diagonal rules ``a_k <x, e_k>`` the oracle's has the least expected squared error for this
+    image, and it depends on it.
+    """
     clean, sigma = 2 * normal(30), 0.7
     found = harmonics(linear(planted(decaying(30))), normal(30, seed=1), sigma, 10)
     signal, best = found.coefficients(clean), found.oracle(clean, sigma)

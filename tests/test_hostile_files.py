@@ -1,4 +1,6 @@
-"""Whatever is in a folder or an archive is read, or refused in one harmless line, or counted: nothing hangs, runs, escapes or is lost in silence."""
+"""Whatever is in a folder or an archive is read, or refused in one harmless line, or counted:
+nothing hangs, runs, escapes or is lost in silence.
+"""
 
 from __future__ import annotations
 

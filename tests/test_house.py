@@ -1,4 +1,6 @@
-"""The house keeps its order: import ranks, lazy names, no heavy imports where none are needed, nothing that must stay out."""
+"""The house keeps its order: import ranks, lazy names, no heavy imports where none are needed,
+nothing that must stay out.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,8 @@ def test_type_checkers_see_the_names_that_load_lazily() -> None:
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     script = (
         "import sys; from denoscope.cli import main; main(sys.argv[1:]);"
-        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
+        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'sklearn'} & "
+        "set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

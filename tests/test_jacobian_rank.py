@@ -1,4 +1,6 @@
-"""Ranks of Jacobians in small: exact denoisers in the network's place get the ranks they must, and the page says what was found."""
+"""Ranks of Jacobians in small: exact denoisers in the network's place get the ranks they must, and
+the page says what was found.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def _measured(denoiser: Denoiser, data: Data = DIGITS, count: int = 6) -> dict[s
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["jacobian_rank"]
     cells = {"default": JacobianRank(), "n=16": JacobianRank(n=16, seed=1)}
     assert golden["version"] == JacobianRank.version
@@ -71,7 +75,9 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 
 def _planted(values: Tensor) -> tuple[Denoiser, Tensor]:
-    """A linear denoiser whose Jacobian has these singular values, not symmetric, and that Jacobian."""
+    """A linear denoiser whose Jacobian has these singular values, not symmetric, and that
+    Jacobian.
+    """
     n = len(values)
     left, right = (
         torch.linalg.qr(
@@ -288,7 +294,11 @@ def test_a_given_model_is_measured_as_the_trained_one_was(tmp_path: Path) -> Non
 def test_the_command_writes_a_report_of_molrg(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "run jacobian_rank --data molrg --n 16 --seed 0 --width 4 --steps 20 --samples 6 --solver-steps 4 --held 60 --points 3 --on serial --quiet --store"
+    words = (
+        "run jacobian_rank --data molrg --n 16 --seed 0 --width 4 --steps 20 "
+        "--samples 6 --solver-steps 4 --held 60 --points 3 --on serial --quiet "
+        "--store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "true denoiser has rank 6" in text

@@ -1,4 +1,6 @@
-"""Jacobians of denoisers: products, matrices and leading singular vectors against closed forms, planted spectra and dense decompositions."""
+"""Jacobians of denoisers: products, matrices and leading singular vectors against closed forms,
+planted spectra and dense decompositions.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,17 @@ def linear(A: Tensor) -> Denoiser:
 
 
 def planted(S: Tensor, seed: int = 0) -> Tensor:
-    """A square matrix with these singular values and unrelated singular vectors on its two sides."""
+    """A square matrix with these singular values and unrelated singular vectors on its two
+    sides.
+    """
     U, V = (torch.linalg.qr(normal(len(S), len(S), seed=2 * seed + side)).Q for side in (0, 1))
     return (U * S) @ V.mT
 
 
 def network(shape: tuple[int, ...], width: int, seed: int = 0) -> Preconditioned:
-    """A network whose Jacobian is no multiple of the identity: as initialised, plus noise on all weights."""
+    """A network whose Jacobian is no multiple of the identity: as initialised, plus noise on all
+    weights.
+    """
     net = Preconditioned(
         UNet(shape, width, seed=seed) if shape[-1] > 1 else MLP(shape, width, seed=seed)
     ).double()
@@ -141,11 +147,13 @@ class Once(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, u: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - one gradient, one answer
+    # - one gradient, one answer
+    def backward(ctx, u: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return u * (1 - ctx.saved_tensors[0] ** 2)
 
     @staticmethod
-    def jvp(ctx, v: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - one tangent, one answer
+    # - one tangent, one answer
+    def jvp(ctx, v: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return v * (1 - ctx.saved_tensors[0] ** 2)
 
 
@@ -171,7 +179,8 @@ def half(x: Tensor, sigma: Tensor) -> Tensor:
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_constant_weights_change_no_derivative(settings: dict[str, object], bias: bool) -> None:
-    conv = nn.Conv2d(4, 6, 3, bias=bias, **settings).double()  # pyright: ignore[reportArgumentType] - a settings dictionary
+    # - a settings dictionary
+    conv = nn.Conv2d(4, 6, 3, bias=bias, **settings).double()  # pyright: ignore[reportArgumentType]
     x, leaves = normal(2, 4, 7, 6), []
     for mode in (nullcontext(), ConstantWeights()):
         leaf = x.clone().requires_grad_()

@@ -1,4 +1,6 @@
-"""The study of leading directions in small: overlaps against brute force, first-order theory against averages, its page whole."""
+"""The study of leading directions in small: overlaps against brute force, first-order theory
+against averages, its page whole.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def _law(k: float, d: int) -> Population:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     cells = {
         "default": LeadingDirections(),
         "n=8": LeadingDirections(n=8),

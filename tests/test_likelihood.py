@@ -1,4 +1,6 @@
-"""The feature likelihood divergence: its likelihood, its fit, what copies do to it, and its interval."""
+"""The feature likelihood divergence: its likelihood, its fit, what copies do to it, and its
+interval.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ COPIES = TRAIN[:120]
 
 
 def objective(log_v: np.ndarray, rows: np.ndarray, centres: np.ndarray) -> float:
-    """The mean log p of the rows with the extra law of weight 1 at their mean, log_v[-1] its variance."""
+    """The mean log p of the rows with the extra law of weight 1 at their mean, log_v[-1] its
+    variance.
+    """
     d = rows.shape[1]
     squared = np.concatenate(
         [cdist(rows, centres) ** 2, 0.81 * cdist(rows, rows.mean(0)[None]) ** 2], 1
@@ -57,7 +61,9 @@ def objective(log_v: np.ndarray, rows: np.ndarray, centres: np.ndarray) -> float
 
 
 def by_autograd(rows: Tensor, centres: Tensor, passes: int = 50) -> tuple[Tensor, list[float]]:
-    """The fit as it is defined, gradients by automatic differentiation; log v with the extra law's last, and the objective before each step."""
+    """The fit as it is defined, gradients by automatic differentiation; log v with the extra law's
+    last, and the objective before each step.
+    """
     d = rows.shape[1]
     squared = torch.cat(
         [

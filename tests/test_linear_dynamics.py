@@ -1,4 +1,6 @@
-"""The dynamics study in small: descent is its closed form, stopping times are minima, half-trained models sample their laws, the page says so."""
+"""The dynamics study in small: descent is its closed form, stopping times are minima, half-trained
+models sample their laws, the page says so.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def _set(d: int, n: int, seed: int = 0, k: str = "power1") -> TrainingSet:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["linear_dynamics"]
     cells = {"default": LinearDynamics(), "digits": LinearDynamics(data="digits", n=20)}
     assert golden["version"] == LinearDynamics.version
@@ -67,7 +71,9 @@ def test_descent_is_its_closed_form_and_tends_to_the_flow(d: int, n: int, law: s
 
 
 def test_descent_agrees_with_a_loop_in_numpy() -> None:
-    """Independent of the package's networks and theory: plain descent on ``d - 2 sqrt(1-y) Tr W + Tr W C W^T``."""
+    """Independent of the package's networks and theory: plain descent on ``d - 2 sqrt(1-y) Tr W +
+    Tr W C W^T``.
+    """
     item, y = _set(6, 4, 1), 0.8
     rate = descending.rate_of([item], (y,), 0.3)
     C, test = (y * part.cov + (1 - y) * np.eye(6) for part in (item.train, item.test))
@@ -136,7 +142,9 @@ def test_expectations_are_those_of_many_draws() -> None:
 
 
 def test_the_published_setting_is_reproduced() -> None:
-    """Merger and Goldt 2025: with lambda ~ 1/nu, d = 100 and N = 40, best k and 1/ridge are near one over the unseen variance at every level."""
+    """Merger and Goldt 2025: with lambda ~ 1/nu, d = 100 and N = 40, best k and 1/ridge are near
+    one over the unseen variance at every level.
+    """
     law = population(Source("power1"), 100)
     found = [stopping.stopping(TrainingSet.draw(law, 40, seed)) for seed in range(8)]
     k, low = np.array([item.k for item in found]), stopping.NOISES < 0.05
@@ -205,14 +213,19 @@ def test_the_page_builds_and_its_figures_draw(rows: list[Row]) -> None:
 
 
 def test_many_items_alone_make_a_page(rows: list[Row]) -> None:
-    """Without unseen directions the claims about them are left out, and nothing is drawn of them."""
+    """Without unseen directions the claims about them are left out, and nothing is drawn of
+    them.
+    """
     many = [row for row in rows if row.fields["n"] == 30 and row.fields["data"] == "power2"]
     built = page.build(many, {}, LinearDynamics.references)
     assert len(built.sections[0].blocks) < 7
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "run linear_dynamics --data power1 --n 4 --d 8 --draws 2 --steps 40 --samples 10 --on serial --quiet --store"
+    words = (
+        "run linear_dynamics --data power1 --n 4 --d 8 --draws 2 --steps 40 "
+        "--samples 10 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "Gradient descent follows its closed form" in text

@@ -1,4 +1,6 @@
-"""The study of sample sizes in small: its numbers against brute force, its theory against averages, its page whole."""
+"""The study of sample sizes in small: its numbers against brute force, its theory against averages,
+its page whole.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _law(k: float, d: int) -> Population:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     cells = {
         "default": LinearGeneralization(),
         "n=8": LinearGeneralization(n=8),
@@ -125,7 +129,9 @@ def _kl(cov: np.ndarray, mean: np.ndarray, other: np.ndarray, shift: np.ndarray)
 
 
 def test_divergences_are_those_of_the_samplers_own_recursion() -> None:
-    """DDPM as matrices: mean and covariance of x_{t-1} from those of x_t, with the weights of the training set, noise in the last step."""
+    """DDPM as matrices: mean and covariance of x_{t-1} from those of x_t, with the weights of the
+    training set, noise in the last step.
+    """
     law, n = _law(1, 6), 9
     found = measured(law, n, 1, LEVELS)
     own = moments(law.draw(n, 0)[0])
@@ -153,7 +159,9 @@ def test_the_error_of_the_covariance_is_exact_at_any_size(k: int, n: int) -> Non
 
 @pytest.mark.parametrize("k", [0, 1, 2])
 def test_theory_is_the_average_of_simulation(k: int) -> None:
-    """Relative differences at d = 60, away from N = d: those of a theory of large d and 60 training sets."""
+    """Relative differences at d = 60, away from N = d: those of a theory of large d and 60 training
+    sets.
+    """
     law, levels = _law(k, 60), Levels(0.9, 1000)
     for n in (20, 180):
         found, wanted = (

@@ -1,4 +1,6 @@
-"""Linear maps: closed forms are optima and Wiener filters, descent is its formula step by step, samples have the predicted law."""
+"""Linear maps: closed forms are optima and Wiener filters, descent is its formula step by step,
+samples have the predicted law.
+"""
 
 from __future__ import annotations
 
@@ -466,7 +468,9 @@ def noises(seed: int):
 
 
 def beta_step(D, u: Tensor, sigma: Tensor, beta: Tensor, last: bool, noise) -> Tensor:
-    """``(u - beta/sqrt(1-abar) eps)/sqrt(1-beta) + sqrt(beta) noise``, no noise at the last step: the slides' update of u_t itself."""
+    """``(u - beta/sqrt(1-abar) eps)/sqrt(1-beta) + sqrt(beta) noise``, no noise at the last step:
+    the slides' update of u_t itself.
+    """
     alpha = torch.rsqrt(1 + sigma**2)
     eps = (u / alpha - D(u / alpha, sigma)) / sigma
     mean = (u - beta / (sigma * alpha) * eps) / torch.sqrt(1 - beta)
@@ -476,7 +480,9 @@ def beta_step(D, u: Tensor, sigma: Tensor, beta: Tensor, last: bool, noise) -> T
 def check_law(
     samples: Tensor, mean: Tensor, basis: Tensor, factor: Tensor, variances: Tensor
 ) -> None:
-    """Samples are N(V diag(factor) V^T mean, V diag(variances) V^T) to the Monte-Carlo error of every moment along the modes V."""
+    """Samples are N(V diag(factor) V^T mean, V diag(variances) V^T) to the Monte-Carlo error of
+    every moment along the modes V.
+    """
     (n, d), parts = samples.shape, samples.double() @ basis
     z, rounding = sigmas(d + d * (d + 1) // 2), 10 * torch.finfo(samples.dtype).eps
     assert (

@@ -1,4 +1,6 @@
-"""The comparison in small: known models in the network's place get the numbers they must, and the page says what was found."""
+"""The comparison in small: known models in the network's place get the numbers they must, and the
+page says what was found.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def _value(result: Result, name: str) -> float:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())[
         "linear_vs_network"
     ]
@@ -128,7 +132,9 @@ def test_the_law_is_that_of_the_solver_and_tends_to_the_ode() -> None:
 
 
 def test_theory_of_the_gaussians_is_what_is_measured() -> None:
-    """The closed form against Monte Carlo over fresh noise, within its error, at every level, on both sets of images."""
+    """The closed form against Monte Carlo over fresh noise, within its error, at every level, on
+    both sets of images.
+    """
     setting, model = PLACE.setting(), measuring.linear(PLACE)
     theory = measuring._theory(model)
     images = {"train": setting.train(24, 0).double(), "test": setting.test.double()}
@@ -143,7 +149,8 @@ def test_theory_of_the_gaussians_is_what_is_measured() -> None:
             for i in (0, 5, 10):
                 x = many + LEVELS[i] * torch.randn(many.shape, generator=noise, dtype=torch.float64)
                 each = (denoiser(x, torch.tensor(LEVELS[i])) - many).flatten(1).square().mean(1)
-                # images repeat: the noise is what varies, so the spread within each image sets the error
+                # images repeat: the noise is what varies, so the spread within each image sets the
+                # error
                 blocks = each.reshape(-1, len(clean)).mean(1)
                 assert float(theory[f"theory_{kind}_{name}"][i]) == pytest.approx(
                     float(each.mean()), abs=float(12 * blocks.std() / np.sqrt(len(blocks)))
@@ -202,7 +209,10 @@ def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "run linear_vs_network --n 16 64 --seed 0 --width 4 --steps 30 --samples 30 --solver-steps 4 --held 60 --on serial --quiet --store"
+    words = (
+        "run linear_vs_network --n 16 64 --seed 0 --width 4 --steps 30 --samples 30 "
+        "--solver-steps 4 --held 60 --on serial --quiet --store"
+    )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "place" in text

@@ -1,4 +1,6 @@
-"""How linear a denoiser is: exact for affine maps, first order for smooth ones, and the closed forms of what the mean adds."""
+"""How linear a denoiser is: exact for affine maps, first order for smooth ones, and the closed
+forms of what the mean adds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A denoiser against its first-order model: known maps get the numbers they must, and the page says what was found."""
+"""A denoiser against its first-order model: known maps get the numbers they must, and the page says
+what was found.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["local_linearity"]
     cells = {"default": LocalLinearity(), "n=16": LocalLinearity(n=16, seed=1)}
     assert golden["version"] == LocalLinearity.version
@@ -68,7 +72,9 @@ def test_a_step_is_the_article_s_in_its_coordinates() -> None:
 
 
 def test_measures_against_numpy_for_a_quadratic_map() -> None:
-    """D(x) = x + a x^2 / 2 has J = diag(1 + a x) and D(x + lv) - D(x) - l J v = a l^2 v^2 / 2, exactly."""
+    """D(x) = x + a x^2 / 2 has J = diag(1 + a x) and D(x + lv) - D(x) - l J v = a l^2 v^2 / 2,
+    exactly.
+    """
     a, level = 0.1, 0.8
 
     def bent(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -191,7 +197,10 @@ def test_the_page_builds(rows: list[Row]) -> None:
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "run local_linearity --n 8 --seed 0 --data molrg --width 4 --steps 20 --samples 8 --solver-steps 4 --held 12 --on serial --quiet"
+    words = (
+        "run local_linearity --n 8 --seed 0 --data molrg --width 4 --steps 20 "
+        "--samples 8 --solver-steps 4 --held 12 --on serial --quiet"
+    )
     assert main([*words.split(), "--store", str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "true denoiser" in text

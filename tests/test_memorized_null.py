@@ -1,4 +1,6 @@
-"""What the nearest-to-second ratio reads where nothing was generated: 1 on the training set, and its known null off it."""
+"""What the nearest-to-second ratio reads where nothing was generated: 1 on the training set, and
+its known null off it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_independent_data_of_many_dimensions_hold_no_copy(d: int) -> None:
 def test_points_of_few_dimensions_look_copied_at_the_rate_k_to_the_d(
     d: int, k: float, n: int
 ) -> None:
-    """Of locally uniform points, given the second nearest, the nearest is uniform in its ball: P(r1/r2 < k) = k^d, 11.1 % for d = 2, k = 1/3."""
+    """Of locally uniform points, given the second nearest, the nearest is uniform in its ball:
+    P(r1/r2 < k) = k^d, 11.1 % for d = 2, k = 1/3.
+    """
     source = np.random.default_rng(d)
     train, gen = source.random((n, d)), source.uniform(0.1, 0.9, (1500, d))
     measured = memorized(gen, train, ratio=k)

@@ -1,4 +1,6 @@
-"""Metrics of copying, agreement and distance: extremes, nulls, invariances, and parity with what others compute."""
+"""Metrics of copying, agreement and distance: extremes, nulls, invariances, and parity with what
+others compute.
+"""
 
 from __future__ import annotations
 
@@ -270,7 +272,9 @@ def test_frechet_of_shifted_points_is_the_squared_shift() -> None:
 
 
 def test_frechet_covers_a_known_distance() -> None:
-    """Two normal laws with variances 1 and 1.5² in 4 dimensions are 4 · 0.25 apart, means 1 apart add 4: the bias is small at n = 1000."""
+    """Two normal laws with variances 1 and 1.5² in 4 dimensions are 4 · 0.25 apart, means 1 apart
+    add 4: the bias is small at n = 1000.
+    """
     laws.check_coverage(
         lambda seed: frechet(
             1.5 * normal(1000, 4, seed=2 * seed) + 1, normal(1000, 4, seed=2 * seed + 1)
@@ -299,7 +303,9 @@ def test_a_frechet_floor_is_the_bias_and_falls_with_n() -> None:
 def test_the_limit_of_a_frechet_distance_is_the_distance_of_the_laws_in_the_mean(
     n: int, m: int, d: int, scale: float, shift: float
 ) -> None:
-    """Two normal laws are d (scale - 1)² + d shift² apart; 1/n of terms of second order stays, so the bias left is small beside that of the value."""
+    """Two normal laws are d (scale - 1)² + d shift² apart; 1/n of terms of second order stays, so
+    the bias left is small beside that of the value.
+    """
     truth = d * (scale - 1) ** 2 + d * shift**2
     draws = [
         frechet(scale * normal(n, d, seed=2 * seed) + shift, normal(m, d, seed=2 * seed + 1))
@@ -338,7 +344,8 @@ def test_the_limit_needs_more_rows_than_features() -> None:
     short = frechet(normal(20, 19), normal(60, 19, seed=1))
     assert math.isnan(short.limit.value)
     assert "more than 19 rows" in short.limit.method
-    assert short.json()["limit"]["value"] is None  # pyright: ignore[reportIndexIssue] -- a dictionary within
+    # a dictionary within
+    assert short.json()["limit"]["value"] is None  # pyright: ignore[reportIndexIssue]
     assert math.isfinite(frechet(normal(22, 19), normal(60, 19, seed=1)).limit.value)
 
 

@@ -1,4 +1,6 @@
-"""The Vendi score: its definition, what it counts, invariances, intervals, and parity with the authors' package."""
+"""The Vendi score: its definition, what it counts, invariances, intervals, and parity with the
+authors' package.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_it_is_its_definition_from_either_gram_matrix(n: int, k: int, q: float) 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("q", ORDERS)
 def test_parity_with_the_authors_package(q: float) -> None:
-    """Its score_K takes the order; its score_X drops it and scores at order 1 (version 0.0.3), which its own score_K contradicts."""
+    """Its score_K takes the order; its score_X drops it and scores at order 1 (version 0.0.3),
+    which its own score_K contradicts.
+    """
     x = (normal(50, 12, seed=1) + 0.4).numpy()
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     order = "inf" if q == math.inf else q

@@ -78,12 +78,16 @@ def test_equal_laws_are_at_zero_in_the_mean() -> None:
 
 @pytest.mark.parametrize(("d", "shift"), [(1, 1.0), (4, 0.5)])
 def test_shifted_normal_laws_are_at_their_closed_form_in_the_mean(d: int, shift: float) -> None:
-    """Moments of s = x.y/d: with x' shifted in every coordinate, E (s + 1)^3 = 1 + 3 E s + 3 E s² + E s³, from those of a normal law."""
+    """Moments of s = x.y/d: with x' shifted in every coordinate, E (s + 1)^3 = 1 + 3 E s + 3 E s² +
+    E s³, from those of a normal law.
+    """
     points, weights = np.polynomial.hermite_e.hermegauss(8)
     weights = weights / weights.sum()
 
     def expectation(first: float, second: float) -> float:
-        """E (x.y/d + 1)^3 for x ~ N(first·1, I), y ~ N(second·1, I): the law of s from cumulants of the d independent products."""
+        """E (x.y/d + 1)^3 for x ~ N(first·1, I), y ~ N(second·1, I): the law of s from cumulants of
+        the d independent products.
+        """
         products = np.multiply.outer(points + first, points + second)
         mass = np.outer(weights, weights)
         m1, m2, m3 = ((products**power * mass).sum() for power in (1, 2, 3))
@@ -109,7 +113,9 @@ def test_shifted_normal_laws_are_at_their_closed_form_in_the_mean(d: int, shift:
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 @pytest.mark.parametrize("tails", ["normal", "heavy"])
 def test_intervals_cover_the_expectation(shift: float, tails: str) -> None:
-    """Means over many data sets stand for the expectation: 0 for equal laws. Heavy tails: a random scale for every row."""
+    """Means over many data sets stand for the expectation: 0 for equal laws. Heavy tails: a random
+    scale for every row.
+    """
 
     def rows(n: int, seed: int) -> Tensor:
         scale = (0.4 * normal(n, 1, seed=10**6 + seed)).exp() if tails == "heavy" else 1.0

@@ -1,4 +1,6 @@
-"""The memorization-informed Fréchet distance: its definition, copies as the worst, intervals, and parity with torchmetrics."""
+"""The memorization-informed Fréchet distance: its definition, copies as the worst, intervals, and
+parity with torchmetrics.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def by_torchmetrics(real: Tensor, fake: Tensor) -> float:
 
 
 def apart(gen: Tensor, train: Tensor) -> float:
-    """The mean over generated rows of the least 1 - |cos| to a training row, from the whole matrix."""
+    """The mean over generated rows of the least 1 - |cos| to a training row, from the whole
+    matrix.
+    """
     a, b = (
         x.double().numpy() / np.linalg.norm(x.double().numpy(), axis=1, keepdims=True)
         for x in (gen, train)
@@ -81,7 +85,9 @@ def test_a_distance_from_a_tenth_on_counts_as_one() -> None:
 
 
 def test_parity_with_torchmetrics_once_its_sets_are_exchanged() -> None:
-    """It averages over what it calls real (version 1.9.0); the definition averages over generated rows, and the Fréchet part is symmetric."""
+    """It averages over what it calls real (version 1.9.0); the definition averages over generated
+    rows, and the Fréchet part is symmetric.
+    """
     for gen, train in (NEAR, FAR):
         assert mifid(gen, train).value == pytest.approx(by_torchmetrics(gen, train), rel=1e-9)
     assert mifid(*NEAR).value != pytest.approx(by_torchmetrics(TRAIN, GEN), rel=1e-3)
@@ -116,7 +122,9 @@ def test_identical_sets_are_at_a_frechet_distance_of_exactly_zero() -> None:
 
 
 def test_copies_of_all_rows_are_the_worst_but_of_nearly_all_may_be_the_best() -> None:
-    """The Fréchet distance falls with the square of what is not copied, d in proportion to it: it ranks models, it does not find copies."""
+    """The Fréchet distance falls with the square of what is not copied, d in proportion to it: it
+    ranks models, it does not find copies.
+    """
     gen, train = 1.05 * normal(200, 5, seed=5), normal(200, 5, seed=6)
     scores = [
         mifid(torch.cat([train[:count], gen[count:]]), train).value
@@ -141,7 +149,9 @@ def test_the_order_of_rows_moves_it_by_rounding_alone() -> None:
 
 
 def test_the_jackknife_leaves_blocks_out_of_the_whole_statistic() -> None:
-    """Each replicate, taken anew from the rows that are left, gives the same interval: nearest rows in a lost block are looked for again."""
+    """Each replicate, taken anew from the rows that are left, gives the same interval: nearest rows
+    in a lost block are looked for again.
+    """
     block, block0 = blocks(GEN, seed=0), blocks(TRAIN, seed=derive(0, 1))
     without = [by_definition(GEN[block != i], TRAIN) for i in range(20)]
     without0 = [by_definition(GEN, TRAIN[block0 != i]) for i in range(20)]

@@ -1,4 +1,6 @@
-"""Precision, recall, density and coverage: extremes, nulls, invariances, ties, and parity with the authors' package."""
+"""Precision, recall, density and coverage: extremes, nulls, invariances, ties, and parity with the
+authors' package.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_each_is_an_estimate_in_its_interval(part: str) -> None:
     [(150, 210, 6, 5), (90, 61, 2, 1), (40, 300, 33, 3), (13, 12, 4, 10), (30, 30, 1, 4)],
 )
 def test_parity_with_the_authors_package(n: int, m: int, d: int, k: int) -> None:
-    """Version 0.2 fails where k is one less than the number of rows, the largest k that the definition allows."""
+    """Version 0.2 fails where k is one less than the number of rows, the largest k that the
+    definition allows.
+    """
     gen, real = 0.9 * normal(n, d, seed=3) + 0.2, normal(m, d, seed=4)
     with contextlib.redirect_stdout(io.StringIO()):
         theirs = compute_prdc(real.numpy(), gen.numpy(), k)
@@ -170,7 +174,9 @@ def test_more_rows_from_elsewhere_never_raise_precision() -> None:
 
 
 def test_distances_equal_to_the_radius_are_outside() -> None:
-    """On a grid of step 1 with k = 1 every radius is 1, and a point between two nodes is within both balls; a node's neighbour is in none."""
+    """On a grid of step 1 with k = 1 every radius is 1, and a point between two nodes is within
+    both balls; a node's neighbour is in none.
+    """
     grid = torch.arange(12.0)[:, None]
     assert values(grid + 1, grid, 1)["precision"] == 11 / 12
     balls, held = inside(grid + 0.5, grid, radii(grid, 1))
@@ -193,7 +199,9 @@ def test_a_row_with_k_duplicates_has_an_empty_ball() -> None:
 
 
 def test_two_samples_of_one_law_have_the_coverage_that_theory_gives() -> None:
-    """E coverage of one law is 1 - prod_{i<k} (n - 1 - i)/(n + m - 1 - i), whatever the law (Naeem et al. 2020, section 3.3)."""
+    """E coverage of one law is 1 - prod_{i<k} (n - 1 - i)/(n + m - 1 - i), whatever the law (Naeem
+    et al. 2020, section 3.3).
+    """
     n, m, k = 80, 60, 3
     expected = 1 - np.prod([(n - 1 - i) / (n + m - 1 - i) for i in range(k)])
 
@@ -205,7 +213,9 @@ def test_two_samples_of_one_law_have_the_coverage_that_theory_gives() -> None:
 
 
 def test_two_samples_of_one_law_have_density_one_in_the_mean() -> None:
-    """Of n - 1 other real rows exactly k - 1 are inside a ball, strictly; a generated row lies there with probability k/n, so E density = 1."""
+    """Of n - 1 other real rows exactly k - 1 are inside a ball, strictly; a generated row lies
+    there with probability k/n, so E density = 1.
+    """
 
     def draw(seed: int) -> float:
         rows = normal(160, 2 + seed % 4, seed=seed)

@@ -1,4 +1,6 @@
-"""The mixture of low-rank Gaussians: posterior, score and Jacobian against brute force, instances, samples, and the rank of its Jacobian."""
+"""The mixture of low-rank Gaussians: posterior, score and Jacobian against brute force, instances,
+samples, and the rank of its Jacobian.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SIGMAS = [1e-3, 3e-2, 0.4, 1.0, 7.0, 90.0, 1e3]
 
 
 def law(noise: float = 0.0, n: int = 9) -> MoLRG:
-    """Unequal dimensions, weights, means and variances; subspaces that are not orthogonal to each other."""
+    """Unequal dimensions, weights, means and variances; subspaces that are not orthogonal to each
+    other.
+    """
     dims = (1, 3, 4)
     return MoLRG(
         bases(n, *dims, seed=4),
@@ -44,7 +48,9 @@ def points(D: MoLRG, sigma: float, count: int = 6, seed: int = 0) -> Tensor:
 
 
 def brute_posterior(D: MoLRG, x: Tensor, sigma: float) -> np.ndarray:
-    """The posterior mean of a mixture of full covariances, by dense solves and explicit log densities in numpy."""
+    """The posterior mean of a mixture of full covariances, by dense solves and explicit log
+    densities in numpy.
+    """
     logs, means = [], []
     for k, basis in enumerate(D.bases):
         U, variances, mean = (

@@ -1,4 +1,6 @@
-"""The study of generic networks on mixtures of low-rank Gaussians: its score against brute force, its crossings against known curves, its page."""
+"""The study of generic networks on mixtures of low-rank Gaussians: its score against brute force,
+its crossings against known curves, its page.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["molrg_network"]
     cells = {
         "default": MolrgNetwork(),

@@ -1,4 +1,6 @@
-"""Recovery by clustering and by training: the gradient is autograd's, the instances are what is said, maps and page say what was measured."""
+"""Recovery by clustering and by training: the gradient is autograd's, the instances are what is
+said, maps and page say what was measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Denoising is subspace clustering, with the exact constants: in expectation, by Monte Carlo, and where it is not; bounds on recovery."""
+"""Denoising is subspace clustering, with the exact constants: in expectation, by Monte Carlo, and
+where it is not; bounds on recovery.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def level(sigma: float) -> Tensor:
 
 
 def expected(net: Subspaces, x: Tensor, sigma: float, assignment: Tensor) -> Tensor:
-    """E |D(x + sigma n) - x|^2 of every point with no randomness: the 2n points +-sqrt(n) e_j integrate a quadratic in n exactly."""
+    """E |D(x + sigma n) - x|^2 of every point with no randomness: the 2n points +-sqrt(n) e_j
+    integrate a quadratic in n exactly.
+    """
     n = x.shape[-1]
     corners = math.sqrt(n) * torch.cat([torch.eye(n), -torch.eye(n)]).double()
     noisy = x + sigma * corners[:, None]

@@ -1,4 +1,6 @@
-"""Nearest neighbours are exact, whatever the memory bound, the layout of the data, or the ties in it."""
+"""Nearest neighbours are exact, whatever the memory bound, the layout of the data, or the ties in
+it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 
 def brute(query: Tensor, bank: Tensor, k: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """All distances from differences in float64, rounded as the features are, then a stable sort."""
+    """All distances from differences in float64, rounded as the features are, then a stable
+    sort.
+    """
     a, b = query.double().numpy(), bank.double().numpy()
     if metric == "cosine":
         a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))

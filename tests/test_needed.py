@@ -1,4 +1,6 @@
-"""How many images are needed: what is estimated is close to the truth, what is measured is what a direct computation gives, mistakes cost a line."""
+"""How many images are needed: what is estimated is close to the truth, what is measured is what a
+direct computation gives, mistakes cost a line.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,8 @@ def test_folds_hold_what_a_direct_computation_gives() -> None:
     for ridge in (0.0, 0.2):
         direct = loss_on_test(cov, cov0, mean, mean0, 0.9, 0.9 * ridge) / 12
         assert held_out([found], 0.9, ridge=ridge) == pytest.approx(direct, rel=1e-12)
-    log_density = multivariate_normal.logpdf(test.numpy(), mean0, cov0 + 0.2 * np.eye(12))  # pyright: ignore[reportArgumentType] -- scipy infers int from the default
+    # scipy infers int from the default
+    log_density = multivariate_normal.logpdf(test.numpy(), mean0, cov0 + 0.2 * np.eye(12))  # pyright: ignore[reportArgumentType]
     direct = -log_density.mean() / 12 - 0.5 * np.log(2 * np.pi)
     assert surprise([found], np.array(0.2)) == pytest.approx(direct, rel=1e-12)
 

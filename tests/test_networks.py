@@ -1,4 +1,6 @@
-"""Networks and the affine table: identities with closed forms, the prefix rule, derivatives, and files."""
+"""Networks and the affine table: identities with closed forms, the prefix rule, derivatives, and
+files.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def shake(net: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def regression(prediction: str, noisy: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-    """E[target | x_t] for x_t = alpha x0 + std n with Gaussian x0: each target is linear in x0 and n, both jointly Gaussian with x_t."""
+    """E[target | x_t] for x_t = alpha x0 + std n with Gaussian x0: each target is linear in x0 and
+    n, both jointly Gaussian with x_t.
+    """
     total = alpha**2 * VARIANCE + std**2
     x0, n = alpha * VARIANCE / total * noisy, std / total * noisy
     return {"eps": n, "x0": x0, "v": alpha * n - std * x0, "flow": n - x0}[prediction]

@@ -1,4 +1,6 @@
-"""Perturbations of images: shape, range and dtype are kept, strength 0 changes nothing, draws belong to images."""
+"""Perturbations of images: shape, range and dtype are kept, strength 0 changes nothing, draws
+belong to images.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The main job in small: known models get the scores they must, cells do not depend on their fleet, kills change nothing."""
+"""The main job in small: known models get the scores they must, cells do not depend on their fleet,
+kills change nothing.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())
     cells = {
         "default": PhaseTransition(),
@@ -93,7 +97,9 @@ def test_the_memorizer_is_a_memorizer() -> None:
 
 @pytest.mark.parametrize("size", [8, 64, 512])
 def test_real_images_score_as_novel_as_real_images(size: int) -> None:
-    """Real images that no one trained on are the perfect generalizer: over 100 splits, GLc's interval holds 1 at least 88 times."""
+    """Real images that no one trained on are the perfect generalizer: over 100 splits, GLc's
+    interval holds 1 at least 88 times.
+    """
     setting = prepare(SOURCE, 261, 10, 4)
     features = setting.pixels(setting.images.data)
     covered = 0

@@ -1,4 +1,6 @@
-"""What a command says while it works: on standard error alone, nothing if it is to be quiet, whole lines where there is no terminal."""
+"""What a command says while it works: on standard error alone, nothing if it is to be quiet, whole
+lines where there is no terminal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Noise is a function of a sample's own seed; derived seeds do not collide or repeat along paths."""
+"""Noise is a function of a sample's own seed; derived seeds do not collide or repeat along
+paths.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Numerical ranks: the two rules, planted spectra, closed forms, networks against dense decompositions, and how often the bounds fail."""
+"""Numerical ranks: the two rules, planted spectra, closed forms, networks against dense
+decompositions, and how often the bounds fail.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def test_leading_values_with_the_total() -> None:
 
 
 def spectrum(kind: int, n: int, draw: torch.Generator) -> Tensor:
-    """A random spectrum: exponential, power, flat floor, one hidden direction, log-normal, or steps of equal values."""
+    """A random spectrum: exponential, power, flat floor, one hidden direction, log-normal, or steps
+    of equal values.
+    """
     i, u = torch.arange(n, dtype=torch.float64), torch.rand(3, generator=draw, dtype=torch.float64)
     r = 2 + int(18 * u[0])
     return [
@@ -78,7 +82,9 @@ def spectrum(kind: int, n: int, draw: torch.Generator) -> Tensor:
 
 @pytest.mark.parametrize("kind", range(6))
 def test_bounds_contain_the_rank_at_every_look(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every time that bounds are computed they are checked; a search counts as failed when any of its looks was wrong, a harder test than is promised."""
+    """Every time that bounds are computed they are checked; a search counts as failed when any of
+    its looks was wrong, a harder test than is promised.
+    """
     n, trials, looks, ranks, norms = 80, 50, [], 0, 0
     original = module.bounds
     monkeypatch.setattr(
@@ -121,7 +127,9 @@ def test_the_remainder_lies_in_its_bounds(spread: list[float]) -> None:
 
 
 def test_ceilings_hold_for_any_matrix() -> None:
-    """Against the singular values of random matrices, with the exact norms of what is outside of a random basis."""
+    """Against the singular values of random matrices, with the exact norms of what is outside of a
+    random basis.
+    """
     rng = np.random.default_rng(0)
     for trial in range(200):
         n, k = 30, int(rng.integers(1, 20))

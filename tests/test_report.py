@@ -1,4 +1,6 @@
-"""The report: everything escaped, nothing loaded, colours that follow the reader, tables that other programs read."""
+"""The report: everything escaped, nothing loaded, colours that follow the reader, tables that other
+programs read.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,9 @@ def page(name: str = "plain", title: str = "A report") -> Page:
 
 
 class Reader(HTMLParser):
-    """Tags with their attributes, ids, and the text of the page; complains about what is closed in the wrong order."""
+    """Tags with their attributes, ids, and the text of the page; complains about what is closed in
+    the wrong order.
+    """
 
     VOID = frozenset(("meta", "link", "img", "br", "hr"))
 
@@ -166,7 +170,10 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_report_needs_no_torch() -> None:
-    code = "import sys, denoscope.report; assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    code = (
+        "import sys, denoscope.report; assert 'torch' not in sys.modules and "
+        "'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -654,7 +661,10 @@ _BROWSER = next(
 
 
 def _browse(path: Path, profile: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking --disable-component-update --disable-sync"
+    )
     command = [
         str(_BROWSER),
         *flags.split(),
@@ -678,7 +688,9 @@ def test_browser_shows_the_page_without_complaint(evil: Path, tmp_path: Path) ->
 
 
 def _driven(path: Path, script: str) -> Path:
-    """A copy of the page without its security policy, so that a test's own script may press its buttons."""
+    """A copy of the page without its security policy, so that a test's own script may press its
+    buttons.
+    """
     source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", path.read_text())
     copy = path.with_name("driven.html")
     copy.write_text(source.replace("</body>", f"<script>{script}</script></body>"))
@@ -720,7 +732,8 @@ def test_browser_fits_the_page_on_a_phone(tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
     listen = "addEventListener('message', (event) => { document.body.dataset.size = event.data; });"
     outer.write_text(
-        f'<!DOCTYPE html><body><script>{listen}</script><iframe src="{inner.name}" style="width:360px;height:800px;border:0"></iframe>'
+        f'<!DOCTYPE html><body><script>{listen}</script><iframe src="{inner.name}" '
+        'style="width:360px;height:800px;border:0"></iframe>'
     )
     done = _browse(outer, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=3000")
     size = re.search(r'data-size="(\d+) 360 (\d)"', done.stdout)

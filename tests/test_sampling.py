@@ -41,7 +41,9 @@ def test_euler_is_ddim_written_in_vp_coordinates(D):
 
 
 def test_ancestral_samples_have_the_covariance_of_the_exact_recursion():
-    """DDPM with variance beta-tilde, in VP coordinates, mode by mode: v <- a^2 v + beta-tilde, no noise at the last step."""
+    """DDPM with variance beta-tilde, in VP coordinates, mode by mode: v <- a^2 v + beta-tilde, no
+    noise at the last step.
+    """
     variances, count = torch.tensor([0.02, 0.5, 1.0, 3.0]).double(), 20000
     schedule = VP.linear(30, 1e-3, 0.3)
     betas = schedule.betas
@@ -136,7 +138,9 @@ def test_dpmpp_reuses_nothing_across_trajectories():
 
 
 def test_calls_of_the_denoiser():
-    """Heun calls D twice but for the last step, the others once; sigma has shape () and the type of x."""
+    """Heun calls D twice but for the last step, the others once; sigma has shape () and the type of
+    x.
+    """
     calls = []
 
     def D(x, sigma):

@@ -1,4 +1,6 @@
-"""Schedules invert themselves, agree with their published formulas, and levels have the law that they claim."""
+"""Schedules invert themselves, agree with their published formulas, and levels have the law that
+they claim.
+"""
 
 from __future__ import annotations
 

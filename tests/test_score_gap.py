@@ -1,4 +1,6 @@
-"""The distances of denoisers at each noise level: known models in the network's place get the numbers they must, and the page says so."""
+"""The distances of denoisers at each noise level: known models in the network's place get the
+numbers they must, and the page says so.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def _known(ends: dict[int, type[Gaussian] | type[Empirical]]) -> Any:
 
 
 def test_keys_and_defaults_are_frozen() -> None:
-    """Golden, written by this class: defaults are part of a key's meaning, so a change of either must raise ``version``."""
+    """Golden, written by this class: defaults are part of a key's meaning, so a change of either
+    must raise ``version``.
+    """
     golden = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["score_gap"]
     cells = {"default": ScoreGap(), "n=16": ScoreGap(n=16, seed=1)}
     assert golden["version"] == ScoreGap.version
@@ -171,7 +175,9 @@ def test_the_truth_in_the_networks_place() -> None:
 
 
 def test_claims_of_known_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memorizer of few and a Gaussian of many images show all of the claims, and the other way round none that tells them apart."""
+    """A memorizer of few and a Gaussian of many images show all of the claims, and the other way
+    round none that tells them apart.
+    """
     claims = {}
     for name, ends in {
         "as claimed": {16: Empirical, 400: Gaussian},
@@ -244,7 +250,10 @@ def test_the_page_builds(rows: list[Row]) -> None:
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "run score_gap --n 8 24 --seed 0 --data molrg --width 4 --steps 20 --samples 8 --solver-steps 4 --held 20 --on serial --quiet"
+    words = (
+        "run score_gap --n 8 24 --seed 0 --data molrg --width 4 --steps 20 --samples "
+        "8 --solver-steps 4 --held 20 --on serial --quiet"
+    )
     assert main([*words.split(), "--store", str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "true denoiser" in text

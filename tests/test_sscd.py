@@ -1,4 +1,6 @@
-"""SSCD and its preprocessings: against Pillow, as TorchScript with tiny networks, and for real where its weights are installed."""
+"""SSCD and its preprocessings: against Pillow, as TorchScript with tiny networks, and for real
+where its weights are installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The star rule is what it says, whatever repeats how often; near-duplicates are found; no copy hides behind a repeated image."""
+"""The star rule is what it says, whatever repeats how often; near-duplicates are found; no copy
+hides behind a repeated image.
+"""
 
 from __future__ import annotations
 
@@ -266,7 +268,9 @@ def digits(kind: str) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("jitter", [0.0, 0.01])
 def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies_it(jitter: float) -> None:
-    """Every training image has a (near-)duplicate; every sample is a copy. The published rule sees nothing, the star rule sees all."""
+    """Every training image has a (near-)duplicate; every sample is a copy. The published rule sees
+    nothing, the star rule sees all.
+    """
     train, test, _ = digits("ratio")
     train = torch.cat([train, train + jitter * normal(*train.shape, seed=1)])
     gen = train[:400] + 0.02 * normal(400, train.shape[1], seed=2)

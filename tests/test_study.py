@@ -1,4 +1,6 @@
-"""Identity, resumption and executors: what is stored is never done again, and a killed sweep ends as an undisturbed one."""
+"""Identity, resumption and executors: what is stored is never done again, and a killed sweep ends
+as an undisturbed one.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _table(store: Store) -> list[tuple[str, str, bytes]]:
 
 
 def test_keys_are_frozen() -> None:
-    """Provenance: sha256 of ["toy_study", 3, {changed fields}] in sorted JSON, first 16 hex digits, by hand with hashlib."""
+    """Provenance: sha256 of ["toy_study", 3, {changed fields}] in sorted JSON, first 16 hex digits,
+    by hand with hashlib.
+    """
     import hashlib
 
     text = json.dumps(["toy_study", 3, {"n": 2, "scale": 0.5}])
@@ -145,8 +149,8 @@ def test_studies_in_a_script_have_the_same_identity_in_worker_processes(tmp_path
     script = tmp_path / "mine.py"
     text = (Path(__file__).parent / "toy_study.py").read_text()
     script.write_text(
-        text
-        + "\n\nif __name__ == '__main__':\n    from denoscope import run\n    from denoscope.execute import processes\n"
+        text + "\n\nif __name__ == '__main__':\n    from denoscope import run\n    from "
+        "denoscope.execute import processes\n"
         f"    print(run([Toy()], {str(tmp_path / 's')!r}, processes(1))[0].study)\n"
     )
     done = subprocess.run(
@@ -201,7 +205,10 @@ def test_the_first_result_stays(tmp_path: Path) -> None:
 
 def test_only_one_process_claims_a_job(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    script = f"from denoscope.store import Store\nwith Store({str(tmp_path)!r}).claim('j') as mine: print(mine)"
+    script = (
+        "from denoscope.store import Store\nwith "
+        f"Store({str(tmp_path)!r}).claim('j') as mine: print(mine)"
+    )
     with store.claim("j") as mine:
         assert mine
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,4 +1,6 @@
-"""Subspaces and their clustering: angles, distances, matching against brute force; K-subspaces against PCA, planted truth, its own laws."""
+"""Subspaces and their clustering: angles, distances, matching against brute force; K-subspaces
+against PCA, planted truth, its own laws.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Learnable subspaces: the closed form with given bases, orthonormal at every step, and training that finds the principal subspace."""
+"""Learnable subspaces: the closed form with given bases, orthonormal at every step, and training
+that finds the principal subspace.
+"""
 
 from __future__ import annotations
 
@@ -247,7 +249,8 @@ def test_members_train_at_once_as_they_would_alone_and_as_a_fleet():
         assert last.loss.shape == (2,)
     for i, net in enumerate(alone):
         torch.testing.assert_close(together.member(i).columns, net.columns, rtol=1e-7, atol=1e-8)
-        torch.testing.assert_close(fleet.member(i).columns, net.columns, rtol=1e-7, atol=1e-8)  # pyright: ignore[reportArgumentType, reportCallIssue] -- a module's attribute
+        # a module's attribute
+        torch.testing.assert_close(fleet.member(i).columns, net.columns, rtol=1e-7, atol=1e-8)  # pyright: ignore[reportArgumentType, reportCallIssue]
         torch.testing.assert_close(
             together(x, sigma[:, 0])[i], net(x[i], sigma[i, 0]), rtol=1e-7, atol=1e-8
         )

@@ -1,4 +1,6 @@
-"""Divergences of the sampled from the true law: against torch, the loss integral, simulated training sets and their exact means."""
+"""Divergences of the sampled from the true law: against torch, the loss integral, simulated
+training sets and their exact means.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def test_a_singular_law_is_infinitely_far(direction):
 
 @direction
 def test_few_samples_leave_the_divergence_to_c(direction):
-    """c -> 0 at N < d: model||true falls (d - N + 1)/2 nats an e-folding of c, true||model grows like Tr P S / (2c)."""
+    """c -> 0 at N < d: model||true falls (d - N + 1)/2 nats an e-folding of c, true||model grows
+    like Tr P S / (2c).
+    """
     rng, n, d = np.random.default_rng(4), 5, 12
     cov = np.diag(power_law(d, 1.0))
     items = rng.multivariate_normal(np.zeros(d), cov, n)

@@ -1,4 +1,6 @@
-"""Training dynamics of linear models against real gradient steps; the best stopping time against brute force."""
+"""Training dynamics of linear models against real gradient steps; the best stopping time against
+brute force.
+"""
 
 from __future__ import annotations
 
@@ -202,8 +204,10 @@ def sampled_modes(seed, spectrum, n):
 
 
 ABAR = np.array([0.9999, 0.99, 0.9, 0.5])
-# d = 100, variances as 1/nu with the sum d, 40 training items whose unseen directions have 35.383 of it: best k, best ridge, test loss per
-# dimension stopped early and with the ridge, trained to the end. Computed by an independent implementation on one training set.
+# d = 100, variances as 1/nu with the sum d, 40 training items whose unseen directions have 35.383
+# of it: best k, best ridge, test loss per
+# dimension stopped early and with the ridge, trained to the end. Computed by an independent
+# implementation on one training set.
 TABLE = np.array(
     [
         [1.775, 1.778, 1.810, 2.111],

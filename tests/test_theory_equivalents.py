@@ -1,4 +1,6 @@
-"""Deterministic equivalents: exact arithmetic, closed forms, the published table and simulated training sets; sizes, ridges, observation."""
+"""Deterministic equivalents: exact arithmetic, closed forms, the published table and simulated
+training sets; sizes, ridges, observation.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ TABLE = """
 
 
 def simulated(spectrum, n, seed, *, centred=False):
-    """Eigenvalues of one training covariance (1/n), the true variance and squared mean error along each, unknown mean if centred."""
+    """Eigenvalues of one training covariance (1/n), the true variance and squared mean error along
+    each, unknown mean if centred.
+    """
     x = np.random.default_rng(seed).standard_normal((n, len(spectrum))) * np.sqrt(spectrum)
     mean = x.mean(0) if centred else np.zeros(len(spectrum))
     lam, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / n)
@@ -67,7 +71,9 @@ def simulated(spectrum, n, seed, *, centred=False):
 @pytest.mark.parametrize("n", [1e-6, 0.3, 1, 2, 2.999999, 3, 4, 9, 9.5, 1e3, 1e12])
 @pytest.mark.parametrize("c", [0.0, 1e-14, 1e-3, 7.0, 1e9])
 def test_kappa_solves_its_equation_in_exact_arithmetic(spectrum, n, c):
-    """The sign of kappa - c - (kappa/n) df1 changes within 1e-13 of the answer, in rational numbers."""
+    """The sign of kappa - c - (kappa/n) df1 changes within 1e-13 of the answer, in rational
+    numbers.
+    """
     found = kappa(spectrum, n, c)
     if c == 0 and n >= (spectrum > 0).sum():
         assert found == 0
@@ -157,7 +163,9 @@ def test_white_data_are_marchenko_pastur(phi, variance):
 
 @pytest.mark.parametrize("row", TABLE.strip().splitlines())
 def test_the_published_numbers(row):
-    """d = 100, Tr S = d: losses at abar = 0.99 without ridge, divergences at c = 0.01, mean estimated; the unseen variance of N degrees."""
+    """d = 100, Tr S = d: losses at abar = 0.99 without ridge, divergences at c = 0.01, mean
+    estimated; the unseen variance of N degrees.
+    """
     k, n, unseen = map(float, row.split()[:3])
     lam = power_law(100, k)
     loss = deterministic(lam, n, 0.01 / 0.99, abar=0.99, centred=True)
@@ -172,7 +180,9 @@ def test_the_published_numbers(row):
 @pytest.mark.parametrize("n", [30, 200])
 @pytest.mark.parametrize("abar", [0.95, 0.5])
 def test_training_sets_behave_so_on_average(k, n, abar):
-    """Losses with a ridge, unseen variance and both divergences of 20 simulated training sets within 3 %."""
+    """Losses with a ridge, unseen variance and both divergences of 20 simulated training sets
+    within 3 %.
+    """
     lam, ridge = power_law(100, k), 0.05
     c = (1 - abar + ridge) / abar
     expected = deterministic(lam, n, c, abar=abar, centred=True)
@@ -328,7 +338,9 @@ def test_the_oracle_is_what_simulation_finds():
 
 @pytest.mark.parametrize("phi", [0.25, 1.0, 4.0])
 def test_the_oracle_of_white_data_is_their_variance(phi):
-    """All directions have the variance 1, also where the edge of the support is at 0; x = 0 is an unseen direction."""
+    """All directions have the variance 1, also where the edge of the support is at 0; x = 0 is an
+    unseen direction.
+    """
     x = np.linspace(1.001 * (1 - np.sqrt(phi)) ** 2 + 1e-9, 0.999 * (1 + np.sqrt(phi)) ** 2, 50)
     np.testing.assert_allclose(oracle_variances(np.ones(40), 40 / phi, x), 1, rtol=1e-7)
     assert oracle_variances(np.ones(40), 40 / phi, 0.0) == pytest.approx(
@@ -338,7 +350,9 @@ def test_the_oracle_of_white_data_is_their_variance(phi):
 
 @pytest.mark.parametrize("n", [40, 150])
 def test_the_oracle_gives_the_expected_test_loss_of_a_filter(n):
-    """With the ridge as the filter, whose expected test loss is known; unseen directions included."""
+    """With the ridge as the filter, whose expected test loss is known; unseen directions
+    included.
+    """
     lam, abar = power_law(100, 1.0), 0.9
     found = []
     for seed in range(10):
@@ -354,7 +368,9 @@ def test_the_oracle_gives_the_expected_test_loss_of_a_filter(n):
 
 
 def test_the_oracle_solves_its_equation_for_every_kind_of_spectrum():
-    """|kappa|^2/x of the root that real arithmetic finds: on kappa = -(p + iq) with (1/n) sum lam^2/((lam - p)^2 + q^2) = 1, x grows with p."""
+    """|kappa|^2/x of the root that real arithmetic finds: on kappa = -(p + iq) with (1/n) sum
+    lam^2/((lam - p)^2 + q^2) = 1, x grows with p.
+    """
     for lam in (
         power_law(30, 3.0),
         np.r_[1e-3 * np.ones(10), np.ones(10)],

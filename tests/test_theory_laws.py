@@ -1,4 +1,6 @@
-"""Sampling laws of linear models: recursions, closed sums, integrals and samplers written out by hand all say the same."""
+"""Sampling laws of linear models: recursions, closed sums, integrals and samplers written out by
+hand all say the same.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def weight(lam, y, ridge, k):
     return np.where(total > 0, -np.expm1(-k * total) / np.where(total > 0, total, 1.0), k)
 
 
-# --- DDPM ---------------------------------------------------------------------------------------------------------------------------------
+# --- DDPM
+# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_slide_schedule():
@@ -144,7 +147,9 @@ def test_ridge_proportional_to_abar_adds_to_the_spectrum(betas, k):
 
 
 def test_numbers_of_the_slide_schedule():
-    """Rows lam; columns DDPM, with last noise, with the posterior variance, DDIM, ODE, SDE. From an independent implementation."""
+    """Rows lam; columns DDPM, with last noise, with the posterior variance, DDIM, ODE, SDE. From an
+    independent implementation.
+    """
     table = np.array(
         [
             [0, 1.099e-4, 0, 0, 0, 0],
@@ -169,7 +174,9 @@ def test_numbers_of_the_slide_schedule():
 
 
 def test_ddpm_samples_of_a_whole_model_have_the_law():
-    """Ancestral sampling with matrices, a mean and a covariance that is not diagonal, in float64."""
+    """Ancestral sampling with matrices, a mean and a covariance that is not diagonal, in
+    float64.
+    """
     random = np.random.default_rng(1)
     d, n, betas = 4, 100_000, slide_betas(60) * 8
     x = random.standard_normal((3, d)) @ random.standard_normal((d, d)) + [1.0, -2.0, 0.5, 3.0]
@@ -192,7 +199,8 @@ def test_ddpm_samples_of_a_whole_model_have_the_law():
     assert (np.abs(np.cov(modes.T) - np.diag(law)) < limit * scatter).all()
 
 
-# --- DDIM ---------------------------------------------------------------------------------------------------------------------------------
+# --- DDIM
+# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 @every
@@ -268,7 +276,8 @@ def test_ddim_at_the_ends_of_the_spectrum():
     )
 
 
-# --- ODE and SDE --------------------------------------------------------------------------------------------------------------------------
+# --- ODE and SDE
+# --------------------------------------------------------------------------------------------------------------------------
 
 RIDGES = [(0.0, False), (0.2, False), (1.0, False), (3.0, False), (0.2, True)]
 TIMES = [0.0, 0.1, 3.0, 40.0, 700.0]
@@ -373,7 +382,8 @@ def test_sde_means_are_those_of_many_small_ancestral_steps():
     )
 
 
-# --- c ------------------------------------------------------------------------------------------------------------------------------------
+# --- c
+# ------------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_c_of_unseen_directions_after_early_stopping():
@@ -432,7 +442,8 @@ def test_c_without_regularisation():
         realised_c(LAM, betas, sampler="heun")
 
 
-# --- safety -------------------------------------------------------------------------------------------------------------------------------
+# --- safety
+# -------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_entire_exponential_integral():

@@ -1,4 +1,6 @@
-"""Learning curves of linear denoisers against gradient flow and probability-flow ODEs that are integrated numerically."""
+"""Learning curves of linear denoisers against gradient flow and probability-flow ODEs that are
+integrated numerically.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_two_layers_follow_the_sigmoid(initial):
 
 
 def sampled(weight, lam, low, high):
-    """sigma_T^2 exp(2 int (1 - w)/sigma d sigma) from sigma_T to sigma_0, by quadrature in ln sigma."""
+    """sigma_T^2 exp(2 int (1 - w)/sigma d sigma) from sigma_T to sigma_0, by quadrature in ln
+    sigma.
+    """
     exponent = quad(
         lambda log: 1 - weight(lam, np.exp(log)),
         np.log(high),
@@ -219,7 +223,9 @@ def stationary(seed, n):
 )
 @pytest.mark.parametrize("steps", [1, 30, 500])
 def test_convolution_is_real_gradient_steps_on_its_filter(cov, steps):
-    """Descent on the filter h itself, by automatic differentiation of the loss of its circulant matrix."""
+    """Descent on the filter h itself, by automatic differentiation of the loss of its circulant
+    matrix.
+    """
     n, sigma, rate = len(cov), 0.5, 2e-3
     filter_ = torch.zeros(n, dtype=torch.float64, requires_grad=True)
     true = torch.from_numpy(cov)

@@ -1,4 +1,6 @@
-"""The linear optimum is the regression of noise on noisy data; its losses, gap and best ridge are what brute force finds."""
+"""The linear optimum is the regression of noise on noisy data; its losses, gap and best ridge are
+what brute force finds.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def problem(seed=0, n=5, d=D, decay=1.0):
 
 
 def noisy(x, abar):
-    """All pairs of an item and a noise from 2d points whose first two moments are those of N(0, I): x_t and eps, (n 2d, d) each."""
+    """All pairs of an item and a noise from 2d points whose first two moments are those of N(0, I):
+    x_t and eps, (n 2d, d) each.
+    """
     d = x.shape[1]
     eps = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
     eps, x = np.tile(eps, (len(x), 1)), np.repeat(x, 2 * d, 0)
@@ -221,7 +225,9 @@ def test_no_ridge_helps_where_the_training_covariance_is_too_large():
 
 
 def test_best_ridge_where_nothing_was_learned_is_the_mean_unseen_variance():
-    """cov0 = 0: every mode has the loss of one number, whose best ridge is abar times the mean variance."""
+    """cov0 = 0: every mode has the loss of one number, whose best ridge is abar times the mean
+    variance.
+    """
     cov, mean = truth(4)
     for abar in [0.1, 0.999]:
         found = best_ridge(modes(cov, np.zeros((D, D)), mean, mean), abar)

@@ -1,4 +1,6 @@
-"""Random features: constants against their definitions, spectra and losses against finite matrices and the published equations."""
+"""Random features: constants against their definitions, spectra and losses against finite matrices
+and the published equations.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def soft(x: np.ndarray) -> np.ndarray:
 def test_constants_are_their_definitions(
     activation: Callable[[np.ndarray], np.ndarray], scale: float, time: float, variance: float
 ) -> None:
-    """By Gauss-Hermite quadrature over signal and noise, so that a and b do not presuppose Stein's lemma."""
+    """By Gauss-Hermite quadrature over signal and noise, so that a and b do not presuppose Stein's
+    lemma.
+    """
     k = constants(time, variance=variance, activation=activation)
     signal, noise = math.exp(-time) * math.sqrt(variance), math.sqrt(-math.expm1(-2 * time))
     values = activation(signal * NODES[:, None] + noise * NODES)
@@ -190,7 +194,9 @@ def simulate(
     seed: int = 0,
     test: int = 15000,
 ) -> Simulated:
-    """Second moments of real tanh features over n m noised points and over fresh ones, and the features' response to each mode."""
+    """Second moments of real tanh features over n m noised points and over fresh ones, and the
+    features' response to each mode.
+    """
     source = np.random.default_rng(seed)
     p, n = round(psi_p * d), round(psi_n * d)
     w = source.standard_normal((p, d)) / math.sqrt(d)
@@ -262,7 +268,9 @@ def test_losses_are_those_of_finite_models(
 
 
 def test_finite_models_approach_the_losses_as_one_over_their_dimension() -> None:
-    """A small ridge on a linear manifold, where the distance is large: the ratio to the theory at d = 20 and 80."""
+    """A small ridge on a linear manifold, where the distance is large: the ratio to the theory at d
+    = 20 and 80.
+    """
 
     def distance(d: int, seeds: int) -> float:
         spectrum = np.tile([0.0, 2.0], d)[:d]
@@ -276,7 +284,9 @@ def test_finite_models_approach_the_losses_as_one_over_their_dimension() -> None
 
 
 def test_published_losses() -> None:
-    """Theory values of an independent implementation of the same formulas, t = 0.1, flat spectrum."""
+    """Theory values of an independent implementation of the same formulas, t = 0.1, flat
+    spectrum.
+    """
     wide = losses(4, 8, 0.1, [1e-4, 1.0])
     np.testing.assert_allclose([*wide.train[:1], *wide.test], [0.7765, 0.8956, 0.8587], atol=6e-5)
     over = losses(16, 4, 0.1, [1e-4, 0.1])
@@ -325,7 +335,9 @@ def test_limits_of_ridge_and_data(spectrum: list[float] | None) -> None:
 
 @pytest.mark.parametrize("noises", [1.0, 7.0, math.inf])
 def test_losses_are_consistent_with_each_other(noises: float) -> None:
-    """The objective's derivative along the ridge is the penalty over the ridge; errors are bias plus variance; test is above train."""
+    """The objective's derivative along the ridge is the penalty over the ridge; errors are bias
+    plus variance; test is above train.
+    """
     ridge, h = np.geomspace(1e-3, 10, 9), 1e-4
     spectrum = [0.2, 1.0, 2.0]
     found = losses(6, 2, 0.15, ridge, spectrum=spectrum, noises=noises)
@@ -377,7 +389,9 @@ def test_densities_and_atom_hold_all_eigenvalues_and_their_mean(psi_p: float, ps
 def test_eigenvalues_of_a_finite_matrix_fall_into_the_bulks(
     psi_p: float, psi_n: float, time: float, m: int, levels: tuple[float, ...], distance: float
 ) -> None:
-    """Each gap parts exactly the number that the densities say; Kolmogorov distances and the ends are of finite size."""
+    """Each gap parts exactly the number that the densities say; Kolmogorov distances and the ends
+    are of finite size.
+    """
     d = 120
     spectrum = np.tile(levels, d)[:d]
     eigenvalues = np.linalg.eigvalsh(simulate(d, psi_p, psi_n, time, m, spectrum, test=2).u)
@@ -404,7 +418,9 @@ def test_the_atom_is_the_share_of_directions_without_data() -> None:
 
 
 def test_the_two_bulks_of_memorization_and_generalization() -> None:
-    """In their limit the bulks' ends are the closed forms; the population has the upper one alone."""
+    """In their limit the bulks' ends are the closed forms; the population has the upper one
+    alone.
+    """
     far = support(4e4, 400.0, 0.1)
     low, high = memorization_bulk(4e4, 400.0, 0.1)
     assert far[-2] == pytest.approx([low, high], rel=0.02)
@@ -437,7 +453,9 @@ def test_memorization_takes_a_time_proportional_to_the_data_and_generalization_d
 
 
 def test_gradient_flow_learns_the_modes_of_u_within_their_times_and_memorizes_late() -> None:
-    """dA/dtau = -d^2 grad L from zero at psi_p = 16, psi_n = 4, t = 0.1: (train, test) after tau = 10, 100, 1000, 10000."""
+    """dA/dtau = -d^2 grad L from zero at psi_p = 16, psi_n = 4, t = 0.1: (train, test) after tau =
+    10, 100, 1000, 10000.
+    """
     d, psi_p, psi_n, time = 40, 16.0, 4.0, 0.1
     sim = simulate(d, psi_p, psi_n, time, 100, np.ones(d))
     u, vectors = np.linalg.eigh(sim.u)

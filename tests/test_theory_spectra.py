@@ -1,4 +1,6 @@
-"""Spectra: power laws, participation ratio, Marchenko-Pastur against quadrature, simulation and the embedded data."""
+"""Spectra: power laws, participation ratio, Marchenko-Pastur against quadrature, simulation and the
+embedded data.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ def test_participation_ratio_refuses(bad):
 
 @pytest.mark.parametrize("k", [0.0, 1.0, 2.0])
 def test_the_norm_of_a_covariance_is_learned_from_few_items(k):
-    """E||S - S_0||^2 / ||S||^2 = (1 + d_eff)/n exactly for Gaussian data with known mean, far below 1 at n much less than d."""
+    """E||S - S_0||^2 / ||S||^2 = (1 + d_eff)/n exactly for Gaussian data with known mean, far below
+    1 at n much less than d.
+    """
     rng, spectrum, n = np.random.default_rng(3), power_law(80, k), 20
     errors = [
         ((wishart(rng, n, 80, spectrum) - np.diag(spectrum)) ** 2).sum() / (spectrum**2).sum()
@@ -162,7 +166,9 @@ def test_agreement_of_disjoint_models_at_its_limits():
 
 @pytest.mark.parametrize("phi", [0.2, 1.0, 3.0])
 def test_agreement_of_disjoint_models_is_the_overlap_of_their_samples(phi):
-    """Samples sqrt(S_0) u of the same u: their overlap a dimension, for two independent training sets."""
+    """Samples sqrt(S_0) u of the same u: their overlap a dimension, for two independent training
+    sets.
+    """
     rng, d, overlaps = np.random.default_rng(5), 90, []
     for _ in range(24):
         roots = []

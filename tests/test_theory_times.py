@@ -1,4 +1,6 @@
-"""Speciation and collapse: closed forms against quadrature, posteriors and brute force, and every case that is singular."""
+"""Speciation and collapse: closed forms against quadrature, posteriors and brute force, and every
+case that is singular.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def test_data_that_never_stand_out_of_the_noise_speciate_at_zero(cov: np.ndarray
     ("top", "step"), [(7.66, 446), (16.72, 526), (3.05, 329), (12.11, 495), (60.52, 635)]
 )
 def test_speciation_steps_of_five_image_sets(top: float, step: int) -> None:
-    """MNIST, CIFAR, ImageNet16, ImageNet32, LSUN on the linear schedule 1e-4 to 2e-2 of 1000 steps (data published by Biroli et al. 2024)."""
+    """MNIST, CIFAR, ImageNet16, ImageNet32, LSUN on the linear schedule 1e-4 to 2e-2 of 1000 steps
+    (data published by Biroli et al. 2024).
+    """
     abars = np.cumprod(1 - np.linspace(1e-4, 2e-2, 1000))
     found = step_of(speciation_time([top]), abars)
     assert found == step
@@ -130,7 +134,9 @@ def test_clones_agree_always_at_the_end_and_half_the_time_at_the_start() -> None
 def test_the_potential_is_what_the_reverse_drift_rolls_down(
     t: float, d: float, separation: float
 ) -> None:
-    """Drift of x: x + 2 score, score = -x + m e^-t tanh(x.m e^-t) for unit variance; q = x.m/sqrt(d)."""
+    """Drift of x: x + 2 score, score = -x + m e^-t tanh(x.m e^-t) for unit variance; q =
+    x.m/sqrt(d).
+    """
     q, h, m2 = np.linspace(-3, 3, 13), 1e-5, separation**2 * d
     drift = -q + 2 * m2 / math.sqrt(d) * math.exp(-t) * np.tanh(q * math.sqrt(d) * math.exp(-t))
     slope = (
@@ -257,7 +263,9 @@ def test_two_points_on_a_line_have_the_entropy_of_a_noisy_bit() -> None:
 
 
 def test_many_dimensions_follow_the_theory_from_above() -> None:
-    """H(I|x) = ln n - I(I; x), and the mean of I over data sets is at most the I(x0; x) of the population: f is a lower bound of f^e."""
+    """H(I|x) = ln n - I(I; x), and the mean of I over data sets is at most the I(x0; x) of the
+    population: f is a lower bound of f^e.
+    """
     spectrum = np.geomspace(4, 0.3, 64)
     data = gaussian(1500, spectrum, 7)
     collapse = collapse_time_from(spectrum, 1500)

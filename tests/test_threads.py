@@ -1,4 +1,6 @@
-"""Work on several threads gives what it gives on one, leaves torch's settings as they were, and stops at an error."""
+"""Work on several threads gives what it gives on one, leaves torch's settings as they were, and
+stops at an error.
+"""
 
 from __future__ import annotations
 

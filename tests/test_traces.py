@@ -1,4 +1,6 @@
-"""Traces and norms of Jacobians, projection, posterior covariances: dense matrices, closed forms, unbiasedness and honest standard errors."""
+"""Traces and norms of Jacobians, projection, posterior covariances: dense matrices, closed forms,
+unbiasedness and honest standard errors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The crossing N*, its growth with capacity and the dip of reproducibility, on curves whose answers are known."""
+"""The crossing N*, its growth with capacity and the dip of reproducibility, on curves whose answers
+are known.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def runs(
     samples: int = 1000,
     sizes: tuple[int, ...] = SIZES,
 ) -> list[TrainingRun]:
-    """Runs whose GLc is a logistic curve in log2 N with its middle at ``center``, each moved sideways by its own ``spread``."""
+    """Runs whose GLc is a logistic curve in log2 N with its middle at ``center``, each moved
+    sideways by its own ``spread``.
+    """
     moves, source = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     cells = []
     for size in sizes:
@@ -120,7 +124,9 @@ def test_runs_are_drawn_the_same_for_the_same_seed_and_whatever_their_order() ->
 
 
 def test_the_interval_covers_the_transition_of_many_runs() -> None:
-    """Ten runs a size, each moved by its own 0.5 in log2: intervals contain the crossing of the expected curve."""
+    """Ten runs a size, each moved by its own 0.5 in log2: intervals contain the crossing of the
+    expected curve.
+    """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     expected = [
         np.sum(weights / (1 + np.exp(-2 * (math.log2(size) - 5.3 - 0.5 * nodes))))
@@ -150,7 +156,9 @@ def test_growth_is_the_paired_difference_on_common_runs() -> None:
 
 
 def test_growth_is_paired_so_what_members_share_cancels() -> None:
-    """The same members, moved alike: the interval of the difference is far narrower than that of the point itself."""
+    """The same members, moved alike: the interval of the difference is far narrower than that of
+    the point itself.
+    """
     small, large = runs(5.2, spread=0.8, samples=100_000), runs(5.4, spread=0.8, samples=100_000)
     apart = transition_point(small).point
     paired = growth(small, large)
@@ -177,7 +185,9 @@ def test_growth_beyond_the_sizes() -> None:
 def agreements(
     rates: dict[int, float], *, pairs: int = 4, noises: int = 400, seed: int = 0
 ) -> dict[int, np.ndarray]:
-    """The same noises are hard at every size: one uniform number a noise, with a little of its own for each pair."""
+    """The same noises are hard at every size: one uniform number a noise, with a little of its own
+    for each pair.
+    """
     source = np.random.default_rng(seed)
     hard = source.uniform(size=noises)
     return {

@@ -1,4 +1,6 @@
-"""Every closed-form denoiser that the laws are run over, listed once; all compute in float64. A new one is one more line."""
+"""Every closed-form denoiser that the laws are run over, listed once; all compute in float64. A new
+one is one more line.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Denoscope looks at diffusion models through their denoiser D(x, sigma) = E[x0 | x0 + sigma n = x].
+"""Denoscope looks at diffusion models through their denoiser D(x, sigma) = E[x0 | x0 + sigma n =
+x].
 
-Every name below is importable from here and loaded on first use, so that ``import denoscope`` costs nothing.
+Every name below is importable from here and loaded on first use, so that ``import denoscope`` costs
+nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What every command shares: arguments that are refused in one line naming the nearest valid one, and flags made of a study's fields."""
+"""What every command shares: arguments that are refused in one line naming the nearest valid one,
+and flags made of a study's fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The command line. Nothing heavy is imported before it is needed, and a user's mistake costs one line."""
+"""The command line. Nothing heavy is imported before it is needed, and a user's mistake costs one
+line.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ def _run(words: Sequence[str]) -> int:
     if not words or words[0].startswith("-"):
         if words and words[0] in ("-h", "--help"):
             print(
-                "usage: denoscope run STUDY [options]; denoscope run STUDY --help lists a study's fields; denoscope list names the studies"
+                "usage: denoscope run STUDY [options]; denoscope run STUDY --help lists "
+                "a study's fields; denoscope list names the studies"
             )
             return 0
         raise Mistake(f"run needs a study first: {', '.join(studies.names())}")
@@ -99,7 +102,8 @@ def _audit(words: Sequence[str]) -> int:
 def _doctor(words: Sequence[str]) -> int:
     parser = Parser(
         prog="denoscope doctor",
-        description="Every metric of the audit on synthetic truth: base rates, sensitivity, hostile cases; in under a minute.",
+        description="Every metric of the audit on synthetic truth: base rates, "
+        "sensitivity, hostile cases; in under a minute.",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the synthetic sets (default: %(default)s)"
@@ -132,7 +136,8 @@ def _list(words: Sequence[str]) -> int:
 def _report(words: Sequence[str]) -> int:
     parser = Parser(
         prog="denoscope report",
-        description="Writes report.html, table.csv, table.json and figures/ anew from a store's cells.",
+        description="Writes report.html, table.csv, table.json and figures/ anew from a "
+        "store's cells.",
     )
     parser.add_argument(
         "store", type=Path, metavar="STORE", help="folder that `denoscope run` filled"
@@ -191,7 +196,8 @@ def _cite(words: Sequence[str]) -> int:
         name = str(Store(name).noted().get("study", "")) if Path(name).is_dir() else ""
         if not name:
             raise Mistake(
-                f"{options.what!r} is neither a study nor a store{nearest(options.what, [*studies.names(), *COMMANDS])}"
+                f"{options.what!r} is neither a study nor a "
+                f"store{nearest(options.what, [*studies.names(), *COMMANDS])}"
             )
     works = (
         references(
@@ -237,7 +243,9 @@ Looks at diffusion models through their denoiser: copies or generalizes, with ho
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs a command. Exit codes: 0 done, 1 our own error, 2 bad input (one line on stderr), 130 interrupted."""
+    """Runs a command. Exit codes: 0 done, 1 our own error, 2 bad input (one line on stderr), 130
+    interrupted.
+    """
     words = list(sys.argv[1:] if words is None else words)
     try:
         if not words or words[0] in ("-h", "--help", "help"):

@@ -1,7 +1,8 @@
 """Every measured number with its interval.
 
-Proportions are exact (Clopper and Pearson 1934: Wilson and Jeffreys intervals fall to 89 % coverage at small n and extreme p),
-means are by t, medians by order statistics, ratios of independent proportions by MOVER-R (Donner and Zou 2012), everything else by a method that is named.
+Proportions are exact (Clopper and Pearson 1934: Wilson and Jeffreys intervals fall to 89 % coverage
+at small n and extreme p), means are by t, medians by order statistics, ratios of independent
+proportions by MOVER-R (Donner and Zou 2012), everything else by a method that is named.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its interval [low, high] at ``level``, the number of units behind it, and how the interval was made.
+    """A value, its interval [low, high] at ``level``, the number of units behind it, and how the
+    interval was made.
 
-    ``method`` names the interval. A value that could not be computed is NaN with the reason in ``method``; :meth:`json` gives null then.
+    ``method`` names the interval. A value that could not be computed is NaN with the reason in
+    ``method``; :meth:`json` gives null then.
     """
 
     value: float
@@ -43,7 +46,9 @@ class Estimate:
         )
 
     def json(self) -> dict[str, object]:
-        """A dictionary without NaN or infinity: those become null. Kinds of estimates that hold more add it to these six."""
+        """A dictionary without NaN or infinity: those become null. Kinds of estimates that hold
+        more add it to these six.
+        """
         values = {item.name: getattr(self, item.name) for item in fields(Estimate)}
         return {
             key: (None if isinstance(v, float) and not math.isfinite(v) else v)
@@ -57,7 +62,9 @@ def unavailable(reason: str, n: int = 0, level: float = 0.95) -> Estimate:
 
 
 def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
-    """``count`` successes of ``n`` with the exact interval of Clopper and Pearson (1934), two-sided, equal tails."""
+    """``count`` successes of ``n`` with the exact interval of Clopper and Pearson (1934),
+    two-sided, equal tails.
+    """
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count} of {n}")
     tail = (1 - level) / 2
@@ -67,7 +74,9 @@ def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
 
 
 def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
-    """The mean of independent values with Student's t interval; one value alone has the interval (-inf, inf)."""
+    """The mean of independent values with Student's t interval; one value alone has the interval
+    (-inf, inf).
+    """
     data = np.asarray(values, dtype=np.float64).ravel()
     if data.size == 0:
         raise ValueError("the mean of no values is undefined")
@@ -81,9 +90,11 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
 
 
 def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
-    """The median of independent values with the interval between two order statistics, at least ``level`` where 6 values or more make that possible.
+    """The median of independent values with the interval between two order statistics, at least
+    ``level`` where 6 values or more make that possible.
 
-    Fewer give their extremes, and the estimate's own ``level`` says what these cover: 1 - 2^(1 - n) of n values. None is a ValueError.
+    Fewer give their extremes, and the estimate's own ``level`` says what these cover: 1 - 2^(1 - n)
+    of n values. None is a ValueError.
     """
     data = np.sort(np.asarray(values, dtype=np.float64).ravel())
     if not data.size:
@@ -101,9 +112,11 @@ def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimat
 
 
 def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.95) -> Estimate:
-    """The ratio (count/n) / (count0/n0) of two independent proportions, interval by MOVER-R on Clopper-Pearson limits.
+    """The ratio (count/n) / (count0/n0) of two independent proportions, interval by MOVER-R on
+    Clopper-Pearson limits.
 
-    Donner and Zou (2012), radicands clipped at 0. ``count0 = 0`` leaves the ratio undefined: an unavailable estimate.
+    Donner and Zou (2012), radicands clipped at 0. ``count0 = 0`` leaves the ratio undefined: an
+    unavailable estimate.
     """
     if count0 == 0:
         return unavailable("ratio to a proportion of zero", n, level)
@@ -125,7 +138,9 @@ def percentiles(
     level: float = 0.95,
     method: str = "percentile bootstrap",
 ) -> Estimate:
-    """``value`` with the central ``level`` interval of bootstrap ``draws``; infinite draws are allowed and stay infinite."""
+    """``value`` with the central ``level`` interval of bootstrap ``draws``; infinite draws are
+    allowed and stay infinite.
+    """
     finite = np.sort(np.asarray(draws, dtype=np.float64).ravel())
     if finite.size == 0:
         raise ValueError("a bootstrap interval needs draws")
@@ -143,8 +158,8 @@ def bootstrap(
 ) -> Estimate:
     """``statistic(rows of data)`` with a percentile bootstrap interval over rows.
 
-    Never for nearest-neighbour statistics, Fréchet distance or Vendi: repeated rows have distance 0 there and the interval
-    misses its own estimate (see ``docs/design.md``).
+    Never for nearest-neighbour statistics, Fréchet distance or Vendi: repeated rows have distance 0
+    there and the interval misses its own estimate (see ``docs/design.md``).
     """
     data = np.asarray(data)
     if len(data) < 2:
@@ -157,7 +172,9 @@ def bootstrap(
 def paired(
     a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95
 ) -> Estimate:
-    """The mean of ``a - b`` for values paired row by row, with the t interval of the differences."""
+    """The mean of ``a - b`` for values paired row by row, with the t interval of the
+    differences.
+    """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
         raise ValueError(f"paired values need equal shapes, got {first.shape} and {second.shape}")
@@ -171,7 +188,9 @@ def permutation(
     draws: int = 9999,
     seed: int = 0,
 ) -> float:
-    """The two-sided p-value of a difference in means between ``a`` and ``b``, by random relabelling; never below 1/(draws + 1)."""
+    """The two-sided p-value of a difference in means between ``a`` and ``b``, by random
+    relabelling; never below 1/(draws + 1).
+    """
     first, second = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
     result = stats.permutation_test(
         (first, second),

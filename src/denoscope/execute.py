@@ -1,8 +1,9 @@
 """Where jobs run: one after the other here, or on several single-threaded processes.
 
-A job is a picklable callable that takes ``tell`` and reports its progress to it as a fraction. An executor takes jobs in order of
-preference and yields ``(index, result)`` as they end; what a job raised comes back in place of its result, so one failure stops nothing else.
-State lives in the store, never here: a lost worker costs at most what its job had not yet written.
+A job is a picklable callable that takes ``tell`` and reports its progress to it as a fraction. An
+executor takes jobs in order of preference and yields ``(index, result)`` as they end; what a job
+raised comes back in place of its result, so one failure stops nothing else. State lives in the
+store, never here: a lost worker costs at most what its job had not yet written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Job = Callable[[Tell], Any]
 Progress = Callable[[int, float], None]
 Executor = Callable[[Sequence[Job], Progress], Iterator[tuple[int, Any]]]
 
-_told: Any = None  # the pipe of a worker process to its parent; set once by the pool's initializer, unused elsewhere
+# the pipe of a worker process to its parent; set once by the pool's initializer, unused elsewhere
+_told: Any = None
 
 
 def cores() -> int:
@@ -44,7 +46,9 @@ def serial(jobs: Sequence[Job], progress: Progress) -> Iterator[tuple[int, Any]]
 
 
 def _begin(told: Any, threads: int) -> None:
-    """Readies a worker: interrupts are its parent's business, it ends with its parent, and it keeps to its threads."""
+    """Readies a worker: interrupts are its parent's business, it ends with its parent, and it keeps
+    to its threads.
+    """
     global _told
     _told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -95,7 +99,8 @@ def processes(workers: int | None = None, *, threads: int = 1) -> Executor:
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
                     error = RuntimeError(
-                        "a worker process ended abruptly (killed, or out of memory); run the same command again to go on"
+                        "a worker process ended abruptly (killed, or out of memory); run "
+                        "the same command again to go on"
                     )
                 yield futures[future], error if error is not None else future.result()
             finished = True

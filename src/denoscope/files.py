@@ -1,4 +1,6 @@
-"""Files that are whole or absent: atomic writes, content hashes, archives read without trusting them."""
+"""Files that are whole or absent: atomic writes, content hashes, archives read without trusting
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def _sync(path: Path) -> None:
 
 
 def write(path: Path | str, content: bytes | str) -> Path:
-    """Writes a file so that a reader at any moment, or after a kill, sees the old content or the new one, never a part."""
+    """Writes a file so that a reader at any moment, or after a kill, sees the old content or the
+    new one, never a part.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
@@ -48,9 +52,11 @@ def write_json(path: Path | str, value: object) -> Path:
 
 @contextmanager
 def folder(path: Path | str) -> Iterator[Path]:
-    """A folder written as a whole: yields a temporary one that takes the name ``path`` when the block ends without an error.
+    """A folder written as a whole: yields a temporary one that takes the name ``path`` when the
+    block ends without an error.
 
-    If another process has put ``path`` there meanwhile, its folder stays and this one is dropped: both hold the same result.
+    If another process has put ``path`` there meanwhile, its folder stays and this one is dropped:
+    both hold the same result.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,9 @@ def folder(path: Path | str) -> Iterator[Path]:
 
 
 def content_hash(*arrays: np.ndarray) -> str:
-    """SHA-256 of the arrays' types, shapes and values, 64 hex digits; byte order and memory layout do not matter."""
+    """SHA-256 of the arrays' types, shapes and values, 64 hex digits; byte order and memory layout
+    do not matter.
+    """
     import numpy as np
 
     digest = hashlib.sha256()
@@ -89,8 +97,10 @@ def file_hash(path: Path | str) -> str:
 
 
 def harmless(text: object, longest: int = 400) -> str:
-    """A text for one line of a terminal or a page: what does not print (control and direction characters, line breaks, bytes that are no
-    Unicode) as a visible escape such as ``\\x1b``, and the middle of a very long one left out."""
+    """A text for one line of a terminal or a page: what does not print (control and direction
+    characters, line breaks, bytes that are no Unicode) as a visible escape such as ``\\x1b``, and
+    the middle of a very long one left out.
+    """
     shown = "".join(
         c if c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode()
         for c in str(text)
@@ -113,9 +123,11 @@ Member = tuple[str, Callable[[], bytes]]
 
 @contextmanager
 def archive(path: Path | str, *, largest: int = 1 << 28) -> Iterator[list[Member]]:
-    """The files of a zip archive in name order, each read in memory when asked for, from any thread, and never unpacked to disk.
+    """The files of a zip archive in name order, each read in memory when asked for, from any
+    thread, and never unpacked to disk.
 
-    A damaged archive, or a member that is damaged, encrypted or claims more than ``largest`` bytes when it is read, is a ValueError.
+    A damaged archive, or a member that is damaged, encrypted or claims more than ``largest`` bytes
+    when it is read, is a ValueError.
     """
     try:
         opened = zipfile.ZipFile(path)
@@ -143,7 +155,9 @@ def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> byt
 
 
 def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
-    """The bytes of a regular file or of a link to one; a pipe, a device or a socket is a ValueError and never waited for, like more than ``largest`` bytes."""
+    """The bytes of a regular file or of a link to one; a pipe, a device or a socket is a ValueError
+    and never waited for, like more than ``largest`` bytes.
+    """
     try:
         with open(
             os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),

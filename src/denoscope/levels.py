@@ -18,7 +18,8 @@ def _check_levels(n: int, low: float, high: float) -> None:
 
 
 def karras(n: int, low: float = 0.002, high: float = 80.0, rho: float = 7.0) -> Tensor:
-    """The n levels from ``high`` down to ``low`` whose 1/rho-th powers are equally spaced, then 0: shape (n + 1,), float64.
+    """The n levels from ``high`` down to ``low`` whose 1/rho-th powers are equally spaced, then 0:
+    shape (n + 1,), float64.
 
     Karras et al. 2022, eq. 5. With n = 1 the level is ``high``.
     """
@@ -32,9 +33,11 @@ def karras(n: int, low: float = 0.002, high: float = 80.0, rho: float = 7.0) -> 
 
 
 def uniform(n: int, schedule: Schedule) -> Tensor:
-    """The n levels at equally spaced times of ``schedule``, noisiest first, then 0: shape (n + 1,), float64.
+    """The n levels at equally spaced times of ``schedule``, noisiest first, then 0: shape (n + 1,),
+    float64.
 
-    A discrete schedule is visited at whole times, so n may not exceed its length; a continuous one from end to start of its ``span``.
+    A discrete schedule is visited at whole times, so n may not exceed its length; a continuous one
+    from end to start of its ``span``.
     """
     if n < 1 or (isinstance(schedule, VP) and n > len(schedule)):
         limit = (
@@ -67,7 +70,9 @@ def log_uniform(low: float = 0.002, high: float = 80.0) -> Levels:
 
 
 def scheduled(schedule: Schedule) -> Levels:
-    """Training levels ``schedule.sigma(t)`` at uniform times t (whole ones for a discrete schedule), float32. Ho et al. 2020, alg. 1."""
+    """Training levels ``schedule.sigma(t)`` at uniform times t (whole ones for a discrete
+    schedule), float32. Ho et al. 2020, alg. 1.
+    """
     return lambda n, generator: schedule.sigma(
         schedule.quantile(torch.rand(n, generator=generator, dtype=torch.float64))
     ).float()

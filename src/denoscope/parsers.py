@@ -20,7 +20,8 @@ GEOMETRY = (
 def needed() -> Parser:
     parser = Parser(
         prog="denoscope needed",
-        description="How many images a linear diffusion model needs: of these images' spectrum, exactly, with what to do until there are enough.",
+        description="How many images a linear diffusion model needs: of these images' "
+        "spectrum, exactly, with what to do until there are enough.",
     )
     parser.add_argument(
         "--data", required=True, help="a folder, an .npz, a .zip, or a set's name such as digits"
@@ -82,18 +83,22 @@ def needed() -> Parser:
 def probe() -> Parser:
     parser = Parser(
         prog="denoscope probe",
-        description="The geometry of trained denoisers: rank and intrinsic dimension, linearity, distance to the Gaussian, training against unseen images.",
+        description="The geometry of trained denoisers: rank and intrinsic dimension, "
+        "linearity, distance to the Gaussian, training against unseen "
+        "images.",
     )
     parser.add_argument(
         "--model",
         required=True,
         nargs="+",
         metavar="PATH",
-        help="files written by denoscope.save, or a cell or a whole store of `denoscope run phase_transition`",
+        help="files written by denoscope.save, or a cell or a whole store of `denoscope "
+        "run phase_transition`",
     )
     parser.add_argument(
         "--data",
-        help="what the network of a file was trained on: a folder, an .npz, a .zip, or a set's name such as digits",
+        help="what the network of a file was trained on: a folder, an .npz, a .zip, or a "
+        "set's name such as digits",
     )
     parser.add_argument("--test", help="images that it never saw (default: --held of --data)")
     for name, of in (
@@ -131,7 +136,8 @@ def probe() -> Parser:
         "--out",
         type=Path,
         default=Path("runs/probe"),
-        help="folder of probe.html, .json and a store a study; running again resumes (default: %(default)s)",
+        help="folder of probe.html, .json and a store a study; running again resumes "
+        "(default: %(default)s)",
     )
     add_execution(parser)
     parser.add_argument(
@@ -145,11 +151,13 @@ def probe() -> Parser:
 def audit() -> Parser:
     parser = Parser(
         prog="denoscope audit",
-        description="Does a model copy its training data? Samples against training images, with held-out images as the control.",
+        description="Does a model copy its training data? Samples against training "
+        "images, with held-out images as the control.",
     )
     what = parser.add_argument_group(
         "sets",
-        "each a folder of images, an .npz of images or features, a .zip, or a set's name such as digits; SET[0:500] takes a part",
+        "each a folder of images, an .npz of images or features, a .zip, or a set's name "
+        "such as digits; SET[0:500] takes a part",
     )
     what.add_argument(
         "--gen",

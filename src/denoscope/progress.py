@@ -1,4 +1,6 @@
-"""How far long work has come: a bar with rate and time left on standard error, plain lines where there is no terminal."""
+"""How far long work has come: a bar with rate and time left on standard error, plain lines where
+there is no terminal.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Voice:
-    """What a command says while it works: lines with the seconds since it began, and bars; nothing if ``quiet``."""
+    """What a command says while it works: lines with the seconds since it began, and bars; nothing
+    if ``quiet``.
+    """
 
     quiet: bool = False
     started: float = field(default_factory=time.monotonic)
@@ -38,7 +42,9 @@ class Voice:
 
     @contextmanager
     def counting(self, what: str, total: int = 0) -> Iterator[Callable[[int, int], None]]:
-        """A bar over ``total`` units, or over as many as its first call says; yields ``told(done, total)``."""
+        """A bar over ``total`` units, or over as many as its first call says; yields ``told(done,
+        total)``.
+        """
         with ExitStack() as opened:
             shown: list[tuple[Tell, int]] = []
 
@@ -55,7 +61,9 @@ class Voice:
 
 @contextmanager
 def bar(total: int, unit: str, quiet: bool) -> Iterator[Tell]:
-    """A progress bar on standard error with rate and time left; plain lines every 10 s where there is no terminal."""
+    """A progress bar on standard error with rate and time left; plain lines every 10 s where there
+    is no terminal.
+    """
     if quiet:
         yield lambda fraction, done: None
         return
@@ -64,7 +72,10 @@ def bar(total: int, unit: str, quiet: bool) -> Iterator[Tell]:
     def words(fraction: float, done: int) -> str:
         spent = time.monotonic() - started
         left = duration(spent * (1 - fraction) / fraction) if fraction > 0.005 else "?"
-        return f"{done}/{total} {unit}, {_rate(fraction * total / max(spent, 1e-9))}, {duration(spent)} spent, {left} left"
+        return (
+            f"{done}/{total} {unit}, {_rate(fraction * total / max(spent, 1e-9))}, "
+            f"{duration(spent)} spent, {left} left"
+        )
 
     if not sys.stderr.isatty():
         last = started

@@ -1,7 +1,8 @@
 """Randomness is an argument: seeds are derived, never shared, and one sample has one generator.
 
-All draws happen on the CPU and move afterwards, because CPU and CUDA generators give different streams for one seed. The noise of
-sample i therefore depends on its seed alone: not on the batch it is in, the device, or the number of workers.
+All draws happen on the CPU and move afterwards, because CPU and CUDA generators give different
+streams for one seed. The noise of sample i therefore depends on its seed alone: not on the batch it
+is in, the device, or the number of workers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ _MASK = (1 << 64) - 1
 
 
 def _mix(state: int) -> int:
-    """SplitMix64's finalizer (Steele, Lea and Flood, 2014): a bijection of 64-bit words that scatters neighbours."""
+    """SplitMix64's finalizer (Steele, Lea and Flood, 2014): a bijection of 64-bit words that
+    scatters neighbours.
+    """
     state = (state + 0x9E3779B97F4A7C15) & _MASK
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -25,7 +28,9 @@ def _mix(state: int) -> int:
 
 
 def derive(seed: int, *path: int) -> int:
-    """A 63-bit seed for the place ``path`` below ``seed``: ``derive(7, 3)`` is step 3 of run 7; order and depth matter."""
+    """A 63-bit seed for the place ``path`` below ``seed``: ``derive(7, 3)`` is step 3 of run 7;
+    order and depth matter.
+    """
     state = _mix(seed & _MASK)
     for part in path:
         state = _mix(_mix(state) ^ (part & _MASK))
@@ -38,9 +43,11 @@ def generator(seed: int, *path: int) -> torch.Generator:
 
 
 class Seeds:
-    """One generator a sample: ``Seeds(range(1000)).randn((1, 8, 8))`` is 1 000 noises, each a function of its own seed.
+    """One generator a sample: ``Seeds(range(1000)).randn((1, 8, 8))`` is 1 000 noises, each a
+    function of its own seed.
 
-    Follows EDM's rule (Karras et al. 2022, code of the paper): the generator of a sample is seeded with ``seed mod 2**32``.
+    Follows EDM's rule (Karras et al. 2022, code of the paper): the generator of a sample is seeded
+    with ``seed mod 2**32``.
     """
 
     def __init__(self, seeds: Iterable[int]):
@@ -62,9 +69,11 @@ class Seeds:
         )
 
     def noise(self) -> Noise:
-        """A noise source for stochastic samplers: call k gives row i the k-th draw of seed i, after the one that ``randn`` gave.
+        """A noise source for stochastic samplers: call k gives row i the k-th draw of seed i, after
+        the one that ``randn`` gave.
 
-        The states it is called with have one row a seed on their first axis; a batch of another length is a ValueError.
+        The states it is called with have one row a seed on their first axis; a batch of another
+        length is a ValueError.
         """
         generators = self._generators()
         started = False

@@ -121,7 +121,8 @@ _WORKS = (
     Reference(
         "alaa2022",
         "Ahmed M. Alaa, Boris van Breugel, Evgeny Saveliev, Mihaela van der Schaar",
-        "How Faithful is your Synthetic Data? Sample-level Metrics for Evaluating and Auditing Generative Models",
+        "How Faithful is your Synthetic Data? Sample-level Metrics for Evaluating and "
+        "Auditing Generative Models",
         "ICML 2022",
         2022,
         arxiv="2102.08921",
@@ -159,7 +160,8 @@ _WORKS = (
     ),
     Reference(
         "song2021",
-        "Yang Song, Jascha Sohl-Dickstein, Diederik P. Kingma, Abhishek Kumar, Stefano Ermon, Ben Poole",
+        "Yang Song, Jascha Sohl-Dickstein, Diederik P. Kingma, Abhishek Kumar, Stefano "
+        "Ermon, Ben Poole",
         "Score-Based Generative Modeling through Stochastic Differential Equations",
         "ICLR 2021",
         2021,
@@ -184,7 +186,8 @@ _WORKS = (
     Reference(
         "huang2007",
         "Gary B. Huang, Manu Ramesh, Tamara Berg, Erik Learned-Miller",
-        "Labeled Faces in the Wild: A Database for Studying Face Recognition in Unconstrained Environments",
+        "Labeled Faces in the Wild: A Database for Studying Face Recognition in "
+        "Unconstrained Environments",
         "University of Massachusetts, Amherst, Technical Report 07-49",
         2007,
     ),
@@ -247,7 +250,8 @@ _WORKS = (
     Reference(
         "bonnaire2025",
         "Tony Bonnaire, Raphaël Urfin, Giulio Biroli, Marc Mézard",
-        "Why Diffusion Models Don't Memorize: The Role of Implicit Dynamical Regularization in Training",
+        "Why Diffusion Models Don't Memorize: The Role of Implicit Dynamical "
+        "Regularization in Training",
         "NeurIPS",
         2025,
         arxiv="2505.17638",
@@ -255,7 +259,8 @@ _WORKS = (
     Reference(
         "li2024",
         "Xiang Li, Yixiang Dai, Qing Qu",
-        "Understanding Generalizability of Diffusion Models Requires Rethinking the Hidden Gaussian Structure",
+        "Understanding Generalizability of Diffusion Models Requires Rethinking the "
+        "Hidden Gaussian Structure",
         "NeurIPS",
         2024,
         arxiv="2410.24060",
@@ -271,7 +276,8 @@ _WORKS = (
     Reference(
         "halko2011",
         "Nathan Halko, Per-Gunnar Martinsson, Joel A. Tropp",
-        "Finding Structure with Randomness: Probabilistic Algorithms for Constructing Approximate Matrix Decompositions",
+        "Finding Structure with Randomness: Probabilistic Algorithms for Constructing "
+        "Approximate Matrix Decompositions",
         "SIAM Review 53:217-288",
         2011,
         doi="10.1137/090771806",
@@ -279,7 +285,8 @@ _WORKS = (
     Reference(
         "musco2015",
         "Cameron Musco, Christopher Musco",
-        "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value Decomposition",
+        "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular "
+        "Value Decomposition",
         "NeurIPS",
         2015,
         arxiv="1504.05477",
@@ -309,8 +316,10 @@ _WORKS = (
     ),
     Reference(
         "kamkari2024",
-        "Hamidreza Kamkari, Brendan Leigh Ross, Rasa Hosseinzadeh, Jesse C. Cresswell, Gabriel Loaiza-Ganem",
-        "A Geometric View of Data Complexity: Efficient Local Intrinsic Dimension Estimation with Diffusion Models",
+        "Hamidreza Kamkari, Brendan Leigh Ross, Rasa Hosseinzadeh, Jesse C. Cresswell, "
+        "Gabriel Loaiza-Ganem",
+        "A Geometric View of Data Complexity: Efficient Local Intrinsic Dimension "
+        "Estimation with Diffusion Models",
         "NeurIPS",
         2024,
         arxiv="2406.03537",
@@ -333,8 +342,10 @@ _WORKS = (
     ),
     Reference(
         "jiralerspong2023",
-        "Marco Jiralerspong, Avishek Joey Bose, Ian Gemp, Chongli Qin, Yoram Bachrach, Gauthier Gidel",
-        "Feature Likelihood Divergence: Evaluating the Generalization of Generative Models Using Samples",
+        "Marco Jiralerspong, Avishek Joey Bose, Ian Gemp, Chongli Qin, Yoram Bachrach, "
+        "Gauthier Gidel",
+        "Feature Likelihood Divergence: Evaluating the Generalization of Generative "
+        "Models Using Samples",
         "NeurIPS 2023",
         2023,
         arxiv="2302.04440",
@@ -382,7 +393,8 @@ _WORKS = (
     Reference(
         "pasarkar2024",
         "Amey P. Pasarkar, Adji Bousso Dieng",
-        "Cousins of the Vendi Score: A Family of Similarity-Based Diversity Metrics for Science and Machine Learning",
+        "Cousins of the Vendi Score: A Family of Similarity-Based Diversity Metrics for "
+        "Science and Machine Learning",
         "AISTATS 2024",
         2024,
         arxiv="2310.12952",
@@ -390,7 +402,8 @@ _WORKS = (
     Reference(
         "bai2021",
         "Ching-Yuan Bai, Hsuan-Tien Lin, Colin Raffel, Wendy Chih-wen Kan",
-        "On Training Sample Memorization: Lessons from Benchmarking Generative Modeling with a Large-scale Competition",
+        "On Training Sample Memorization: Lessons from Benchmarking Generative Modeling "
+        "with a Large-scale Competition",
         "KDD 2021",
         2021,
         arxiv="2106.03062",
@@ -430,7 +443,8 @@ _WORKS = (
     Reference(
         "newcombe2006",
         "Robert G. Newcombe",
-        "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2: asymptotic methods and evaluation",
+        "Confidence intervals for an effect size measure based on the Mann-Whitney "
+        "statistic. Part 2: asymptotic methods and evaluation",
         "Statistics in Medicine 25(4):559-573",
         2006,
         doi="10.1002/sim.2324",

@@ -1,8 +1,10 @@
-"""Sampling: from the state at the first of some levels to the state at the last, one :data:`~denoscope.types.Step` a level.
+"""Sampling: from the state at the first of some levels to the state at the last, one
+:data:`~denoscope.types.Step` a level.
 
-All steps discretise the probability-flow equation ``dx/dsigma = (x - D(x, sigma)) / sigma`` or its stochastic counterpart. States are
-the library's coordinates x = x0 + sigma n, so the first state is ``sigmas[0]`` times unit noise, scaled by the caller. Every step is exact
-in the linear part: ``x - D`` shrinks by ``next / sigma`` when D stands still.
+All steps discretise the probability-flow equation ``dx/dsigma = (x - D(x, sigma)) / sigma`` or its
+stochastic counterpart. States are the library's coordinates x = x0 + sigma n, so the first state is
+``sigmas[0]`` times unit noise, scaled by the caller. Every step is exact in the linear part: ``x -
+D`` shrinks by ``next / sigma`` when D stands still.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from denoscope.types import Denoiser, Noise, Step, pad
 
 
 def _toward(x: Tensor, clean: Tensor, sigma: Tensor, following: Tensor) -> Tensor:
-    """The state at ``following`` if the posterior mean stayed ``clean``: ``clean + (following / sigma)(x - clean)``."""
+    """The state at ``following`` if the posterior mean stayed ``clean``: ``clean + (following /
+    sigma)(x - clean)``.
+    """
     return clean + pad(following / sigma, x) * (x - clean)
 
 
@@ -34,7 +38,9 @@ def euler(
 def heun(
     D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
 ) -> Tensor:
-    """EDM's deterministic step: Heun's rule, order 2, two calls of D; Euler where the next level is 0. Karras et al. 2022, alg. 1."""
+    """EDM's deterministic step: Heun's rule, order 2, two calls of D; Euler where the next level is
+    0. Karras et al. 2022, alg. 1.
+    """
     clean = D(x, sigma)
     ahead = _toward(x, clean, sigma, next_sigma)
     if _ends(next_sigma):
@@ -47,10 +53,12 @@ def heun(
 def ancestral(
     D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
 ) -> Tensor:
-    """DDPM: a draw of the state at ``next_sigma`` from its law given x and x0 = D(x, sigma), variance beta-tilde; order 1.
+    """DDPM: a draw of the state at ``next_sigma`` from its law given x and x0 = D(x, sigma),
+    variance beta-tilde; order 1.
 
-    Runs downwards only and needs ``noise`` (not drawn for a step to 0); else a ValueError. Ho et al. 2020, eq. 6-7, with
-    ``ratio = (next_sigma / sigma)^2``: mean ``x0 + ratio (x - x0)``, variance ``next_sigma^2 (1 - ratio)``.
+    Runs downwards only and needs ``noise`` (not drawn for a step to 0); else a ValueError. Ho et
+    al. 2020, eq. 6-7, with ``ratio = (next_sigma / sigma)^2``: mean ``x0 + ratio (x - x0)``,
+    variance ``next_sigma^2 (1 - ratio)``.
     """
     if noise is None:
         raise ValueError(
@@ -69,9 +77,11 @@ def ancestral(
 
 
 def dpmpp() -> Step:
-    """A fresh DPM-Solver++(2M) step, order 2 with one call of D: multistep, so it remembers the last D and belongs to one trajectory.
+    """A fresh DPM-Solver++(2M) step, order 2 with one call of D: multistep, so it remembers the
+    last D and belongs to one trajectory.
 
-    The first step and a step to 0 are Euler's; a step that does not continue the last one starts afresh. Lu et al. 2022, alg. 2.
+    The first step and a step to 0 are Euler's; a step that does not continue the last one starts
+    afresh. Lu et al. 2022, alg. 2.
     """
     last: tuple[Tensor, Tensor, Tensor] | None = (
         None  # the level, the next level and D of the step before
@@ -99,7 +109,9 @@ def dpmpp() -> Step:
 
 
 def _levels(sigmas: Tensor | Sequence[float], x: Tensor) -> Tensor:
-    """The levels as a tensor of x's type; fewer than two, or not falling to at least 0, is a ValueError."""
+    """The levels as a tensor of x's type; fewer than two, or not falling to at least 0, is a
+    ValueError.
+    """
     if not x.is_floating_point():
         raise ValueError(f"the state must be floating point, got {x.dtype}")
     levels = torch.as_tensor(sigmas).to(x)
@@ -137,10 +149,12 @@ def trajectory(
     *,
     grad: bool = False,
 ) -> Iterator[Tensor]:
-    """The states at each of ``sigmas``, from ``x`` itself at ``sigmas[0]`` on: as many states as levels.
+    """The states at each of ``sigmas``, from ``x`` itself at ``sigmas[0]`` on: as many states as
+    levels.
 
-    ``x`` (*batch, *event) sets the type of the computation; D is called with sigma of shape () in that type. Levels fall strictly and may
-    end at 0. Nothing is differentiated unless ``grad``. Levels that do not fall are a ValueError.
+    ``x`` (*batch, *event) sets the type of the computation; D is called with sigma of shape () in
+    that type. Levels fall strictly and may end at 0. Nothing is differentiated unless ``grad``.
+    Levels that do not fall are a ValueError.
     """
     return _states(D, x, _levels(sigmas, x), step, noise, grad)
 
@@ -161,7 +175,9 @@ def sample(
     *,
     grad: bool = False,
 ) -> Tensor:
-    """The last state of :func:`trajectory`: ``sample(D, 80 * Seeds(range(n)).randn(shape), karras(18))`` is n samples."""
+    """The last state of :func:`trajectory`: ``sample(D, 80 * Seeds(range(n)).randn(shape),
+    karras(18))`` is n samples.
+    """
     return _last(trajectory(D, x, sigmas, step, noise, grad=grad))
 
 
@@ -173,10 +189,12 @@ def invert(
     *,
     grad: bool = False,
 ) -> Tensor:
-    """DDIM inversion: the state at ``sigmas[0]`` whose sample along ``sigmas`` is ``x0``, by running the steps up the same levels.
+    """DDIM inversion: the state at ``sigmas[0]`` whose sample along ``sigmas`` is ``x0``, by
+    running the steps up the same levels.
 
-    ``sigmas`` fall as for :func:`sample`, and ``x0`` lives at the last of them. From level 0, where the flow's slope is 0/0, the first step
-    takes the slope at the least positive level: ``x = x0 + (x0 - D(x0, sigma))``, which undoes the sampler's last step to second order.
+    ``sigmas`` fall as for :func:`sample`, and ``x0`` lives at the last of them. From level 0, where
+    the flow's slope is 0/0, the first step takes the slope at the least positive level: ``x = x0 +
+    (x0 - D(x0, sigma))``, which undoes the sampler's last step to second order.
     """
     levels = _levels(sigmas, x0).flip(0)
     if levels[0] == 0:

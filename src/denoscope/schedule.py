@@ -1,9 +1,11 @@
-"""Schedules translate a diffusion's time t to (alpha, sigma); levels are the sigmas that a sampler visits or a training draws.
+"""Schedules translate a diffusion's time t to (alpha, sigma); levels are the sigmas that a sampler
+visits or a training draws.
 
-A Gaussian diffusion ``x_t = alpha(t) x0 + std(t) n`` is ``x = x_t / alpha(t)`` in the coordinates of this library, with
-``sigma(t) = std(t) / alpha(t)``. Larger t is noisier. Discrete times 0 ... T-1 index the betas (t = 0 is the least noise, not the
-data); continuous times live in [0, 1] with the data at t = 0. Times may be numbers or tensors of any shape; the answer has the
-tensor's floating type, or float64 for numbers and integer tensors.
+A Gaussian diffusion ``x_t = alpha(t) x0 + std(t) n`` is ``x = x_t / alpha(t)`` in the coordinates
+of this library, with ``sigma(t) = std(t) / alpha(t)``. Larger t is noisier. Discrete times 0 ...
+T-1 index the betas (t = 0 is the least noise, not the data); continuous times live in [0, 1] with
+the data at t = 0. Times may be numbers or tensors of any shape; the answer has the tensor's
+floating type, or float64 for numbers and integer tensors.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ def between(name: str, value: float, low: float, high: float = math.inf) -> None
 
 
 class Schedule(ABC):
-    """What every schedule answers: ``alpha``, ``std``, ``sigma = std / alpha`` at a time, and the ``time`` of a sigma."""
+    """What every schedule answers: ``alpha``, ``std``, ``sigma = std / alpha`` at a time, and the
+    ``time`` of a sigma.
+    """
 
     def alpha(self, t: Tensor | float) -> Tensor:
         """The factor of the data in x_t; sqrt(abar) for a variance-preserving diffusion."""
         return _like(self._alpha(_double(t)), t)
 
     def std(self, t: Tensor | float) -> Tensor:
-        """The standard deviation of the noise in x_t; sqrt(1 - abar) for a variance-preserving diffusion."""
+        """The standard deviation of the noise in x_t; sqrt(1 - abar) for a variance-preserving
+        diffusion.
+        """
         return _like(self._std(_double(t)), t)
 
     def sigma(self, t: Tensor | float) -> Tensor:
@@ -60,7 +66,9 @@ class Schedule(ABC):
 
     @abstractmethod
     def quantile(self, u: Tensor) -> Tensor:
-        """The time below which a share ``u`` in [0, 1] of the training times lies, which are uniform."""
+        """The time below which a share ``u`` in [0, 1] of the training times lies, which are
+        uniform.
+        """
 
     @abstractmethod
     def _alpha(self, t: Tensor) -> Tensor: ...
@@ -73,10 +81,12 @@ class Schedule(ABC):
 
 
 class VP(Schedule):
-    """The discrete variance-preserving diffusion of DDPM: ``alpha(t)^2 = abar_t = prod_{s <= t} (1 - betas[s])``, t = 0 ... T-1.
+    """The discrete variance-preserving diffusion of DDPM: ``alpha(t)^2 = abar_t = prod_{s <= t} (1
+    - betas[s])``, t = 0 ... T-1.
 
-    Between whole times log sigma is linear in t, so ``time`` may return a fraction and inverts ``sigma`` exactly; a network that knows
-    only whole times rounds it. Times and sigmas beyond the ends are held at the ends. Source: Ho et al. 2020, eq. 4.
+    Between whole times log sigma is linear in t, so ``time`` may return a fraction and inverts
+    ``sigma`` exactly; a network that knows only whole times rounds it. Times and sigmas beyond the
+    ends are held at the ends. Source: Ho et al. 2020, eq. 4.
     """
 
     def __init__(self, betas: Tensor | Sequence[float]):
@@ -105,7 +115,9 @@ class VP(Schedule):
     def scaled_linear(
         cls, steps: int = 1000, beta_min: float = 8.5e-4, beta_max: float = 1.2e-2
     ) -> VP:
-        """Betas whose square roots are equally spaced: the schedule of latent diffusion (Rombach et al. 2022)."""
+        """Betas whose square roots are equally spaced: the schedule of latent diffusion (Rombach et
+        al. 2022).
+        """
         _check_betas(steps, beta_min=beta_min, beta_max=beta_max)
         return cls(
             torch.linspace(
@@ -115,7 +127,9 @@ class VP(Schedule):
 
     @classmethod
     def cosine(cls, steps: int = 1000, offset: float = 8e-3, beta_max: float = 0.999) -> VP:
-        """``abar`` a squared cosine of time, betas cut at ``beta_max`` (Nichol and Dhariwal 2021, eq. 17)."""
+        """``abar`` a squared cosine of time, betas cut at ``beta_max`` (Nichol and Dhariwal 2021,
+        eq. 17).
+        """
         _check_betas(steps, beta_max=beta_max)
         between("offset", offset, 0)
         angle = (
@@ -163,13 +177,17 @@ def _check_betas(steps: int, **betas: float) -> None:
 
 
 def from_betas(betas: Tensor | Sequence[float]) -> VP:
-    """The discrete schedule with these betas, least noise first; a beta outside (0, 1) is a ValueError."""
+    """The discrete schedule with these betas, least noise first; a beta outside (0, 1) is a
+    ValueError.
+    """
     return VP(betas)
 
 
 @dataclass(frozen=True)
 class _Continuous(Schedule):
-    """Times in [0, 1]; training and sampling stay within ``span``, away from ends where the level is 0 or infinite."""
+    """Times in [0, 1]; training and sampling stay within ``span``, away from ends where the level
+    is 0 or infinite.
+    """
 
     @property
     def span(self) -> tuple[float, float]:
@@ -182,7 +200,8 @@ class _Continuous(Schedule):
 
 @dataclass(frozen=True)
 class VPSDE(_Continuous):
-    """The variance-preserving SDE: ``alpha = exp(-B/2)``, ``std^2 = 1 - exp(-B)``, ``B(t) = beta_min t + (beta_max - beta_min) t^2 / 2``.
+    """The variance-preserving SDE: ``alpha = exp(-B/2)``, ``std^2 = 1 - exp(-B)``, ``B(t) =
+    beta_min t + (beta_max - beta_min) t^2 / 2``.
 
     Song et al. 2021 (score SDE), appendix B.
     """
@@ -221,7 +240,9 @@ class VPSDE(_Continuous):
 
 @dataclass(frozen=True)
 class SubVP(VPSDE):
-    """The sub-VP SDE: alpha as in :class:`VPSDE`, ``std = 1 - exp(-B)``, so ``sigma = 2 sinh(B/2)``. Song et al. 2021, appendix B."""
+    """The sub-VP SDE: alpha as in :class:`VPSDE`, ``std = 1 - exp(-B)``, so ``sigma = 2
+    sinh(B/2)``. Song et al. 2021, appendix B.
+    """
 
     def _std(self, t: Tensor) -> Tensor:
         return -torch.expm1(-self._integral(t))
@@ -232,7 +253,8 @@ class SubVP(VPSDE):
 
 @dataclass(frozen=True)
 class OU(_Continuous):
-    """The Ornstein-Uhlenbeck process ``dx = -x ds + sqrt(2) dB`` at ``s = horizon * t``: ``alpha = exp(-s)``, ``std^2 = 1 - exp(-2s)``.
+    """The Ornstein-Uhlenbeck process ``dx = -x ds + sqrt(2) dB`` at ``s = horizon * t``: ``alpha =
+    exp(-s)``, ``std^2 = 1 - exp(-2s)``.
 
     With the default horizon t is the process's own time, and may exceed 1.
     """
@@ -254,7 +276,9 @@ class OU(_Continuous):
 
 @dataclass(frozen=True)
 class VE(_Continuous):
-    """The variance-exploding SDE: ``alpha = 1``, ``std = low (high/low)^t``. Song et al. 2021, appendix B."""
+    """The variance-exploding SDE: ``alpha = 1``, ``std = low (high/low)^t``. Song et al. 2021,
+    appendix B.
+    """
 
     low: float = 0.002
     high: float = 80.0
@@ -278,7 +302,9 @@ class VE(_Continuous):
 
 @dataclass(frozen=True)
 class Flow(_Continuous):
-    """The straight path of flow matching: ``alpha = 1 - t``, ``std = t``; sigma is infinite at t = 1. Lipman et al. 2023."""
+    """The straight path of flow matching: ``alpha = 1 - t``, ``std = t``; sigma is infinite at t =
+    1. Lipman et al. 2023.
+    """
 
     @property
     def span(self) -> tuple[float, float]:

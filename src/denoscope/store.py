@@ -1,8 +1,9 @@
 """Results on disk: one folder a cell, written whole or not at all, readable by people.
 
-``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made; ``arrays.safetensors`` lies beside it, and so
-do whole files such as a trained network (``model.safetensors``).
-``STORE/work/JOB`` is scratch of a job under way (checkpoints) and ``STORE/locks`` keeps two processes off the same job.
+``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made;
+``arrays.safetensors`` lies beside it, and so do whole files such as a trained network
+(``model.safetensors``). ``STORE/work/JOB`` is scratch of a job under way (checkpoints) and
+``STORE/locks`` keeps two processes off the same job.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Value = float | int | str | bool | None | Estimate
 
 @dataclass(frozen=True)
 class Row:
-    """One stored cell: its identity (``key``), the ``fields`` that made it, measured ``values``, and ``made`` (seconds, versions, threads)."""
+    """One stored cell: its identity (``key``), the ``fields`` that made it, measured ``values``,
+    and ``made`` (seconds, versions, threads).
+    """
 
     key: str
     study: str
@@ -50,7 +53,9 @@ class Row:
 
 
 def plain(value: Value) -> object:
-    """A value as JSON can hold it: estimates and numbers that are not finite become dictionaries of their own."""
+    """A value as JSON can hold it: estimates and numbers that are not finite become dictionaries of
+    their own.
+    """
     if isinstance(value, Estimate):
         return {"estimate": Estimate.json(value)}
     if isinstance(value, float) and not np.isfinite(value):
@@ -65,20 +70,25 @@ def _revive(value: object) -> Value:
             name: (np.nan if plain[name] is None else plain[name])
             for name in ("value", "low", "high")
         }
-        return Estimate(**{**plain, **numbers})  # pyright: ignore[reportArgumentType]  (the keys are Estimate's own fields)
+        # the keys are Estimate's own fields
+        return Estimate(**{**plain, **numbers})  # pyright: ignore[reportArgumentType]
     if isinstance(value, dict):
         return float(value["float"])
     return value  # pyright: ignore[reportReturnType]  (JSON scalars)
 
 
 def _hashes(text: Mapping[str, Any]) -> dict[str, str]:
-    """The hash of every file that belongs to a cell, by name; cells of version 0.1 before networks were kept list none beside their arrays."""
+    """The hash of every file that belongs to a cell, by name; cells of version 0.1 before networks
+    were kept list none beside their arrays.
+    """
     arrays = {ARRAYS: text["arrays_sha256"]} if text["arrays_sha256"] else {}
     return {**arrays, **text.get("files_sha256", {})}
 
 
 class Store:
-    """A folder of results. Reading never writes; writing is atomic; the same key is never written twice."""
+    """A folder of results. Reading never writes; writing is atomic; the same key is never written
+    twice.
+    """
 
     def __init__(self, root: Path | str):
         self.root = Path(root)
@@ -87,7 +97,9 @@ class Store:
             raise ValueError(f"--store {self.root} is a file; name a folder")
 
     def get(self, key: str) -> Row | None:
-        """The cell with this key, or None when it is absent; a damaged one is a ValueError that names its folder."""
+        """The cell with this key, or None when it is absent; a damaged one is a ValueError that
+        names its folder.
+        """
         path = self.cells / key
         return self._read(path) if path.is_dir() else None
 
@@ -117,7 +129,9 @@ class Store:
     def put(
         self, row: Row, arrays: Mapping[str, np.ndarray], whole: Mapping[str, bytes] | None = None
     ) -> Row:
-        """Writes a cell with its arrays and ``whole`` files and returns it as stored; if the key is there already, the one that is there stays."""
+        """Writes a cell with its arrays and ``whole`` files and returns it as stored; if the key is
+        there already, the one that is there stays.
+        """
         target = self.cells / row.key
         if not target.is_dir():
             from safetensors.numpy import save
@@ -155,7 +169,9 @@ class Store:
         )
 
     def check(self) -> list[str]:
-        """What is wrong with the store, a line each: unreadable cells, files that do not match their hash, names that do not match keys."""
+        """What is wrong with the store, a line each: unreadable cells, files that do not match
+        their hash, names that do not match keys.
+        """
         problems = []
         for path in self.folders():
             try:
@@ -212,10 +228,12 @@ class Store:
 
     @contextmanager
     def claim(self, job: str, *, wait: bool = False) -> Iterator[bool]:
-        """Whether this process may do the job now: False while another process on the same machine does it, unless told to wait for it.
+        """Whether this process may do the job now: False while another process on the same machine
+        does it, unless told to wait for it.
 
-        The lock is the operating system's and goes with its process, however that ends. Where there are none (Windows) every claim
-        succeeds: then two processes may do the same work, and the first result stays.
+        The lock is the operating system's and goes with its process, however that ends. Where there
+        are none (Windows) every claim succeeds: then two processes may do the same work, and the
+        first result stays.
         """
         try:
             import fcntl

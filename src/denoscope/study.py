@@ -1,6 +1,8 @@
-"""A study is a frozen dataclass whose fields make one cell of a sweep; its identity is a hash of what differs from the defaults.
+"""A study is a frozen dataclass whose fields make one cell of a sweep; its identity is a hash of
+what differs from the defaults.
 
-``grid`` makes cells, ``run`` brings a store to hold them all: what is there already is not done again, so the same command resumes.
+``grid`` makes cells, ``run`` brings a store to hold them all: what is there already is not done
+again, so the same command resumes.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ S = TypeVar("S", bound="Study")
 
 @dataclass(frozen=True)
 class Result:
-    """What one cell measured: ``values`` (numbers, text, Estimates) for tables, ``arrays`` for what is computed across cells.
+    """What one cell measured: ``values`` (numbers, text, Estimates) for tables, ``arrays`` for what
+    is computed across cells.
 
-    ``files`` holds whole files by name, such as the trained network as :func:`~denoscope.networks.dump` writes it.
+    ``files`` holds whole files by name, such as the trained network as
+    :func:`~denoscope.networks.dump` writes it.
     """
 
     values: Mapping[str, Value]
@@ -41,7 +45,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """What a job may use while it works: a ``folder`` that survives kills (None: keep nothing), ``tell(fraction done)``, a torch device."""
+    """What a job may use while it works: a ``folder`` that survives kills (None: keep nothing),
+    ``tell(fraction done)``, a torch device.
+    """
 
     folder: Path | None = None
     tell: Tell = lambda fraction: None
@@ -49,7 +55,9 @@ class Work:
 
 
 def axis(default: Any, help: str, sweep: Sequence[Any] = ()) -> Any:
-    """A study's field that may take many values; ``sweep`` are those that the command line takes when none are given."""
+    """A study's field that may take many values; ``sweep`` are those that the command line takes
+    when none are given.
+    """
     return field(
         default=default, metadata={"axis": True, "help": help, "sweep": tuple(sweep) or (default,)}
     )
@@ -67,7 +75,9 @@ def declared(study: type[Study]) -> list[Field[Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Base of all studies: subclasses are frozen keyword-only dataclasses with ``run``, and ``version`` counts changes of meaning."""
+    """Base of all studies: subclasses are frozen keyword-only dataclasses with ``run``, and
+    ``version`` counts changes of meaning.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = ()
@@ -85,7 +95,9 @@ class Study:
         return {item.name: getattr(self, item.name) for item in declared(type(self))}
 
     def key(self) -> str:
-        """The identity of the cell: a hash of study, version and the fields that differ from their defaults (16 hex digits)."""
+        """The identity of the cell: a hash of study, version and the fields that differ from their
+        defaults (16 hex digits).
+        """
         changed = {
             item.name: getattr(self, item.name)
             for item in fields(self)
@@ -95,11 +107,15 @@ class Study:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def infeasible(self) -> str:
-        """Why this cell cannot be (its training set is larger than the data, say), or the empty string."""
+        """Why this cell cannot be (its training set is larger than the data, say), or the empty
+        string.
+        """
         return ""
 
     def inputs(self) -> dict[str, str]:
-        """Content hashes of what the cell reads, by name; a stored cell counts only while they are the same."""
+        """Content hashes of what the cell reads, by name; a stored cell counts only while they are
+        the same.
+        """
         return {}
 
     def cost(self) -> float:
@@ -112,7 +128,9 @@ class Study:
 
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Any, Result]]:
-        """Measures several cells; a study that can do them at once overrides this, with results equal to ``run`` up to rounding."""
+        """Measures several cells; a study that can do them at once overrides this, with results
+        equal to ``run`` up to rounding.
+        """
         for index, cell in enumerate(cells):
             part = Work(
                 work.folder,
@@ -133,12 +151,16 @@ class Study:
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
-        """The report on these cells; ``noted`` is what the store says of the commands that made them."""
+        """The report on these cells; ``noted`` is what the store says of the commands that made
+        them.
+        """
         raise NotImplementedError
 
 
 def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
-    """Every combination of the given values, feasible or not; a value that is no list or range counts as a list of one."""
+    """Every combination of the given values, feasible or not; a value that is no list or range
+    counts as a list of one.
+    """
     known = {item.name for item in fields(study)}
     for name in axes:
         if name not in known:
@@ -153,7 +175,9 @@ def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
 
 
 def grid(study: type[S], **axes: Any) -> list[S]:
-    """The feasible cells of the product of ``axes``, each once; none feasible is a ValueError with the reason."""
+    """The feasible cells of the product of ``axes``, each once; none feasible is a ValueError with
+    the reason.
+    """
     cells = combinations(study, axes)
     reasons = [cell.infeasible() for cell in cells]
     feasible = [cell for cell, reason in zip(cells, reasons) if not reason]
@@ -237,7 +261,9 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
 
 
 def missing(cells: Sequence[S], store: Store) -> list[S]:
-    """The cells that the store does not hold yet; one that is damaged, or was measured on other data, is a ValueError naming it."""
+    """The cells that the store does not hold yet; one that is damaged, or was measured on other
+    data, is a ValueError naming it.
+    """
     absent = []
     for cell in cells:
         row = store.get(cell.key())
@@ -250,13 +276,16 @@ def missing(cells: Sequence[S], store: Store) -> list[S]:
                 if row.made["inputs"].get(name) != cell.inputs()[name]
             )
             raise ValueError(
-                f"{row.path} was measured on other content of {changed}; choose another folder with --store"
+                f"{row.path} was measured on other content of {changed}; choose another "
+                "folder with --store"
             )
     return absent
 
 
 def _kept(study: type[S], store: Store) -> list[list[S]]:
-    """The jobs of this study and version that an earlier command began or planned, with all their cells."""
+    """The jobs of this study and version that an earlier command began or planned, with all their
+    cells.
+    """
     defaults = {item.name: item.default for item in fields(study)}
 
     def cell(kept: Mapping[str, Any]) -> S:
@@ -277,8 +306,8 @@ def _kept(study: type[S], store: Store) -> list[list[S]]:
 def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     """The jobs, costliest first, that still have cells to deliver.
 
-    Jobs that were planned before keep all their cells, stored ones too: what a resumed job trains together is what it began with. Cells
-    that no kept job has are planned anew, among themselves.
+    Jobs that were planned before keep all their cells, stored ones too: what a resumed job trains
+    together is what it began with. Cells that no kept job has are planned anew, among themselves.
     """
     absent = {cell.key(): cell for cell in missing(cells, store)}
     if not absent:
@@ -293,7 +322,9 @@ def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
 
 
 def _planned(cells: Sequence[S], store: Store) -> list[list[S]]:
-    """:func:`pending`, with the plan written down beside what other commands on the store still have to do; done jobs lose their scratch."""
+    """:func:`pending`, with the plan written down beside what other commands on the store still
+    have to do; done jobs lose their scratch.
+    """
     with store.claim("plan", wait=True):
         jobs = pending(cells, store)
         names = {_job_name(job) for job in jobs}
@@ -337,10 +368,11 @@ def run(
     device: str = "cpu",
     progress: Callable[[float, int], None] = lambda fraction, done: None,
 ) -> list[Row]:
-    """Brings the store to hold every cell and returns their rows in order; ``progress(fraction of the cost, cells done)`` is called often.
+    """Brings the store to hold every cell and returns their rows in order; ``progress(fraction of
+    the cost, cells done)`` is called often.
 
-    Cells already stored are kept. When jobs fail, the others still finish and then the first error is raised. Jobs that another process
-    on the same store is doing are waited for.
+    Cells already stored are kept. When jobs fail, the others still finish and then the first error
+    is raised. Jobs that another process on the same store is doing are waited for.
     """
     store = store if isinstance(store, Store) else Store(store)
     while jobs := _planned(cells, store):
@@ -360,7 +392,8 @@ def run(
                 if absent := missing(jobs[index], store):
                     errors.append(
                         RuntimeError(
-                            f"a job ended without storing its cell {absent[0].key()} ({absent[0].fields()})"
+                            f"a job ended without storing its cell {absent[0].key()} "
+                            f"({absent[0].fields()})"
                         )
                     )
         if errors:

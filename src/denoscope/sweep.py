@@ -19,7 +19,9 @@ from denoscope.study import Study, combinations, grid, missing, pending, run, sw
 def command(
     study: type[Study], axes: Mapping[str, Any], options: Mapping[str, Any], words: Sequence[str]
 ) -> int:
-    """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit code."""
+    """Runs the sweep of ``axes`` into ``options['store']`` and writes the report; returns the exit
+    code.
+    """
     check_options(options)
     everything = {**swept(study), **axes}
     cells = grid(study, **everything)
@@ -40,7 +42,9 @@ def fill(
     words: Sequence[str],
     left_out: Sequence[str] = (),
 ) -> list[Row]:
-    """Says what is to be done and, unless it is a dry run, does it with progress; the rows of the cells that the store then holds."""
+    """Says what is to be done and, unless it is a dry run, does it with progress; the rows of the
+    cells that the store then holds.
+    """
     noted = _noted(store, type(cells[0]))
     todo, jobs = missing(cells, store), pending(cells, store)
     workers = (
@@ -61,7 +65,8 @@ def report(root: Path) -> Path:
     name = str(store.noted().get("study", ""))
     if name not in studies.names():
         raise ValueError(
-            f"{root} is not a store of results (it has no store.json that names a study); name the folder given to --store"
+            f"{root} is not a store of results (it has no store.json that names a study); "
+            "name the folder given to --store"
         )
     rows = store.rows()
     if not rows:
@@ -88,7 +93,8 @@ def _noted(store: Store, study: type[Study]) -> dict[str, Any]:
     noted = store.noted()
     if noted and noted["study"] != study.title():
         raise ValueError(
-            f"{store.root} holds results of the study {noted['study']}; choose another folder with --store"
+            f"{store.root} holds results of the study {noted['study']}; choose another "
+            "folder with --store"
         )
     return noted
 
@@ -117,7 +123,10 @@ def _plan_text(
     left_out: Sequence[str],
 ) -> str:
     seconds = sum(cell.cost() for job in jobs for cell in job) / workers
-    text = f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to measure in {len(jobs)} jobs on {workers} process(es)"
+    text = (
+        f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to "
+        f"measure in {len(jobs)} jobs on {workers} process(es)"
+    )
     if todo:
         text += f", about {duration(seconds)}"
     return "\n".join([text, *(f"left out: {reason}" for reason in left_out)])
@@ -174,7 +183,9 @@ def _shell(words: Sequence[str]) -> str:
 
 
 def write_all(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
-    """Writes the tables and the report of these rows into their store and returns the page's path."""
+    """Writes the tables and the report of these rows into their store and returns the page's
+    path.
+    """
     write_table(table(rows), store.root)
     if compared := study.compare(rows):
         write_table(table(compared), store.root, "comparisons")

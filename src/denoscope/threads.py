@@ -1,7 +1,8 @@
 """Independent pieces of work on several threads, each of which computes with one.
 
-A matrix library that splits every operation makes its threads wait for one another after each: short operations gain little by it, and
-on a machine that is busy with other work they lose by factors. Pieces that are whole searches or whole fits wait for nothing.
+A matrix library that splits every operation makes its threads wait for one another after each:
+short operations gain little by it, and on a machine that is busy with other work they lose by
+factors. Pieces that are whole searches or whole fits wait for nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ R = TypeVar("R")
 
 
 def workers(pieces: int) -> int:
-    """How many pieces are worked on at once: as many as torch has threads in the caller's, which is 1 within a piece."""
+    """How many pieces are worked on at once: as many as torch has threads in the caller's, which is
+    1 within a piece.
+    """
     return max(1, min(torch.get_num_threads(), pieces))
 
 
 def each(call: Callable[[T], R], items: Sequence[T], *, at_once: int | None = None) -> list[R]:
-    """``call`` of every item, in order; the first error ends it. Gradients are recorded as in the caller's thread."""
+    """``call`` of every item, in order; the first error ends it. Gradients are recorded as in the
+    caller's thread.
+    """
     count = workers(len(items)) if at_once is None else at_once
     if count < 2:
         return [call(item) for item in items]

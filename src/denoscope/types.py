@@ -1,8 +1,9 @@
 """The nouns of the library: what a denoiser is, and the one shape rule that everything follows.
 
-A denoiser is any callable ``D(x, sigma) -> E[x0 | x]`` for ``x = x0 + sigma * n`` with standard normal ``n`` (variance-exploding
-coordinates, images in [-1, 1]). ``sigma.shape`` is a prefix of ``x.shape``: ``()`` for one level, ``(b,)`` for one level a point,
-``(m, b)`` for m networks with b points each. :func:`pad` states that rule once.
+A denoiser is any callable ``D(x, sigma) -> E[x0 | x]`` for ``x = x0 + sigma * n`` with standard
+normal ``n`` (variance-exploding coordinates, images in [-1, 1]). ``sigma.shape`` is a prefix of
+``x.shape``: ``()`` for one level, ``(b,)`` for one level a point, ``(m, b)`` for m networks with b
+points each. :func:`pad` states that rule once.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ Descriptor = Callable[[Tensor], Tensor]
 
 
 def pad(sigma: Tensor, x: Tensor) -> Tensor:
-    """``sigma`` with trailing axes of length one, so that it broadcasts against ``x`` from the left.
+    """``sigma`` with trailing axes of length one, so that it broadcasts against ``x`` from the
+    left.
 
-    ``sigma.shape`` must be a prefix of ``x.shape``; anything else is a ValueError that names both shapes.
+    ``sigma.shape`` must be a prefix of ``x.shape``; anything else is a ValueError that names both
+    shapes.
     """
     if sigma.shape != x.shape[: sigma.ndim]:
         raise ValueError(

@@ -26,17 +26,22 @@ from denoscope.progress import Voice
 from denoscope.study import versions
 
 COPIES = 3
-"""The exit code where more than ``--fail-above`` is copied for sure, or nothing could be decided."""
+"""The exit code where more than ``--fail-above`` is copied for sure, or nothing could be
+decided.
+"""
 _THREADS = 1024  # of which some libraries cannot start more
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
-    """Answers the question of the command line, writes audit.html, .json and .csv into ``options['out']``, and returns the exit code."""
+    """Answers the question of the command line, writes audit.html, .json and .csv into
+    ``options['out']``, and returns the exit code.
+    """
     asked = Asked(**{item.name: options[item.name] for item in fields(Asked)})
     asked.check()
     if not 0 <= options["threads"] <= _THREADS:
         raise ValueError(
-            f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 for all cores"
+            f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 "
+            "for all cores"
         )
     if options["threads"]:
         torch.set_num_threads(options["threads"])
@@ -87,7 +92,8 @@ def _failed(found: Audit) -> int:
     if low <= limit:
         return 0
     print(
-        f"denoscope: at least {100 * low:.2g} % of the samples are copies, more than --fail-above {limit:g}",
+        f"denoscope: at least {100 * low:.2g} % of the samples are copies, more than "
+        f"--fail-above {limit:g}",
         file=sys.stderr,
     )
     return COPIES

@@ -10,11 +10,14 @@ from pathlib import Path
 class Asked:
     """The question of an audit; :meth:`check` refuses what cannot be answered.
 
-    ``gen``, ``train``, ``test``, ``twin`` are paths or names of sets, empty where not given; ``descriptors`` are words for
-    :func:`denoscope.describe.by_name`, empty for those of the ``protocol``. ``false_alarm`` 0 takes the protocol's. ``duplicates`` is the
-    quantile below which training images are near-duplicates. ``planted`` counts training images that are copied with each perturbation.
-    ``metrics`` are names, empty for all that the sets allow and that take minutes at most. ``seeds`` (empty: the protocol's), ``sampler``,
-    ``steps``, ``batch`` and ``device`` say how a model given as ``gen`` or ``twin`` is sampled. ``fail_above`` None never fails.
+    ``gen``, ``train``, ``test``, ``twin`` are paths or names of sets, empty where not given;
+    ``descriptors`` are words for
+    :func:`denoscope.describe.by_name`, empty for those of the ``protocol``. ``false_alarm`` 0 takes
+    the protocol's. ``duplicates`` is the quantile below which training images are near-duplicates.
+    ``planted`` counts training images that are copied with each perturbation. ``metrics`` are
+    names, empty for all that the sets allow and that take minutes at most. ``seeds`` (empty: the
+    protocol's), ``sampler``, ``steps``, ``batch`` and ``device`` say how a model given as ``gen``
+    or ``twin`` is sampled. ``fail_above`` None never fails.
     """
 
     gen: str
@@ -56,7 +59,8 @@ class Asked:
             raise ValueError(f"--false-alarm {self.false_alarm:g}: must lie between 0 and 1")
         if not 0 <= self.duplicates <= 0.5:
             raise ValueError(
-                f"--duplicates {self.duplicates:g}: a quantile between 0 (exact copies only) and 0.5"
+                f"--duplicates {self.duplicates:g}: a quantile between 0 (exact copies "
+                "only) and 0.5"
             )
         if self.fail_above is not None and not 0 <= self.fail_above < 1:
             raise ValueError(f"--fail-above {self.fail_above:g}: a share between 0 and 1")
@@ -71,5 +75,6 @@ class Asked:
             raise ValueError(f"--resize {self.resize}: must be at least 1")
         if self.range and not self.range[0] < self.range[1]:
             raise ValueError(
-                f"--range {self.range[0]:g} {self.range[1]:g}: the first number must be the smaller one"
+                f"--range {self.range[0]:g} {self.range[1]:g}: the first number must be "
+                "the smaller one"
             )

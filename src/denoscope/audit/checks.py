@@ -1,4 +1,6 @@
-"""What can be seen to be wrong with a question before much is computed: options that nothing would use, and sets too small to say anything."""
+"""What can be seen to be wrong with a question before much is computed: options that nothing would
+use, and sets too small to say anything.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,13 @@ _TRAIN, _CONTROL = 3, 4
 
 
 def check_used(asked: Asked, descriptors: Sequence[str], models: Collection[str]) -> None:
-    """A ValueError if an option is given that nothing uses: then something else was meant. ``models`` are the roles that are sampled from one."""
+    """A ValueError if an option is given that nothing uses: then something else was meant.
+    ``models`` are the roles that are sampled from one.
+    """
     if asked.seeds and not models:
         raise ValueError(
-            "--seeds says how a model is sampled, and neither --gen nor --twin is one: leave it out, or take a part as SET[0:500]"
+            "--seeds says how a model is sampled, and neither --gen nor --twin is one: "
+            "leave it out, or take a part as SET[0:500]"
         )
     if asked.sscd and all(word.partition(":")[0] != "sscd" for word in descriptors):
         raise ValueError(
@@ -23,7 +28,9 @@ def check_used(asked: Asked, descriptors: Sequence[str], models: Collection[str]
 
 
 def check_control(asked: Asked, given: Given) -> None:
-    """A ValueError if the training or the test set is too small to be compared with, or holds features where images were to be changed."""
+    """A ValueError if the training or the test set is too small to be compared with, or holds
+    features where images were to be changed.
+    """
     if given.images is None:
         for name in ("resize", "range"):
             if getattr(asked, name):
@@ -34,14 +41,18 @@ def check_control(asked: Asked, given: Given) -> None:
     if len(given) < least:
         word = "row" if given.images is None else "image"
         raise ValueError(
-            f"--{given.role} has {len(given)} {word}{'' if len(given) == 1 else 's'}: at least {least} are needed, and hundreds to see a few copies"
+            f"--{given.role} has {len(given)} {word}{'' if len(given) == 1 else 's'}: at "
+            f"least {least} are needed, and hundreds to see a few copies"
         )
 
 
 def check_pairs(role: str, seeds: Sequence[int], found: Mapping[str, Given]) -> None:
-    """A ValueError if a model would be sampled for nothing: more or fewer rows than those that are there, which its samples must be paired with."""
+    """A ValueError if a model would be sampled for nothing: more or fewer rows than those that are
+    there, which its samples must be paired with.
+    """
     other = {"gen": "twin", "twin": "gen"}[role]
     if other in found and len(found[other]) != len(seeds):
         raise ValueError(
-            f"--{other} has {len(found[other])} rows and --{role} is sampled with {len(seeds)} seeds: give a seed for each row (--seeds)"
+            f"--{other} has {len(found[other])} rows and --{role} is sampled with "
+            f"{len(seeds)} seeds: give a seed for each row (--seeds)"
         )

@@ -1,4 +1,6 @@
-"""The audit itself: sets in, everything that was found out. What it writes are features and samples, to go on from there."""
+"""The audit itself: sets in, everything that was found out. What it writes are features and
+samples, to go on from there.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,17 @@ from denoscope.progress import Voice
 
 
 def examine(asked: Asked, say: Voice) -> Audit:
-    """Reads, describes, compares: everything an audit finds. Whatever is wrong with the question or the sets is a one-line ValueError."""
+    """Reads, describes, compares: everything an audit finds. Whatever is wrong with the question or
+    the sets is a one-line ValueError.
+    """
     rules = understood(asked)
     return judge(asked, rules, sets(asked, rules, say), say)
 
 
 def understood(asked: Asked) -> Protocol:
-    """The protocol of a question, after all that can be seen to be wrong with it before anything is read."""
+    """The protocol of a question, after all that can be seen to be wrong with it before anything is
+    read.
+    """
     asked.check()
     table.check_names(asked.metrics)
     rules = protocol(asked.protocol)
@@ -44,7 +50,8 @@ def understood(asked: Asked) -> Protocol:
 def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice) -> Audit:
     """What an audit finds in sets that were read already and match each other.
 
-    Held-out images that are training images too are no control: they are counted, and left out of every metric.
+    Held-out images that are training images too are no control: they are counted, and left out of
+    every metric.
     """
     exact = {
         role: exact_rows(given[role], given["train"]) for role in ("gen", "test") if role in given
@@ -143,7 +150,9 @@ def _views(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice
 
 
 def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
-    """A ValueError if features were made under another protocol than the one that was asked for; the default describes images and asks nothing of features."""
+    """A ValueError if features were made under another protocol than the one that was asked for;
+    the default describes images and asks nothing of features.
+    """
     if rules.name == DEFAULT:
         return
     for role, one in given.items():
@@ -154,7 +163,8 @@ def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
                 else "does not say by what it was described"
             )
             raise ValueError(
-                f"--{role} {stated}, and --protocol {rules.name} takes no other features: give images, or leave --protocol out"
+                f"--{role} {stated}, and --protocol {rules.name} takes no other features: "
+                "give images, or leave --protocol out"
             )
 
 

@@ -1,4 +1,6 @@
-"""What an audit found, as plain data: the verdict, the page, the JSON and the CSV are all made from it."""
+"""What an audit found, as plain data: the verdict, the page, the JSON and the CSV are all made from
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +19,33 @@ from denoscope.metrics.own import NearDuplicates, Own
 from denoscope.metrics.stars import Scores
 
 NEAR = ("noise", "blur", "jpeg", "colour")
-"""Planted copies that a descriptor must tell from held-out images to decide: what sampling and storing do to a copy."""
+"""Planted copies that a descriptor must tell from held-out images to decide: what sampling and
+storing do to a copy.
+"""
 MOVED = ("shift", "crop", "flip")
-"""Planted copies that were moved: reported beside the verdict, since many descriptors cannot see them."""
+"""Planted copies that were moved: reported beside the verdict, since many descriptors cannot see
+them.
+"""
 DECIDES = 0.9
-"""The area under the ROC curve of near copies below which a descriptor is reported as unable to decide."""
+"""The area under the ROC curve of near copies below which a descriptor is reported as unable to
+decide.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One descriptor's view. Scores are larger for copies: 1 - d1/d2 of a ``"ratio"``, the largest cosine of a ``"cosine"``.
+    """One descriptor's view. Scores are larger for copies: 1 - d1/d2 of a ``"ratio"``, the largest
+    cosine of a ``"cosine"``.
 
-    ``identity`` says what the features are. ``null`` are the scores of held-out images (``"test"``), or of each training image against the
-    others (``"leave-one-out"``); ``own`` are always the latter. ``planted`` maps names of perturbations to the scores of perturbed
-    training images, ``quality`` to what these say; ``near`` is the quality over all of :data:`NEAR`. ``copies_of`` counts for each training image, int64 (n_train,),
-    how many others lie within ``spacing``, its near-duplicates in this space. ``counted`` are the rows of the null that calibrate, without
-    exact repeats of training images, and ``groups`` labels each of them: those of one label are near-duplicates. ``among`` is the pass over
-    pairs of training images and ``near_duplicates`` what it found.
+    ``identity`` says what the features are. ``null`` are the scores of held-out images
+    (``"test"``), or of each training image against the others (``"leave-one-out"``); ``own`` are
+    always the latter. ``planted`` maps names of perturbations to the scores of perturbed training
+    images, ``quality`` to what these say; ``near`` is the quality over all of :data:`NEAR`.
+    ``copies_of`` counts for each training image, int64 (n_train,), how many others lie within
+    ``spacing``, its near-duplicates in this space. ``counted`` are the rows of the null that
+    calibrate, without exact repeats of training images, and ``groups`` labels each of them: those
+    of one label are near-duplicates. ``among`` is the pass over pairs of training images and
+    ``near_duplicates`` what it found.
     """
 
     name: str
@@ -71,11 +83,14 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """All descriptors that decide, together: a sample is a copy if its smallest p-value, times their number, is at most ``rates.false_alarm``.
+    """All descriptors that decide, together: a sample is a copy if its smallest p-value, times
+    their number, is at most ``rates.false_alarm``.
 
-    ``descriptors`` names them; ``p_values`` (n_gen,) are each sample's Bonferroni-corrected conformal p-values, at most 1, and ``copies`` bool (n_gen,)
-    marks those at most the false alarm rate. The threshold of a fold of ``rates`` is the p-value that a copy may at most have. ``power`` maps perturbations to the share of planted copies found. ``detectable`` is the smallest share of copies
-    found with 80 % probability, infinite if none.
+    ``descriptors`` names them; ``p_values`` (n_gen,) are each sample's Bonferroni-corrected
+    conformal p-values, at most 1, and ``copies`` bool (n_gen,) marks those at most the false alarm
+    rate. The threshold of a fold of ``rates`` is the p-value that a copy may at most have.
+    ``power`` maps perturbations to the share of planted copies found. ``detectable`` is the
+    smallest share of copies found with 80 % probability, infinite if none.
     """
 
     descriptors: tuple[str, ...]
@@ -89,7 +104,9 @@ class Combined:
 
 @dataclass(frozen=True)
 class Measured:
-    """One metric with one descriptor: the ``estimate`` (not available: NaN, its method is the reason) and the ``control``, the same of held-out images."""
+    """One metric with one descriptor: the ``estimate`` (not available: NaN, its method is the
+    reason) and the ``control``, the same of held-out images.
+    """
 
     estimate: Estimate
     control: Estimate | None = None
@@ -99,8 +116,10 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Duplicated:
-    """What repeats in the training set, by the first descriptor: ``exact`` repeats of earlier images, ``links`` pairs nearer than ``threshold``, and
-    ``cluster`` int64 (n_train,) the connected component of each image, -1 for an image that has no duplicate."""
+    """What repeats in the training set, by the first descriptor: ``exact`` repeats of earlier
+    images, ``links`` pairs nearer than ``threshold``, and ``cluster`` int64 (n_train,) the
+    connected component of each image, -1 for an image that has no duplicate.
+    """
 
     exact: int
     links: int
@@ -118,7 +137,9 @@ class Duplicated:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """Everything that was found. ``metrics`` maps a metric's name to descriptors and what each measured; ``combined`` is None if no descriptor decides."""
+    """Everything that was found. ``metrics`` maps a metric's name to descriptors and what each
+    measured; ``combined`` is None if no descriptor decides.
+    """
 
     asked: Asked
     given: Mapping[str, Given]

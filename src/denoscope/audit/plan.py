@@ -1,4 +1,6 @@
-"""What an audit would do and about how long it takes: sets are read and little is timed, nothing is sampled or written."""
+"""What an audit would do and about how long it takes: sets are read and little is timed, nothing is
+sampled or written.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def plan(asked: Asked, say: Voice) -> list[str]:
     models = {role: getattr(asked, role) for role in ("gen", "twin") if sampled(asked, role)}
     read = sets(replace(asked, **dict.fromkeys(models, "")), rules, say)
     lines = [
-        f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} of {one.path}"
+        f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} "
+        f"of {one.path}"
         for role, one in read.items()
     ]
     drawn = [_sampling(role, path, asked, rules, read["train"]) for role, path in models.items()]
@@ -55,7 +58,8 @@ def _sampling(
     """What is drawn from a model, by one call of its network."""
     if train.images is None:
         raise ValueError(
-            f"--{role} {path} is a model, whose samples are images, and --train {train.path} holds features: give its images"
+            f"--{role} {path} is a model, whose samples are images, and --train "
+            f"{train.path} holds features: give its images"
         )
     model, seeds = (
         open_model(role, path, train.images.shape, asked.device),
@@ -67,7 +71,8 @@ def _sampling(
         call = min(_seconds(model, state) for _ in range(4)) / batch
     calls = asked.steps * _CALLS.get(asked.sampler, 1)
     return (
-        f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network each ({asked.sampler})",
+        f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network "
+        f"each ({asked.sampler})",
         call * calls * len(seeds),
     )
 

@@ -18,12 +18,16 @@ from denoscope.files import harmless
 PICTURES = ("arr_0", "images")
 """Names under which images may stand; a two-dimensional ``arr_0`` is none."""
 ROWS = ("features", "reps", "arr_0")
-"""Names under which features may stand: the article of RP and GL, dgm-eval, and a matrix saved without a name."""
+"""Names under which features may stand: the article of RP and GL, dgm-eval, and a matrix saved
+without a name.
+"""
 _SHOWN = 8  # names in an error
 
 
 class Arrays:
-    """What an open ``.npz`` holds. Every failure of a damaged or hostile one is a one-line ValueError, which does not name the file."""
+    """What an open ``.npz`` holds. Every failure of a damaged or hostile one is a one-line
+    ValueError, which does not name the file.
+    """
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -54,17 +58,21 @@ class Arrays:
             return _header(stream)
 
     def load(self, name: str) -> np.ndarray:
-        """An array of numbers or of texts; Python objects, and headers that claim more than there is or than memory holds, are refused."""
+        """An array of numbers or of texts; Python objects, and headers that claim more than there
+        is or than memory holds, are refused.
+        """
         info = self._members[name]
         with self._archive.open(info) as stream:
             shape, dtype = _header(stream)
             if dtype.hasobject:
                 raise ValueError(
-                    f"{name} is pickled, and Object arrays cannot be loaded since they may run code: save plain numbers"
+                    f"{name} is pickled, and Object arrays cannot be loaded since they "
+                    "may run code: save plain numbers"
                 )
             if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
                 raise ValueError(
-                    f"{name} claims the shape {shape} of {dtype}, but has {info.file_size} bytes: damaged"
+                    f"{name} claims the shape {shape} of {dtype}, but has "
+                    f"{info.file_size} bytes: damaged"
                 )
         check_memory(max(prod(shape), info.file_size // 4), name)
         with self._archive.open(info) as stream:
@@ -89,7 +97,9 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 @contextmanager
 def arrays(path: Path) -> Iterator[Arrays]:
-    """An ``.npz``, open. Whatever goes wrong inside the block is a one-line ValueError that begins with the file's name."""
+    """An ``.npz``, open. Whatever goes wrong inside the block is a one-line ValueError that begins
+    with the file's name.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             yield Arrays(archive)

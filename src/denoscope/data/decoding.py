@@ -42,7 +42,9 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
 
 
 def _turned(image: Image.Image) -> bool:
-    """Whether the EXIF data names an orientation, which no usual training pipeline applies: nor do we."""
+    """Whether the EXIF data names an orientation, which no usual training pipeline applies: nor do
+    we.
+    """
     try:
         return bool(image.info.get("exif")) and image.getexif().get(_ORIENTATION, 1) != 1
     except Exception:  # damaged EXIF data: nearly any exception
@@ -78,7 +80,8 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         return _eight_bits(image), [*notes, DEEP]
     if image.mode[0] in "IF":
         raise ValueError(
-            "its numbers have no stated range: store them as .npz and give value_range (--range LOW HIGH)"
+            "its numbers have no stated range: store them as .npz and give value_range "
+            "(--range LOW HIGH)"
         )
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         if np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
@@ -93,10 +96,12 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
 
 
 def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
-    """The pixels, uint8 (h, w, 1) for grey or (h, w, 3) for colour, and notes of what had to be changed.
+    """The pixels, uint8 (h, w, 1) for grey or (h, w, 3) for colour, and notes of what had to be
+    changed.
 
-    Not an image, truncated, or a decompression bomb (more than 90 million pixels): a one-line ValueError with the reason. Pillow may warn
-    beside it; whoever decodes many images silences that once, since filters of warnings are no thread's own.
+    Not an image, truncated, or a decompression bomb (more than 90 million pixels): a one-line
+    ValueError with the reason. Pillow may warn beside it; whoever decodes many images silences that
+    once, since filters of warnings are no thread's own.
     """
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -105,7 +110,8 @@ def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
         raise ValueError("not an image" if content else "an empty file") from None
     except Image.DecompressionBombError:
         raise ValueError(
-            f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too large to be read"
+            f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too "
+            "large to be read"
         ) from None
     except Exception as error:  # a damaged file makes decoders fail with nearly any exception
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error

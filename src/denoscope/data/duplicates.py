@@ -20,10 +20,11 @@ _LARGE = 0.05
 class Duplicates:
     """What repeats in n images.
 
-    ``copies[i]`` is the first row with the content of row i, int64 (n,). ``links`` are the pairs of distinct contents nearer than
-    ``threshold``, int64 (m, 2), each row ascending, rows sorted. ``groups[i]`` is the centre of the star that row i belongs to: every
-    row is a copy of its centre or linked to it, so a group cannot chain away from its centre. ``clusters`` numbers the connected
-    components of links and copies, which can. ``quantile`` is the one that was declared.
+    ``copies[i]`` is the first row with the content of row i, int64 (n,). ``links`` are the pairs of
+    distinct contents nearer than ``threshold``, int64 (m, 2), each row ascending, rows sorted.
+    ``groups[i]`` is the centre of the star that row i belongs to: every row is a copy of its centre
+    or linked to it, so a group cannot chain away from its centre. ``clusters`` numbers the
+    connected components of links and copies, which can. ``quantile`` is the one that was declared.
     """
 
     copies: Tensor
@@ -50,7 +51,8 @@ class Duplicates:
         if share <= _LARGE:
             return ()
         return (
-            f"the largest cluster of near-duplicates has {self.largest} of {len(self.clusters)} images ({100 * share:.0f} %)",
+            f"the largest cluster of near-duplicates has {self.largest} of "
+            f"{len(self.clusters)} images ({100 * share:.0f} %)",
         )
 
     def json(self) -> dict[str, object]:
@@ -71,10 +73,12 @@ class Duplicates:
 
 
 def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
-    """Exact duplicates by content, near ones by Euclidean distance below a declared quantile of nearest-neighbour distances.
+    """Exact duplicates by content, near ones by Euclidean distance below a declared quantile of
+    nearest-neighbour distances.
 
-    ``x`` is images or features, (n, ...), n >= 1. The quantile is taken over distinct contents, so that exact copies do not draw the threshold to
-    0; with q about a share q of independent images is linked too, and 0 finds exact copies only. Outside [0, 0.5] it is a ValueError.
+    ``x`` is images or features, (n, ...), n >= 1. The quantile is taken over distinct contents, so
+    that exact copies do not draw the threshold to 0; with q about a share q of independent images
+    is linked too, and 0 finds exact copies only. Outside [0, 0.5] it is a ValueError.
     """
     if not 0 <= quantile <= 0.5:
         raise ValueError(
@@ -94,7 +98,9 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
 
 
 def first_with_content(x: Tensor) -> Tensor:
-    """For every row of ``x`` (n, ...) the index of the first row with equal values (0.0 equals -0.0), int64 (n,)."""
+    """For every row of ``x`` (n, ...) the index of the first row with equal values (0.0 equals
+    -0.0), int64 (n,).
+    """
     rows = x.detach().cpu().flatten(1)
     digests = np.empty((len(rows), 16), np.uint8)
     for i, row in enumerate(rows):
@@ -119,7 +125,9 @@ def _links(distinct: Tensor, quantile: float) -> tuple[Tensor, float]:
 
 
 def components(n: int, links: Tensor) -> Tensor:
-    """Connected components of the undirected graph of n nodes with edges ``links`` (m, 2), int64 (n,)."""
+    """Connected components of the undirected graph of n nodes with edges ``links`` (m, 2), int64
+    (n,).
+    """
     i, j = links.T.numpy()
     _, labels = connected_components(
         coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n)), directed=False
@@ -128,7 +136,9 @@ def components(n: int, links: Tensor) -> Tensor:
 
 
 def _stars(n: int, links: Tensor) -> Tensor:
-    """For every node the centre of its star: nodes in order of falling degree (then index) take those of their neighbours still free."""
+    """For every node the centre of its star: nodes in order of falling degree (then index) take
+    those of their neighbours still free.
+    """
     around: list[list[int]] = [[] for _ in range(n)]
     for i, j in links.tolist():
         around[i].append(j)

@@ -19,14 +19,19 @@ _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 def missing(name: str, looked: list[Path], command: str) -> ValueError:
-    """The error that a set is not on this machine: where was looked, and the command that installs it."""
+    """The error that a set is not on this machine: where was looked, and the command that installs
+    it.
+    """
     return ValueError(
-        f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); install it with: {command}"
+        f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); "
+        f"install it with: {command}"
     )
 
 
 def digits() -> Images:
-    """1 797 handwritten digits, 8 x 8 grey, values 0..16 mapped exactly by x / 8 - 1 (Alpaydin and Kaynak 1998, from scikit-learn)."""
+    """1 797 handwritten digits, 8 x 8 grey, values 0..16 mapped exactly by x / 8 - 1 (Alpaydin and
+    Kaynak 1998, from scikit-learn).
+    """
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -35,7 +40,9 @@ def digits() -> Images:
 
 
 def fashion_mnist(root: Path | None = None) -> Images:
-    """60 000 training and then 10 000 test pictures of clothes, 28 x 28 grey (Xiao et al. 2017); ``test_from`` is 60 000."""
+    """60 000 training and then 10 000 test pictures of clothes, 28 x 28 grey (Xiao et al. 2017);
+    ``test_from`` is 60 000.
+    """
     places = [*([root, root / "fashion-mnist", root / "fashion_mnist"] if root else []), _FASHION]
     for place in places:
         if has_idx(place):
@@ -44,7 +51,9 @@ def fashion_mnist(root: Path | None = None) -> Images:
 
 
 def faces(root: Path | None = None) -> Images:
-    """100 faces (label 1) and then 100 patches without one (label 0), 25 x 25 grey, from Labeled Faces in the Wild (in scikit-image)."""
+    """100 faces (label 1) and then 100 patches without one (label 0), 25 x 25 grey, from Labeled
+    Faces in the Wild (in scikit-image).
+    """
     package = importlib.util.find_spec("skimage")  # located, not imported: it takes a second
     folders = [
         *([root] if root else []),
@@ -71,7 +80,9 @@ def has_idx(folder: Path) -> bool:
 
 
 def read_idx(folder: Path, name: str) -> Images:
-    """The pictures of a folder with IDX files as MNIST has them: the training set and then, where present, the test set; labels likewise."""
+    """The pictures of a folder with IDX files as MNIST has them: the training set and then, where
+    present, the test set; labels likewise.
+    """
     splits = [_split(folder, split) for split in ("train", "t10k")]
     (data, labels), (test, test_labels) = splits
     if data is None:
@@ -97,7 +108,9 @@ def _idx_file(folder: Path, stem: str) -> Path | None:
 
 
 def _read_idx_file(file: Path, axes: int) -> Tensor:
-    """One IDX file of unsigned bytes: two zero bytes, type 8, the number of axes, their lengths (big-endian), the values."""
+    """One IDX file of unsigned bytes: two zero bytes, type 8, the number of axes, their lengths
+    (big-endian), the values.
+    """
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
             zero, kind, found = struct.unpack(">HBB", stream.read(4))
@@ -110,7 +123,8 @@ def _read_idx_file(file: Path, axes: int) -> Tensor:
             content = stream.read(prod(shape) + 1)
         if len(content) != prod(shape):
             raise ValueError(
-                f"{'more' if len(content) > prod(shape) else 'fewer'} than the {prod(shape)} values it announces: damaged"
+                f"{'more' if len(content) > prod(shape) else 'fewer'} than the "
+                f"{prod(shape)} values it announces: damaged"
             )
     except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error

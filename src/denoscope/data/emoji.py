@@ -1,4 +1,6 @@
-"""Noto Color Emoji as colour images, in which skin-tone and gender variants are known near-duplicates."""
+"""Noto Color Emoji as colour images, in which skin-tone and gender variants are known
+near-duplicates.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,8 @@ _NEUTRAL = str.maketrans(
 def family(sequence: str) -> str:
     """What an emoji shows apart from skin tone and gender: equal for all variants of one picture.
 
-    The order of the characters is dropped, since fonts know joined people and things in both orders, except in flags.
+    The order of the characters is dropped, since fonts know joined people and things in both
+    orders, except in flags.
     """
     if len(sequence) == 1 and sequence in _TONES:
         return _TONES[0]
@@ -74,10 +77,12 @@ def family(sequence: str) -> str:
 
 
 def read_emoji(root: Path | None, size: int) -> Images:
-    """The bitmaps of Noto Color Emoji on white, RGB, ``size`` x ``size``, in code-point order; ``groups`` are the families.
+    """The bitmaps of Noto Color Emoji on white, RGB, ``size`` x ``size``, in code-point order;
+    ``groups`` are the families.
 
-    ``files`` are code points such as ``1F469-200D-1F680``. A picture is centred on a white square before it is scaled. People that
-    face right are another family than those that face left. What was read last is kept, until the font changes.
+    ``files`` are code points such as ``1F469-200D-1F680``. A picture is centred on a white square
+    before it is scaled. People that face right are another family than those that face left. What
+    was read last is kept, until the font changes.
     """
     file = _find(root)
     images = _read(file, file.stat().st_mtime_ns, size)
@@ -130,7 +135,9 @@ def _bitmaps(file: Path) -> list[tuple[str, bytes]]:
 
 
 def _sequences(font: TTFont) -> dict[str, str]:
-    """Glyph name to the characters it stands for: the shortest sequence, of equal ones that which begins with a person."""
+    """Glyph name to the characters it stands for: the shortest sequence, of equal ones that which
+    begins with a person.
+    """
     characters = {glyph: chr(code) for code, glyph in (font.getBestCmap() or {}).items()}
     known: defaultdict[str, list[str]] = defaultdict(list)
     for glyph, character in characters.items():

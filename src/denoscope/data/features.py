@@ -19,8 +19,10 @@ from denoscope.files import harmless, located
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """``rows`` float32 (n, k), all finite, n and k at least 1. ``names`` and ``seeds`` have one entry a row or are empty; ``protocol`` says
-    how the rows were made, empty if the file does not; ``source`` what kind of file it was; ``warnings`` what was changed in reading."""
+    """``rows`` float32 (n, k), all finite, n and k at least 1. ``names`` and ``seeds`` have one
+    entry a row or are empty; ``protocol`` says how the rows were made, empty if the file does not;
+    ``source`` what kind of file it was; ``warnings`` what was changed in reading.
+    """
 
     rows: Tensor
     source: str
@@ -36,12 +38,15 @@ class Features:
 def read_features(path: str | Path, *, skip_bad: bool = False) -> Features:
     """The rows of an ``.npz`` or of a torch-fidelity cache (``.pt``).
 
-    * ``.npz``: ``features``, else ``reps`` (dgm-eval, whose ``model`` is taken as protocol), else a two-dimensional ``arr_0``: real numbers
-      (n, k). Beside them, where present: ``protocol``, one text; ``names``, texts (n,); ``seeds``, whole numbers (n,). A file that holds only moments
+    * ``.npz``: ``features``, else ``reps`` (dgm-eval, whose ``model`` is taken as protocol), else a
+      two-dimensional ``arr_0``: real numbers (n, k). Beside them, where present: ``protocol``, one
+      text; ``names``, texts (n,); ``seeds``, whole numbers (n,). A file that holds only moments
       (``mu`` and ``sigma``, as EDM's reference statistics) has no rows and is refused.
-    * ``.pt``: a tensor (n, k), or a dictionary with one, as PyTorch saves them; read without unpickling (:mod:`denoscope.data.tensors`).
+    * ``.pt``: a tensor (n, k), or a dictionary with one, as PyTorch saves them; read without
+      unpickling (:mod:`denoscope.data.tensors`).
 
-    ``skip_bad`` leaves out rows that are not finite. Whatever else is wrong is a one-line ValueError that begins with the file's name.
+    ``skip_bad`` leaves out rows that are not finite. Whatever else is wrong is a one-line
+    ValueError that begins with the file's name.
     """
     path = located(path)
     if not os.path.isfile(path):
@@ -59,10 +64,12 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
     if key is None:
         if "mu" in found and "sigma" in found:
             raise ValueError(
-                "holds only moments (mu, sigma), no rows: copies can be found in features or images, not in their mean"
+                "holds only moments (mu, sigma), no rows: copies can be found in "
+                "features or images, not in their mean"
             )
         raise ValueError(
-            f"holds neither features (features, reps) nor images (arr_0, images), only {found.listed()}"
+            "holds neither features (features, reps) nor images (arr_0, images), only "
+            f"{found.listed()}"
         )
     values = found.load(key)
     stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
@@ -79,7 +86,8 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
             shape, dtype = found.header(name)
             if shape != values.shape[:1] or dtype.kind not in kinds:
                 raise ValueError(
-                    f"{name} has the shape {shape} and type {dtype}, not one entry for each of {len(values)} rows"
+                    f"{name} has the shape {shape} and type {dtype}, not one entry for "
+                    f"each of {len(values)} rows"
                 )
             beside[name] = found.load(name).tolist()
     return _checked(values, key, f"npz: {key}", harmless(protocol), skip_bad, **beside)
@@ -94,7 +102,8 @@ def _torch_file(path: Path, skip_bad: bool) -> Features:
         value = read_tensors(path)
     except Exception as error:  # damaged, or no description of tensors: nearly any exception
         raise ValueError(
-            f"{harmless(path)} is not a readable file of tensors; save the rows with numpy.savez(FILE, features=ROWS) ({harmless(error)})"
+            f"{harmless(path)} is not a readable file of tensors; save the rows with "
+            f"numpy.savez(FILE, features=ROWS) ({harmless(error)})"
         ) from error
     try:
         key, layout = _chosen(layouts(value))
@@ -110,14 +119,17 @@ def _torch_file(path: Path, skip_bad: bool) -> Features:
 
 
 def _chosen(found: Mapping[str, Layout]) -> tuple[str, Layout]:
-    """The tensor of features and its name: the only one, one with a known name, or the only matrix."""
+    """The tensor of features and its name: the only one, one with a known name, or the only
+    matrix.
+    """
     matrices = [key for key, item in found.items() if len(item.size) == 2]
     key = next(
         (key for key in ("", *ROWS) if key in found), matrices[0] if len(matrices) == 1 else None
     )
     if key is None:
         raise ValueError(
-            "holds no plain tensor (n, k) of features, or several; save the rows with numpy.savez(FILE, features=ROWS)"
+            "holds no plain tensor (n, k) of features, or several; save the rows with "
+            "numpy.savez(FILE, features=ROWS)"
         )
     return harmless(key, 60), found[key]
 
@@ -133,7 +145,8 @@ def _checked(
 ) -> Features:
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(
-            f"{key} has the shape {values.shape}; features are an array (n, k), one row for each image"
+            f"{key} has the shape {values.shape}; features are an array (n, k), one row "
+            "for each image"
         )
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{key} has the type {values.dtype}; features are real numbers")
@@ -143,7 +156,8 @@ def _checked(
     count = int(bad.sum())
     if count and (not skip_bad or count == len(rows)):
         raise ValueError(
-            f"row {int(bad.nonzero()[0])} of {key} is not finite in single precision ({count} of {len(rows)} rows are not): "
+            f"row {int(bad.nonzero()[0])} of {key} is not finite in single precision "
+            f"({count} of {len(rows)} rows are not): "
             "describe those images again, or leave such rows out (--skip-bad)"
         )
     kept = (~bad).nonzero()[:, 0].tolist() if count else range(len(rows))

@@ -1,4 +1,6 @@
-"""Many image files, in a folder or a zip archive, as one set: decoded on all cores, a bounded number of them ahead."""
+"""Many image files, in a folder or a zip archive, as one set: decoded on all cores, a bounded
+number of them ahead.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,15 @@ Progress = Callable[[int, int], None]
 def read_folder(
     path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
 ) -> Images:
-    """All images below a folder in natural order; labels from ``dataset.json``, else from class sub-folders if every image is in one."""
+    """All images below a folder in natural order; labels from ``dataset.json``, else from class
+    sub-folders if every image is in one.
+    """
     found = below(path)
     unreadable = [(name, reason) for name, reason in found.unreadable if not _hidden(name)]
     if unreadable and not skip_bad:
         raise ValueError(
-            f"{path}: the folder {unreadable[0][0]} cannot be read: {unreadable[0][1]}; skip_bad (--skip-bad) goes on without it"
+            f"{path}: the folder {unreadable[0][0]} cannot be read: {unreadable[0][1]}; "
+            "skip_bad (--skip-bad) goes on without it"
         )
     images = _set(path, found.files, unreadable, skip_bad, size, progress, classes=True)
     if not found.repeated:
@@ -52,12 +57,15 @@ def read_folder(
 def read_zip(
     path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
 ) -> Images:
-    """All images of an archive in natural order, read in memory; labels from ``dataset.json`` (the layout of EDM, Karras et al. 2022)."""
+    """All images of an archive in natural order, read in memory; labels from ``dataset.json`` (the
+    layout of EDM, Karras et al. 2022).
+    """
     with archive(path) as members:
         twice = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
         if twice:
             raise ValueError(
-                f"{path}: {len(twice)} names stand for more than one file, such as {twice[0]}: pack it anew"
+                f"{path}: {len(twice)} names stand for more than one file, such as "
+                f"{twice[0]}: pack it anew"
             )
         return _set(path, members, [], skip_bad, size, progress, classes=False)
 
@@ -86,7 +94,9 @@ def _hidden(name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """One file: its picture, uint8 or resized float32 (c, h, w), with notes; or None and the reason."""
+    """One file: its picture, uint8 or resized float32 (c, h, w), with notes; or None and the
+    reason.
+    """
 
     name: str
     picture: Tensor | None
@@ -116,7 +126,8 @@ def _set(
     )
     if not pictures:
         raise ValueError(
-            f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; {len(bad)} could not be used)"
+            f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; "
+            f"{len(bad)} could not be used)"
         )
     notes["not read: no image by its name"] = len(visible) - len(wanted) - (table is not None)
     names = list(pictures)
@@ -151,7 +162,9 @@ def _collect(
     size: int | None,
     progress: Progress | None,
 ) -> tuple[dict[str, Tensor], list[tuple[str, str]], Counter[str]]:
-    """The pictures by name, (name, reason) of those that cannot be read, and how many files each note is about."""
+    """The pictures by name, (name, reason) of those that cannot be read, and how many files each
+    note is about.
+    """
     pictures: dict[str, Tensor] = {}
     bad: list[tuple[str, str]] = []
     notes: Counter[str] = Counter()
@@ -160,7 +173,8 @@ def _collect(
         if file.picture is None:
             if not skip_bad:
                 raise ValueError(
-                    f"{path}: {file.name} cannot be read: {file.notes[0]}; skip_bad (--skip-bad) goes on without it"
+                    f"{path}: {file.name} cannot be read: {file.notes[0]}; skip_bad "
+                    "(--skip-bad) goes on without it"
                 )
             bad.append((file.name, file.notes[0]))
         else:
@@ -174,7 +188,9 @@ def _collect(
 
 
 def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
-    """The files in their order, decoded by as many threads as there are cores, a few tasks ahead of the one that is asked for."""
+    """The files in their order, decoded by as many threads as there are cores, a few tasks ahead of
+    the one that is asked for.
+    """
     threads = cores()
     waiting: deque[Future[list[_Decoded]]] = deque()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
@@ -209,7 +225,9 @@ def _decode_one(name: str, read: Callable[[], bytes], size: int | None) -> _Deco
 
 
 def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[tuple[str, str]]:
-    """Takes the pictures of another size than most out of ``pictures`` and returns their names and reasons; without ``skip_bad`` a ValueError."""
+    """Takes the pictures of another size than most out of ``pictures`` and returns their names and
+    reasons; without ``skip_bad`` a ValueError.
+    """
     sizes = Counter(tuple(picture.shape[1:]) for picture in pictures.values())
     if len(sizes) < 2:
         return []
@@ -224,7 +242,8 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
     if not skip_bad:
         name, reason = reasons[0]
         raise ValueError(
-            f"{path}: {name} has {reason} ({len(odd)} of {len(pictures)} differ); resize (--resize N) makes all one size, "
+            f"{path}: {name} has {reason} ({len(odd)} of {len(pictures)} differ); resize "
+            "(--resize N) makes all one size, "
             "skip_bad (--skip-bad) goes on without those that differ"
         )
     for name, _ in odd:
@@ -233,7 +252,9 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
 
 
 def _stack(pictures: list[Tensor]) -> tuple[Tensor, int]:
-    """Pictures of one size as float32 (n, c, h, w), and how many were grey among colour; some rows at a time, to need little memory beside."""
+    """Pictures of one size as float32 (n, c, h, w), and how many were grey among colour; some rows
+    at a time, to need little memory beside.
+    """
     channels = max(len(picture) for picture in pictures)
     data = torch.empty((len(pictures), channels, *pictures[0].shape[1:]))
     for start in range(0, len(pictures), _ROWS):
@@ -256,7 +277,9 @@ def _label_table(read: Callable[[], bytes], path: Path) -> dict[str, object]:
 
 
 def _classes(files: Sequence[str]) -> dict[str, object]:
-    """Label by first sub-folder, numbered in natural order; empty if some image lies outside any."""
+    """Label by first sub-folder, numbered in natural order; empty if some image lies outside
+    any.
+    """
     if not all("/" in file for file in files):
         return {}
     kinds = {
@@ -272,7 +295,8 @@ def _labelled(images: Images, names: Sequence[str], table: dict[str, object]) ->
     missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(
-            f"{images.name}: {_LABELS} has no label for {missing[0]} ({len(missing)} of {len(images)} are missing)"
+            f"{images.name}: {_LABELS} has no label for {missing[0]} ({len(missing)} of "
+            f"{len(images)} are missing)"
         )
     labels = [table[name] for name in names]
     if not all(isinstance(label, int) and abs(label) < 1 << 63 for label in labels):

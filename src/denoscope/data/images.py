@@ -19,9 +19,11 @@ _FALLBACK_MEMORY = 8 << 30
 class Images:
     """Images in [-1, 1], their labels, and everything about their reading that a report must say.
 
-    ``data`` is float32 of shape (n, c, h, w). ``labels`` and ``groups`` are int64 of shape (n,) or None; images of one group are known
-    near-duplicates. ``files`` names each image or is empty. ``skipped`` lists (file, reason), ``warnings`` what was changed in reading.
-    ``test_from`` is the index at which the set's own test split begins, None where it has none. Anything else is a ValueError.
+    ``data`` is float32 of shape (n, c, h, w). ``labels`` and ``groups`` are int64 of shape (n,) or
+    None; images of one group are known near-duplicates. ``files`` names each image or is empty.
+    ``skipped`` lists (file, reason), ``warnings`` what was changed in reading. ``test_from`` is the
+    index at which the set's own test split begins, None where it has none. Anything else is a
+    ValueError.
     """
 
     data: Tensor
@@ -36,7 +38,8 @@ class Images:
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.dtype != torch.float32 or not self.data.numel():
             raise ValueError(
-                f"{self.name}: images are float32 (n, c, h, w) with n >= 1, got {self.data.dtype} {tuple(self.data.shape)}"
+                f"{self.name}: images are float32 (n, c, h, w) with n >= 1, got "
+                f"{self.data.dtype} {tuple(self.data.shape)}"
             )
         low, high = (float(end) for end in self.data.aminmax())
         if not (low >= -1 and high <= 1):  # false for NaN too
@@ -46,7 +49,8 @@ class Images:
         for what, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and (values.dtype != torch.int64 or values.shape != (len(self),)):
                 raise ValueError(
-                    f"{self.name}: {what} are int64 ({len(self)},), got {values.dtype} {tuple(values.shape)}"
+                    f"{self.name}: {what} are int64 ({len(self)},), got {values.dtype} "
+                    f"{tuple(values.shape)}"
                 )
         if self.files and len(self.files) != len(self):
             raise ValueError(f"{self.name}: {len(self.files)} file names for {len(self)} images")
@@ -62,7 +66,9 @@ class Images:
 
     @cached_property
     def sha256(self) -> str:
-        """The content hash of ``data``: equal for equal pixels in equal order, wherever they were read from."""
+        """The content hash of ``data``: equal for equal pixels in equal order, wherever they were
+        read from.
+        """
         return content_hash(self.data.numpy())
 
     def resized(self, size: int) -> Images:
@@ -76,14 +82,17 @@ def from_uint8(pixels: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """The way back: [-1, 1] to the nearest of 0..255, values outside clipped; ``to_uint8(from_uint8(u)) == u``. NaN is a ValueError."""
+    """The way back: [-1, 1] to the nearest of 0..255, values outside clipped;
+    ``to_uint8(from_uint8(u)) == u``. NaN is a ValueError.
+    """
     if x.isnan().any():
         raise ValueError("NaN has no 8-bit value")
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """Images (n, c, h, w) in [-1, 1] at ``size`` x ``size`` by antialiased bicubic interpolation, clipped; proportions are not kept.
+    """Images (n, c, h, w) in [-1, 1] at ``size`` x ``size`` by antialiased bicubic interpolation,
+    clipped; proportions are not kept.
 
     More than half of the machine's memory would hold is a ValueError.
     """
@@ -96,13 +105,16 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 
 def check_memory(values: int, source: object) -> None:
-    """A ValueError if that many float32 values would fill more than half of the machine's memory: a clear line, not a frozen machine."""
+    """A ValueError if that many float32 values would fill more than half of the machine's memory: a
+    clear line, not a frozen machine.
+    """
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         memory = _FALLBACK_MEMORY
     if 4 * values > memory // 2:
         raise ValueError(
-            f"{source} would take more than {4 * values / 2**30:.1f} GiB; half of this machine's memory is {memory / 2**31:.1f} GiB: "
+            f"{source} would take more than {4 * values / 2**30:.1f} GiB; half of this "
+            f"machine's memory is {memory / 2**31:.1f} GiB: "
             "read fewer images, or smaller ones with resize (--resize N)"
         )

@@ -1,7 +1,9 @@
-"""First and second moments of images, summed chunk by chunk in float64: all that a linear model learns from, and additive over parts.
+"""First and second moments of images, summed chunk by chunk in float64: all that a linear model
+learns from, and additive over parts.
 
-Sums are taken about one fixed image, the origin o: s = sum (x - o), Q = sum (x - o)(x - o)^T. A pixel that never changes then has a
-variance of exactly 0, and the moments of a whole are the sums of those of its parts, so that of any part the rest follows by subtraction.
+Sums are taken about one fixed image, the origin o: s = sum (x - o), Q = sum (x - o)(x - o)^T. A
+pixel that never changes then has a variance of exactly 0, and the moments of a whole are the sums
+of those of its parts, so that of any part the rest follows by subtraction.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ _CHUNK = 1 << 22  # float64 values at once: 32 MiB
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The moments of ``count`` images of d numbers about ``origin`` (d,): ``total`` s (d,) and ``second`` Q (d, d), float64.
+    """The moments of ``count`` images of d numbers about ``origin`` (d,): ``total`` s (d,) and
+    ``second`` Q (d, d), float64.
 
-    Moments of parts with one origin add and subtract; those of different origins, or more subtracted than there is, are a ValueError.
+    Moments of parts with one origin add and subtract; those of different origins, or more
+    subtracted than there is, are a ValueError.
     """
 
     count: int
@@ -96,17 +100,19 @@ def gather(
     origin: Tensor | None = None,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> list[Moments]:
-    """The moments of each part of the images (n, ...) in one pass: row i counts for part ``part[i]`` of 0..parts-1, or for none if negative.
+    """The moments of each part of the images (n, ...) in one pass: row i counts for part
+    ``part[i]`` of 0..parts-1, or for none if negative.
 
-    The origin is the first image unless given. Memory beyond the images: ``parts`` times d x d numbers and two chunks. NaN or infinity,
-    no image, or labels of another length are ValueErrors.
+    The origin is the first image unless given. Memory beyond the images: ``parts`` times d x d
+    numbers and two chunks. NaN or infinity, no image, or labels of another length are ValueErrors.
     """
     if not images.numel():
         raise ValueError("no image has no moments; at least 1 is needed")
     rows = images.flatten(1)
     if part.shape != (len(rows),) or int(part.max()) >= parts:
         raise ValueError(
-            f"part must hold {len(rows)} numbers below {parts}, got shape {tuple(part.shape)} and up to {int(part.max())}"
+            f"part must hold {len(rows)} numbers below {parts}, got shape "
+            f"{tuple(part.shape)} and up to {int(part.max())}"
         )
     center = (rows[0] if origin is None else origin.flatten()).double()
     made = [

@@ -1,8 +1,10 @@
-"""Perturbations of images: planted near-copies that calibrate copy metrics, and attacks on watermarks.
+"""Perturbations of images: planted near-copies that calibrate copy metrics, and attacks on
+watermarks.
 
-A perturbation maps images (n, c, h, w) in [-1, 1] to images of the same shape, dtype, device and range. Its strength is exact, only the
-direction or the place is drawn, so that what is measured on it belongs to one strength: a shift by one pixel is by one pixel, to a side
-that is drawn. Image i draws from (seed, i) alone: not from the batch it is in.
+A perturbation maps images (n, c, h, w) in [-1, 1] to images of the same shape, dtype, device and
+range. Its strength is exact, only the direction or the place is drawn, so that what is measured on
+it belongs to one strength: a shift by one pixel is by one pixel, to a side that is drawn. Image i
+draws from (seed, i) alone: not from the batch it is in.
 """
 
 from __future__ import annotations
@@ -40,12 +42,16 @@ def _signs(n: int, numbers: int, seed: int) -> Tensor:
 
 
 def _columns(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    """The columns of ``values`` (n, k), one number an image each, as (n, 1, 1, 1) with the dtype and device of ``images``."""
+    """The columns of ``values`` (n, k), one number an image each, as (n, 1, 1, 1) with the dtype
+    and device of ``images``.
+    """
     return values.to(images)[:, :, None, None, None].unbind(1)
 
 
 def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Pixels (rows[i, y], columns[i, x]) of image i; an index (n, h') or (n, w') beyond an edge gives the edge."""
+    """Pixels (rows[i, y], columns[i, x]) of image i; an index (n, h') or (n, w') beyond an edge
+    gives the edge.
+    """
     n, c, h, w = images.shape
     row, column = (
         index.clamp(0, size - 1).to(images.device) for index, size in ((rows, h), (columns, w))
@@ -60,7 +66,9 @@ def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 class Perturbation(ABC):
-    """A callable ``(images, seed) -> images``; images that are not floating (n, c, h, w) in [-1, 1] are a ValueError."""
+    """A callable ``(images, seed) -> images``; images that are not floating (n, c, h, w) in [-1, 1]
+    are a ValueError.
+    """
 
     def __call__(self, images: Tensor, seed: int = 0) -> Tensor:
         """The perturbed images, always a new tensor, the same for the same seed."""
@@ -103,7 +111,9 @@ class GaussianNoise(Perturbation):
 
 @dataclass(frozen=True)
 class Crop(Perturbation):
-    """A window with the share ``keep`` in (0, 1] of each side, rounded to pixels, at a place that is drawn, enlarged bicubically."""
+    """A window with the share ``keep`` in (0, 1] of each side, rounded to pixels, at a place that
+    is drawn, enlarged bicubically.
+    """
 
     keep: float = 0.9
 
@@ -141,7 +151,9 @@ class Flip(Perturbation):
 
 @dataclass(frozen=True)
 class Shift(Perturbation):
-    """By ``pixels`` >= 0 to one of the eight sides and corners, which is drawn; what comes in repeats the edge."""
+    """By ``pixels`` >= 0 to one of the eight sides and corners, which is drawn; what comes in
+    repeats the edge.
+    """
 
     pixels: int = 1
 
@@ -165,7 +177,9 @@ class Shift(Perturbation):
 
 @dataclass(frozen=True)
 class Rotation(Perturbation):
-    """By ``degrees`` about the centre, clockwise or not as drawn; bilinear, what comes in repeats the edge."""
+    """By ``degrees`` about the centre, clockwise or not as drawn; bilinear, what comes in repeats
+    the edge.
+    """
 
     degrees: float = 5.0
 
@@ -189,7 +203,9 @@ class Rotation(Perturbation):
 
 @dataclass(frozen=True)
 class Blur(Perturbation):
-    """The convolution with a normal density of standard deviation ``sigma`` >= 0 pixels; beyond the edge the edge is repeated."""
+    """The convolution with a normal density of standard deviation ``sigma`` >= 0 pixels; beyond the
+    edge the edge is repeated.
+    """
 
     sigma: float = 0.5
 
@@ -212,7 +228,9 @@ class Blur(Perturbation):
 
 @dataclass(frozen=True)
 class JPEG(Perturbation):
-    """What Pillow writes at ``quality`` 1 to 100 and reads again, by way of 8 bits; one channel or three."""
+    """What Pillow writes at ``quality`` 1 to 100 and reads again, by way of 8 bits; one channel or
+    three.
+    """
 
     quality: int = 75
 
@@ -242,9 +260,11 @@ class JPEG(Perturbation):
 
 @dataclass(frozen=True)
 class Jitter(Perturbation):
-    """Brightness moved by ``brightness``, contrast times 1 +- ``contrast`` about the image's mean, colour times 1 +- ``saturation`` about its grey.
+    """Brightness moved by ``brightness``, contrast times 1 +- ``contrast`` about the image's mean,
+    colour times 1 +- ``saturation`` about its grey.
 
-    Each up or down as drawn, each strength in [0, 1]; the grey is the luma of ITU-R BT.601, images without three channels have no colour.
+    Each up or down as drawn, each strength in [0, 1]; the grey is the luma of ITU-R BT.601, images
+    without three channels have no colour.
     """
 
     brightness: float = 0.1
@@ -276,7 +296,9 @@ class Jitter(Perturbation):
 
 @dataclass(frozen=True)
 class Quantise(Perturbation):
-    """Every number to the nearest of ``levels`` >= 2 that divide [-1, 1] evenly; 256 leaves 8-bit images as they are."""
+    """Every number to the nearest of ``levels`` >= 2 that divide [-1, 1] evenly; 256 leaves 8-bit
+    images as they are.
+    """
 
     levels: int = 16
 
@@ -299,4 +321,6 @@ PERTURBATIONS: dict[str, Perturbation] = {
     "colour": Jitter(),
     "quantise": Quantise(),
 }
-"""Mild perturbations by name, each with a strength at which an image of 8 to 128 pixels is still recognised as the same."""
+"""Mild perturbations by name, each with a strength at which an image of 8 to 128 pixels is still
+recognised as the same.
+"""

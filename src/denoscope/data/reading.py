@@ -33,17 +33,20 @@ def read_images(
 ) -> Images:
     """The images of ``source``: an embedded set's name, a folder, an ``.npz`` or a ``.zip``.
 
-    * ``digits``, ``fashion_mnist``, ``emoji``, ``faces``: see :mod:`denoscope.data.embedded`; ``data_root`` is searched first. A folder
-      of the same name is written ``./digits``.
-    * folder: all images below it in natural order (2 before 10); labels from ``dataset.json``, else from class sub-folders if every
-      image is in one. A folder with MNIST-like IDX files is read as such.
-    * ``.npz``: ``arr_0`` or ``images``, uint8 (n, h, w, c) or (n, h, w); other number types need ``value_range`` = (low, high), which
-      8-bit images ignore. Integer ``labels``, or ``arr_1`` as ADM writes, are taken along. Pickled objects are never loaded.
+    * ``digits``, ``fashion_mnist``, ``emoji``, ``faces``: see :mod:`denoscope.data.embedded`;
+      ``data_root`` is searched first. A folder of the same name is written ``./digits``.
+    * folder: all images below it in natural order (2 before 10); labels from ``dataset.json``, else
+      from class sub-folders if every image is in one. A folder with MNIST-like IDX files is read as
+      such.
+    * ``.npz``: ``arr_0`` or ``images``, uint8 (n, h, w, c) or (n, h, w); other number types need
+      ``value_range`` = (low, high), which 8-bit images ignore. Integer ``labels``, or ``arr_1`` as
+      ADM writes, are taken along. Pickled objects are never loaded.
     * ``.zip`` as EDM writes: images and an optional ``dataset.json``, read in memory.
 
-    ``skip_bad`` goes on without unreadable images and those of another size than most, and lists them in ``skipped``; ``resize`` makes
-    all images squares of that side; ``progress(done, total)`` is told how many files are decoded. Whatever else is wrong is a one-line
-    ValueError, in which characters of names that do not print are escaped, as they are in ``files`` and ``skipped``.
+    ``skip_bad`` goes on without unreadable images and those of another size than most, and lists
+    them in ``skipped``; ``resize`` makes all images squares of that side; ``progress(done, total)``
+    is told how many files are decoded. Whatever else is wrong is a one-line ValueError, in which
+    characters of names that do not print are escaped, as they are in ``files`` and ``skipped``.
     """
     if resize is not None and resize < 1:
         raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
@@ -98,7 +101,10 @@ def _embedded(name: str, root: Path | None, size: int | None) -> Images:
 def _unknown(source: str) -> str:
     near = difflib.get_close_matches(source.lower(), EMBEDDED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{source!r} is neither an existing folder, .npz or .zip nor one of the sets {', '.join(EMBEDDED)}{hint}"
+    return (
+        f"{source!r} is neither an existing folder, .npz or .zip nor one of the sets "
+        f"{', '.join(EMBEDDED)}{hint}"
+    )
 
 
 def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
@@ -114,7 +120,9 @@ def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
 
 
 def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
-    """The labels of n images, if there are whole numbers for them, and what is to be said otherwise."""
+    """The labels of n images, if there are whole numbers for them, and what is to be said
+    otherwise.
+    """
     name = found.first("labels", "arr_1")
     if name is None:
         return None, []
@@ -125,7 +133,9 @@ def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
 
 
 def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n, h, w, c) or (n, h, w) to (n, c, h, w) with one or three channels; 8-bit alpha is laid on white."""
+    """(n, h, w, c) or (n, h, w) to (n, c, h, w) with one or three channels; 8-bit alpha is laid on
+    white.
+    """
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or not pixels.size:
@@ -162,7 +172,8 @@ def _unit(pixels: np.ndarray, value_range: tuple[float, float] | None) -> Tensor
     least, most = float(pixels.min()), float(pixels.max())
     if value_range is None:
         raise ValueError(
-            f"{pixels.dtype} values from {least:g} to {most:g} need their value_range (--range LOW HIGH)"
+            f"{pixels.dtype} values from {least:g} to {most:g} need their value_range "
+            "(--range LOW HIGH)"
         )
     low, high = value_range
     if not low < high:

@@ -1,4 +1,6 @@
-"""A part of a source, as it is written: ``digits[:1000]``, ``fashion_mnist:test``, ``photos/[500:]``, ``fashion_mnist:train[0:5000]``."""
+"""A part of a source, as it is written: ``digits[:1000]``, ``fashion_mnist:test``,
+``photos/[500:]``, ``fashion_mnist:train[0:5000]``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _WRITTEN = re.compile(r"(.+?)(?::(train|test))?(?:\[(\d{0,15}):(\d{0,15})\])?", 
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows ``start`` to before ``stop`` (None: to the end) of the ``split`` (``"train"``, ``"test"``, empty: as the reader decides) of ``source``."""
+    """Rows ``start`` to before ``stop`` (None: to the end) of the ``split`` (``"train"``,
+    ``"test"``, empty: as the reader decides) of ``source``.
+    """
 
     source: str
     split: str = ""
@@ -22,10 +26,13 @@ class Selection:
     stop: int | None = None
 
     def rows(self, n: int, test_from: int | None, default: str = "train") -> range:
-        """The rows of n that are meant; a set without splits has all of them in none. More than there are is a ValueError."""
+        """The rows of n that are meant; a set without splits has all of them in none. More than
+        there are is a ValueError.
+        """
         if self.split and test_from is None:
             raise ValueError(
-                f"{self.source}:{self.split}: {self.source} has no splits of its own; write a part as {self.source}[START:STOP]"
+                f"{self.source}:{self.split}: {self.source} has no splits of its own; "
+                f"write a part as {self.source}[START:STOP]"
             )
         whole = range(n)
         if test_from is not None:
@@ -34,13 +41,15 @@ class Selection:
         if not self.start < stop <= len(whole):
             part = f"[{self.start or ''}:{'' if self.stop is None else self.stop}]"
             raise ValueError(
-                f"{self.source}{part}: there are {len(whole)} rows, so a part is [START:STOP] with 0 <= START < STOP <= {len(whole)}"
+                f"{self.source}{part}: there are {len(whole)} rows, so a part is "
+                f"[START:STOP] with 0 <= START < STOP <= {len(whole)}"
             )
         return whole[self.start : stop]
 
 
 def select(text: str) -> Selection:
-    """Reads ``SOURCE``, ``SOURCE:train``, ``SOURCE:test``, each with or without ``[START:STOP]``; what exists under the whole name is that.
+    """Reads ``SOURCE``, ``SOURCE:train``, ``SOURCE:test``, each with or without ``[START:STOP]``;
+    what exists under the whole name is that.
 
     A bracket that holds no slice, and a split of another name, are a ValueError.
     """
@@ -50,11 +59,13 @@ def select(text: str) -> Selection:
     source, split, start, stop = match.groups() if match else (text, None, None, None)
     if source.endswith("]") and "[" in source:
         raise ValueError(
-            f"{text}: a part of a source is written SOURCE[START:STOP] with whole numbers from 0, such as digits[:1000]"
+            f"{text}: a part of a source is written SOURCE[START:STOP] with whole numbers "
+            "from 0, such as digits[:1000]"
         )
     known, colon, word = source.rpartition(":")
     if colon and (known in EMBEDDED or (known and os.path.exists(located(known)))):
         raise ValueError(
-            f"{text}: {word!r} is no split; write {known}:train or {known}:test, and a part of it as {known}:test[START:STOP]"
+            f"{text}: {word!r} is no split; write {known}:train or {known}:test, and a "
+            f"part of it as {known}:test[START:STOP]"
         )
     return Selection(source, split or "", int(start or 0), int(stop) if stop else None)

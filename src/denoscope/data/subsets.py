@@ -13,10 +13,12 @@ _HOLD, _HALVES, _FRONT, _BACK = range(4)  # places below a seed
 def hold_out(
     n: int, held: int, *, seed: int = 0, groups: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Splits ``range(n)`` at random into (pool, test): two sorted int64 index tensors, ``test`` of length ``held``.
+    """Splits ``range(n)`` at random into (pool, test): two sorted int64 index tensors, ``test`` of
+    length ``held``.
 
-    With ``groups`` (int, shape (n,)) a group goes wholly to one side; ``test`` is then filled group by group in random order and may
-    stay a little shorter where no group fits any more. A ValueError if nothing would be left on the pool's side, or no group fits.
+    With ``groups`` (int, shape (n,)) a group goes wholly to one side; ``test`` is then filled group
+    by group in random order and may stay a little shorter where no group fits any more. A
+    ValueError if nothing would be left on the pool's side, or no group fits.
     """
     if not 0 <= held < n:
         raise ValueError(f"{held} of {n} images cannot be held out: between 0 and {n - 1} can")
@@ -47,11 +49,13 @@ def _whole_groups(member: Tensor, held: int, g: torch.Generator) -> Tensor:
 def subset(
     pool: Tensor, size: int, which: int = 0, *, seed: int = 0, groups: Tensor | None = None
 ) -> Tensor:
-    """``size`` elements of ``pool`` in a seeded random order: a smaller subset is the beginning of a larger one.
+    """``size`` elements of ``pool`` in a seeded random order: a smaller subset is the beginning of
+    a larger one.
 
-    ``which=0`` takes from the front of one permutation of the pool, ``which=1`` from its back, so the two are disjoint. Possible are
-    1 to len(pool) for the front and 1 to len(pool) // 2 for the back; any other size is a ValueError. With ``groups`` (int, one label
-    for every image that ``pool`` may index) no group is in both halves, and the halves may be a little unequal.
+    ``which=0`` takes from the front of one permutation of the pool, ``which=1`` from its back, so
+    the two are disjoint. Possible are 1 to len(pool) for the front and 1 to len(pool) // 2 for the
+    back; any other size is a ValueError. With ``groups`` (int, one label for every image that
+    ``pool`` may index) no group is in both halves, and the halves may be a little unequal.
     """
     if which not in (0, 1):
         raise ValueError(f"which is 0 (front) or 1 (back), got {which}")
@@ -59,7 +63,8 @@ def subset(
     most = len(pool) if which == 0 else min(len(front), len(back))
     if not 1 <= size <= most:
         raise ValueError(
-            f"subset {which} of a pool of {len(pool)} images has between 1 and {most} of them, not {size}"
+            f"subset {which} of a pool of {len(pool)} images has between 1 and {most} of "
+            f"them, not {size}"
         )
     return (torch.cat([front, back]) if which == 0 else back.flip(0))[:size]
 

@@ -1,7 +1,9 @@
-"""Tensors in a file of PyTorch (a zip archive of numbers, and a pickle that says how they are laid out), read without unpickling.
+"""Tensors in a file of PyTorch (a zip archive of numbers, and a pickle that says how they are laid
+out), read without unpickling.
 
-The pickle is only tokenized and its tokens are followed on a stack of plain values: names in it are kept as texts, never looked up, and nothing is
-ever called. What is no tensor, number, text or container of these becomes :class:`Unknown`.
+The pickle is only tokenized and its tokens are followed on a stack of plain values: names in it are
+kept as texts, never looked up, and nothing is ever called. What is no tensor, number, text or
+container of these becomes :class:`Unknown`.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Layout:
 
 
 def read_tensors(path: Path) -> object:
-    """What was saved: a :class:`Layout` in place of each tensor, in the same dictionaries and lists. Anything unreadable is an exception."""
+    """What was saved: a :class:`Layout` in place of each tensor, in the same dictionaries and
+    lists. Anything unreadable is an exception.
+    """
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(f"{_root(archive)}/data.pkl")
         if info.file_size > _LONGEST:
@@ -72,7 +76,9 @@ def read_tensors(path: Path) -> object:
 
 
 def numbers(path: Path, layout: Layout) -> np.ndarray:
-    """The numbers of a tensor of real numbers; other kinds, and layouts that reach beyond what is stored, are a ValueError."""
+    """The numbers of a tensor of real numbers; other kinds, and layouts that reach beyond what is
+    stored, are a ValueError.
+    """
     if layout.kind != _BFLOAT and layout.kind not in _TYPES:
         raise ValueError(f"the tensor has the type {layout.kind}; features are real numbers")
     kind = np.dtype(_TYPES.get(layout.kind, "<u2"))
@@ -87,7 +93,8 @@ def numbers(path: Path, layout: Layout) -> np.ndarray:
         info = archive.getinfo(f"{root}/data/{layout.key}")
         if info.file_size != layout.count * kind.itemsize:
             raise ValueError(
-                f"{layout.count} numbers of type {layout.kind} are announced, but there are {info.file_size} bytes: damaged"
+                f"{layout.count} numbers of type {layout.kind} are announced, but there "
+                f"are {info.file_size} bytes: damaged"
             )
         check_memory(info.file_size // 4, "it")
         order = f"{root}/byteorder"
@@ -164,7 +171,9 @@ def _step(stack: list[Any], name: str, value: Any) -> None:
 
 
 def _taken(stack: list[Any], count: int | None) -> list[Any]:
-    """The last values of the stack, in their order: ``count`` of them, or all after the last mark."""
+    """The last values of the stack, in their order: ``count`` of them, or all after the last
+    mark.
+    """
     if count is None:
         place = next(i for i in range(len(stack) - 1, -1, -1) if stack[i] is _MARK)
         items = stack[place + 1 :]
@@ -176,7 +185,9 @@ def _taken(stack: list[Any], count: int | None) -> list[Any]:
 
 
 def made(maker: Any, given: Any) -> object:
-    """What a call in the file stands for: a tensor's layout, an empty ordered dictionary, or unknown."""
+    """What a call in the file stands for: a tensor's layout, an empty ordered dictionary, or
+    unknown.
+    """
     match maker, given:
         case Unknown("collections OrderedDict"), ():
             return {}

@@ -12,7 +12,9 @@ from denoscope.files import Member, read_regular
 
 @dataclass(frozen=True)
 class Below:
-    """The files below a folder, (name, reason) of the folders that cannot be read, and how many links lead to folders that were read already."""
+    """The files below a folder, (name, reason) of the folders that cannot be read, and how many
+    links lead to folders that were read already.
+    """
 
     files: list[Member]
     unreadable: list[tuple[str, str]]
@@ -20,7 +22,9 @@ class Below:
 
 
 def below(path: Path) -> Below:
-    """All files below a folder; links to folders are followed, but no folder is read twice, so neither is a circle of links."""
+    """All files below a folder; links to folders are followed, but no folder is read twice, so
+    neither is a circle of links.
+    """
     files: list[Member] = []
     unreadable: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()

@@ -1,8 +1,11 @@
-"""Features on disk: described once, memory-mapped ever after, and never those of other images or of another descriptor.
+"""Features on disk: described once, memory-mapped ever after, and never those of other images or of
+another descriptor.
 
-``FOLDER/KEY/features.npy`` holds float32 rows and ``about.json`` what they are of: content, descriptor's identity, shape, and the file's
-SHA-256. KEY hashes the first three, but all of it is compared as a whole, so that neither a collision nor an edited file answers for
-other data. Rows under way lie in ``FOLDER/.KEY.part`` with a record of how many are good: a run that was killed goes on from there.
+``FOLDER/KEY/features.npy`` holds float32 rows and ``about.json`` what they are of: content,
+descriptor's identity, shape, and the file's SHA-256. KEY hashes the first three, but all of it is
+compared as a whole, so that neither a collision nor an edited file answers for other data. Rows
+under way lie in ``FOLDER/.KEY.part`` with a record of how many are good: a run that was killed goes
+on from there.
 """
 
 from __future__ import annotations
@@ -37,10 +40,12 @@ Progress = Callable[[int, int], None]
 
 
 class Cache:
-    """Features by content and descriptor in a folder; without one, nothing is kept. ``notes`` lists what a reader of results should know.
+    """Features by content and descriptor in a folder; without one, nothing is kept. ``notes`` lists
+    what a reader of results should know.
 
-    Only descriptors that are costly are kept on disk; the features of others are computed anew, into a file without a name that goes with the process
-    where they are many. Either way what is held in memory beside the images is bounded.
+    Only descriptors that are costly are kept on disk; the features of others are computed anew,
+    into a file without a name that goes with the process where they are many. Either way what is
+    held in memory beside the images is bounded.
     """
 
     def __init__(self, folder: Path | str | None = None):
@@ -60,8 +65,9 @@ class Cache:
     ) -> Tensor:
         """The features (n, k) of images (n, c, h, w), float32, memory-mapped where they are many.
 
-        ``content`` is the images' content hash; ``batch`` images are described at once (0: by their size); ``progress(done, total)``
-        counts images. A folder that cannot be written, or is full, is an OSError of one line.
+        ``content`` is the images' content hash; ``batch`` images are described at once (0: by their
+        size); ``progress(done, total)`` counts images. A folder that cannot be written, or is full,
+        is an OSError of one line.
         """
         at_once = batch or max(
             1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * images[0].numel()))
@@ -117,7 +123,9 @@ class _Blocks:
         return len(self.images)
 
     def after(self, done: int) -> Iterator[np.ndarray]:
-        """float32 blocks (b, k) of the images from ``done`` on; a block of another width is a ValueError."""
+        """float32 blocks (b, k) of the images from ``done`` on; a block of another width is a
+        ValueError.
+        """
         self.progress(done, len(self))
         width = None
         for start in range(done, len(self), self.at_once):
@@ -126,7 +134,8 @@ class _Blocks:
             )
             if block.ndim != 2 or width not in (None, block.shape[1]):
                 raise ValueError(
-                    f"{self.descriptor.name} gave features of shape {tuple(block.shape)} after some of width {width}"
+                    f"{self.descriptor.name} gave features of shape {tuple(block.shape)} "
+                    f"after some of width {width}"
                 )
             width = block.shape[1]
             yield block.contiguous().numpy()
@@ -190,7 +199,8 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
                 digest = _digest(file, file.tell())
             if block.shape[1] != width:
                 raise ValueError(
-                    f"{blocks.descriptor.name} gave {block.shape[1]} features an image, and {width} in the run that was interrupted"
+                    f"{blocks.descriptor.name} gave {block.shape[1]} features an image, "
+                    f"and {width} in the run that was interrupted"
                 )
             file.write(block.data)
             digest.update(block.data)
@@ -210,7 +220,9 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
 
 
 def _resumed(file: BinaryIO, part: Path, about: Mapping[str, Any]) -> tuple[int, int, Any]:
-    """Rows that are there already, their width, and the hash of the file so far; what is beyond them, or not as recorded, is cut off."""
+    """Rows that are there already, their width, and the hash of the file so far; what is beyond
+    them, or not as recorded, is cut off.
+    """
     try:
         noted = json.loads((part / _ABOUT).read_text())
         rows, width, size = (int(noted[name]) for name in ("rows", "width", "bytes"))
@@ -245,7 +257,10 @@ def _one_line(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            line = f"no space is left in the cache {folder}: make room, or name another, and run the same command again"
+            line = (
+                f"no space is left in the cache {folder}: make room, or name another, "
+                "and run the same command again"
+            )
         else:
             line = (
                 f"the cache {folder} cannot be used: {error.strerror or error}; name another folder"

@@ -1,11 +1,14 @@
-"""Principal components of training images: a copy's place among what varies in the data, and little of its pixel noise.
+"""Principal components of training images: a copy's place among what varies in the data, and little
+of its pixel noise.
 
-The axes are the eigenvectors of the covariance of the images, after those with a side longer than 32 pixels are reduced to 32 x 32: the
-leading components are smooth, so that nothing is lost that 64 of them could hold, and 3 x 32 x 32 numbers keep the covariance exact and small.
+The axes are the eigenvectors of the covariance of the images, after those with a side longer than
+32 pixels are reduced to 32 x 32: the leading components are smooth, so that nothing is lost that 64
+of them could hold, and 3 x 32 x 32 numbers keep the covariance exact and small.
 
-How many: as many as hold 99 % of the variance, from 8 to 64. Whitened axes count alike, so that axes beyond that, on which a few pixels
-barely vary, would drown the rest: on 8 x 8 digits the area under the ROC curve of near copies is 0.999 with 41 whitened axes and 0.61 with
-all 64; on 32 x 32 emoji it rises from 0.978 with 16 to 0.998 with 64 and then stays.
+How many: as many as hold 99 % of the variance, from 8 to 64. Whitened axes count alike, so that
+axes beyond that, on which a few pixels barely vary, would drown the rest: on 8 x 8 digits the area
+under the ROC curve of near copies is 0.999 with 41 whitened axes and 0.61 with all 64; on 32 x 32
+emoji it rises from 0.978 with 16 to 0.998 with 64 and then stays.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ SIDE = 32
 MOST = 10_000
 """The most images that a fit looks at; of more, as many are drawn by seed."""
 HELD = 0.99
-"""The share of variance that the components hold where their number is not given, within :data:`COUNTS`."""
+"""The share of variance that the components hold where their number is not given, within
+:data:`COUNTS`.
+"""
 COUNTS = (8, 64)
 """The least and the most components where their number is not given."""
 _CHUNK = 1024
@@ -37,10 +42,12 @@ _CHUNK = 1024
 
 @dataclass(frozen=True, eq=False)
 class PCA:
-    """Centred pixels on principal axes, by :meth:`fit`, each divided by its standard deviation where whitened.
+    """Centred pixels on principal axes, by :meth:`fit`, each divided by its standard deviation
+    where whitened.
 
-    ``mean`` (d,), ``axes`` (d, k) orthonormal columns by falling variance, ``scale`` (k,) by which each feature is multiplied; d counts the numbers of an
-    image of ``shape`` (c, h, w), at most 32 x 32 pixels. Images of another shape than those of the fit are a ValueError.
+    ``mean`` (d,), ``axes`` (d, k) orthonormal columns by falling variance, ``scale`` (k,) by which
+    each feature is multiplied; d counts the numbers of an image of ``shape`` (c, h, w), at most 32
+    x 32 pixels. Images of another shape than those of the fit are a ValueError.
     """
 
     mean: Tensor
@@ -63,18 +70,22 @@ class PCA:
         seed: int = 0,
         most: int = COUNTS[1],
     ) -> PCA:
-        """The first k principal axes of images; the sign of an axis makes its largest entry positive.
+        """The first k principal axes of images; the sign of an axis makes its largest entry
+        positive.
 
-        Without ``k`` as many as hold 99 % of the variance, from 8 to 64, and no more than ``most``. Of more than 10 000 images as many are drawn by ``seed``. Whitening
-        divides by the standard deviation with n - 1; an axis on which the images do not vary (below float32's rounding of the first axis)
-        gives zeros instead. ``k`` outside 1..min(n, d) or fewer than 2 images are a ValueError.
+        Without ``k`` as many as hold 99 % of the variance, from 8 to 64, and no more than ``most``.
+        Of more than 10 000 images as many are drawn by ``seed``. Whitening divides by the standard
+        deviation with n - 1; an axis on which the images do not vary (below float32's rounding of
+        the first axis) gives zeros instead. ``k`` outside 1..min(n, d) or fewer than 2 images are a
+        ValueError.
         """
         n, shape = len(images), tuple(images.shape[1:])
         there = min(n, reduced(images[:1], SIDE).numel())
         if n < 2 or (k is not None and not 1 <= k <= there):
             asked = "" if k is None else f"{k} "
             raise ValueError(
-                f"{asked}principal axes cannot be fitted to {n} images: at least 2 images are needed, and at most {there} axes"
+                f"{asked}principal axes cannot be fitted to {n} images: at least 2 images "
+                f"are needed, and at most {there} axes"
             )
         moments = Moments.of(_drawn(images, seed))
         variances, axes = _principal(moments, min(most, n - 1, there) if k is None else k)
@@ -131,7 +142,9 @@ def _principal(moments: Moments, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _enough(variances: Tensor, moments: Moments) -> int:
-    """How many of the largest variances hold the declared share of all, at least the least count where there are as many."""
+    """How many of the largest variances hold the declared share of all, at least the least count
+    where there are as many.
+    """
     total = moments.cov.diagonal().sum() * _unbiased(moments)
     holding = int((variances.cumsum(0) < HELD * total).sum()) + 1
     return min(len(variances), max(COUNTS[0], holding))

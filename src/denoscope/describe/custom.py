@@ -9,15 +9,16 @@ DINOv2, for example, as ``dino.py`` in the current directory, named ``--descript
 
     @torch.no_grad()
     def small(images):                                    # (n, c, h, w) in [-1, 1]
-        x = torch.nn.functional.interpolate(images.expand(-1, 3, -1, -1), size=(224, 224), mode="bicubic", antialias=True)
-        mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-        return network(pixel_values=(x / 2 + 0.5 - mean) / std).last_hidden_state[:, 0]
+        x = torch.nn.functional.interpolate(images.expand(-1, 3, -1, -1), size=(224, 224),
+        mode="bicubic", antialias=True) mean, std = (torch.tensor(v)[:, None, None] for v in
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))) return network(pixel_values=(x / 2 + 0.5 -
+        mean) / std).last_hidden_state[:, 0]
 
-    small.identity = {"weights": "facebook/dinov2-small"}  # optional: what the features depend on beside this file
-    small.score = "cosine"                                 # optional: or "ratio"
+    small.identity = {"weights": "facebook/dinov2-small"}  # optional: what the features depend on
+    beside this file small.score = "cosine"                                 # optional: or "ratio"
 
-The module's source file is part of the identity, so that features of an edited one are made anew; weights that it loads are not, unless
-``identity`` names them.
+The module's source file is part of the identity, so that features of an edited one are made anew;
+weights that it loads are not, unless ``identity`` names them.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ from denoscope.files import file_hash
 class Custom:
     """The function ``module:function`` as a descriptor, imported from the current directory too.
 
-    Its attributes ``score`` ("cosine" unless given), ``protocol`` (words) and ``identity`` (JSON) are taken over. What it gives must be 2-D,
-    finite, one row an image, always as wide. Each failure is a one-line ValueError naming the function.
+    Its attributes ``score`` ("cosine" unless given), ``protocol`` (words) and ``identity`` (JSON)
+    are taken over. What it gives must be 2-D, finite, one row an image, always as wide. Each
+    failure is a one-line ValueError naming the function.
     """
 
     costly = True
@@ -92,7 +94,8 @@ class Custom:
     def _checked(self, features: Tensor, rows: int) -> Tensor:
         if features.ndim != 2 or len(features) != rows or not features.shape[1]:
             raise ValueError(
-                f"{self.name} gave features of shape {tuple(features.shape)} for {rows} images; needed is ({rows}, k)"
+                f"{self.name} gave features of shape {tuple(features.shape)} for {rows} "
+                f"images; needed is ({rows}, k)"
             )
         if not bool(features.isfinite().all()):
             row = int((~features.isfinite()).any(1).nonzero()[0])
@@ -101,7 +104,8 @@ class Custom:
             )
         if self._width not in (None, features.shape[1]):
             raise ValueError(
-                f"{self.name} gave {features.shape[1]} features an image, and {self._width} before; the number must not change"
+                f"{self.name} gave {features.shape[1]} features an image, and "
+                f"{self._width} before; the number must not change"
             )
         self._width = features.shape[1]
         return features
@@ -137,7 +141,8 @@ def _imported(word: str) -> Callable[[Tensor], Any]:
             found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported
         raise ValueError(
-            f"{word}: cannot import {module}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            f"{word}: cannot import {module}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}"
         ) from error
     for part in function.split("."):
         if not hasattr(found, part):
@@ -145,7 +150,8 @@ def _imported(word: str) -> Callable[[Tensor], Any]:
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(
-            f"{word} is not callable; a descriptor is a function from images (n, c, h, w) to features (n, k)"
+            f"{word} is not callable; a descriptor is a function from images (n, c, h, w) "
+            "to features (n, k)"
         )
     return found
 

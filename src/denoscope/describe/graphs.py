@@ -1,7 +1,8 @@
 """Networks from files the user gives: ONNX graphs, and TorchScript archives.
 
-Neither is unpickled. An ONNX graph is data; a TorchScript archive holds code, which runs in TorchScript's own interpreter and not as
-Python, yet it is code: take such files from their authors only. A graph says what it takes: 8-bit pixels, which it normalises by itself, or numbers.
+Neither is unpickled. An ONNX graph is data; a TorchScript archive holds code, which runs in
+TorchScript's own interpreter and not as Python, yet it is code: take such files from their authors
+only. A graph says what it takes: 8-bit pixels, which it normalises by itself, or numbers.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ _ENDINGS = (".onnx", ".pt", ".pth", ".torchscript", ".ts", ".jit")
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: ``run`` maps a batch of the kind that ``prepare`` makes from uint8 (n, 3, h, w) to features (n, k).
+    """A network: ``run`` maps a batch of the kind that ``prepare`` makes from uint8 (n, 3, h, w) to
+    features (n, k).
 
-    ``normalises``: it takes 8-bit pixels and normalises them by itself. ``workers``: how many batches run at once, each in one thread.
+    ``normalises``: it takes 8-bit pixels and normalises them by itself. ``workers``: how many
+    batches run at once, each in one thread.
     """
 
     file: Path
@@ -35,14 +38,18 @@ class Graph:
     workers: int
 
     def features(self, pixels: Callable[[int], Tensor], batches: int) -> list[Tensor]:
-        """The features of batch 0, 1, ..., in order; ``pixels(i)`` makes batch i, in the thread that runs it."""
+        """The features of batch 0, 1, ..., in order; ``pixels(i)`` makes batch i, in the thread
+        that runs it.
+        """
         if self.workers == 1:
             return [self._run(pixels(i)) for i in range(batches)]
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(lambda i: self._run(pixels(i)), range(batches)))
 
     def _run(self, pixels: Tensor) -> Tensor:
-        """The features of one batch; a network that fails on it, or gives none, is a one-line ValueError."""
+        """The features of one batch; a network that fails on it, or gives none, is a one-line
+        ValueError.
+        """
         try:
             features = self.run(pixels)
         except Exception as error:  # neither library's errors share a class
@@ -61,20 +68,24 @@ class Graph:
                 else f"{tuple(features.shape)}"
             )
             raise ValueError(
-                f"{self.file} gave {what} for {len(pixels)} images; needed are ({len(pixels)}, k) finite features"
+                f"{self.file} gave {what} for {len(pixels)} images; needed are "
+                f"({len(pixels)}, k) finite features"
             )
         return features
 
 
 def load(file: Path, prepared: Preprocessing) -> Graph:
-    """The network in this file, checked against the preprocessing; whatever is wrong with the file is a one-line ValueError."""
+    """The network in this file, checked against the preprocessing; whatever is wrong with the file
+    is a one-line ValueError.
+    """
     if not file.is_file():
         raise ValueError(
             f"{file} is not a file; give an SSCD network as .onnx or TorchScript (.pt)"
         )
     if file.suffix.lower() not in _ENDINGS:
         raise ValueError(
-            f"{file} has an unknown ending; a network is an .onnx file or a TorchScript archive (.pt)"
+            f"{file} has an unknown ending; a network is an .onnx file or a TorchScript "
+            "archive (.pt)"
         )
     return (_onnx if file.suffix.lower() == ".onnx" else _torchscript)(file, prepared)
 
@@ -116,7 +127,9 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
 
 
 def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:
-    """Whether the graph takes uint8 (n, h, w, 3) rather than float (n, 3, h, w), of the protocol's size; others are a ValueError."""
+    """Whether the graph takes uint8 (n, h, w, 3) rather than float (n, 3, h, w), of the protocol's
+    size; others are a ValueError.
+    """
     inputs = session.get_inputs()
     kind, shape = inputs[0].type, inputs[0].shape
     bytes_in = kind == "tensor(uint8)"
@@ -130,12 +143,14 @@ def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:
     )
     if len(inputs) != 1 or kind not in ("tensor(uint8)", "tensor(float)") or not fits:
         raise ValueError(
-            f"{file} takes {kind} of shape {shape}; needed is one input, uint8 (n, height, width, 3) or float (n, 3, height, width), with any n, "
+            f"{file} takes {kind} of shape {shape}; needed is one input, uint8 (n, "
+            "height, width, 3) or float (n, 3, height, width), with any n, "
             f"of {prepared.side}x{prepared.side} pixels for {prepared.name}"
         )
     if bytes_in and not prepared.imagenet:
         raise ValueError(
-            f"{file} takes 8-bit pixels and normalises them itself, so that {prepared.name} with {prepared.normalisation} is impossible; "
+            f"{file} takes 8-bit pixels and normalises them itself, so that "
+            f"{prepared.name} with {prepared.normalisation} is impossible; "
             "give a network that takes numbers, such as the TorchScript file of SSCD's authors"
         )
     return bytes_in

@@ -1,8 +1,10 @@
-"""What a descriptor is, beyond a callable: its names, how its features are scored, and an identity by which features are told apart.
+"""What a descriptor is, beyond a callable: its names, how its features are scored, and an identity
+by which features are told apart.
 
-Scores of two descriptors must never be compared, nor features be used that another descriptor made. So each has an ``identity``: plain
-data that JSON can hold, with the name, a version, the preprocessing and the SHA-256 of weights or of fitted data. Two descriptors with
-equal identities give equal features, up to rounding between machines.
+Scores of two descriptors must never be compared, nor features be used that another descriptor made.
+So each has an ``identity``: plain data that JSON can hold, with the name, a version, the
+preprocessing and the SHA-256 of weights or of fitted data. Two descriptors with equal identities
+give equal features, up to rounding between machines.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 Score = Literal["ratio", "cosine"]
-"""How closeness is scored: ``"ratio"`` 1 - d1/d2 of distances between features, ``"cosine"`` their cosine similarity; larger is nearer."""
+"""How closeness is scored: ``"ratio"`` 1 - d1/d2 of distances between features, ``"cosine"`` their
+cosine similarity; larger is nearer.
+"""
 
 
 class Describer(Protocol):
     """A descriptor: images (n, c, h, w) in [-1, 1] to float32 features (n, k).
 
-    ``name`` is short, ``protocol`` says in words what was done, ``costly`` whether features are worth keeping on disk.
+    ``name`` is short, ``protocol`` says in words what was done, ``costly`` whether features are
+    worth keeping on disk.
     """
 
     @property
@@ -38,7 +43,9 @@ class Describer(Protocol):
 
 
 def key(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of an identity's canonical JSON, 64 hex digits: features belong together iff their descriptors' keys are equal."""
+    """SHA-256 of an identity's canonical JSON, 64 hex digits: features belong together iff their
+    descriptors' keys are equal.
+    """
     return hashlib.sha256(
         json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     ).hexdigest()
@@ -47,13 +54,16 @@ def key(identity: Mapping[str, Any]) -> str:
 def same_identity(
     first: Mapping[str, Any], second: Mapping[str, Any], roles: tuple[str, str]
 ) -> None:
-    """A ValueError naming the first difference, if features of the two ``roles`` were made by different descriptors."""
+    """A ValueError naming the first difference, if features of the two ``roles`` were made by
+    different descriptors.
+    """
     for name in (*first, *(name for name in second if name not in first)):
         one, other = (
             json.dumps(identity.get(name), sort_keys=True) for identity in (first, second)
         )
         if one != other:
             raise ValueError(
-                f"{roles[0]} and {roles[1]} were described differently, {name}: {one} and {other}; scores of different descriptors or "
+                f"{roles[0]} and {roles[1]} were described differently, {name}: {one} and "
+                f"{other}; scores of different descriptors or "
                 "protocols must not be compared"
             )

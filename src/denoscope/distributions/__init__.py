@@ -1,4 +1,6 @@
-"""Laws whose posterior mean is known in closed form: each is a denoiser ``D(x, sigma)`` with ``sample``, ``log_prob`` and ``event_shape``."""
+"""Laws whose posterior mean is known in closed form: each is a denoiser ``D(x, sigma)`` with
+``sample``, ``log_prob`` and ``event_shape``.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The memorizer: the posterior mean when the data themselves are the law, a softmax-weighted average of training points.
+"""The memorizer: the posterior mean when the data themselves are the law, a softmax-weighted
+average of training points.
 
-``D(x, sigma) = sum_i w_i y_i`` with ``w = softmax_i(-|x - y_i|^2 / (2 sigma^2))``. Squared distances are written out as
-``|x|^2 - 2 x y + |y|^2`` about the data's mean: one matrix product, differentiable in every mode. Those products and the softmax are in
-float64 whatever the data: at sigma = 0.002 a float32 product is wrong by whole units in the exponent.
+``D(x, sigma) = sum_i w_i y_i`` with ``w = softmax_i(-|x - y_i|^2 / (2 sigma^2))``. Squared
+distances are written out as ``|x|^2 - 2 x y + |y|^2`` about the data's mean: one matrix product,
+differentiable in every mode. Those products and the softmax are in float64 whatever the data: at
+sigma = 0.002 a float32 product is wrong by whole units in the exponent.
 """
 
 from __future__ import annotations
@@ -20,17 +22,21 @@ _MOST_QUERIES = 256  # a block of queries against some thousand points stays in 
 
 
 class Empirical:
-    """The uniform law on ``data`` (N, *event) as a denoiser, streamed over blocks of queries and data.
+    """The uniform law on ``data`` (N, *event) as a denoiser, streamed over blocks of queries and
+    data.
 
-    ``max_memory`` ("1GiB" or bytes) bounds the working memory of D and ``log_prob`` beside the data, the queries and the answer; data that
-    fit one block are taken in one plain softmax. Differentiable by autograd and by torch.func (jvp, jacrev, vmap), where the bound counts
-    one point at a time. Non-finite or empty data are a ValueError. Source: Karras et al. 2022, appendix B.3; Zhang et al. 2024.
+    ``max_memory`` ("1GiB" or bytes) bounds the working memory of D and ``log_prob`` beside the
+    data, the queries and the answer; data that fit one block are taken in one plain softmax.
+    Differentiable by autograd and by torch.func (jvp, jacrev, vmap), where the bound counts one
+    point at a time. Non-finite or empty data are a ValueError. Source: Karras et al. 2022, appendix
+    B.3; Zhang et al. 2024.
     """
 
     def __init__(self, data: Tensor, *, max_memory: int | str = "1GiB"):
         if data.ndim < 2 or not len(data) or not data.is_floating_point() or not _finite(data):
             raise ValueError(
-                f"data must be finite floats of shape (N, *event) with N >= 1, got {data.dtype} of shape {tuple(data.shape)}"
+                "data must be finite floats of shape (N, *event) with N >= 1, got "
+                f"{data.dtype} of shape {tuple(data.shape)}"
             )
         self.data = data
         self.event_shape = data.shape[1:]
@@ -67,10 +73,13 @@ class Empirical:
         return torch.cat(parts).reshape(*batch_shape(x, self.event_shape), len(self.data))
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Log density of x0 + sigma n at x, batch shape; points have none at sigma = 0: a ValueError."""
+        """Log density of x0 + sigma n at x, batch shape; points have none at sigma = 0: a
+        ValueError.
+        """
         if bool((torch.as_tensor(sigma) == 0).any()):
             raise ValueError(
-                "the empirical law is singular and has no density at sigma = 0; give a positive sigma"
+                "the empirical law is singular and has no density at sigma = 0; give a "
+                "positive sigma"
             )
         flat, level = rows(x, sigma, self.event_shape, self._flat.dtype)
         queries, block = self._sizes(len(flat))
@@ -87,18 +96,23 @@ class Empirical:
         ]
 
     def _sizes(self, count: int) -> tuple[int, int]:
-        """Queries and data rows of one block: at most five float64 of a (query, row) pair are alive, four of a number of a row or query."""
+        """Queries and data rows of one block: at most five float64 of a (query, row) pair are
+        alive, four of a number of a row or query.
+        """
         n = self._flat.shape[1]
         queries = max(1, min(count, _MOST_QUERIES, self._bound // (2 * 8 * 4 * n)))
         block = (self._bound - 8 * 4 * n * queries) // (8 * (5 * queries + 4 * n))
         if block < 1:
             raise ValueError(
-                f"max_memory of {self._bound} bytes is too small for points of {n} numbers: give at least {8 * 12 * n + 64}"
+                f"max_memory of {self._bound} bytes is too small for points of {n} "
+                f"numbers: give at least {8 * 12 * n + 64}"
             )
         return queries, min(block, len(self._flat))
 
     def _scores(self, x: Tensor, sigma: Tensor, data: Tensor) -> Tensor:
-        """``(|x|^2 - |x - y|^2) / (2 sigma^2)`` about the mean, float64 of shape (b, rows): log-weights up to a constant a query."""
+        """``(|x|^2 - |x - y|^2) / (2 sigma^2)`` about the mean, float64 of shape (b, rows):
+        log-weights up to a constant a query.
+        """
         y = data.double() - self._mean
         columns = torch.cat([y, -0.5 * (y**2).sum(1, keepdim=True)], 1)
         return (
@@ -143,5 +157,7 @@ class Empirical:
 
 
 def _finite(data: Tensor) -> bool:
-    """Whether all numbers are finite, by their extremes, which needs no copy of the data; NaN is both extremes."""
+    """Whether all numbers are finite, by their extremes, which needs no copy of the data; NaN is
+    both extremes.
+    """
     return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(data))

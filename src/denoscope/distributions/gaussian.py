@@ -1,4 +1,6 @@
-"""The Gaussian: its posterior mean is the Wiener filter, affine in x, one scalar ``lam / (lam + sigma^2)`` a mode of the covariance."""
+"""The Gaussian: its posterior mean is the Wiener filter, affine in x, one scalar ``lam / (lam +
+sigma^2)`` a mode of the covariance.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from denoscope.distributions.points import batch_shape, rows
 
 
 class Gaussian:
-    """N(mean, cov) as a denoiser: ``mean`` of the event shape with n numbers in all, ``cov`` (n, n) over the flattened event.
+    """N(mean, cov) as a denoiser: ``mean`` of the event shape with n numbers in all, ``cov`` (n, n)
+    over the flattened event.
 
-    An asymmetric, indefinite or misshapen covariance is a ValueError; a singular one is allowed. Source: Wiener (1949).
+    An asymmetric, indefinite or misshapen covariance is a ValueError; a singular one is allowed.
+    Source: Wiener (1949).
     """
 
     def __init__(self, mean: Tensor, cov: Tensor):
@@ -21,13 +25,16 @@ class Gaussian:
 
     @classmethod
     def from_data(cls, x: Tensor, ridge: float = 0.0) -> Gaussian:
-        """The Gaussian with the mean and covariance (1/N, plus ``ridge`` times the identity) of ``x``, shape (N, *event).
+        """The Gaussian with the mean and covariance (1/N, plus ``ridge`` times the identity) of
+        ``x``, shape (N, *event).
 
-        With fewer items than numbers it keeps only the directions that the data span: O(N n min(N, n)) in all.
+        With fewer items than numbers it keeps only the directions that the data span: O(N n min(N,
+        n)) in all.
         """
         if x.ndim < 2 or not len(x) or not bool(torch.isfinite(x).all()):
             raise ValueError(
-                f"x must be finite data of shape (N, *event) with N >= 1, got shape {tuple(x.shape)}"
+                "x must be finite data of shape (N, *event) with N >= 1, got shape "
+                f"{tuple(x.shape)}"
             )
         if not ridge >= 0:
             raise ValueError(f"ridge must be at least 0, got {ridge}")
@@ -52,7 +59,9 @@ class Gaussian:
         return self.modes.posterior_mean(self.modes.split(flat), level).reshape(x.shape).to(x.dtype)
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Log density of x0 + sigma n at x, batch shape; a singular covariance at sigma = 0 has none: a ValueError."""
+        """Log density of x0 + sigma n at x, batch shape; a singular covariance at sigma = 0 has
+        none: a ValueError.
+        """
         refuse_singular(self.modes.singular, sigma)
         flat, level = rows(x, sigma, self.event_shape, self.modes.mean.dtype)
         return (
@@ -67,7 +76,9 @@ class Gaussian:
 
 
 def _modes_of(x: Tensor, ridge: float) -> Modes:
-    """The modes of data (N, n), in its type, computed in float64: of the covariance when N > n, else of the data's span."""
+    """The modes of data (N, n), in its type, computed in float64: of the covariance when N > n,
+    else of the data's span.
+    """
     count, n = x.shape
     mean = x.double().mean(0)
     centred = x.double() - mean

@@ -1,7 +1,9 @@
-"""Mixtures of Gaussians: posterior means weighted by the components' responsibilities, a softmax of their log densities at x.
+"""Mixtures of Gaussians: posterior means weighted by the components' responsibilities, a softmax of
+their log densities at x.
 
-``E[x0 | x] = sum_k w_k(x) m_k(x)`` with ``m_k`` the Wiener filter of component k and ``w_k(x) ~ weight_k N(x; mean_k, cov_k + sigma^2 I)``.
-Its derivative is ``J = Cov(x0 | x)/sigma^2 = sum_k w_k [J_k + (m_k - m)(m_k - m)^T/sigma^2]`` with ``J_k`` that of component k and m the posterior mean.
+``E[x0 | x] = sum_k w_k(x) m_k(x)`` with ``m_k`` the Wiener filter of component k and ``w_k(x) ~
+weight_k N(x; mean_k, cov_k + sigma^2 I)``. Its derivative is ``J = Cov(x0 | x)/sigma^2 = sum_k w_k
+[J_k + (m_k - m)(m_k - m)^T/sigma^2]`` with ``J_k`` that of component k and m the posterior mean.
 """
 
 from __future__ import annotations
@@ -49,13 +51,17 @@ class Mixture:
         return _average(self._joint(parts, level).softmax(1), means).reshape(x.shape).to(x.dtype)
 
     def score(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The gradient of the log density of x0 + sigma n at x, ``(E[x0 | x] - x)/sigma^2``, the shape and type of x."""
+        """The gradient of the log density of x0 + sigma n at x, ``(E[x0 | x] - x)/sigma^2``, the
+        shape and type of x.
+        """
         parts, level = self._parts(x, sigma)
         scores = [component.score(part, level) for component, part in zip(self.components, parts)]
         return _average(self._joint(parts, level).softmax(1), scores).reshape(x.shape).to(x.dtype)
 
     def jacobian(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over the flattened event, shape (*batch, n, n), in x's type."""
+        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over the flattened event, shape (*batch, n, n),
+        in x's type.
+        """
         parts, level = self._parts(x, sigma)
         shares = self._joint(parts, level).softmax(1)
         means = [
@@ -82,7 +88,9 @@ class Mixture:
         )
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Log density of x0 + sigma n at x, batch shape; with a singular component there is none at sigma = 0: a ValueError."""
+        """Log density of x0 + sigma n at x, batch shape; with a singular component there is none at
+        sigma = 0: a ValueError.
+        """
         refuse_singular(any(component.singular for component in self.components), sigma)
         parts, level = self._parts(x, sigma)
         return (
@@ -133,7 +141,8 @@ def _average(shares: Tensor, values: list[Tensor]) -> Tensor:
 
 
 class GaussianMixture(Mixture):
-    """The mixture of N(means[k], covs[k]): ``means`` (K, *event) with n numbers an event, ``covs`` (K, n, n), ``weights`` (K,) normalised.
+    """The mixture of N(means[k], covs[k]): ``means`` (K, *event) with n numbers an event, ``covs``
+    (K, n, n), ``weights`` (K,) normalised.
 
     Misshapen, asymmetric or indefinite covariances and negative weights are a ValueError.
     """
@@ -141,7 +150,8 @@ class GaussianMixture(Mixture):
     def __init__(self, means: Tensor, covs: Tensor, weights: Tensor | None = None):
         if means.ndim < 2 or not len(means) or len(covs) != len(means):
             raise ValueError(
-                f"means (K, *event) and covs (K, n, n) need the same K >= 1, got {tuple(means.shape)} and {tuple(covs.shape)}"
+                "means (K, *event) and covs (K, n, n) need the same K >= 1, got "
+                f"{tuple(means.shape)} and {tuple(covs.shape)}"
             )
         super().__init__(
             [from_covariance(mean, cov) for mean, cov in zip(means, covs)], weights, means.shape[1:]

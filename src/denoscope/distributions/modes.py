@@ -1,7 +1,9 @@
-"""One Gaussian as independent modes: ``N(mean, V diag(variances) V^T + floor (I - V V^T))`` on n numbers, V of shape (n, d).
+"""One Gaussian as independent modes: ``N(mean, V diag(variances) V^T + floor (I - V V^T))`` on n
+numbers, V of shape (n, d).
 
-With x = x0 + sigma n every mode is denoised by its own scalar ``variance / (variance + sigma^2)``, so nothing here is ever an n x n
-inverse: the cost is O(n d) a point. :class:`Gaussian`, :class:`GaussianMixture` and :class:`MoLRG` are made of these.
+With x = x0 + sigma n every mode is denoised by its own scalar ``variance / (variance + sigma^2)``,
+so nothing here is ever an n x n inverse: the cost is O(n d) a point. :class:`Gaussian`,
+:class:`GaussianMixture` and :class:`MoLRG` are made of these.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Modes:
-    """``mean`` (n,), ``basis`` (n, d) with orthonormal columns, ``variances`` (d,), ``floor``: the variance of all other directions."""
+    """``mean`` (n,), ``basis`` (n, d) with orthonormal columns, ``variances`` (d,), ``floor``: the
+    variance of all other directions.
+    """
 
     mean: Tensor
     basis: Tensor
@@ -38,7 +42,9 @@ class Modes:
         return (self.basis * (self.variances - self.floor)) @ self.basis.T + self.floor * identity
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Coefficients (b, d) of ``x - mean`` in the basis, and what the basis leaves over (b, n), None when that is nothing."""
+        """Coefficients (b, d) of ``x - mean`` in the basis, and what the basis leaves over (b, n),
+        None when that is nothing.
+        """
         centred = x - self.mean.to(x)
         basis = self.basis.to(x)
         inside = centred @ basis
@@ -59,13 +65,17 @@ class Modes:
         )
 
     def score(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
-        """The gradient of :meth:`log_prob` at x, (b, n), without the cancellation of ``(E[x0 | x] - x) / sigma^2``."""
+        """The gradient of :meth:`log_prob` at x, (b, n), without the cancellation of ``(E[x0 | x] -
+        x) / sigma^2``.
+        """
         inside, outside = parts
         pull = -(inside / (self.variances.to(inside) + sigma**2)) @ self.basis.to(inside).T
         return pull if outside is None else pull - outside / (self.floor + sigma**2)
 
     def jacobian(self, sigma: Tensor) -> Tensor:
-        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2``, the same at every x: (b, n, n) for sigma of shape (b, 1)."""
+        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2``, the same at every x: (b, n, n) for sigma of
+        shape (b, 1).
+        """
         variances, basis = self.variances.to(sigma), self.basis.to(sigma)
         rest = self.floor / (self.floor + sigma**2)
         inner = (basis * (variances / (variances + sigma**2) - rest)[:, None, :]) @ basis.T
@@ -74,7 +84,9 @@ class Modes:
         )
 
     def log_prob(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
-        """Log density of x0 + sigma n, shape (b,), for ``parts = split(x)`` and sigma of shape (b, 1)."""
+        """Log density of x0 + sigma n, shape (b,), for ``parts = split(x)`` and sigma of shape (b,
+        1).
+        """
         inside, outside = parts
         total = self.variances.to(inside) + sigma**2
         n, d = self.basis.shape
@@ -101,7 +113,8 @@ class Modes:
 
 
 def from_covariance(mean: Tensor, cov: Tensor) -> Modes:
-    """The modes of N(mean, cov), by one eigendecomposition in float64; eigenvalues that are zero to rounding become zero.
+    """The modes of N(mean, cov), by one eigendecomposition in float64; eigenvalues that are zero to
+    rounding become zero.
 
     ``cov`` must be a finite symmetric matrix without negative eigenvalues; else a ValueError.
     """

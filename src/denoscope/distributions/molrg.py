@@ -1,4 +1,6 @@
-"""The mixture of low-rank Gaussians: data near a union of K subspaces of few dimensions (Wang et al. 2024, arXiv 2409.02426)."""
+"""The mixture of low-rank Gaussians: data near a union of K subspaces of few dimensions (Wang et
+al. 2024, arXiv 2409.02426).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from denoscope.random import generator as generator_at
 
 
 class Labelled(NamedTuple):
-    """Draws ``points`` (N, n), the component of each (N,), and the perturbation that each contains (N, n)."""
+    """Draws ``points`` (N, n), the component of each (N,), and the perturbation that each contains
+    (N, n).
+    """
 
     points: Tensor
     labels: Tensor
@@ -23,12 +27,15 @@ class Labelled(NamedTuple):
 
 
 class MoLRG(Mixture):
-    """The mixture of low-rank Gaussians ``x = means[k] + bases[k] diag(variances[k])^(1/2) a + noise e``, a and e standard normal.
+    """The mixture of low-rank Gaussians ``x = means[k] + bases[k] diag(variances[k])^(1/2) a +
+    noise e``, a and e standard normal.
 
-    ``bases``: K tensors (n, d_k) with orthonormal columns, or one (K, n, d); the subspaces need not be orthogonal to each other. ``weights``
-    sum to 1, equal where None; ``means`` (K, n), 0 by default; ``variances`` K tensors (d_k,) or one (K, d), 1 by default; ``noise``:
-    standard deviation of the ambient noise e, an entry. O(n sum d_k) a point. Columns that are not orthonormal, weights that do not sum
-    to 1, or shapes that do not fit, are a ValueError. Source: Wang et al. 2024, lemma 1.
+    ``bases``: K tensors (n, d_k) with orthonormal columns, or one (K, n, d); the subspaces need not
+    be orthogonal to each other. ``weights`` sum to 1, equal where None; ``means`` (K, n), 0 by
+    default; ``variances`` K tensors (d_k,) or one (K, d), 1 by default; ``noise``: standard
+    deviation of the ambient noise e, an entry. O(n sum d_k) a point. Columns that are not
+    orthonormal, weights that do not sum to 1, or shapes that do not fit, are a ValueError. Source:
+    Wang et al. 2024, lemma 1.
     """
 
     def __init__(
@@ -75,7 +82,8 @@ class MoLRG(Mixture):
         noise: float = 0.0,
         seed: int = 0,
     ) -> MoLRG:
-        """Uniformly random subspaces of R^n with dimensions ``dims``, ``orthogonal`` to each other or independent, a function of ``seed``.
+        """Uniformly random subspaces of R^n with dimensions ``dims``, ``orthogonal`` to each other
+        or independent, a function of ``seed``.
 
         float64. Orthogonal subspaces need sum(dims) <= n: else a ValueError.
         """
@@ -85,7 +93,8 @@ class MoLRG(Mixture):
             )
         if orthogonal and sum(dims) > n:
             raise ValueError(
-                f"orthogonal subspaces of {sum(dims)} dimensions in all do not fit n = {n}: take smaller dims, or orthogonal=False"
+                f"orthogonal subspaces of {sum(dims)} dimensions in all do not fit n = "
+                f"{n}: take smaller dims, or orthogonal=False"
             )
         draws = torch.randn(n, sum(dims), generator=generator_at(seed), dtype=torch.float64)
         columns = (
@@ -102,10 +111,12 @@ class MoLRG(Mixture):
         *,
         perturbation: float = 0.0,
     ) -> Labelled:
-        """Draws with their labels: ``counts`` in all, labels by the weights, or counts[k] of every component k, in order.
+        """Draws with their labels: ``counts`` in all, labels by the weights, or counts[k] of every
+        component k, in order.
 
-        ``perturbation``: standard deviation an entry of normal e_i added to the points, which this law does not know of (its own ``noise``
-        it does). A count below 1, or not one a component, is a ValueError.
+        ``perturbation``: standard deviation an entry of normal e_i added to the points, which this
+        law does not know of (its own ``noise`` it does). A count below 1, or not one a component,
+        is a ValueError.
         """
         if not 0 <= perturbation < math.inf:
             raise ValueError(f"perturbation must be at least 0 and finite, got {perturbation}")
@@ -124,7 +135,8 @@ class MoLRG(Mixture):
             return self.labels(counts, generator)
         if len(each) != len(self.bases):
             raise ValueError(
-                f"counts must hold one number for each of the {len(self.bases)} subspaces, got {len(each)}"
+                f"counts must hold one number for each of the {len(self.bases)} "
+                f"subspaces, got {len(each)}"
             )
         return torch.repeat_interleave(torch.tensor(each)).to(self.log_weights.device)
 
@@ -154,5 +166,6 @@ def _check_bases(bases: list[Tensor]) -> None:
         error = float((basis.T @ basis - identity).abs().max()) if basis.numel() else 0.0
         if not error <= 100 * torch.finfo(basis.dtype).eps * max(basis.shape):
             raise ValueError(
-                f"the columns of bases[{index}] must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q"
+                f"the columns of bases[{index}] must be orthonormal (off by {error:.2g}); "
+                "take torch.linalg.qr(basis).Q"
             )

@@ -1,4 +1,6 @@
-"""Points of an event shape as rows of numbers: what every closed-form denoiser does with the axes of x and sigma."""
+"""Points of an event shape as rows of numbers: what every closed-form denoiser does with the axes
+of x and sigma.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from torch import Tensor
 from denoscope.types import pad
 
 LEAST_SIGMA = 1e-12
-"""Levels below this one are raised to it, so that a posterior mean at sigma = 0 is its limit and never 0/0."""
+"""Levels below this one are raised to it, so that a posterior mean at sigma = 0 is its limit and
+never 0/0.
+"""
 
 
 def rows(
@@ -18,7 +22,8 @@ def rows(
 ) -> tuple[Tensor, Tensor]:
     """``x`` as (b, n) and ``sigma`` as (b, 1), both in ``dtype`` or x's own where that is wider.
 
-    The last axes of ``x`` must be ``event_shape``, those before are batch, and sigma's shape a prefix of the batch axes; else a ValueError.
+    The last axes of ``x`` must be ``event_shape``, those before are batch, and sigma's shape a
+    prefix of the batch axes; else a ValueError.
     """
     batch = x.ndim - len(event_shape)
     if batch < 0 or x.shape[batch:] != event_shape:
@@ -28,7 +33,8 @@ def rows(
     level = torch.as_tensor(sigma, device=x.device)
     if level.ndim > batch:
         raise ValueError(
-            f"sigma of shape {tuple(level.shape)} has more axes than the batch {tuple(x.shape[:batch])} of x"
+            f"sigma of shape {tuple(level.shape)} has more axes than the batch "
+            f"{tuple(x.shape[:batch])} of x"
         )
     wide = torch.promote_types(x.dtype, dtype)
     count = math.prod(x.shape[:batch])
@@ -44,10 +50,13 @@ def batch_shape(x: Tensor, event_shape: torch.Size) -> torch.Size:
 
 
 def log_weights(weights: Tensor | None, count: int, like: Tensor) -> Tensor:
-    """The logarithms of ``count`` weights, normalised to sum to one; None is equal weights. Shape (count,)."""
+    """The logarithms of ``count`` weights, normalised to sum to one; None is equal weights. Shape
+    (count,).
+    """
     given = like.new_ones(count) if weights is None else torch.as_tensor(weights).to(like)
     if given.shape != (count,) or not bool((given >= 0).all()) or not bool(given.sum() > 0):
         raise ValueError(
-            f"weights must be {count} non-negative numbers with a positive sum, got {given.tolist()}"
+            f"weights must be {count} non-negative numbers with a positive sum, got "
+            f"{given.tolist()}"
         )
     return (given / given.sum()).log()

@@ -1,4 +1,6 @@
-"""The command `denoscope doctor`: every metric of the audit on synthetic truth, where it is known what it must read."""
+"""The command `denoscope doctor`: every metric of the audit on synthetic truth, where it is known
+what it must read.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def command(options: Mapping[str, Any]) -> int:
 
 
 def examine(seed: int, say: Voice) -> list[Check]:
-    """All checks: what the metrics read in every situation, and that hopeless input is refused or answered in one line."""
+    """All checks: what the metrics read in every situation, and that hopeless input is refused or
+    answered in one line.
+    """
     audits = {}
     with one_thread():  # the sets are small
         for case in cases(seed):
@@ -89,7 +93,8 @@ def _table(found: Sequence[Check]) -> str:
     wide = max(len(item.metric) for item in found)
     law = max(len(item.law) for item in found)
     lines = [
-        f"{'pass' if item.passed else 'FAIL'}  {item.metric:<{wide}}  {item.law:<{law}}  {item.read}"
+        f"{'pass' if item.passed else 'FAIL'}  {item.metric:<{wide}}  {item.law:<{law}}  "
+        f"{item.read}"
         for item in found
     ]
     passed = sum(item.passed for item in found)

@@ -1,4 +1,6 @@
-"""Synthetic truth: sets of rows in which it is known how many are copies, which modes are missing, what repeats."""
+"""Synthetic truth: sets of rows in which it is known how many are copies, which modes are missing,
+what repeats.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def _jitter(rows: Tensor, seed: int, place: int) -> Tensor:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """Every situation: 0, 2 and 20 % copies, half of the modes missing, each training row twice and all samples copies, the training set itself."""
+    """Every situation: 0, 2 and 20 % copies, half of the modes missing, each training row twice and
+    all samples copies, the training set itself.
+    """
     train, test, fresh, twin = (draw(seed, place, ROWS) for place in range(4))
     real = {"train": train, "test": test}
 

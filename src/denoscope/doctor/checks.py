@@ -42,7 +42,9 @@ def _value(audits: Readings, case: str, metric: str) -> float:
 
 
 def _covers(audits: Readings, case: str, metric: str, truth: float) -> tuple[str, bool]:
-    """Whether the interval, made twice as wide so that chance alone fails it once in 10 000 seeds, holds the truth."""
+    """Whether the interval, made twice as wide so that chance alone fails it once in 10 000 seeds,
+    holds the truth.
+    """
     found = _of(audits, case, metric).estimate
     return f"{case}: {found}", 2 * found.low - found.value <= truth <= 2 * found.high - found.value
 

@@ -1,4 +1,6 @@
-"""Training denoisers, one or a fleet: the loss, the draws, the loop that yields its progress, and checkpoints that resume bit for bit."""
+"""Training denoisers, one or a fleet: the loss, the draws, the loop that yields its progress, and
+checkpoints that resume bit for bit.
+"""
 
 from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.loop import Progress, fit, rate_factor, training

@@ -1,4 +1,6 @@
-"""What is drawn at every step of a training: images, noise levels and noise, a function of the member's seed and the step alone."""
+"""What is drawn at every step of a training: images, noise levels and noise, a function of the
+member's seed and the step alone.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ from denoscope.random import generator
 from denoscope.types import Levels
 
 Draw = tuple[Tensor, Tensor, Tensor]
-"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), or with a leading member axis for a fleet."""
+"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), or with a leading member axis for
+a fleet.
+"""
 
 CHUNK = 1 << 16
-"""How many numbers of noise a member draws at once, about: it spreads the cost of seeding a generator over several steps."""
+"""How many numbers of noise a member draws at once, about: it spreads the cost of seeding a
+generator over several steps.
+"""
 
 
 class Draws:
@@ -35,11 +41,13 @@ class Draws:
     ):
         if len(subsets) != len(seeds) or not len(seeds):
             raise ValueError(
-                f"draws need one seed for each training subset, got {len(subsets)} subsets and {len(seeds)} seeds"
+                f"draws need one seed for each training subset, got {len(subsets)} "
+                f"subsets and {len(seeds)} seeds"
             )
         if batch < 1 or step < 0 or min(len(subset) for subset in subsets) < 1:
             raise ValueError(
-                f"draws need a batch of at least 1, a start of at least 0 and no empty subset, got batch {batch}, start {step}"
+                "draws need a batch of at least 1, a start of at least 0 and no empty "
+                f"subset, got batch {batch}, start {step}"
             )
         self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = (
             data,
@@ -74,7 +82,9 @@ class Draws:
         return self.data[rows], sigma, noise
 
     def _draw(self, chunk: int) -> Draw:
-        """Rows of the data, levels and noise of all members in all steps of a chunk, (m, steps, b, ...)."""
+        """Rows of the data, levels and noise of all members in all steps of a chunk, (m, steps, b,
+        ...).
+        """
         size = (self.together, self.batch)
         rows, sigma = (
             torch.empty((len(self.seeds), *size), dtype=torch.int64),
@@ -98,9 +108,10 @@ def draws(
     levels: Levels,
     start: int = 0,
 ) -> Draws:
-    """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement, sigma (m, b) from ``levels``, and noise.
+    """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement,
+    sigma (m, b) from ``levels``, and noise.
 
-    What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step. ``data`` (N, *shape) and the index
-    tensors ``subsets`` live on the CPU.
+    What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step.
+    ``data`` (N, *shape) and the index tensors ``subsets`` live on the CPU.
     """
     return Draws(data, subsets, seeds, batch, levels, start)

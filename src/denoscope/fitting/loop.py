@@ -29,8 +29,9 @@ PEAK, START, END = 0.3, 25.0, 1e4  # of the one-cycle rate: share of the steps, 
 def rate_factor(rate: Rate, step: int, steps: int | None) -> float:
     """What the learning rate is multiplied by at ``step`` = 0 ... steps - 1.
 
-    "cosine" is (1 + cos(pi step/steps))/2; "one_cycle" rises along a half cosine from 1/25 to 1 over the first 30 % of the steps and falls
-    along another to 1/250 000 (Smith and Topin 2019, with the constants of torch's OneCycleLR).
+    "cosine" is (1 + cos(pi step/steps))/2; "one_cycle" rises along a half cosine from 1/25 to 1
+    over the first 30 % of the steps and falls along another to 1/250 000 (Smith and Topin 2019,
+    with the constants of torch's OneCycleLR).
     """
     if rate == "constant":
         return 1.0
@@ -52,10 +53,12 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is: ``step`` steps done of ``steps`` (None: until the draws end), at ``rate`` steps a second.
+    """Where a training is: ``step`` steps done of ``steps`` (None: until the draws end), at
+    ``rate`` steps a second.
 
-    ``loss``: the mean since the last report, scalar, or (m,) for a fleet, NaN for stopped members. ``stopped``: why and when members
-    stopped, {0: reason} for a single network. ``seconds``: spent in all, over resumes.
+    ``loss``: the mean since the last report, scalar, or (m,) for a fleet, NaN for stopped members.
+    ``stopped``: why and when members stopped, {0: reason} for a single network. ``seconds``: spent
+    in all, over resumes.
     """
 
     step: int
@@ -79,14 +82,18 @@ def training(
     every: float = 10.0,
     report: float = 0.1,
 ) -> Iterator[Progress]:
-    """Trains a denoiser or a fleet in place by Adam on the denoising loss, yielding progress every ``report`` seconds and at the end.
+    """Trains a denoiser or a fleet in place by Adam on the denoising loss, yielding progress every
+    ``report`` seconds and at the end.
 
-    Stops after ``steps``, when the draws end, or when every member has stopped: a member whose loss or gradient is not finite keeps the
-    parameters (and averages) it had before, while the others go on unchanged bit for bit. ``ema`` is updated after every step.
+    Stops after ``steps``, when the draws end, or when every member has stopped: a member whose loss
+    or gradient is not finite keeps the parameters (and averages) it had before, while the others go
+    on unchanged bit for bit. ``ema`` is updated after every step.
 
-    With ``checkpoint`` the state is written there every ``every`` seconds and at the end, atomically, and a call with equal arguments
-    takes it up: the result is bitwise that of an undisturbed run. A damaged checkpoint is a warning and a new start; one of another
-    training is a ValueError. ``draws`` without a method ``at(step)`` are then wound forward to where the checkpoint ends.
+    With ``checkpoint`` the state is written there every ``every`` seconds and at the end,
+    atomically, and a call with equal arguments takes it up: the result is bitwise that of an
+    undisturbed run. A damaged checkpoint is a warning and a new start; one of another training is a
+    ValueError. ``draws`` without a method ``at(step)`` are then wound forward to where the
+    checkpoint ends.
     """
     rate_factor(rate, 0, steps)
     settings = {
@@ -160,10 +167,12 @@ def fit(
     ema: Averaged | float | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Trains ``net`` in place on ``batches`` of clean data until they end; returns it, or its averaged copy with ``ema`` (a decay).
+    """Trains ``net`` in place on ``batches`` of clean data until they end; returns it, or its
+    averaged copy with ``ema`` (a decay).
 
-    Batches are (b, *shape), or (m, b, *shape) for a fleet. Levels, and noise where no source is given, come from ``seed``, the step and
-    the member. A training that stopped at a loss that is not finite is a ValueError saying where; :func:`training` goes on without it.
+    Batches are (b, *shape), or (m, b, *shape) for a fleet. Levels, and noise where no source is
+    given, come from ``seed``, the step and the member. A training that stopped at a loss that is
+    not finite is a ValueError saying where; :func:`training` goes on without it.
     """
     averaged = ema if isinstance(ema, Averaged) or ema is None else Averaged(net, ema)
     draws = (

@@ -20,7 +20,9 @@ def flat(sigma: Tensor) -> Tensor:
 
 
 def snr(sigma: Tensor) -> Tensor:
-    """The weight 1/sigma^2, which makes the loss that of predicting the noise (Ho et al. 2020, eq. 14)."""
+    """The weight 1/sigma^2, which makes the loss that of predicting the noise (Ho et al. 2020, eq.
+    14).
+    """
     return sigma**-2
 
 
@@ -32,9 +34,11 @@ def min_snr(sigma: Tensor, cap: float = 5.0) -> Tensor:
 def denoising_loss(
     D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None
 ) -> Tensor:
-    """The mean of weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 over pixels and the last axis of sigma, shape sigma.shape[:-1].
+    """The mean of weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 over pixels and the last axis
+    of sigma, shape sigma.shape[:-1].
 
-    A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b). ``weight`` is D's own where it has one, else 1.
+    A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b).
+    ``weight`` is D's own where it has one, else 1.
     """
     own: Weight = getattr(D, "weight", flat)
     answer = D(torch.addcmul(x0, pad(sigma, x0), noise), sigma)

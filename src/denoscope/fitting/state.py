@@ -24,10 +24,12 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class State:
-    """Everything that a training changes: parameters, Adam's moments, averages, stopped members, steps and seconds.
+    """Everything that a training changes: parameters, Adam's moments, averages, stopped members,
+    steps and seconds.
 
-    A checkpoint of it, a safetensors file, resumes bit for bit on the same machine and thread count. ``settings`` are what besides the
-    initial weights must be equal for a checkpoint to belong to this training.
+    A checkpoint of it, a safetensors file, resumes bit for bit on the same machine and thread
+    count. ``settings`` are what besides the initial weights must be equal for a checkpoint to
+    belong to this training.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class State:
         return len(self.stopped) == (self.members or 1)
 
     def advance(self, draw: Draw, factor: float) -> Tensor:
-        """One step of Adam at ``factor`` times the learning rate; returns the losses before it, (m,) for a fleet, NaN where stopped."""
+        """One step of Adam at ``factor`` times the learning rate; returns the losses before it,
+        (m,) for a fleet, NaN where stopped.
+        """
         x0, sigma, noise = (part.to(self.device) for part in draw)
         loss = denoising_loss(self.net, x0, sigma, noise, self.weight)
         loss.sum().backward()
@@ -78,7 +82,9 @@ class State:
         return loss
 
     def _stop_broken(self, loss: Tensor) -> None:
-        """Stops members whose loss or gradient is not finite, before any of it reaches their parameters."""
+        """Stops members whose loss or gradient is not finite, before any of it reaches their
+        parameters.
+        """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         for i in self.stopped:
             self._silence(i, loss, gradients)
@@ -95,7 +101,8 @@ class State:
             ):
                 continue
             self.stopped[i] = (
-                f"stopped at step {self.step}: {'the gradient is not finite' if math.isfinite(value) else f'loss is {value}'}"
+                f"stopped at step {self.step}: "
+                f"{'the gradient is not finite' if math.isfinite(value) else f'loss is {value}'}"
             )
             self._keep(i)
             self._silence(i, loss, gradients)
@@ -146,7 +153,9 @@ class State:
 
     @torch.no_grad()
     def load(self, path: Path | str) -> None:
-        """Takes up the checkpoint at ``path`` if there is one. A damaged one is a warning and a new start, another training's a ValueError."""
+        """Takes up the checkpoint at ``path`` if there is one. A damaged one is a warning and a new
+        start, another training's a ValueError.
+        """
         try:
             tensors, about = read_tensors(path)
         except FileNotFoundError:
@@ -156,7 +165,8 @@ class State:
             return
         if about.get("fingerprint") != self.fingerprint:
             raise ValueError(
-                f"{path} is the checkpoint of another training (data, seeds, network or settings differ); delete it or name another"
+                f"{path} is the checkpoint of another training (data, seeds, network or "
+                "settings differ); delete it or name another"
             )
         for name, group in (("parameter", self.parameters), ("average", self.averages)):
             for k, tensor in enumerate(group):

@@ -1,4 +1,6 @@
-"""The geometry of denoisers and of data: Jacobians and their ranks, linearity, what a linear model would do, dimensions, subspaces and their clustering."""
+"""The geometry of denoisers and of data: Jacobians and their ranks, linearity, what a linear model
+would do, dimensions, subspaces and their clustering.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Bounds of a numerical rank from a partial basis and random probes of what is outside of it: numbers in, numbers out.
+"""Bounds of a numerical rank from a partial basis and random probes of what is outside of it:
+numbers in, numbers out.
 
-The formulas and their symbols stand in ``denoscope.geometry.ranks``. Degrees of freedom are those of Satterthwaite (1946), |R R^T|_F^2 from the products of
-different probes; they are halved for the error of that estimate and at least m, those of one direction, the least that can be.
+The formulas and their symbols stand in ``denoscope.geometry.ranks``. Degrees of freedom are those
+of Satterthwaite (1946), |R R^T|_F^2 from the products of different probes; they are halved for the
+error of that estimate and at least m, those of one direction, the least that can be.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ SPLITS = (0.1, 0.3, 1.0)
 
 class Bounds(NamedTuple):
     """``low <= rank <= high`` (high = None: not bounded), |J|_F^2 with its bounds, what the basis
-    captured of it, the ``line`` that the rank exceeds, and ``freedom``, how many equal directions the rest is like (|R|_F^4/|R R^T|_F^2); what
-    probes leave open is ``blur``: how far the line may move, or how much one direction outside may have."""
+    captured of it, the ``line`` that the rank exceeds, and ``freedom``, how many equal directions
+    the rest is like (|R|_F^4/|R R^T|_F^2); what probes leave open is ``blur``: how far the line may
+    move, or how much one direction outside may have.
+    """
 
     rank: int
     low: int
@@ -35,7 +39,9 @@ class Bounds(NamedTuple):
 
 
 def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: float) -> Bounds:
-    """What theta^2 (k,) descending, the squared parts (k,) of z_i in the last block, and the Gram matrix (m, m) of the R^T g say of the rank."""
+    """What theta^2 (k,) descending, the squared parts (k,) of z_i in the last block, and the Gram
+    matrix (m, m) of the R^T g say of the rank.
+    """
     captured = np.concatenate([[0.0], np.cumsum(squares)])
     rest, rest_low, rest_high, largest, freedom = remainder(gram)
     low_line, line, high_line = (
@@ -62,7 +68,9 @@ def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: fl
 
 
 def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
-    """``|R|_F^2``, its bounds, a bound of ``|R|_2^2`` and |R|_F^4/|R R^T|_F^2, from the Gram matrix of m probes; each bound fails with a third of 1 - ``CONFIDENCE``."""
+    """``|R|_F^2``, its bounds, a bound of ``|R|_2^2`` and |R|_F^4/|R R^T|_F^2, from the Gram matrix
+    of m probes; each bound fails with a third of 1 - ``CONFIDENCE``.
+    """
     m, miss = len(gram), (1 - CONFIDENCE) / 3
     rest = np.trace(gram) / m
     if rest <= 0:
@@ -74,7 +82,9 @@ def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
 
 
 def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: float) -> np.ndarray:
-    """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the c_1^2 .. c_k^2."""
+    """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the
+    c_1^2 .. c_k^2.
+    """
     k = len(captured) - 1
     r, j = np.arange(k + 1)[:, None], np.arange(k + 1)[None]
     outside, coupling = (
@@ -98,5 +108,7 @@ def _first(sums: np.ndarray, line: float) -> int | None:
 
 
 def _beyond(missing: float, largest: float) -> int:
-    """How many more directions, each of at most the largest energy, the missing energy takes beyond the first."""
+    """How many more directions, each of at most the largest energy, the missing energy takes beyond
+    the first.
+    """
     return max(0, int(np.ceil(missing / largest)) - 1) if largest > 0 else 0

@@ -1,7 +1,9 @@
-"""The search for a certified numerical rank: a basis and probes at every point of a group, until the rank is known or the matrix is cheaper.
+"""The search for a certified numerical rank: a basis and probes at every point of a group, until
+the rank is known or the matrix is cheaper.
 
-What is computed, and why it bounds the rank, stands in ``denoscope.geometry.ranks``. Points of a group take their steps together while they need the same
-step, and part where they do not, so that the answer for a point does not depend on its companions.
+What is computed, and why it bounds the rank, stands in ``denoscope.geometry.ranks``. Points of a
+group take their steps together while they need the same step, and part where they do not, so that
+the answer for a point does not depend on its companions.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ CROSSOVER = 0.25
 """The share of the space that a basis may take before the matrix costs less."""
 
 STUCK = 0.1
-"""A block that gains less than this share of what random directions would gain has missed some of many equal singular values: larger blocks follow."""
+"""A block that gains less than this share of what random directions would gain has missed some of
+many equal singular values: larger blocks follow.
+"""
 
 WIDER = 3
 """By how much they are larger."""
@@ -39,7 +43,9 @@ BASIS = 3.0
 
 @dataclass(frozen=True)
 class Certified:
-    """The ``rank`` of one point with its bounds, |J|_F, the singular values found (k,), whether from the matrix, and the products spent."""
+    """The ``rank`` of one point with its bounds, |J|_F, the singular values found (k,), whether
+    from the matrix, and the products spent.
+    """
 
     rank: int
     low: int
@@ -52,7 +58,9 @@ class Certified:
 
 
 class Search:
-    """A basis and probes at some points (named by their ``places`` in a group) that have taken the same steps; ``spent``: products a point so far."""
+    """A basis and probes at some points (named by their ``places`` in a group) that have taken the
+    same steps; ``spent``: products a point so far.
+    """
 
     def __init__(self, operator: Operator, seed: int):
         self.places, self.seed, self.spent = list(range(len(operator.field))), seed, PROBES
@@ -192,9 +200,11 @@ def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bo
 
 
 def _probes_pay(count: int, block: int, gain: float) -> bool:
-    """Whether doubling the probes narrows what they leave open more for its cost than another block, which cuts the rest by 1 + ``gain``.
+    """Whether doubling the probes narrows what they leave open more for its cost than another
+    block, which cuts the rest by 1 + ``gain``.
 
-    That goes as the rest over the root of the number of probes; a direction of the basis costs ``FORWARD`` + 1 probes.
+    That goes as the rest over the root of the number of probes; a direction of the basis costs
+    ``FORWARD`` + 1 probes.
     """
     return 0.5 * math.log(2) / count > math.log1p(gain) / ((FORWARD + 1) * block)
 
@@ -207,7 +217,9 @@ def _certain(state: Bounds, precision: float) -> bool:
 
 
 def _costly(state: Bounds, theta: Tensor, block: int, gained: float, size: int) -> bool:
-    """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if more blocks are like the last."""
+    """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if
+    more blocks are like the last.
+    """
     if len(theta) < 2 * block:
         return False
     rest, missing = state.energy - state.captured, state.line - state.captured
@@ -243,7 +255,9 @@ def _exact(operator: Operator, point: int, share: float, products: int) -> Certi
 
 
 def leading_places(S: Tensor, share: float, total: Tensor | float | None = None) -> Tensor:
-    """The least r whose leading S^2 sum to more than a share of the total, k + 1 where none does, 0 where all is 0."""
+    """The least r whose leading S^2 sum to more than a share of the total, k + 1 where none does, 0
+    where all is 0.
+    """
     unit = S.double().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     sums = (S.double() / unit).sort(-1, descending=True).values.square().cumsum(-1)
     whole = (

@@ -1,18 +1,22 @@
 """Principal subspaces and K-subspaces: many instances from many starts at once.
 
-K-subspaces (Bradley and Mangasarian 2000) seeks bases U_k with orthonormal columns that keep the most energy,
+K-subspaces (Bradley and Mangasarian 2000) seeks bases U_k with orthonormal columns that keep the
+most energy,
 
     f(U) = (1/N) sum_i max_k ||U_k^T x_i||^2,
 
-by turns: every point goes to the subspace that keeps most of it, then the bases improve for those assignments. With
-``S_k = sum_{i in C_k} x_i x_i^T`` the steps here are
+by turns: every point goes to the subspace that keeps most of it, then the bases improve for those
+assignments. With ``S_k = sum_{i in C_k} x_i x_i^T`` the steps here are
 
-* free: U_k <- polar(S_k U_k), a step of orthogonal iteration, at the end the top eigenspace of S_k itself;
-* joint: [U_1 ... U_K] <- polar([S_1 U_1 ... S_K U_K]), which keeps all columns mutually orthonormal.
+* free: U_k <- polar(S_k U_k), a step of orthogonal iteration, at the end the top eigenspace of S_k
+  itself;
+* joint: [U_1 ... U_K] <- polar([S_1 U_1 ... S_K U_K]), which keeps all columns mutually
+  orthonormal.
 
-f is the largest of convex functions of U, and the polar factor maximises its tangent, so no step lowers f. A little of U is added to
-S_k U_k (S_k plus a multiple of the identity, which changes no maximiser): directions that no point informs stay as they are.
-Without the joint constraint any split of the points into groups of d keeps everything, so d points a subspace identify nothing.
+f is the largest of convex functions of U, and the polar factor maximises its tangent, so no step
+lowers f. A little of U is added to S_k U_k (S_k plus a multiple of the identity, which changes no
+maximiser): directions that no point informs stay as they are. Without the joint constraint any
+split of the points into groups of d keeps everything, so d points a subspace identify nothing.
 
 Rows of zeros are padding: they belong to no subspace and count for nothing.
 """
@@ -30,7 +34,9 @@ SHIFT = 1e-4
 """What is added to S_k, as a share of its mean eigenvalue over d directions."""
 
 DEPENDENT = 1e-5
-"""Departure of the polar factor from orthonormal columns that tells of columns which depend on each other."""
+"""Departure of the polar factor from orthonormal columns that tells of columns which depend on each
+other.
+"""
 
 AT_ONCE = 1500
 """Starts worked on together: what they need then stays in the processor's cache."""
@@ -38,9 +44,11 @@ AT_ONCE = 1500
 
 @dataclass(frozen=True)
 class Clustering:
-    """The best of many starts: ``bases`` (*b, K, n, d), ``assignments`` int64 (*b, N), ``objective`` f (*b), the winning ``start`` (*b).
+    """The best of many starts: ``bases`` (*b, K, n, d), ``assignments`` int64 (*b, N),
+    ``objective`` f (*b), the winning ``start`` (*b).
 
-    ``steps`` (*b) is what the winner took; where it equals the allowed number the ascent had not settled.
+    ``steps`` (*b) is what the winner took; where it equals the allowed number the ascent had not
+    settled.
     """
 
     bases: Tensor
@@ -51,9 +59,11 @@ class Clustering:
 
 
 def principal_subspace(x: Tensor, d: int) -> Tensor:
-    """The top-d eigenspace of the uncentred sum of x_i x_i^T over rows ``x`` (*b, N, n), shape (*b, n, d), by the smaller Gram matrix.
+    """The top-d eigenspace of the uncentred sum of x_i x_i^T over rows ``x`` (*b, N, n), shape (*b,
+    n, d), by the smaller Gram matrix.
 
-    Directions beyond the rank of x are an arbitrary orthonormal completion. d outside 1..n is a ValueError.
+    Directions beyond the rank of x are an arbitrary orthonormal completion. d outside 1..n is a
+    ValueError.
     """
     rows, n = x.shape[-2:]
     if not 1 <= d <= n:
@@ -67,7 +77,9 @@ def principal_subspace(x: Tensor, d: int) -> Tensor:
 
 
 def joint_polar(bases: Tensor) -> Tensor:
-    """The nearest bases (*b, K, n, d) whose K d columns are all orthonormal; K d > n is a ValueError."""
+    """The nearest bases (*b, K, n, d) whose K d columns are all orthonormal; K d > n is a
+    ValueError.
+    """
     *batch, count, n, d = bases.shape
     check_joint(count, d, n)
     wide = _orthonormal(bases.movedim(-3, -2).reshape(*batch, n, count * d))
@@ -75,7 +87,9 @@ def joint_polar(bases: Tensor) -> Tensor:
 
 
 def _orthonormal(a: Tensor) -> Tensor:
-    """The polar factor of ``a`` (*b, n, d), in float64 inside; where columns depend on each other, one of the nearest, by its SVD."""
+    """The polar factor of ``a`` (*b, n, d), in float64 inside; where columns depend on each other,
+    one of the nearest, by its SVD.
+    """
     wide = a.double()
     result = polar(wide)
     error = (
@@ -91,10 +105,13 @@ def _orthonormal(a: Tensor) -> Tensor:
 
 
 def check_joint(count: int, d: int, n: int) -> None:
-    """A ValueError where ``count`` subspaces of dimension ``d`` cannot be mutually orthogonal in n dimensions."""
+    """A ValueError where ``count`` subspaces of dimension ``d`` cannot be mutually orthogonal in n
+    dimensions.
+    """
     if count * d > n:
         raise ValueError(
-            f"{count} orthogonal subspaces of dimension {d} need {count * d} dimensions, there are n = {n}; lower K or d"
+            f"{count} orthogonal subspaces of dimension {d} need {count * d} dimensions, "
+            f"there are n = {n}; lower K or d"
         )
 
 
@@ -122,11 +139,14 @@ def k_subspaces(
     steps: int = 300,
     tolerance: float = 1e-10,
 ) -> Clustering:
-    """The best K-subspaces clustering of ``x`` (*b, N, n) that is reached from ``starts`` (*b, S, K, n, d).
+    """The best K-subspaces clustering of ``x`` (*b, N, n) that is reached from ``starts`` (*b, S,
+    K, n, d).
 
-    Every start climbs without the joint constraint until its assignments rest. With ``joint`` the bases are then made jointly
-    orthonormal, and the ``keep`` best starts climb on under that constraint until a step gains less than ``tolerance`` of f; without it
-    the ``keep`` best end on the top eigenspaces of their clusters, as one subspace alone does (uncentred PCA). Shapes that do not fit, or K d > n with ``joint``, are a ValueError.
+    Every start climbs without the joint constraint until its assignments rest. With ``joint`` the
+    bases are then made jointly orthonormal, and the ``keep`` best starts climb on under that
+    constraint until a step gains less than ``tolerance`` of f; without it the ``keep`` best end on
+    the top eigenspaces of their clusters, as one subspace alone does (uncentred PCA). Shapes that
+    do not fit, or K d > n with ``joint``, are a ValueError.
     """
     *batch, count, n = x.shape
     if (
@@ -135,7 +155,8 @@ def k_subspaces(
         or starts.shape[-2] != n
     ):
         raise ValueError(
-            f"starts must have shape (*b, S, K, n, d) for x (*b, N, n), got {tuple(starts.shape)} and {tuple(x.shape)}"
+            "starts must have shape (*b, S, K, n, d) for x (*b, N, n), got "
+            f"{tuple(starts.shape)} and {tuple(x.shape)}"
         )
     if joint:
         check_joint(starts.shape[-3], starts.shape[-1], n)
@@ -178,7 +199,8 @@ class Climbed:
 def climb(
     x: Tensor, starts: Tensor, *, joint: bool, steps: int = 300, tolerance: float = 1e-10
 ) -> Climbed:
-    """Every start (b, S, K, n, d) on the data ``x`` (b, N, n) climbs until it rests; those that rest are no longer worked on.
+    """Every start (b, S, K, n, d) on the data ``x`` (b, N, n) climbs until it rests; those that
+    rest are no longer worked on.
 
     ``joint``: until a step gains at most ``tolerance`` of f. Free: until no assignment changes.
     """
@@ -205,7 +227,9 @@ def climb(
 
 
 def _step(x: Tensor, bases: Tensor, joint: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """One step from ``bases`` (p, K, n, d) on data (p, N, n); also the objective's sum and the assignments before it."""
+    """One step from ``bases`` (p, K, n, d) on data (p, N, n); also the objective's sum and the
+    assignments before it.
+    """
     p, count, n, d = bases.shape
     inside = (x @ bases.movedim(1, 2).reshape(p, n, count * d)).reshape(p, -1, count, d)
     kept = inside.square().sum(-1)
@@ -218,7 +242,9 @@ def _step(x: Tensor, bases: Tensor, joint: bool) -> tuple[Tensor, Tensor, Tensor
 
 
 def _settled(x: Tensor, found: Climbed, steps: int) -> Climbed:
-    """Plain K-subspaces with exact eigenspaces from where the climb rested, until no assignment changes."""
+    """Plain K-subspaces with exact eigenspaces from where the climb rested, until no assignment
+    changes.
+    """
     d, bases = found.bases.shape[-1], found.bases.clone()
     flat, tries = bases.flatten(0, 1), bases.shape[1]
     active, before = torch.arange(len(flat), device=x.device), None

@@ -1,6 +1,8 @@
-"""Convolutions whose second derivative costs one convolution: with constant weights y = w * x is linear in x, and the derivative of u -> w^T u is v -> w * v.
+"""Convolutions whose second derivative costs one convolution: with constant weights y = w * x is
+linear in x, and the derivative of u -> w^T u is v -> w * v.
 
-torch's own double backward also computes the weights' share of it, wanted or not, which doubles the cost of a product ``J v``.
+torch's own double backward also computes the weights' share of it, wanted or not, which doubles the
+cost of a product ``J v``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ Settings = tuple[list[int], list[int], list[int], bool, list[int], int]
 
 
 class ConstantWeights(TorchFunctionMode):
-    """Inside of it two-dimensional convolutions take their weights as constants, unless those are computed from something that wants a derivative."""
+    """Inside of it two-dimensional convolutions take their weights as constants, unless those are
+    computed from something that wants a derivative.
+    """
 
     def __torch_function__(
         self,
@@ -46,7 +50,8 @@ def _conv2d(
         or input.ndim != 4
         or torch.is_autocast_enabled(input.device.type)
     ):
-        return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)  # pyright: ignore[reportCallIssue, reportArgumentType] - as it came
+        # - as it came
+        return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)  # pyright: ignore[reportCallIssue, reportArgumentType]
     settings = (_pair(stride), _pair(padding), _pair(dilation), False, [0, 0], groups)
     out = _Forward.apply(input, weight.detach(), settings)
     return out if bias is None else out + bias.detach()[:, None, None]

@@ -1,9 +1,11 @@
-"""How far denoisers are from each other at the same noisy points, and the lengths of differences that all of linearity is measured by.
+"""How far denoisers are from each other at the same noisy points, and the lengths of differences
+that all of linearity is measured by.
 
-The score at level sigma is ``(D(y) - y)/sigma^2``, so two scores differ by ``(D_1 - D_2)/sigma^2``: the distance between denoisers is that
-between score fields, in the units of the data at every level. The error of a score field is ``E |D_1 - D_2|/sqrt(n)``, n numbers a point.
-Points are given, not drawn: draw noise once, ``y = x + sigma n``, and compare many denoisers on it. Intervals hold for independent rows; of
-several noises of one image they are too short.
+The score at level sigma is ``(D(y) - y)/sigma^2``, so two scores differ by ``(D_1 - D_2)/sigma^2``:
+the distance between denoisers is that between score fields, in the units of the data at every
+level. The error of a score field is ``E |D_1 - D_2|/sqrt(n)``, n numbers a point. Points are given,
+not drawn: draw noise once, ``y = x + sigma n``, and compare many denoisers on it. Intervals hold
+for independent rows; of several noises of one image they are too short.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ def score_distance(
     relative: bool = False,
     batch: int = 256,
 ) -> Estimate:
-    """The mean over noisy points of ``|D1(y) - D2(y)|/sqrt(n)``, or ``relative``: of ``|D1(y) - D2(y)|/|D1(y)|``, with its t interval.
+    """The mean over noisy points of ``|D1(y) - D2(y)|/sqrt(n)``, or ``relative``: of ``|D1(y) -
+    D2(y)|/|D1(y)|``, with its t interval.
 
-    ``y`` (b, *event), ``sigma`` one level or one a row (b,). Relative to a D1 that is zero somewhere while D2 is not, it is not available.
-    Source: Li, Dai and Qu 2024, "score field approximation error".
+    ``y`` (b, *event), ``sigma`` one level or one a row (b,). Relative to a D1 that is zero
+    somewhere while D2 is not, it is not available. Source: Li, Dai and Qu 2024, "score field
+    approximation error".
     """
     return pairwise_distances({"1": D1, "2": D2}, y, sigma, relative=relative, batch=batch)[
         "1", "2"
@@ -46,7 +50,8 @@ def pairwise_distances(
     relative: bool = False,
     batch: int = 256,
 ) -> dict[tuple[str, str], Estimate]:
-    """:func:`score_distance` of every pair (a, b), a before b in the mapping (and relative to a), each denoiser called once a point.
+    """:func:`score_distance` of every pair (a, b), a before b in the mapping (and relative to a),
+    each denoiser called once a point.
 
     Holds the answers of all denoisers, 8 bytes a number. Fewer than two denoisers are a ValueError.
     """
@@ -60,14 +65,16 @@ def pairwise_distances(
 
 
 def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) -> Tensor:
-    """D at the points ``y`` (b, *event), at most ``batch`` a call: rows (b, n) in float64; ``sigma`` one level or one a row (b,).
+    """D at the points ``y`` (b, *event), at most ``batch`` a call: rows (b, n) in float64;
+    ``sigma`` one level or one a row (b,).
 
     Points without a batch axis, or levels of another shape, are a ValueError.
     """
     level = torch.as_tensor(sigma, dtype=y.dtype, device=y.device)
     if y.ndim < 2 or not len(y) or level.ndim > 1:
         raise ValueError(
-            f"points must have shape (b, *event) and sigma () or (b,), got {tuple(y.shape)} and {tuple(level.shape)}"
+            "points must have shape (b, *event) and sigma () or (b,), got "
+            f"{tuple(y.shape)} and {tuple(level.shape)}"
         )
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
@@ -83,7 +90,9 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
 
 
 def relative_error(reference: Tensor, other: Tensor) -> Tensor:
-    """``|other - reference|/|reference|`` over the last axis: 0 where both agree, also at zero; +inf where the reference alone is zero."""
+    """``|other - reference|/|reference|`` over the last axis: 0 where both agree, also at zero;
+    +inf where the reference alone is zero.
+    """
     difference = (other - reference).norm(dim=-1)
     return torch.where(difference == 0, difference, difference / reference.norm(dim=-1))
 
@@ -94,7 +103,9 @@ def rmse(first: Tensor, second: Tensor) -> Tensor:
 
 
 def averaged(values: Tensor) -> Estimate:
-    """The mean of one value a point (b,) with its t interval; not available where one of them is infinite."""
+    """The mean of one value a point (b,) with its t interval; not available where one of them is
+    infinite.
+    """
     if not bool(values.isfinite().all()):
         return unavailable("relative to an answer of length 0", len(values))
     return mean(values.tolist())

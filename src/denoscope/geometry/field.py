@@ -1,9 +1,12 @@
-"""A denoiser at given points as a map between rows of n numbers, with its products with directions: what all of geometry is built on.
+"""A denoiser at given points as a map between rows of n numbers, with its products with directions:
+what all of geometry is built on.
 
-A point x of n numbers at the level sigma has the Jacobian J = dD/dx (n, n), row = output. The leading ``sigma.ndim`` axes of x index points,
-the rest is one point; the denoiser is called with exactly one leading batch axis and sigma of shape (batch,), so it sees the same shapes as in
-sampling. Products with several directions of one point are one call on as many copies of its row; never a vmap, whose rules some operations get
-wrong without a word. What the denoiser keeps for its derivatives is bounded by working on few rows at once (:func:`rows_at_once`).
+A point x of n numbers at the level sigma has the Jacobian J = dD/dx (n, n), row = output. The
+leading ``sigma.ndim`` axes of x index points, the rest is one point; the denoiser is called with
+exactly one leading batch axis and sigma of shape (batch,), so it sees the same shapes as in
+sampling. Products with several directions of one point are one call on as many copies of its row;
+never a vmap, whose rules some operations get wrong without a word. What the denoiser keeps for its
+derivatives is bounded by working on few rows at once (:func:`rows_at_once`).
 """
 
 from __future__ import annotations
@@ -27,28 +30,34 @@ KEPT = 640
 
 
 def rows_at_once(rows: Tensor) -> int:
-    """How many rows like those (b, n) pass through a denoiser at once: as many as keep some 256 MiB, at least 1."""
+    """How many rows like those (b, n) pass through a denoiser at once: as many as keep some 256
+    MiB, at least 1.
+    """
     return max(1, MEMORY // (KEPT * rows.shape[1] * rows.element_size()))
 
 
 class Field:
-    """``D`` at the points ``x`` (*batch, *event), ``sigma`` (*batch): ``rows`` (b, n) and ``sigma`` (b,), b = 1 for a single point.
+    """``D`` at the points ``x`` (*batch, *event), ``sigma`` (*batch): ``rows`` (b, n) and ``sigma``
+    (b,), b = 1 for a single point.
 
-    A level that is not positive and finite, points that are not finite numbers, or a ``sigma`` whose shape is not a prefix of that of ``x``,
-    are a ValueError; so is a denoiser that answers with another shape, with numbers that are not finite, or without derivatives.
+    A level that is not positive and finite, points that are not finite numbers, or a ``sigma``
+    whose shape is not a prefix of that of ``x``, are a ValueError; so is a denoiser that answers
+    with another shape, with numbers that are not finite, or without derivatives.
     """
 
     def __init__(self, D: Denoiser, x: Tensor, sigma: Tensor | float):
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.shape != x.shape[: sigma.ndim] or not x.numel():
             raise ValueError(
-                f"sigma of shape {tuple(sigma.shape)} must be a prefix of x of shape {tuple(x.shape)}, and x not empty"
+                f"sigma of shape {tuple(sigma.shape)} must be a prefix of x of shape "
+                f"{tuple(x.shape)}, and x not empty"
             )
         if not x.is_floating_point() or not bool(x.isfinite().all()):
             raise ValueError("x must hold finite floating-point numbers")
         if not bool(((sigma > 0) & (sigma < math.inf)).all()):
             raise ValueError(
-                f"sigma must be positive and finite, got {float(sigma.min()):g} to {float(sigma.max()):g}"
+                f"sigma must be positive and finite, got {float(sigma.min()):g} to "
+                f"{float(sigma.max()):g}"
             )
         self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
         self.rows, self.sigma = (
@@ -82,12 +91,15 @@ class Field:
         return self._in_parts(directions, Linearized.transposed_times)
 
     def call(self, rows: Tensor, sigma: Tensor) -> Tensor:
-        """The denoiser at other rows (r, n) and levels (r,), as rows; attention in its plain form, the only one with all derivatives."""
+        """The denoiser at other rows (r, n) and levels (r,), as rows; attention in its plain form,
+        the only one with all derivatives.
+        """
         with sdpa_kernel(SDPBackend.MATH):
             out = self.D(rows.reshape(-1, *self.event), sigma)
         if out.shape != (len(rows), *self.event):
             raise ValueError(
-                f"the denoiser must answer with the shape of x, {(len(rows), *self.event)}, but gave {tuple(out.shape)}"
+                "the denoiser must answer with the shape of x, "
+                f"{(len(rows), *self.event)}, but gave {tuple(out.shape)}"
             )
         return out.reshape(rows.shape).to(rows.dtype)
 
@@ -96,7 +108,8 @@ class Field:
     ) -> Tensor:
         if directions.ndim != 3 or directions.shape[:2] != self.rows.shape:
             raise ValueError(
-                f"directions must have shape ({len(self)}, {self.n}, k), got {tuple(directions.shape)}"
+                f"directions must have shape ({len(self)}, {self.n}, k), got "
+                f"{tuple(directions.shape)}"
             )
         most = rows_at_once(self.rows)
         copies = max(1, min(directions.shape[2], most // len(self)))
@@ -107,10 +120,12 @@ class Field:
 
 
 class Linearized:
-    """A field with its graph kept, ``copies`` rows a point: further products cost a pass backward, not a pass through the denoiser.
+    """A field with its graph kept, ``copies`` rows a point: further products cost a pass backward,
+    not a pass through the denoiser.
 
-    ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode derivative, which costs a third of a
-    forward-mode product; that is taken where an operation cannot be differentiated twice.
+    ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode
+    derivative, which costs a third of a forward-mode product; that is taken where an operation
+    cannot be differentiated twice.
     """
 
     def __init__(self, field: Field, copies: int):
@@ -121,7 +136,8 @@ class Linearized:
             self.out = field.call(self.leaf, self.levels)
         if not self.out.requires_grad:
             raise ValueError(
-                "the denoiser's answer has no derivative by x: is it computed under torch.no_grad or detached?"
+                "the denoiser's answer has no derivative by x: is it computed under "
+                "torch.no_grad or detached?"
             )
         checked(self.out)
         self.dual, self.pulled = torch.zeros_like(self.leaf, requires_grad=True), None
@@ -153,7 +169,9 @@ class Linearized:
                 )[1]
 
     def _by_copies(self, directions: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
-        """The product of (rows, n) with directions taken ``copies`` at a time, zeros where there are fewer."""
+        """The product of (rows, n) with directions taken ``copies`` at a time, zeros where there
+        are fewer.
+        """
         parts = []
         for part in directions.to(self.leaf.dtype).split(self.copies, 2):
             full = torch.nn.functional.pad(part, (0, self.copies - part.shape[2]))

@@ -1,7 +1,9 @@
-"""The Jacobian J = dD/dx of a denoiser, row = output: its products with vectors, and the matrix itself, row by row.
+"""The Jacobian J = dD/dx of a denoiser, row = output: its products with vectors, and the matrix
+itself, row by row.
 
-The exact denoiser has ``J = Cov(x0 | x)/sigma^2``, symmetric and positive semidefinite; the asymmetry of a network's is an error of the network.
-Sources: Robbins 1956; Miyasawa 1961; Manor and Michaeli 2024 (the posterior covariance); Chen et al. 2024 (its symmetry, lemma 3).
+The exact denoiser has ``J = Cov(x0 | x)/sigma^2``, symmetric and positive semidefinite; the
+asymmetry of a network's is an error of the network. Sources: Robbins 1956; Miyasawa 1961; Manor and
+Michaeli 2024 (the posterior covariance); Chen et al. 2024 (its symmetry, lemma 3).
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ def vjp(D: Denoiser, x: Tensor, sigma: Tensor | float, u: Tensor) -> Tensor:
 def jacobian(D: Denoiser, x: Tensor, sigma: Tensor | float, *, chunk: int | None = None) -> Tensor:
     """``J`` of shape (*batch, n, n), row = output, over flattened points.
 
-    ``chunk`` rows of a point are computed at once; by default so many that the denoiser keeps about 256 MiB for its derivatives. A chunk
-    below 1 is a ValueError.
+    ``chunk`` rows of a point are computed at once; by default so many that the denoiser keeps about
+    256 MiB for its derivatives. A chunk below 1 is a ValueError.
     """
     field = Field(D, x, sigma)
     if chunk is not None and chunk < 1:
@@ -53,7 +55,9 @@ def jacobian_rows(field: Field, rows: Tensor, chunk: int | None = None) -> Tenso
 
 
 def asymmetry(J: Tensor) -> Tensor:
-    """``|J - J^T|_F/|J|_F`` for J of shape (*b, n, n): 0 where J is symmetric (or zero), 2 where it is antisymmetric; shape (*b)."""
+    """``|J - J^T|_F/|J|_F`` for J of shape (*b, n, n): 0 where J is symmetric (or zero), 2 where it
+    is antisymmetric; shape (*b).
+    """
     if J.ndim < 2 or J.shape[-1] != J.shape[-2]:
         raise ValueError(f"J must hold square matrices, got shape {tuple(J.shape)}")
     size = torch.linalg.matrix_norm(J)

@@ -1,15 +1,20 @@
-"""Two growing bases between which a Jacobian is a small matrix: block Golub-Kahan bidiagonalisation with full re-orthonormalisation.
+"""Two growing bases between which a Jacobian is a small matrix: block Golub-Kahan bidiagonalisation
+with full re-orthonormalisation.
 
-From random directions V_1 (n, s), each step takes ``Q_j = orth(J V_j - ...)`` and ``V_{j+1} = orth(J^T Q_j - ...)``, two products a direction. With
-``Q = [Q_1 .. Q_j]`` (k columns) and ``V = [V_1 .. V_{j+1}]`` (k + s columns) orthonormal,
+From random directions V_1 (n, s), each step takes ``Q_j = orth(J V_j - ...)`` and ``V_{j+1} =
+orth(J^T Q_j - ...)``, two products a direction. With ``Q = [Q_1 .. Q_j]`` (k columns) and ``V =
+[V_1 .. V_{j+1}]`` (k + s columns) orthonormal,
 
-    J^T Q = V T          exactly, T (k + s, k) upper block bidiagonal,
-    J V_k = Q M          exactly, V_k = [V_1 .. V_j] and M = T_k^T, the first k rows of T, transposed.
+    J^T Q = V T          exactly, T (k + s, k) upper block bidiagonal, J V_k = Q M          exactly,
+    V_k = [V_1 .. V_j] and M = T_k^T, the first k rows of T, transposed.
 
-With the SVD ``M = P diag(S) N^T``, ``U = Q P`` and ``V_k N`` approximate singular vectors: ``J v_i = S_i u_i`` holds and ``|J^T u_i - S_i v_i|`` is the norm
-of the last s rows of T P, known without a further product. ``|Q^T J|_F = |T|_F``, and the S are lower bounds of the singular values of J, place by
-place, as those of T are. Where a block adds fewer than s directions (J is of low rank, or has equal singular values) random ones take the rest.
-Sources: Golub and Kahan 1965; Golub, Luk and Overton 1981; Baglama and Reichel 2005 (restart); Halko, Martinsson and Tropp 2011; Musco and Musco 2015.
+With the SVD ``M = P diag(S) N^T``, ``U = Q P`` and ``V_k N`` approximate singular vectors: ``J v_i
+= S_i u_i`` holds and ``|J^T u_i - S_i v_i|`` is the norm of the last s rows of T P, known without a
+further product. ``|Q^T J|_F = |T|_F``, and the S are lower bounds of the singular values of J,
+place by place, as those of T are. Where a block adds fewer than s directions (J is of low rank, or
+has equal singular values) random ones take the rest. Sources: Golub and Kahan 1965; Golub, Luk and
+Overton 1981; Baglama and Reichel 2005 (restart); Halko, Martinsson and Tropp 2011; Musco and Musco
+2015.
 """
 
 from __future__ import annotations
@@ -26,9 +31,11 @@ Mask = Tensor | tuple[Tensor, Tensor] | None
 
 
 class Operator:
-    """``P_out J P_in`` of each point of a field as a map (b, columns, k) to (b, rows, k), both without the entries that the masks leave out.
+    """``P_out J P_in`` of each point of a field as a map (b, columns, k) to (b, rows, k), both
+    without the entries that the masks leave out.
 
-    A pair of masks is (output, input). A mask that is no bool tensor of a point's shape, or keeps nothing, is a ValueError.
+    A pair of masks is (output, input). A mask that is no bool tensor of a point's shape, or keeps
+    nothing, is a ValueError.
     """
 
     def __init__(self, field: Field, mask: Mask = None):
@@ -69,7 +76,9 @@ class Operator:
         )
 
     def expand(self, directions: Tensor, side: int) -> Tensor:
-        """Directions over all numbers of a point, zero where the mask of that side (0 output, 1 input) leaves out."""
+        """Directions over all numbers of a point, zero where the mask of that side (0 output, 1
+        input) leaves out.
+        """
         full = directions.new_zeros(len(directions), self.field.n, directions.shape[2])
         full[:, self.kept[side]] = directions
         return full
@@ -81,7 +90,9 @@ class Operator:
 
 
 class Krylov:
-    """The bases ``left`` Q (b, rows, k) and ``right`` V (b, columns, k + s) and the ``small`` T (b, k + s, k), in float64; k = 0 at first."""
+    """The bases ``left`` Q (b, rows, k) and ``right`` V (b, columns, k + s) and the ``small`` T (b,
+    k + s, k), in float64; k = 0 at first.
+    """
 
     def __init__(self, operator: Operator, block: int, seed: int):
         rows, columns = operator.shape
@@ -117,7 +128,9 @@ class Krylov:
         )
 
     def triplets(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """``U`` (b, rows, k), ``S`` (b, k) descending, ``V`` (b, columns, k), and the residuals ``|J^T u_i - S_i v_i|`` (b, k)."""
+        """``U`` (b, rows, k), ``S`` (b, k) descending, ``V`` (b, columns, k), and the residuals
+        ``|J^T u_i - S_i v_i|`` (b, k).
+        """
         turned, values, across = torch.linalg.svd(self.small[:, : self.k].mT)
         residuals = torch.linalg.vector_norm(self.small[:, self.k :] @ turned, dim=1)
         return self.left @ turned, values, self.right[..., : self.k] @ across.mT, residuals
@@ -150,7 +163,9 @@ class Krylov:
         return taken
 
     def _orthonormal(self, block: Tensor, basis: Tensor) -> Tensor:
-        """An orthonormal basis of what the block (b, p, s) adds to the basis; directions that rounding alone would give are random ones instead."""
+        """An orthonormal basis of what the block (b, p, s) adds to the basis; directions that
+        rounding alone would give are random ones instead.
+        """
         drawn = self._drawn(block.shape[1])
         scale = torch.linalg.vector_norm(
             torch.cat([self.small.flatten(1), block.flatten(1)], 1), dim=1

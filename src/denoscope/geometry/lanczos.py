@@ -1,8 +1,11 @@
-"""The largest eigenvalues of the symmetric part ``H = (J + J^T)/2`` of a denoiser's Jacobian, from products with J and J^T.
+"""The largest eigenvalues of the symmetric part ``H = (J + J^T)/2`` of a denoiser's Jacobian, from
+products with J and J^T.
 
-Block Lanczos with full orthogonalisation and thick restarts: Rayleigh-Ritz on a growing basis, to which the residuals of the pairs that have
-not settled are added (Parlett 1980; Wu and Simon 2000). Equal eigenvalues are found in full, as the first block has more directions than are
-wanted. Each direction costs one product with J and one with J^T: beyond n/2 of them, and for small n, the matrix J is made instead.
+Block Lanczos with full orthogonalisation and thick restarts: Rayleigh-Ritz on a growing basis, to
+which the residuals of the pairs that have not settled are added (Parlett 1980; Wu and Simon 2000).
+Equal eigenvalues are found in full, as the first block has more directions than are wanted. Each
+direction costs one product with J and one with J^T: beyond n/2 of them, and for small n, the matrix
+J is made instead.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ _MOST = 128  # directions a basis may always have
 
 
 def largest_eigenpairs(field: Field, k: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The k largest eigenvalues (b, k) of H, descending, and their orthonormal eigenvectors (b, n, k), in the type of the points."""
+    """The k largest eigenvalues (b, k) of H, descending, and their orthonormal eigenvectors (b, n,
+    k), in the type of the points.
+    """
     matrix_free = field.n > max(_DENSE, 4 * (k + _SPARE))
     parts = [
         _of_group(group, k, seed, matrix_free) for group in groups(Operator(field), min(k, _BLOCK))
@@ -53,7 +58,9 @@ def _from_matrix(operator: Operator, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _settling(operator: Operator, k: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Indices of points whose k pairs have settled, with those, until all have or n/2 directions are spent."""
+    """Indices of points whose k pairs have settled, with those, until all have or n/2 directions
+    are spent.
+    """
     rows, spent = operator.field.rows.double(), k + _SPARE
     points = torch.arange(len(rows), device=rows.device)
     basis = torch.linalg.qr(normal_directions(rows, spent, seed)).Q
@@ -83,14 +90,18 @@ def _symmetric(operator: Operator, directions: Tensor) -> Tensor:
 
 
 def _rotated(basis: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ritz values in descending order, and the orthonormal ``basis`` and its ``image`` turned to the Ritz vectors."""
+    """Ritz values in descending order, and the orthonormal ``basis`` and its ``image`` turned to
+    the Ritz vectors.
+    """
     inner = basis.mT @ image
     values, turn = torch.linalg.eigh(0.5 * (inner + inner.mT))
     return values.flip(-1), basis @ turn.flip(-1), image @ turn.flip(-1)
 
 
 def _tolerance(ritz: Tensor, operator: Operator) -> Tensor:
-    """The residuals of settled pairs, (b, 1): relative to the largest modulus, but what is below the rounding of J = I counts as zero."""
+    """The residuals of settled pairs, (b, 1): relative to the largest modulus, but what is below
+    the rounding of J = I counts as zero.
+    """
     relative = torch.finfo(operator.field.rows.dtype).eps ** (2 / 3)
     return (relative * ritz.abs().amax(1, keepdim=True)).clamp_min(operator.precision)
 
@@ -104,7 +115,9 @@ def _restarted(columns: Tensor, k: int) -> Tensor:
 
 
 def _expansion(residual: Tensor, settled: Tensor, basis: Tensor, seed: int) -> Tensor:
-    """The residuals of the first pairs that have not settled, random directions where those are few; orthonormal and off the basis."""
+    """The residuals of the first pairs that have not settled, random directions where those are
+    few; orthonormal and off the basis.
+    """
     order = settled.int().argsort(dim=1, stable=True)[:, :_BLOCK]
     chosen = residual.gather(2, order[:, None].expand(-1, residual.shape[1], -1))
     added = torch.where(

@@ -1,12 +1,15 @@
 """How linear a denoiser is: along a direction around a point, and as a map of superpositions.
 
-Locally, D(x + l v) with ``|v| = 1`` is compared with its first-order model ``D(x) + l J v`` (Chen et al. 2024, "LOCO Edit", figure 2b). D(x) is
-in both and dominates the cosine between them, which stays near 1 whatever the derivative; the change ``D(x + l v) - D(x)`` against ``l J v`` has
-none of that, and for a smooth D its relative error falls in proportion to l. Steps compare across sizes of image as ``l/sqrt(n)``.
+Locally, D(x + l v) with ``|v| = 1`` is compared with its first-order model ``D(x) + l J v`` (Chen
+et al. 2024, "LOCO Edit", figure 2b). D(x) is in both and dominates the cosine between them, which
+stays near 1 whatever the derivative; the change ``D(x + l v) - D(x)`` against ``l J v`` has none of
+that, and for a smooth D its relative error falls in proportion to l. Steps compare across sizes of
+image as ``l/sqrt(n)``.
 
-Globally, ``D(a x1 + b x2)`` is compared with ``a D(x1) + b D(x2)``, ``a^2 + b^2 = 1``, so that independent noises of one level superpose to
-noise of that level (Li, Dai and Qu 2024). The score is 1 for a linear D, ``W x``. An affine one, ``W x + c``, is off by ``(a + b - 1) c``: of
-Gaussian laws only those with mean zero score exactly 1.
+Globally, ``D(a x1 + b x2)`` is compared with ``a D(x1) + b D(x2)``, ``a^2 + b^2 = 1``, so that
+independent noises of one level superpose to noise of that level (Li, Dai and Qu 2024). The score is
+1 for a linear D, ``W x``. An affine one, ``W x + c``, is off by ``(a + b - 1) c``: of Gaussian laws
+only those with mean zero score exactly 1.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from denoscope.types import Denoiser
 class FirstOrder(NamedTuple):
     """A denoiser against its first-order model, each (len(steps), *b) in float64.
 
-    ``cosine`` and ``norm_ratio`` of D(x + l v) and D(x) + l J v; ``change_cosine`` and ``change_error`` of D(x + l v) - D(x) and l J v, the error
-    relative to |l J v|.
+    ``cosine`` and ``norm_ratio`` of D(x + l v) and D(x) + l J v; ``change_cosine`` and
+    ``change_error`` of D(x + l v) - D(x) and l J v, the error relative to |l J v|.
     """
 
     cosine: Tensor
@@ -37,7 +40,9 @@ class FirstOrder(NamedTuple):
 
 
 class Superposition(NamedTuple):
-    """``cosine`` of D(a x1 + b x2) and a D(x1) + b D(x2), with its sign, and ``error`` relative to the first: one a pair (b,), float64."""
+    """``cosine`` of D(a x1 + b x2) and a D(x1) + b D(x2), with its sign, and ``error`` relative to
+    the first: one a pair (b,), float64.
+    """
 
     cosine: Tensor
     error: Tensor
@@ -50,11 +55,13 @@ def first_order(
     sigma: Tensor | float,
     steps: Sequence[float] | Tensor,
 ) -> FirstOrder:
-    """All comparisons of D(x + l v) with D(x) + l J v at the ``steps`` l: one derivative a point and one call of D a step.
+    """All comparisons of D(x + l v) with D(x) + l J v at the ``steps`` l: one derivative a point
+    and one call of D a step.
 
-    x (*b, *event), sigma (*b); ``direction`` broadcasts to x and is normalised to length 1 at each point. Two zero vectors have cosine 1 and
-    ratio 1 (error 0); a zero one against another cosine 0 and ratio 0 or +inf (error 0 or +inf). A zero direction or steps that are not
-    finite are a ValueError.
+    x (*b, *event), sigma (*b); ``direction`` broadcasts to x and is normalised to length 1 at each
+    point. Two zero vectors have cosine 1 and ratio 1 (error 0); a zero one against another cosine 0
+    and ratio 0 or +inf (error 0 or +inf). A zero direction or steps that are not finite are a
+    ValueError.
     """
     start = Field(D, x, sigma)
     v, lengths = _unit(direction, start, x), _lengths(steps)
@@ -72,9 +79,11 @@ def local_linearity(
     sigma: Tensor | float,
     steps: Sequence[float] | Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The cosine between D(x + l v) and D(x) + l J v, and the ratio of the first's norm to the second's, each (len(steps), *b).
+    """The cosine between D(x + l v) and D(x) + l J v, and the ratio of the first's norm to the
+    second's, each (len(steps), *b).
 
-    Arguments and zero vectors as in :func:`first_order`, which also measures the change alone. Source: Chen et al. 2024, LOCO Edit.
+    Arguments and zero vectors as in :func:`first_order`, which also measures the change alone.
+    Source: Chen et al. 2024, LOCO Edit.
     """
     found = first_order(D, x, direction, sigma, steps)
     return found.cosine, found.norm_ratio
@@ -89,10 +98,11 @@ def superposition(
     share: float = 0.5,
     batch: int = 256,
 ) -> Superposition:
-    """D(a x1 + b x2) against a D(x1) + b D(x2) for each pair of rows of ``x1`` and ``x2`` (b, *event), ``a^2 = share``, ``b^2 = 1 - share``.
+    """D(a x1 + b x2) against a D(x1) + b D(x2) for each pair of rows of ``x1`` and ``x2`` (b,
+    *event), ``a^2 = share``, ``b^2 = 1 - share``.
 
-    ``x1``, ``x2``: noisy inputs at ``sigma``, one level or one a pair (b,), with independent noises. Inputs of different shapes or a share
-    outside [0, 1] are a ValueError.
+    ``x1``, ``x2``: noisy inputs at ``sigma``, one level or one a pair (b,), with independent
+    noises. Inputs of different shapes or a share outside [0, 1] are a ValueError.
     """
     if x1.shape != x2.shape:
         raise ValueError(
@@ -115,7 +125,8 @@ def linearity(
     share: float = 0.5,
     batch: int = 256,
 ) -> Estimate:
-    """The mean of ``|cos(D(a x1 + b x2), a D(x1) + b D(x2))|`` over pairs of noisy inputs with its t interval; arguments of :func:`superposition`.
+    """The mean of ``|cos(D(a x1 + b x2), a D(x1) + b D(x2))|`` over pairs of noisy inputs with its
+    t interval; arguments of :func:`superposition`.
 
     Source: Li, Dai and Qu 2024, "linearity score".
     """
@@ -131,9 +142,11 @@ def linearity_error(
     share: float = 0.5,
     batch: int = 256,
 ) -> Estimate:
-    """The mean of ``|D(a x1 + b x2) - (a D(x1) + b D(x2))|/|D(a x1 + b x2)|`` over pairs, with its t interval; not squared.
+    """The mean of ``|D(a x1 + b x2) - (a D(x1) + b D(x2))|/|D(a x1 + b x2)|`` over pairs, with its
+    t interval; not squared.
 
-    As in Li, Dai and Qu 2024, equation 12; the code of that paper divides by the norm of the combination instead. Arguments of
+    As in Li, Dai and Qu 2024, equation 12; the code of that paper divides by the norm of the
+    combination instead. Arguments of
     :func:`superposition`; not available where D(a x1 + b x2) is zero and the combination is not.
     """
     return averaged(superposition(D, x1, x2, sigma, share=share, batch=batch).error)
@@ -145,7 +158,8 @@ def _unit(direction: Tensor, field: Field, x: Tensor) -> Tensor:
         rows = direction.to(x).broadcast_to(x.shape).reshape(field.rows.shape)
     except RuntimeError:
         raise ValueError(
-            f"direction of shape {tuple(direction.shape)} does not broadcast to x of shape {tuple(x.shape)}"
+            f"direction of shape {tuple(direction.shape)} does not broadcast to x of "
+            f"shape {tuple(x.shape)}"
         ) from None
     length = rows.norm(dim=1, keepdim=True)
     if not bool(((length > 0) & length.isfinite()).all()):
@@ -168,7 +182,9 @@ def _moved(field: Field, shift: Tensor) -> Tensor:
 def _compared(
     value: Tensor, change: Tensor, moved: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The four numbers of :class:`FirstOrder` for one step: D(x), l J v and D(x + l v), each (b, n)."""
+    """The four numbers of :class:`FirstOrder` for one step: D(x), l J v and D(x + l v), each (b,
+    n).
+    """
     model = value + change
     ratio = moved.norm(dim=1) / model.norm(dim=1)
     ratio = torch.where((moved == model).all(1), 1.0, ratio)
@@ -181,7 +197,9 @@ def _compared(
 
 
 def _cosine(first: Tensor, second: Tensor) -> Tensor:
-    """The cosine over the last axis: 1 between two zero vectors, 0 between a zero one and another."""
+    """The cosine over the last axis: 1 between two zero vectors, 0 between a zero one and
+    another.
+    """
     lengths = first.norm(dim=-1) * second.norm(dim=-1)
     cosine = ((first * second).sum(-1) / lengths).clamp(-1, 1)
     return torch.where(lengths > 0, cosine, (first == second).all(-1).to(cosine))

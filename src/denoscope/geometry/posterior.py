@@ -1,7 +1,9 @@
-"""The posterior covariance that a denoiser states, ``Cov(x0 | x) = sigma^2 J``, as a dense matrix with its spectrum and log-determinant.
+"""The posterior covariance that a denoiser states, ``Cov(x0 | x) = sigma^2 J``, as a dense matrix
+with its spectrum and log-determinant.
 
-The J of a posterior mean is symmetric and has no negative eigenvalue. That of a network need not be: the covariance here is its symmetric part,
-and its negative eigenvalues, which are the network's error, are kept in the spectrum and left out of the log-determinant.
+The J of a posterior mean is symmetric and has no negative eigenvalue. That of a network need not
+be: the covariance here is its symmetric part, and its negative eigenvalues, which are the network's
+error, are kept in the spectrum and left out of the log-determinant.
 """
 
 from __future__ import annotations
@@ -16,23 +18,29 @@ from denoscope.types import Denoiser, pad
 
 
 def posterior_covariance(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
-    """``sigma^2 (J + J^T)/2`` over the flattened point, (*b, n, n): Cov(x0 | x) where D is a posterior mean."""
+    """``sigma^2 (J + J^T)/2`` over the flattened point, (*b, n, n): Cov(x0 | x) where D is a
+    posterior mean.
+    """
     J = jacobian(D, x, sigma)
     variance = pad(torch.as_tensor(sigma, dtype=J.dtype, device=J.device) ** 2, J)
     return variance * (0.5 * (J + J.mT))
 
 
 def posterior_spectrum(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
-    """The eigenvalues of :func:`posterior_covariance`, (*b, n), descending, negative ones and all."""
+    """The eigenvalues of :func:`posterior_covariance`, (*b, n), descending, negative ones and
+    all.
+    """
     return torch.linalg.eigvalsh(posterior_covariance(D, x, sigma)).flip(-1)
 
 
 @dataclass(frozen=True)
 class LogDeterminant:
-    """The sum ``value`` (*b) of the logarithms of the ``rank`` (*b) eigenvalues that count as positive, and the ``least`` (*b) of all n.
+    """The sum ``value`` (*b) of the logarithms of the ``rank`` (*b) eigenvalues that count as
+    positive, and the ``least`` (*b) of all n.
 
-    ``rank = n`` makes it the log-determinant, a smaller one the pseudo-log-determinant: values at different ranks are not comparable. A clearly
-    negative ``least`` says that D is no posterior mean. At rank 0 the value is 0, the logarithm of an empty product.
+    ``rank = n`` makes it the log-determinant, a smaller one the pseudo-log-determinant: values at
+    different ranks are not comparable. A clearly negative ``least`` says that D is no posterior
+    mean. At rank 0 the value is 0, the logarithm of an empty product.
     """
 
     value: Tensor
@@ -43,7 +51,8 @@ class LogDeterminant:
 def log_determinant(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, threshold: float | None = None
 ) -> LogDeterminant:
-    """``log det`` of the posterior covariance over its eigenvalues above ``threshold`` times the largest; never NaN or infinite.
+    """``log det`` of the posterior covariance over its eigenvalues above ``threshold`` times the
+    largest; never NaN or infinite.
 
     ``threshold`` is n times the rounding of x's type if None. One outside [0, 1) is a ValueError.
     """

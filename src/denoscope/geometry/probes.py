@@ -1,9 +1,11 @@
 """Traces of matrices that are known by their quadratic forms only, from random directions.
 
-For any square A and random z with ``E z z^T = I``, ``E z^T A z = tr A`` (Hutchinson 1990). Without a basis z has entries +-1, which is exact for
-a diagonal A. With orthonormal columns Q the part of A in their span is exact and only the rest is random,
-``tr A = tr Q^T A Q + E z^T A z`` (Meyer, Musco, Musco and Woodruff 2021, Hutch++); z is then uniform on the sphere of radius
-``(n - r)^(1/2)`` in the complement of Q, which is exact for a multiple of the identity there (Epperly, Tropp and Webber 2024).
+For any square A and random z with ``E z z^T = I``, ``E z^T A z = tr A`` (Hutchinson 1990). Without
+a basis z has entries +-1, which is exact for a diagonal A. With orthonormal columns Q the part of A
+in their span is exact and only the rest is random, ``tr A = tr Q^T A Q + E z^T A z`` (Meyer, Musco,
+Musco and Woodruff 2021, Hutch++); z is then uniform on the sphere of radius ``(n - r)^(1/2)`` in
+the complement of Q, which is exact for a multiple of the identity there (Epperly, Tropp and Webber
+2024).
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from denoscope.random import derive, generator
 
 @dataclass(frozen=True)
 class Stochastic:
-    """``value`` (*b) with its standard ``error`` (*b) from ``probes`` random directions a point; an exact value has 0 probes and error 0.
+    """``value`` (*b) with its standard ``error`` (*b) from ``probes`` random directions a point; an
+    exact value has 0 probes and error 0.
 
-    The errors of different points are independent. ``(value - truth)/error`` is about Student's t with ``probes - 1`` degrees of freedom.
+    The errors of different points are independent. ``(value - truth)/error`` is about Student's t
+    with ``probes - 1`` degrees of freedom.
     """
 
     value: Tensor
@@ -44,10 +48,12 @@ def estimated_trace(
     basis: Tensor | None = None,
     seed: int = 0,
 ) -> Stochastic:
-    """The traces of b matrices A (n, n) by their quadratic forms ``form``: directions (b, n, k) to ``z^T A z`` (b, k).
+    """The traces of b matrices A (n, n) by their quadratic forms ``form``: directions (b, n, k) to
+    ``z^T A z`` (b, k).
 
-    ``like`` (b, n) gives shape, type and device; ``basis`` (b, n, r) has orthonormal columns. Where probes and basis together are no fewer
-    than n, the trace is exact by the n unit vectors instead. Fewer than 2 probes are a ValueError.
+    ``like`` (b, n) gives shape, type and device; ``basis`` (b, n, r) has orthonormal columns. Where
+    probes and basis together are no fewer than n, the trace is exact by the n unit vectors instead.
+    Fewer than 2 probes are a ValueError.
     """
     check_probes(probes)
     n, known = like.shape[1], 0 if basis is None else basis.shape[2]
@@ -68,7 +74,9 @@ def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
 
 
 def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
-    """Standard normal directions (b, n, count) for points ``like`` (b, n); those of point i depend on the seed and i alone."""
+    """Standard normal directions (b, n, count) for points ``like`` (b, n); those of point i depend
+    on the seed and i alone.
+    """
     b, n = like.shape
     return torch.stack(
         [

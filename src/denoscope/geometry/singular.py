@@ -1,9 +1,13 @@
-"""The leading singular vectors of a denoiser's Jacobian from its products with directions, without the matrix.
+"""The leading singular vectors of a denoiser's Jacobian from its products with directions, without
+the matrix.
 
-Block Golub-Kahan bases (``denoscope.geometry.krylov``) grow until the residuals ``|J v_i - s_i u_i|`` and ``|J^T u_i - s_i v_i|`` of the k leading approximate
-triplets are below a tolerance times s_1; signs and rotations among equal singular values do not matter to them. The bases are cut back to the
-leading triplets when they have grown to a few times k, so memory grows with k n a point. What the power method of Chen et al. 2024 finds in some
-10 to 50 iterations takes a handful of blocks here, because all products are kept. Sources: Halko, Martinsson and Tropp 2011; Musco and Musco 2015.
+Block Golub-Kahan bases (``denoscope.geometry.krylov``) grow until the residuals ``|J v_i - s_i
+u_i|`` and ``|J^T u_i - s_i v_i|`` of the k leading approximate triplets are below a tolerance times
+s_1; signs and rotations among equal singular values do not matter to them. The bases are cut back
+to the leading triplets when they have grown to a few times k, so memory grows with k n a point.
+What the power method of Chen et al. 2024 finds in some 10 to 50 iterations takes a handful of
+blocks here, because all products are kept. Sources: Halko, Martinsson and Tropp 2011; Musco and
+Musco 2015.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ LARGEST_BLOCK = 32
 
 
 class SVD(NamedTuple):
-    """``J V = U diag(S)``: U and V (*batch, n, k) with orthonormal columns, S (*batch, k) descending."""
+    """``J V = U diag(S)``: U and V (*batch, n, k) with orthonormal columns, S (*batch, k)
+    descending.
+    """
 
     U: Tensor
     S: Tensor
@@ -35,10 +41,12 @@ def svd(
 ) -> SVD:
     """The k leading singular triplets of ``P_out J P_in`` at each point, in the type of x.
 
-    ``mask``: bool of a point's shape for outputs and inputs, or a pair (outputs, inputs); True is kept, and vectors are zero elsewhere. Residuals
-    are at most eps^(2/3) s_1 (2e-5 in float32, 4e-11 in float64), so angles of vectors that are apart are of that size over the relative gap.
-    Points go through together and leave when done; a point with a k of the order of n, or that has taken 2 n products, is finished from its
-    dense matrix. ``seed`` fixes the random directions. A k below 1 or above what the mask keeps, and a mask that does not fit, are a ValueError.
+    ``mask``: bool of a point's shape for outputs and inputs, or a pair (outputs, inputs); True is
+    kept, and vectors are zero elsewhere. Residuals are at most eps^(2/3) s_1 (2e-5 in float32,
+    4e-11 in float64), so angles of vectors that are apart are of that size over the relative gap.
+    Points go through together and leave when done; a point with a k of the order of n, or that has
+    taken 2 n products, is finished from its dense matrix. ``seed`` fixes the random directions. A k
+    below 1 or above what the mask keeps, and a mask that does not fit, are a ValueError.
     """
     field = Field(D, x, sigma)
     operator = Operator(field, mask)
@@ -56,7 +64,9 @@ def svd(
 
 
 def groups(operator: Operator, block: int) -> Iterator[Operator]:
-    """The points in groups that, with ``block`` directions each, pass through the denoiser at once."""
+    """The points in groups that, with ``block`` directions each, pass through the denoiser at
+    once.
+    """
     index = torch.arange(len(operator.field), device=operator.field.rows.device)
     return map(operator.take, index.split(max(1, rows_at_once(operator.field.rows) // block)))
 
@@ -67,7 +77,9 @@ def dense(operator: Operator) -> Tensor:
 
 
 def _block(k: int) -> int:
-    """Directions a step: more than k, so that equal singular values are all found, but for a large k."""
+    """Directions a step: more than k, so that equal singular values are all found, but for a large
+    k.
+    """
     return min(k + 2, LARGEST_BLOCK)
 
 

@@ -1,4 +1,6 @@
-"""Where K-subspaces and diffusion training begin: jointly orthonormal bases, at random or from neighbourhoods of the data."""
+"""Where K-subspaces and diffusion training begin: jointly orthonormal bases, at random or from
+neighbourhoods of the data.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,26 @@ from torch import Tensor
 from denoscope.geometry.clustering import check_joint, joint_polar
 
 BLEND = 1e-3
-"""Share of a random basis in one of neighbours, which fills what coinciding or too few neighbours leave open."""
+"""Share of a random basis in one of neighbours, which fills what coinciding or too few neighbours
+leave open.
+"""
 
 
 def random_starts(count: int, k: int, n: int, d: int, generator: torch.Generator) -> Tensor:
-    """``count`` uniformly random sets of k jointly orthonormal bases, float64 (count, k, n, d); k d > n is a ValueError."""
+    """``count`` uniformly random sets of k jointly orthonormal bases, float64 (count, k, n, d); k d
+    > n is a ValueError.
+    """
     check_joint(k, d, n)
     return joint_polar(torch.randn(count, k, n, d, generator=generator, dtype=torch.float64))
 
 
 def neighbour_starts(x: Tensor, count: int, k: int, d: int, generator: torch.Generator) -> Tensor:
-    """``count`` sets of k bases (count, k, n, d), each spanned by a random point of ``x`` (N, n) and its d - 1 nearest in angle.
+    """``count`` sets of k bases (count, k, n, d), each spanned by a random point of ``x`` (N, n)
+    and its d - 1 nearest in angle.
 
-    The k random points of a start are different ones where there are enough; then all its columns are made orthonormal. Neighbours in
-    angle mostly lie in one subspace, so such starts find what random ones miss. k d > n is a ValueError.
+    The k random points of a start are different ones where there are enough; then all its columns
+    are made orthonormal. Neighbours in angle mostly lie in one subspace, so such starts find what
+    random ones miss. k d > n is a ValueError.
     """
     points, n = x.shape
     random = random_starts(count, k, n, d, generator)

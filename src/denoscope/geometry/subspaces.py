@@ -1,8 +1,9 @@
 """Distances between subspaces, projection off them, and which recovered subspace is which true one.
 
-A d-dimensional subspace of R^n is given by any U (n, d) with orthonormal columns. The singular values of U^T V are the cosines of the
-principal angles theta_i between two of them, and ``||U U^T - V V^T||_F^2 = 2 sum_i sin^2 theta_i`` for equal dimensions: at most
-``2 min(d, n - d)``. Small angles are taken from their sines, never from cosines that round to 1 (Bjorck and Golub 1973).
+A d-dimensional subspace of R^n is given by any U (n, d) with orthonormal columns. The singular
+values of U^T V are the cosines of the principal angles theta_i between two of them, and ``||U U^T -
+V V^T||_F^2 = 2 sum_i sin^2 theta_i`` for equal dimensions: at most ``2 min(d, n - d)``. Small
+angles are taken from their sines, never from cosines that round to 1 (Bjorck and Golub 1973).
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from torch import Tensor
 
 
 def principal_angles(u: Tensor, v: Tensor) -> Tensor:
-    """The angles in radians between subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), ascending, shape (*b, min(d, e)).
+    """The angles in radians between subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), ascending,
+    shape (*b, min(d, e)).
 
-    Exact to rounding for small and for right angles. Bases must have orthonormal columns; else a ValueError.
+    Exact to rounding for small and for right angles. Bases must have orthonormal columns; else a
+    ValueError.
     """
     check_bases("u", u)
     check_bases("v", v)
@@ -29,7 +32,9 @@ def principal_angles(u: Tensor, v: Tensor) -> Tensor:
 
 
 def projector_distance(u: Tensor, v: Tensor) -> Tensor:
-    """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact to rounding also where it is tiny."""
+    """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact
+    to rounding also where it is tiny.
+    """
     inner = u.mT @ v
     return (
         (v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))
@@ -37,21 +42,25 @@ def projector_distance(u: Tensor, v: Tensor) -> Tensor:
 
 
 def project_out(v: Tensor, V: Tensor) -> Tensor:
-    """``v - V (V^T v)``: what ``v`` has outside the span of ``V`` (*b, n, r), without ever forming a matrix (n, n).
+    """``v - V (V^T v)``: what ``v`` has outside the span of ``V`` (*b, n, r), without ever forming
+    a matrix (n, n).
 
-    ``v`` has as many axes as ``V``, (*b, n, k), or one fewer, (*b, n); the leading axes broadcast. The answer has v's type. Projected twice,
-    which is enough for orthogonality to rounding (Parlett 1980, "twice is enough"). Columns of V that are not orthonormal, or shapes that do
-    not fit, are a ValueError.
+    ``v`` has as many axes as ``V``, (*b, n, k), or one fewer, (*b, n); the leading axes broadcast.
+    The answer has v's type. Projected twice, which is enough for orthogonality to rounding (Parlett
+    1980, "twice is enough"). Columns of V that are not orthonormal, or shapes that do not fit, are
+    a ValueError.
     """
     check_bases("V", V)
     if V.ndim - v.ndim not in (0, 1):
         raise ValueError(
-            f"v must have as many axes as V of shape {tuple(V.shape)}, or one fewer, got shape {tuple(v.shape)}"
+            f"v must have as many axes as V of shape {tuple(V.shape)}, or one fewer, got "
+            f"shape {tuple(v.shape)}"
         )
     columns, basis = v if v.ndim == V.ndim else v[..., None], V.to(v)
     if columns.shape[-2] != basis.shape[-2] or not _broadcast(columns.shape[:-2], basis.shape[:-2]):
         raise ValueError(
-            f"v of shape {tuple(v.shape)} does not fit V of shape {tuple(V.shape)}: they need the same n and leading axes"
+            f"v of shape {tuple(v.shape)} does not fit V of shape {tuple(V.shape)}: they "
+            "need the same n and leading axes"
         )
     for _ in range(2):
         columns = columns - basis @ (basis.mT @ columns)
@@ -64,14 +73,17 @@ def _broadcast(first: torch.Size, second: torch.Size) -> bool:
 
 
 def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-    """The one-to-one assignment of K found to K true subspaces with the least sum of squared projector distances.
+    """The one-to-one assignment of K found to K true subspaces with the least sum of squared
+    projector distances.
 
-    ``found`` (*b, K, n, d), ``true`` (*b, K, n, e). Returns which found one belongs to each true one, int64 (*b, K), and the projector
-    distances of those pairs, (*b, K). Different K are a ValueError.
+    ``found`` (*b, K, n, d), ``true`` (*b, K, n, e). Returns which found one belongs to each true
+    one, int64 (*b, K), and the projector distances of those pairs, (*b, K). Different K are a
+    ValueError.
     """
     if found.shape[:-2] != true.shape[:-2] or found.shape[-2] != true.shape[-2]:
         raise ValueError(
-            f"found and true subspaces must agree in number and dimension n, got {tuple(found.shape)} and {tuple(true.shape)}"
+            "found and true subspaces must agree in number and dimension n, got "
+            f"{tuple(found.shape)} and {tuple(true.shape)}"
         )
     *batch, count, n, _ = found.shape
     flat, truth = (
@@ -87,7 +99,9 @@ def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def recovered(found: Tensor, true: Tensor, threshold: float = 0.5) -> Tensor:
-    """Whether every true subspace was found: the largest distance after :func:`match` is at most ``threshold``; bool of shape *b."""
+    """Whether every true subspace was found: the largest distance after :func:`match` is at most
+    ``threshold``; bool of shape *b.
+    """
     return match(found, true)[1].amax(-1) <= threshold
 
 
@@ -101,5 +115,6 @@ def check_bases(name: str, bases: Tensor) -> None:
     error = float((bases.mT @ bases - identity).abs().max()) if bases.numel() else 0.0
     if not error <= 1000 * torch.finfo(bases.dtype).eps * bases.shape[-2]:
         raise ValueError(
-            f"the columns of {name} must be orthonormal (off by {error:.2g}); take torch.linalg.qr({name}).Q"
+            f"the columns of {name} must be orthonormal (off by {error:.2g}); take "
+            f"torch.linalg.qr({name}).Q"
         )

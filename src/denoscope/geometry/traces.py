@@ -1,8 +1,10 @@
-"""Numbers of a denoiser's Jacobian J that need products with few directions: its Frobenius norm, its trace, and what follows from that.
+"""Numbers of a denoiser's Jacobian J that need products with few directions: its Frobenius norm,
+its trace, and what follows from that.
 
-The posterior mean has ``J = Cov(x0 | x)/sigma^2``, so that ``sigma^2 tr J`` is its mean squared error at x. The score ``(D - x)/sigma^2`` has the
-divergence ``(tr J - n)/sigma^2``; and whatever D is, ``|x - D|^2 - sigma^2 n + 2 sigma^2 tr J`` has, over the noise in
-x = x0 + sigma e, the expectation of the squared error ``|D(x) - x0|^2`` (Stein 1981), without x0 being known.
+The posterior mean has ``J = Cov(x0 | x)/sigma^2``, so that ``sigma^2 tr J`` is its mean squared
+error at x. The score ``(D - x)/sigma^2`` has the divergence ``(tr J - n)/sigma^2``; and whatever D
+is, ``|x - D|^2 - sigma^2 n + 2 sigma^2 tr J`` has, over the noise in x = x0 + sigma e, the
+expectation of the squared error ``|D(x) - x0|^2`` (Stein 1981), without x0 being known.
 """
 
 from __future__ import annotations
@@ -37,10 +39,12 @@ def squared_norm(
     basis: Tensor | None = None,
     seed: int = 0,
 ) -> Stochastic:
-    """``||J||_F^2`` (*b) as ``||J V||_F^2 + E|J z|^2`` with z outside the span of ``basis`` V (*b, n, r), orthonormal columns; r = 0 if None.
+    """``||J||_F^2`` (*b) as ``||J V||_F^2 + E|J z|^2`` with z outside the span of ``basis`` V (*b,
+    n, r), orthonormal columns; r = 0 if None.
 
-    The leading right singular vectors of J as ``basis`` leave little to chance. Exact where probes + r >= n. Source: Hutchinson 1990;
-    Meyer et al. 2021. A basis of another shape or without orthonormal columns, or fewer than 2 probes, is a ValueError.
+    The leading right singular vectors of J as ``basis`` leave little to chance. Exact where probes
+    + r >= n. Source: Hutchinson 1990; Meyer et al. 2021. A basis of another shape or without
+    orthonormal columns, or fewer than 2 probes, is a ValueError.
     """
     field = Field(D, x, sigma)
 
@@ -54,10 +58,12 @@ def squared_norm(
 def trace(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
 ) -> Stochastic:
-    """``tr J`` (*b): exact by n products up to n = 256 numbers, else by Hutch++ with its standard error.
+    """``tr J`` (*b): exact by n products up to n = 256 numbers, else by Hutch++ with its standard
+    error.
 
-    ``probes`` random directions on top of a sketch of as many: 3 probes products with J in all, 96 by default; exact also where that is no
-    fewer than n. Source: Meyer et al. 2021. Fewer than 2 probes are a ValueError.
+    ``probes`` random directions on top of a sketch of as many: 3 probes products with J in all, 96
+    by default; exact also where that is no fewer than n. Source: Meyer et al. 2021. Fewer than 2
+    probes are a ValueError.
     """
     field = Field(D, x, sigma)
     return _shaped(_shifted_trace(field, 0.0, probes, seed), field)
@@ -66,7 +72,8 @@ def trace(
 def score_divergence(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
 ) -> Stochastic:
-    """``(tr J - n)/sigma^2`` (*b): the Laplacian of the log density that D belongs to; ``probes`` as in :func:`trace`.
+    """``(tr J - n)/sigma^2`` (*b): the Laplacian of the log density that D belongs to; ``probes``
+    as in :func:`trace`.
 
     Taken as the trace of ``J - I``, which at low noise is small beside n.
     """
@@ -77,10 +84,12 @@ def score_divergence(
 def sure(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
 ) -> Stochastic:
-    """``|x - D|^2 - sigma^2 n + 2 sigma^2 tr J`` (*b): an unbiased estimate of the squared error ``|D(x) - x0|^2``, from the noisy x alone.
+    """``|x - D|^2 - sigma^2 n + 2 sigma^2 tr J`` (*b): an unbiased estimate of the squared error
+    ``|D(x) - x0|^2``, from the noisy x alone.
 
-    Unbiased over the noise in x, for any D; the value of a single point may be negative. The error is that of the trace alone, not of the
-    noise; ``probes`` as in :func:`trace`. Source: Stein 1981.
+    Unbiased over the noise in x, for any D; the value of a single point may be negative. The error
+    is that of the trace alone, not of the noise; ``probes`` as in :func:`trace`. Source: Stein
+    1981.
     """
     field = Field(D, x, sigma)
     variance = field.sigma**2
@@ -111,7 +120,8 @@ def _shifted_trace(field: Field, shift: float, probes: int | None, seed: int) ->
 def _checked(basis: Tensor, field: Field) -> Tensor:
     if basis.ndim != len(field.batch) + 2 or basis.shape[:-1] != (*field.batch, field.n):
         raise ValueError(
-            f"basis must have shape {(*field.batch, field.n)} and a last axis of r directions, got {tuple(basis.shape)}"
+            f"basis must have shape {(*field.batch, field.n)} and a last axis of r "
+            f"directions, got {tuple(basis.shape)}"
         )
     check_bases("basis", basis)
     return basis.reshape(len(field), field.n, -1).to(field.rows)

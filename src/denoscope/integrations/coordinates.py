@@ -1,10 +1,13 @@
-"""From the coordinates of a foreign network to those of this library: D(x, s) = skip x + out F(scale x + offset, time).
+"""From the coordinates of a foreign network to those of this library: D(x, s) = skip x + out
+F(scale x + offset, time).
 
-F is the network as its own library calls it, s the noise level of x = x0 + s n with images in [-1, 1]. Three families of diffusions:
+F is the network as its own library calls it, s the noise level of x = x0 + s n with images in [-1,
+1]. Three families of diffusions:
 
 variance preserving (DDPM and all that share its betas)
-    The network saw x_t = alpha (x0 + s n), alpha = 1/sqrt(1 + s^2), and the number of the step t, 0 ... T-1, at which
-    ``sqrt(1 - abar_t)/sqrt(abar_t)`` is s; between steps, t is linear in log s. Ho et al. 2020, eq. 4.
+    The network saw x_t = alpha (x0 + s n), alpha = 1/sqrt(1 + s^2), and the number of the step t, 0
+    ... T-1, at which ``sqrt(1 - abar_t)/sqrt(abar_t)`` is s; between steps, t is linear in log s.
+    Ho et al. 2020, eq. 4.
 variance exploding (score SDE)
     Images in [0, 1], so the network saw (x + 1)/2 with noise s/2, and answers with the score there:
     ``D = x + (s^2/2) F((x + 1)/2, s/2)``. Song et al. 2021; Karras et al. 2022, eq. 213.
@@ -28,7 +31,9 @@ from denoscope.types import pad
 
 @dataclass(frozen=True)
 class Affine:
-    """The coefficients at some levels, each of their shape, float64: D = skip x + out F(scale x + offset, time)."""
+    """The coefficients at some levels, each of their shape, float64: D = skip x + out F(scale x +
+    offset, time).
+    """
 
     skip: Tensor
     out: Tensor
@@ -38,7 +43,9 @@ class Affine:
 
 
 class Coordinates(Protocol):
-    """What a family of diffusions answers; ``prediction`` names what its network predicts, ``steps`` how many levels it was trained on."""
+    """What a family of diffusions answers; ``prediction`` names what its network predicts,
+    ``steps`` how many levels it was trained on.
+    """
 
     @property
     def prediction(self) -> str: ...
@@ -70,17 +77,23 @@ class Preserving:
         return Affine(alpha * a, b, alpha, self.schedule.time(sigma))
 
     def levels(self, n: int) -> Tensor:
-        """n levels of the training schedule, at equally spaced times from the last to the first, then 0."""
+        """n levels of the training schedule, at equally spaced times from the last to the first,
+        then 0.
+        """
         return uniform(n, self.schedule)
 
     def spread(self, highest: Tensor) -> Tensor:
-        """The standard deviation of the first state: sampling begins at x_T = n, that is n/alpha_T here, whatever is left of the data."""
+        """The standard deviation of the first state: sampling begins at x_T = n, that is n/alpha_T
+        here, whatever is left of the data.
+        """
         return torch.sqrt(1 + highest**2)
 
 
 @dataclass(frozen=True)
 class Exploding:
-    """A network that answers with the score of images in [0, 1], trained at levels from ``low`` to ``high`` (those of [-1, 1])."""
+    """A network that answers with the score of images in [0, 1], trained at levels from ``low`` to
+    ``high`` (those of [-1, 1]).
+    """
 
     low: float
     high: float
@@ -108,7 +121,9 @@ class Exploding:
 
 @dataclass(frozen=True)
 class EDM:
-    """A network behind EDM's preconditioning, whose answer counts with ``sign``; levels by ``rho``, or geometric where that is None."""
+    """A network behind EDM's preconditioning, whose answer counts with ``sign``; levels by ``rho``,
+    or geometric where that is None.
+    """
 
     low: float
     high: float
@@ -143,15 +158,19 @@ class EDM:
         )
 
     def spread(self, highest: Tensor) -> Tensor:
-        """The standard deviation of the first state, that of data of unit variance with noise, as the scheduler begins."""
+        """The standard deviation of the first state, that of data of unit variance with noise, as
+        the scheduler begins.
+        """
         return torch.sqrt(1 + highest**2)
 
 
 class Translated(nn.Module):
-    """The denoiser of a UNet2D in some coordinates, for x (*batch, c, h, w) and sigma whose shape is a prefix of the batch's.
+    """The denoiser of a UNet2D in some coordinates, for x (*batch, c, h, w) and sigma whose shape
+    is a prefix of the batch's.
 
-    It computes in the type of the network (``.double()`` for float64) and answers in the type of x. ``whole`` rounds times for networks
-    that know no others; ``label`` is the class of a class-conditional one. Further channels of the answer (a learned variance) are dropped.
+    It computes in the type of the network (``.double()`` for float64) and answers in the type of x.
+    ``whole`` rounds times for networks that know no others; ``label`` is the class of a
+    class-conditional one. Further channels of the answer (a learned variance) are dropped.
     """
 
     def __init__(

@@ -1,8 +1,11 @@
-"""Unconditional pipelines of the library diffusers as denoisers: D(x, sigma) = E[x0 | x0 + sigma n = x], images in [-1, 1].
+"""Unconditional pipelines of the library diffusers as denoisers: D(x, sigma) = E[x0 | x0 + sigma n
+= x], images in [-1, 1].
 
-The diffusion is read from the scheduler, never assumed: the levels are ``sqrt(1 - abar_t)/sqrt(abar_t)`` of its own ``alphas_cumprod``,
-however its betas were made. What its network predicts (noise, image, velocity, score) is translated by
-:mod:`denoscope.integrations.coordinates`. At the levels of training D is the pipeline's own prediction of x0, before any clipping.
+The diffusion is read from the scheduler, never assumed: the levels are ``sqrt(1 -
+abar_t)/sqrt(abar_t)`` of its own ``alphas_cumprod``, however its betas were made. What its network
+predicts (noise, image, velocity, score) is translated by
+:mod:`denoscope.integrations.coordinates`. At the levels of training D is the pipeline's own
+prediction of x0, before any clipping.
 """
 
 from __future__ import annotations
@@ -22,18 +25,24 @@ from denoscope.types import pad
 
 _PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 _FAINTEST = 2.0**-24
-"""Stands for abar = 0 at the end of a schedule, whose level would be infinite: 4096, more where the level before is near that."""
+"""Stands for abar = 0 at the end of a schedule, whose level would be infinite: 4096, more where the
+level before is near that.
+"""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How a scheduler bounds its prediction of x0: to +-``bound``, or with a ``quantile`` by dynamic thresholding (then up to ``bound``)."""
+    """How a scheduler bounds its prediction of x0: to +-``bound``, or with a ``quantile`` by
+    dynamic thresholding (then up to ``bound``).
+    """
 
     bound: float
     quantile: float | None = None
 
     def __call__(self, clean: Tensor) -> Tensor:
-        """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, section 2.3."""
+        """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, section
+        2.3.
+        """
         if self.quantile is None:
             return clean.clamp(-self.bound, self.bound)
         largest = torch.quantile(clean.flatten(1).abs(), self.quantile, dim=1).clamp(
@@ -45,9 +54,11 @@ class Limit:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """A pipeline as a ``denoiser``, for images of ``shape`` (c, h, w); ``identity`` (JSON) names its classes and hashes its weights.
+    """A pipeline as a ``denoiser``, for images of ``shape`` (c, h, w); ``identity`` (JSON) names
+    its classes and hashes its weights.
 
-    ``denoiser`` is the network's own posterior mean; ``limit`` is what the scheduler does to it while sampling, None for nothing.
+    ``denoiser`` is the network's own posterior mean; ``limit`` is what the scheduler does to it
+    while sampling, None for nothing.
     """
 
     denoiser: nn.Module
@@ -67,7 +78,9 @@ class Pipeline:
         return self.levels(self.coordinates.steps)[:-1].flip(0)
 
     def levels(self, n: int) -> Tensor:
-        """n levels to sample at, from the highest of training to the lowest as the scheduler spaces them, then 0: (n + 1,) float64."""
+        """n levels to sample at, from the highest of training to the lowest as the scheduler spaces
+        them, then 0: (n + 1,) float64.
+        """
         return self.coordinates.levels(n)
 
     def start(self, noise: Tensor) -> Tensor:
@@ -75,7 +88,9 @@ class Pipeline:
         return self.coordinates.spread(self.levels(1)[0]).to(noise) * noise
 
     def sampled(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The denoiser that the scheduler samples with: D(x, sigma) bounded as it says, for x (b, c, h, w)."""
+        """The denoiser that the scheduler samples with: D(x, sigma) bounded as it says, for x (b,
+        c, h, w).
+        """
         clean = self.denoiser(x, sigma)
         return clean if self.limit is None else self.limit(clean)
 
@@ -83,9 +98,10 @@ class Pipeline:
 def from_pipeline(folder: Path | str, *, label: int | None = None) -> Pipeline:
     """The denoiser of an unconditional UNet2D pipeline that diffusers saved in ``folder``.
 
-    Only JSON and safetensors are read, nothing is downloaded and no code of the pipeline runs. A class-conditional network needs the
-    ``label`` of one of its classes. Latent or conditional pipelines, unknown classes, missing files and pickled weights are one-line
-    ValueErrors, and so is diffusers that is not installed.
+    Only JSON and safetensors are read, nothing is downloaded and no code of the pipeline runs. A
+    class-conditional network needs the ``label`` of one of its classes. Latent or conditional
+    pipelines, unknown classes, missing files and pickled weights are one-line ValueErrors, and so
+    is diffusers that is not installed.
     """
     found = pipeline_files.read(folder)
     scheduler = pipeline_files.load_scheduler(found, _SCHEDULERS)
@@ -114,22 +130,27 @@ def from_pipeline(folder: Path | str, *, label: int | None = None) -> Pipeline:
 
 
 def _config(net: nn.Module) -> Mapping[str, Any]:
-    return net.config  # pyright: ignore[reportReturnType]  (a module's attribute; diffusers keeps a frozen dictionary)
+    # a module's attribute; diffusers keeps a frozen dictionary
+    return net.config  # pyright: ignore[reportReturnType]
 
 
 def _shape(folder: Path, net: nn.Module, scheduler: Mapping[str, Any]) -> tuple[int, int, int]:
-    """(c, h, w) of the images, if the network maps images to as many channels (or twice, with a learned variance)."""
+    """(c, h, w) of the images, if the network maps images to as many channels (or twice, with a
+    learned variance).
+    """
     config = _config(net)
     channels, out, size = config["in_channels"], config["out_channels"], config["sample_size"]
     learned = str(scheduler.get("variance_type")).startswith("learned")
     if out != channels and not (learned and out == 2 * channels):
         raise ValueError(
-            f"{folder}: the unet makes {out} channels from {channels}, so it is no denoiser of images of {channels} channels"
+            f"{folder}: the unet makes {out} channels from {channels}, so it is no "
+            f"denoiser of images of {channels} channels"
         )
     sides = (size, size) if isinstance(size, int) else tuple(size or ())
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(
-            f"{folder}: unet/config.json does not say the size of the images: sample_size is {size!r}"
+            f"{folder}: unet/config.json does not say the size of the images: sample_size "
+            f"is {size!r}"
         )
     return channels, sides[0], sides[1]
 
@@ -138,19 +159,23 @@ def _check_label(folder: Path, net: nn.Module, label: int | None) -> None:
     config = _config(net)
     if config.get("class_embed_type") is not None:
         raise ValueError(
-            f"{folder}: the unet takes a {config['class_embed_type']!r} condition; only unconditional pipelines can be read"
+            f"{folder}: the unet takes a {config['class_embed_type']!r} condition; only "
+            "unconditional pipelines can be read"
         )
     classes = config.get("num_class_embeds")
     if classes is None and label is not None:
         raise ValueError(f"{folder}: the unet knows no classes, so label must be None, got {label}")
     if classes is not None and (label is None or not 0 <= label < classes):
         raise ValueError(
-            f"{folder}: the unet is class-conditional: give label, one of its classes 0 ... {classes - 1}, got {label}"
+            f"{folder}: the unet is class-conditional: give label, one of its classes 0 "
+            f"... {classes - 1}, got {label}"
         )
 
 
 class _Attention:
-    """diffusers' fused attention in inference mode, where nothing is differentiated, else the plain one, which has every derivative."""
+    """diffusers' fused attention in inference mode, where nothing is differentiated, else the plain
+    one, which has every derivative.
+    """
 
     def __init__(self) -> None:
         from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
@@ -170,13 +195,16 @@ class _Attention:
 
 
 def _differentiable(net: nn.Module) -> None:
-    """Makes a UNet2D right under forward-mode derivatives, where a norm needs contiguous inputs, and in float64, where a softmax stays."""
+    """Makes a UNet2D right under forward-mode derivatives, where a norm needs contiguous inputs,
+    and in float64, where a softmax stays.
+    """
     from diffusers.models.attention_processor import Attention
 
     for module in net.modules():
         if isinstance(module, Attention):
             module.upcast_softmax = False
-            module.set_processor(_Attention())  # pyright: ignore[reportArgumentType]  (any callable of this signature)
+            # any callable of this signature
+            module.set_processor(_Attention())  # pyright: ignore[reportArgumentType]
         elif isinstance(module, nn.GroupNorm):
             module.register_forward_pre_hook(_contiguous)
 
@@ -205,13 +233,15 @@ def _preserving(folder: Path, scheduler: Any) -> Preserving:
             if name in config
         )
         raise ValueError(
-            f"{folder}: the scheduler's {said} cannot be read; known are {', '.join(_PREDICTIONS)} at discrete times"
+            f"{folder}: the scheduler's {said} cannot be read; known are "
+            f"{', '.join(_PREDICTIONS)} at discrete times"
         )
     abar = scheduler.alphas_cumprod.to(torch.float64)
     if config.get("rescale_betas_zero_snr") or abar[-1] <= 0:
         if prediction == "eps":
             raise ValueError(
-                f"{folder}: its schedule ends in pure noise, where predicted noise (epsilon) says nothing of the image"
+                f"{folder}: its schedule ends in pure noise, where predicted noise "
+                "(epsilon) says nothing of the image"
             )
         abar = torch.cat([abar[:-1], (abar[-2:-1] / 4).clamp(max=_FAINTEST)])
     try:
@@ -236,7 +266,8 @@ def _edm(folder: Path, scheduler: Any) -> EDM:
     sign = {"epsilon": 1.0, "v_prediction": -1.0}.get(config["prediction_type"])
     if sign is None:
         raise ValueError(
-            f"{folder}: the scheduler's prediction_type {config['prediction_type']!r} cannot be read"
+            f"{folder}: the scheduler's prediction_type {config['prediction_type']!r} "
+            "cannot be read"
         )
     rho = config["rho"] if config["sigma_schedule"] == "karras" else None
     return EDM(

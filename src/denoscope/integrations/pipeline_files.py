@@ -1,7 +1,9 @@
-"""The folder of a diffusers pipeline, read without running anything in it: JSON configurations and safetensors, nothing else.
+"""The folder of a diffusers pipeline, read without running anything in it: JSON configurations and
+safetensors, nothing else.
 
-``model_index.json`` names the pipeline and its components, ``unet/config.json`` with ``unet/*.safetensors`` are the network, and
-``scheduler/scheduler_config.json`` is the diffusion. Nothing is ever downloaded, unpickled, or imported from the folder.
+``model_index.json`` names the pipeline and its components, ``unet/config.json`` with
+``unet/*.safetensors`` are the network, and ``scheduler/scheduler_config.json`` is the diffusion.
+Nothing is ever downloaded, unpickled, or imported from the folder.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _WEIGHTS = re.compile(
 
 @dataclass(frozen=True)
 class Files:
-    """What the folder of an unconditional pipeline says: class names, both configurations, the files of the weights and their ``variant``."""
+    """What the folder of an unconditional pipeline says: class names, both configurations, the
+    files of the weights and their ``variant``.
+    """
 
     folder: Path
     pipeline: str
@@ -65,23 +69,28 @@ def library() -> ModuleType:
         import diffusers
     except ImportError as error:
         raise ValueError(
-            f"reading a pipeline needs diffusers: pip install 'denoscope[diffusers]' ({_line(error)})"
+            "reading a pipeline needs diffusers: pip install 'denoscope[diffusers]' "
+            f"({_line(error)})"
         ) from error
     return diffusers
 
 
 def read(folder: Path | str) -> Files:
-    """What a pipeline's folder says; a missing file, or a pipeline that is not unconditional in pixels, is a one-line ValueError."""
+    """What a pipeline's folder says; a missing file, or a pipeline that is not unconditional in
+    pixels, is a one-line ValueError.
+    """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise ValueError(
-            f"there is no folder {folder}; pipelines are read from folders on this machine, nothing is downloaded"
+            f"there is no folder {folder}; pipelines are read from folders on this "
+            "machine, nothing is downloaded"
         )
     index = _json(root / INDEX)
     pipeline = index.get("_class_name")
     if pipeline not in PIPELINES:
         raise ValueError(
-            f"{folder}: {_shown(pipeline)} is not a pipeline that can be read; unconditional ones are {', '.join(PIPELINES)}"
+            f"{folder}: {_shown(pipeline)} is not a pipeline that can be read; "
+            f"unconditional ones are {', '.join(PIPELINES)}"
         )
     scheduler = _components(folder, index)
     weights, variant = _weights(root / "unet")
@@ -97,7 +106,9 @@ def read(folder: Path | str) -> Files:
 
 
 def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
-    """The scheduler's class name, if the components are a UNet2DModel and a scheduler of diffusers alone."""
+    """The scheduler's class name, if the components are a UNet2DModel and a scheduler of diffusers
+    alone.
+    """
     parts = {
         name: value
         for name, value in index.items()
@@ -105,7 +116,8 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
     }
     if others := sorted(set(parts) - {"unet", "scheduler"}):
         raise ValueError(
-            f"{folder} is no unconditional pixel pipeline, it also has {', '.join(map(_shown, others))}: latent, text and conditional "
+            f"{folder} is no unconditional pixel pipeline, it also has "
+            f"{', '.join(map(_shown, others))}: latent, text and conditional "
             "pipelines cannot be read; sample it yourself and give the images"
         )
     for name in ("unet", "scheduler"):
@@ -114,17 +126,21 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
             value and len(value) == 2 and value[0] == "diffusers" and isinstance(value[1], str)
         ):
             raise ValueError(
-                f"{folder}: the {name} is {_shown(value)}, not a class of diffusers; code of a pipeline is never run"
+                f"{folder}: the {name} is {_shown(value)}, not a class of diffusers; code "
+                "of a pipeline is never run"
             )
     if parts["unet"][1] != "UNet2DModel":
         raise ValueError(
-            f"{folder}: the unet is a {_shown(parts['unet'][1])}; only an unconditional UNet2DModel can be read"
+            f"{folder}: the unet is a {_shown(parts['unet'][1])}; only an unconditional "
+            "UNet2DModel can be read"
         )
     return parts["scheduler"][1]
 
 
 def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
-    """The safetensors files of the network and the variant they are of; plain ones are preferred."""
+    """The safetensors files of the network and the variant they are of; plain ones are
+    preferred.
+    """
     found: dict[str | None, list[Path]] = {}
     for path in sorted(unet.glob("*.safetensors")):
         if match := _WEIGHTS.fullmatch(path.name):
@@ -134,8 +150,10 @@ def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
         raise ValueError(
             f"{unet} has no weights as safetensors"
             + (
-                f", only {_shown(pickled.name)}, a pickle, which can run code when it is read; convert it where you trust it: "
-                "UNet2DModel.from_pretrained(FOLDER).save_pretrained(FOLDER, safe_serialization=True)"
+                f", only {_shown(pickled.name)}, a pickle, which can run code when it is "
+                "read; convert it where you trust it: "
+                "UNet2DModel.from_pretrained(FOLDER).save_pretrained(FOLDER, "
+                "safe_serialization=True)"
                 if pickled
                 else " (diffusion_pytorch_model.safetensors)"
             )
@@ -145,7 +163,9 @@ def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
 
 
 def load_unet(files: Files) -> nn.Module:
-    """The network in float32, in inference mode, frozen; weights that do not fit their configuration are a one-line ValueError."""
+    """The network in float32, in inference mode, frozen; weights that do not fit their
+    configuration are a one-line ValueError.
+    """
     made = library().UNet2DModel
     try:
         net, info = made.from_pretrained(
@@ -165,23 +185,28 @@ def load_unet(files: Files) -> nn.Module:
     }
     for kind, keys in wrong.items():
         raise ValueError(
-            f"{files.folder / 'unet'}: the weights do not fit config.json: {kind.replace('_', ' ')} {_shown(list(keys)[:3])}"
+            f"{files.folder / 'unet'}: the weights do not fit config.json: "
+            f"{kind.replace('_', ' ')} {_shown(list(keys)[:3])}"
         )
     return net.float().eval().requires_grad_(False)
 
 
 def load_scheduler(files: Files, known: Mapping[str, object]) -> Any:
-    """The scheduler object made from its configuration, if its class is ``known`` and the installed diffusers has it."""
+    """The scheduler object made from its configuration, if its class is ``known`` and the installed
+    diffusers has it.
+    """
     made = getattr(library(), files.scheduler, None) if files.scheduler in known else None
     if made is None:
         raise ValueError(
-            f"{files.folder}: the scheduler {_shown(files.scheduler)} is not one that can be read: {', '.join(known)}"
+            f"{files.folder}: the scheduler {_shown(files.scheduler)} is not one that can "
+            f"be read: {', '.join(known)}"
         )
     try:
         return made.from_config(dict(files.scheduler_config))
     except Exception as error:  # whatever the other library raises about this configuration
         raise ValueError(
-            f"{files.folder / 'scheduler'}: {files.scheduler} does not take its configuration: {_line(error)}"
+            f"{files.folder / 'scheduler'}: {files.scheduler} does not take its "
+            f"configuration: {_line(error)}"
         ) from error
 
 
@@ -190,7 +215,8 @@ def _json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(
-            f"{path} cannot be read: {error.strerror}; it belongs to every pipeline that save_pretrained wrote"
+            f"{path} cannot be read: {error.strerror}; it belongs to every pipeline that "
+            "save_pretrained wrote"
         ) from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {_line(error)}") from error

@@ -1,8 +1,9 @@
 """Laws that every denoiser obeys, and those of a posterior mean in closed form.
 
-Plain functions for one's own tests: each takes a denoiser ``D(x, sigma)``, the ``shape`` of one event (or data), and raises an
-AssertionError that says what was expected and by how much it was missed. Points are standard normal times ``sqrt(1 + sigma^2)``; give
-``dtype=torch.float64`` laws a denoiser that computes in float64, since they compare with finite differences.
+Plain functions for one's own tests: each takes a denoiser ``D(x, sigma)``, the ``shape`` of one
+event (or data), and raises an AssertionError that says what was expected and by how much it was
+missed. Points are standard normal times ``sqrt(1 + sigma^2)``; give ``dtype=torch.float64`` laws a
+denoiser that computes in float64, since they compare with finite differences.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def _points(sigma: Tensor, shape: Sequence[int], seed: int) -> Tensor:
 def _close(got: Tensor, want: Tensor, tolerance: float, law: str) -> None:
     if got.shape != want.shape or got.dtype != want.dtype:
         raise AssertionError(
-            f"{law}: got {got.dtype} of shape {tuple(got.shape)}, expected {want.dtype} of shape {tuple(want.shape)}"
+            f"{law}: got {got.dtype} of shape {tuple(got.shape)}, expected {want.dtype} "
+            f"of shape {tuple(want.shape)}"
         )
     if not bool(torch.isfinite(got).all()):
         raise AssertionError(f"{law}: got numbers that are not finite")
@@ -61,13 +63,16 @@ def check_prefix_rule(
     tolerance: float = 1e-9,
     seed: int = 0,
 ) -> None:
-    """A level of shape () means the same as that level repeated over the batch, each point has its own, and the answer is like x."""
+    """A level of shape () means the same as that level repeated over the batch, each point has its
+    own, and the answer is like x.
+    """
     x = _points(torch.full((4,), sigma, dtype=dtype), shape, seed)
     level = torch.tensor(sigma, dtype=dtype)
     want = D(x, level.expand(4).clone())
     if want.shape != x.shape or want.dtype != x.dtype:
         raise AssertionError(
-            f"prefix rule: x is {x.dtype} of shape {tuple(x.shape)}, the answer {want.dtype} of shape {tuple(want.shape)}"
+            f"prefix rule: x is {x.dtype} of shape {tuple(x.shape)}, the answer "
+            f"{want.dtype} of shape {tuple(want.shape)}"
         )
     _close(D(x, level), want, tolerance, "prefix rule, sigma of shape () against (b,)")
     levels = torch.tensor([0.2, 0.7, 2.0, 9.0], dtype=dtype)
@@ -83,7 +88,9 @@ def check_extra_axes(
     tolerance: float = 1e-9,
     seed: int = 0,
 ) -> None:
-    """Points on two batch axes (m, b), with sigma of shape (m, b), (m,) or (), are denoised like the same points on one axis."""
+    """Points on two batch axes (m, b), with sigma of shape (m, b), (m,) or (), are denoised like
+    the same points on one axis.
+    """
     levels = torch.tensor([[0.3, 1.0, 4.0], [0.1, 0.5, 20.0]], dtype=dtype)
     x = _points(levels, shape, seed)
     for sigma in (levels, levels[:, 0].clone(), levels[0, 0].clone()):
@@ -107,7 +114,9 @@ def check_limits(
     high: float = 1e5,
     tolerance: float = 1e-3,
 ) -> None:
-    """sigma to infinity gives the law's ``mean``; sigma to 0 gives every point of the support back, of which ``data`` (b, *shape) are some."""
+    """sigma to infinity gives the law's ``mean``; sigma to 0 gives every point of the support back,
+    of which ``data`` (b, *shape) are some.
+    """
     _close(
         D(data, torch.tensor(low, dtype=data.dtype)),
         data,
@@ -131,7 +140,9 @@ def check_jvp(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> None:
-    """The forward-mode derivative along a direction is the central finite difference (float64); ``step`` is in units of sigma."""
+    """The forward-mode derivative along a direction is the central finite difference (float64);
+    ``step`` is in units of sigma.
+    """
     sigma = torch.tensor(levels, dtype=torch.float64)
     x, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1)
     small = step * pad(sigma, x)
@@ -186,7 +197,9 @@ def check_vmap(
 
 
 def jacobians(D: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
-    """dD/dx at each of b points by reverse mode: (b, n, n), row = output, for x (b, *shape) and sigma (b,)."""
+    """dD/dx at each of b points by reverse mode: (b, n, n), row = output, for x (b, *shape) and
+    sigma (b,).
+    """
     n = math.prod(x.shape[1:])
     return vmap(jacrev(lambda z, s: D(z[None], s[None])[0]))(x, sigma).reshape(len(x), n, n)
 
@@ -199,7 +212,9 @@ def check_symmetric(
     tolerance: float = 1e-10,
     seed: int = 0,
 ) -> None:
-    """A posterior mean has ``J = Cov(x0 | x) / sigma^2``: symmetric, with no eigenvalue below zero (float64). No trained network obeys exactly."""
+    """A posterior mean has ``J = Cov(x0 | x) / sigma^2``: symmetric, with no eigenvalue below zero
+    (float64). No trained network obeys exactly.
+    """
     sigma = torch.tensor(levels, dtype=torch.float64)
     J = jacobians(D, _points(sigma, shape, seed), sigma).detach()
     _close(J, J.mT, tolerance, "J = Cov / sigma^2, symmetry")
@@ -214,7 +229,9 @@ def check_symmetric(
 def check_tweedie(
     D: ClosedForm, *, levels: Sequence[float] = LEVELS, tolerance: float = 1e-8, seed: int = 0
 ) -> None:
-    """``D(x, sigma) = x + sigma^2 grad log p(x)`` with the gradient of ``D.log_prob`` by autograd (float64). Robbins 1956; Efron 2011."""
+    """``D(x, sigma) = x + sigma^2 grad log p(x)`` with the gradient of ``D.log_prob`` by autograd
+    (float64). Robbins 1956; Efron 2011.
+    """
     sigma = torch.tensor(levels, dtype=torch.float64)
     x = _points(sigma, D.event_shape, seed).requires_grad_()
     (score,) = torch.autograd.grad(D.log_prob(x, sigma).sum(), x)
@@ -230,9 +247,11 @@ def check_tweedie(
 def check_posterior_mean(
     D: ClosedForm, *, sigma: float = 0.6, draws: int = 20000, z: float = 5.0, seed: int = 0
 ) -> None:
-    """For x0 drawn from the law and x = x0 + sigma n the residual x0 - D(x) is uncorrelated with functions of x, within z standard errors.
+    """For x0 drawn from the law and x = x0 + sigma n the residual x0 - D(x) is uncorrelated with
+    functions of x, within z standard errors.
 
-    The functions: 1, x, D(x) and tanh of x. z should be chosen for the number of comparisons, 3 n^2 + n for an event of n numbers.
+    The functions: 1, x, D(x) and tanh of x. z should be chosen for the number of comparisons, 3 n^2
+    + n for an event of n numbers.
     """
     generator = torch.Generator().manual_seed(seed)
     clean = D.sample(draws, generator)
@@ -245,17 +264,22 @@ def check_posterior_mean(
     worst = float((products.mean(0).abs() / errors.clamp_min(1e-12)).max())
     if not worst <= z:
         raise AssertionError(
-            f"posterior mean: the residual correlates with a function of x by {worst:.2f} standard errors, allowed {z:.2f}"
+            f"posterior mean: the residual correlates with a function of x by {worst:.2f} "
+            f"standard errors, allowed {z:.2f}"
         )
 
 
 def check_closed_form(D: ClosedForm, *, levels: Sequence[float] = LEVELS, seed: int = 0) -> None:
-    """All exact laws of a posterior mean known in closed form: symmetric positive Jacobian and Tweedie's formula (float64)."""
+    """All exact laws of a posterior mean known in closed form: symmetric positive Jacobian and
+    Tweedie's formula (float64).
+    """
     check_symmetric(D, D.event_shape, levels=levels, seed=seed)
     check_tweedie(D, levels=levels, seed=seed)
 
 
 def check_denoiser(D: Denoiser, shape: Sequence[int], *, seed: int = 0) -> None:
-    """The laws of any differentiable denoiser that computes in float64: prefix rule, extra axes, jvp, adjoint, vmap."""
+    """The laws of any differentiable denoiser that computes in float64: prefix rule, extra axes,
+    jvp, adjoint, vmap.
+    """
     for law in (check_prefix_rule, check_extra_axes, check_jvp, check_adjoint, check_vmap):
         law(D, shape, seed=seed)

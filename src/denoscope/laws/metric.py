@@ -1,7 +1,10 @@
-"""Laws that every metric obeys: what it reads at the extremes, under a known null, and what must not change it.
+"""Laws that every metric obeys: what it reads at the extremes, under a known null, and what must
+not change it.
 
-Plain functions for one's own tests: ``score(*sets)`` is a metric of feature sets (n, k), the generated one first, that gives an
-:class:`~denoscope.estimate.Estimate`; each law raises an AssertionError that says what was expected and what was found.
+Plain functions for one's own tests: ``score(*sets)`` is a metric of feature sets (n, k), the
+generated one first, that gives an
+:class:`~denoscope.estimate.Estimate`; each law raises an AssertionError that says what was expected
+and what was found.
 """
 
 from __future__ import annotations
@@ -25,11 +28,14 @@ def _expect(got: float, want: float, tolerance: float, law: str) -> None:
 
 
 def check_estimate(score: Score, *sets: Tensor) -> None:
-    """The value is finite and inside its interval, the interval has a named method, and units were counted."""
+    """The value is finite and inside its interval, the interval has a named method, and units were
+    counted.
+    """
     estimate = score(*sets)
     if not (math.isfinite(estimate.value) and estimate.low <= estimate.value <= estimate.high):
         raise AssertionError(
-            f"an estimate lies in its interval: got {estimate.value} in [{estimate.low}, {estimate.high}]"
+            f"an estimate lies in its interval: got {estimate.value} in [{estimate.low}, "
+            f"{estimate.high}]"
         )
     if not estimate.method or estimate.n < 1:
         raise AssertionError(f"an estimate names its method and counts its units: got {estimate}")
@@ -48,7 +54,9 @@ def check_permutation(
     tolerance: float = 0.0,
     seed: int = 0,
 ) -> None:
-    """The order of the rows of sets number ``move`` is of no matter; ``together``: rows are partners and move alike."""
+    """The order of the rows of sets number ``move`` is of no matter; ``together``: rows are
+    partners and move alike.
+    """
     moved = list(sets)
     order = torch.randperm(len(sets[move[0]]), generator=generator(seed))
     for place, index in enumerate(move):
@@ -67,9 +75,11 @@ def check_chunks(
     sizes: Sequence[int] = (1, 7),
     tolerance: float = 1e-12,
 ) -> None:
-    """A share of samples is the mean of the shares of its parts, weighted by their sizes: no row looks at what it was batched with.
+    """A share of samples is the mean of the shares of its parts, weighted by their sizes: no row
+    looks at what it was batched with.
 
-    ``split``: the sets that are cut in parts, together; ``sizes`` the first parts, the rest is one more.
+    ``split``: the sets that are cut in parts, together; ``sizes`` the first parts, the rest is one
+    more.
     """
     rows = len(sets[split[0]])
     parts = [*sizes, rows - sum(sizes)]
@@ -83,7 +93,9 @@ def check_chunks(
 
 
 def check_scale(score: Score, *sets: Tensor, factor: float = 8.0, tolerance: float = 0.0) -> None:
-    """The unit of the features is of no matter: all sets times one ``factor`` (a power of two is exact) read the same."""
+    """The unit of the features is of no matter: all sets times one ``factor`` (a power of two is
+    exact) read the same.
+    """
     _expect(score(*(factor * s for s in sets)).value, score(*sets).value, tolerance, "scale")
 
 
@@ -95,19 +107,24 @@ def check_monotone(
     *,
     rising: bool,
 ) -> None:
-    """With nested planted copies, ``copies[:count]`` in place of the first rows of ``gen``, the metric never turns back, and moves in all."""
+    """With nested planted copies, ``copies[:count]`` in place of the first rows of ``gen``, the
+    metric never turns back, and moves in all.
+    """
     values = [score(torch.cat([copies[:count], gen[count:]])).value for count in counts]
     steps = [(after - before) * (1 if rising else -1) for before, after in pairwise(values)]
     if not (min(steps) >= 0 and sum(steps) > 0):
         raise AssertionError(
-            f"monotone in planted copies: expected {'rising' if rising else 'falling'} values, got {values}"
+            f"monotone in planted copies: expected {'rising' if rising else 'falling'} "
+            f"values, got {values}"
         )
 
 
 def check_mean(
     draw: Callable[[int], float], expectation: float, *, draws: int, sigmas: float
 ) -> None:
-    """Over independent data sets ``draw(seed)`` the mean is the known ``expectation``, within ``sigmas`` standard errors."""
+    """Over independent data sets ``draw(seed)`` the mean is the known ``expectation``, within
+    ``sigmas`` standard errors.
+    """
     values = torch.tensor([draw(seed) for seed in range(draws)], dtype=torch.float64)
     _expect(
         float(values.mean()),
@@ -120,10 +137,13 @@ def check_mean(
 def check_coverage(
     draw: Callable[[int], Estimate], truth: float, *, draws: int, least: float
 ) -> None:
-    """Of the intervals of ``draws`` independent data sets ``draw(seed)``, a share of at least ``least`` contains ``truth``."""
+    """Of the intervals of ``draws`` independent data sets ``draw(seed)``, a share of at least
+    ``least`` contains ``truth``.
+    """
     estimates = [draw(seed) for seed in range(draws)]
     covered = sum(estimate.low <= truth <= estimate.high for estimate in estimates) / draws
     if covered < least:
         raise AssertionError(
-            f"coverage: {covered:.3f} of {draws} intervals contain {truth:.4g}, expected at least {least}"
+            f"coverage: {covered:.3f} of {draws} intervals contain {truth:.4g}, expected "
+            f"at least {least}"
         )

@@ -1,7 +1,9 @@
-"""Laws of samplers, tried where the flow is known: on a Gaussian every coordinate goes as the root of its variance.
+"""Laws of samplers, tried where the flow is known: on a Gaussian every coordinate goes as the root
+of its variance.
 
-With the posterior mean of N(0, lam) the flow takes x at sigma to ``x sqrt((lam + next^2) / (lam + sigma^2))`` at next. A
-``make_step`` is a function without arguments that returns a fresh step: ``lambda: heun``, or ``dpmpp`` itself.
+With the posterior mean of N(0, lam) the flow takes x at sigma to ``x sqrt((lam + next^2) / (lam +
+sigma^2))`` at next. A ``make_step`` is a function without arguments that returns a fresh step:
+``lambda: heun``, or ``dpmpp`` itself.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def measured_order(
     high: float = 5.0,
     low: float = 0.05,
 ) -> float:
-    """The rate p at which the error against the exact flow of a Gaussian falls, as steps^-p: a least-squares slope over ``counts`` (float64).
+    """The rate p at which the error against the exact flow of a Gaussian falls, as steps^-p: a
+    least-squares slope over ``counts`` (float64).
 
     Levels are equally spaced in log sigma from ``high`` to ``low``.
     """
@@ -92,7 +95,9 @@ def check_independence(
     *,
     tolerance: float = 1e-9,
 ) -> None:
-    """Sample i is the same alone as in its batch, for a denoiser that treats its points one by one."""
+    """Sample i is the same alone as in its batch, for a denoiser that treats its points one by
+    one.
+    """
     together = sample(D, x, sigmas, make_step())
     alone = torch.cat([sample(D, row, sigmas, make_step()) for row in x.split(1)])
     error = float((together - alone).abs().max())
@@ -113,7 +118,9 @@ def check_inversion(
 
 
 def check_sampler(make_step: Callable[[], Step], order: int) -> None:
-    """The laws of any deterministic sampler: order, no noise, samples independent of their batch."""
+    """The laws of any deterministic sampler: order, no noise, samples independent of their
+    batch.
+    """
     D, _ = _gaussian()
     check_order(make_step, order)
     check_deterministic(make_step)

@@ -1,4 +1,6 @@
-"""Metrics of copying, agreement and distance, each with its interval; :func:`measure` runs them by name."""
+"""Metrics of copying, agreement and distance, each with its interval; :func:`measure` runs them by
+name.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Which points lie inside which balls: the counts under precision, recall, density and coverage, exactly and in bounded memory.
+"""Which points lie inside which balls: the counts under precision, recall, density and coverage,
+exactly and in bounded memory.
 
-A tile of |q - b|² - r² comes from one matrix product in float64 on centred rows, lowered by a bound of its rounding error; pairs within that
-error of the sphere are decided by the distances that the nearest-neighbour search gives, which also gave the radii.
+A tile of |q - b|² - r² comes from one matrix product in float64 on centred rows, lowered by a bound
+of its rounding error; pairs within that error of the sphere are decided by the distances that the
+nearest-neighbour search gives, which also gave the radii.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from denoscope.nearest import neighbors, paired
 
 
 def radii(x: Tensor, k: int) -> Tensor:
-    """The distance of each row of ``x`` (n, d) to its k-th nearest other row, (n,); one that overflows is a ValueError."""
+    """The distance of each row of ``x`` (n, d) to its k-th nearest other row, (n,); one that
+    overflows is a ValueError.
+    """
     distance = neighbors(x, x, k, exclude_self=True).distance[:, -1]
     if not distance.isfinite().all():
         raise ValueError("features are so large that distances overflow: rescale them first")
@@ -23,7 +27,9 @@ def radii(x: Tensor, k: int) -> Tensor:
 
 
 class _Tiles:
-    """Lower bounds of |q - b|² - r² and how far they may be too low, in units that cannot overflow; ``side``: rows at once."""
+    """Lower bounds of |q - b|² - r² and how far they may be too low, in units that cannot overflow;
+    ``side``: rows at once.
+    """
 
     def __init__(self, points: Tensor, centres: Tensor, radius: Tensor):
         self.points, self.centres, self.radius = points, centres, radius
@@ -50,7 +56,9 @@ class _Tiles:
         ), 2 * self.slack * squares
 
     def centre_rows(self, part: slice) -> tuple[Tensor, Tensor]:
-        """[-2b, 1, |b|² (1 - slack) - r² (1 + blur)], infinite for an empty ball, and how far a bound may be too low, (rows, 1)."""
+        """[-2b, 1, |b|² (1 - slack) - r² (1 + blur)], infinite for an empty ball, and how far a
+        bound may be too low, (rows, 1).
+        """
         rows, squares = self._rows(self.centres[part])
         ball = (self.radius[part].double() * self.scale).square()[:, None]
         bound = (squares * (1 - self.slack) - ball * (1 + self.blur)).where(ball > 0, math.inf)
@@ -64,9 +72,11 @@ class _Tiles:
 
 
 def inside(points: Tensor, centres: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """In how many balls each point lies, (n,), and how many points each ball holds, (m,): those with |point - centre| < radius, strictly.
+    """In how many balls each point lies, (n,), and how many points each ball holds, (m,): those
+    with |point - centre| < radius, strictly.
 
-    ``points`` (n, d) and ``centres`` (m, d) of one dtype, ``radius`` (m,); a ball of radius 0 is empty.
+    ``points`` (n, d) and ``centres`` (m, d) of one dtype, ``radius`` (m,); a ball of radius 0 is
+    empty.
     """
     tiles = _Tiles(points, centres, radius)
     balls, held = (

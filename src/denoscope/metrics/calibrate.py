@@ -1,7 +1,8 @@
 """Thresholds from held-out data, and what they can and cannot see.
 
-A threshold chosen and counted on the same images gives its own false alarm rate back, a number that measures nothing. So the hold-out is
-halved: one half chooses the threshold, the other half counts p_test; then the halves change places.
+A threshold chosen and counted on the same images gives its own false alarm rate back, a number that
+measures nothing. So the hold-out is halved: one half chooses the threshold, the other half counts
+p_test; then the halves change places.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from denoscope.random import generator
 
 
 def upper_quantile(scores: Tensor, alpha: float) -> float:
-    """The least threshold that at most floor(alpha n) of the n scores exceed: their 1 - alpha quantile, itself a score, or -inf for alpha = 1."""
+    """The least threshold that at most floor(alpha n) of the n scores exceed: their 1 - alpha
+    quantile, itself a score, or -inf for alpha = 1.
+    """
     passing = math.floor(alpha * len(scores) + 1e-9)
     return (
         -math.inf if passing >= len(scores) else float(scores.sort(descending=True).values[passing])
@@ -31,7 +34,9 @@ def upper_quantile(scores: Tensor, alpha: float) -> float:
 
 @dataclass(frozen=True)
 class Fold:
-    """Counts at one threshold: ``copies`` of ``generated`` samples and ``alarms`` among ``held_out`` images that did not choose it."""
+    """Counts at one threshold: ``copies`` of ``generated`` samples and ``alarms`` among
+    ``held_out`` images that did not choose it.
+    """
 
     threshold: float
     copies: int
@@ -52,9 +57,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class CopyRates:
-    """Copies beyond the hold-out's own false alarms: two folds, of which estimates are averaged; the interval is that of the first.
+    """Copies beyond the hold-out's own false alarms: two folds, of which estimates are averaged;
+    the interval is that of the first.
 
-    ``false_alarm`` is the rate that was used: ``asked``, or 2/n if there are only n < 2/asked held-out images.
+    ``false_alarm`` is the rate that was used: ``asked``, or 2/n if there are only n < 2/asked
+    held-out images.
     """
 
     folds: tuple[Fold, Fold]
@@ -68,12 +75,16 @@ class CopyRates:
 
     @property
     def p_test(self) -> float:
-        """The share of held-out images above the threshold that the other half chose, averaged over folds."""
+        """The share of held-out images above the threshold that the other half chose, averaged over
+        folds.
+        """
         return sum(fold.alarms / fold.held_out for fold in self.folds) / 2
 
     @cached_property
     def generalization(self) -> Estimate:
-        """GLc = (1 - p_gen)/(1 - p_test) = 1 - excess: 0 for a memorizer, expectation 1 for a perfect generalizer; it may exceed 1."""
+        """GLc = (1 - p_gen)/(1 - p_test) = 1 - excess: 0 for a memorizer, expectation 1 for a
+        perfect generalizer; it may exceed 1.
+        """
         first, second = (fold.generalization() for fold in self.folds)
         for fold in (first, second):
             if math.isnan(fold.value):
@@ -82,7 +93,10 @@ class CopyRates:
         held_out = sum(fold.held_out for fold in self.folds)
         method = f"{first.method}, one of two hold-out folds"
         if self.false_alarm > self.asked:
-            method += f"; false alarm rate {self.false_alarm:.3g}, since {held_out} held-out images cannot calibrate {self.asked:.3g}"
+            method += (
+                f"; false alarm rate {self.false_alarm:.3g}, since {held_out} "
+                f"held-out images cannot calibrate {self.asked:.3g}"
+            )
         return Estimate(
             value, min(first.low, value), max(first.high, value), first.n, first.level, method
         )
@@ -99,26 +113,31 @@ class CopyRates:
         return float(fisher(fold.copies, fold.generated, fold.alarms, fold.held_out))
 
     def detectable(self, power: float = 1.0) -> float:
-        """:func:`detectable` for these counts, if a copy passes the threshold with probability ``power``."""
+        """:func:`detectable` for these counts, if a copy passes the threshold with probability
+        ``power``.
+        """
         return detectable(self.folds[0].generated, self.folds[0].held_out, self.p_test, power=power)
 
 
 def halves(n: int, seed: int, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The numbers below n in two parts as equal as can be, drawn with ``seed``; of ``groups`` (n,), labels of near-duplicates, each stays whole.
+    """The numbers below n in two parts as equal as can be, drawn with ``seed``; of ``groups`` (n,),
+    labels of near-duplicates, each stays whole.
 
     If all are of one group there are no two parts: a ValueError.
     """
     labels = torch.arange(n) if groups is None else groups.unique(return_inverse=True)[1]
     if labels.shape != (n,):
         raise ValueError(
-            f"groups needs one label for each of the {n} held-out images, got shape {tuple(labels.shape)}"
+            f"groups needs one label for each of the {n} held-out images, got shape "
+            f"{tuple(labels.shape)}"
         )
     sizes = labels.bincount()
     drawn = torch.randperm(len(sizes), generator=generator(seed))
     ends = sizes[drawn].cumsum(0)
     if len(ends) < 2:
         raise ValueError(
-            "the held-out images are all near-duplicates of one another: there is nothing to calibrate with"
+            "the held-out images are all near-duplicates of one another: there is "
+            "nothing to calibrate with"
         )
     first = int((ends[:-1] - n // 2).abs().argmin()) + 1
     order = torch.argsort(drawn.argsort()[labels], stable=True)
@@ -126,7 +145,9 @@ def halves(n: int, seed: int, groups: Tensor | None = None) -> tuple[Tensor, Ten
 
 
 def least_rate(n: int, parts: tuple[Tensor, Tensor]) -> float:
-    """The smallest false alarm rate that both parts of n held-out images can calibrate: 2/n if they are halves."""
+    """The smallest false alarm rate that both parts of n held-out images can calibrate: 2/n if they
+    are halves.
+    """
     return 1 / min(n / 2, *(len(part) + n % 2 / 2 for part in parts))
 
 
@@ -138,15 +159,18 @@ def copy_rates(
     groups: Tensor | None = None,
     seed: int = 0,
 ) -> CopyRates:
-    """Rates of copies from the nearest-training similarity of generated samples (n,) and of held-out images (m,).
+    """Rates of copies from the nearest-training similarity of generated samples (n,) and of
+    held-out images (m,).
 
-    Any score will do that is larger for copies. ``groups`` int64 (m,): held-out images of one label are near-duplicates, which stay on one
-    side of the calibration. Fewer than 4 held-out images, and a rate outside (0, 1), are a ValueError.
+    Any score will do that is larger for copies. ``groups`` int64 (m,): held-out images of one label
+    are near-duplicates, which stay on one side of the calibration. Fewer than 4 held-out images,
+    and a rate outside (0, 1), are a ValueError.
     """
     n = len(test_similarity)
     if n < 4 or not len(gen_similarity):
         raise ValueError(
-            f"calibration needs at least 4 held-out images and a generated sample, got {n} and {len(gen_similarity)}"
+            "calibration needs at least 4 held-out images and a generated sample, got "
+            f"{n} and {len(gen_similarity)}"
         )
     if not 0 < false_alarm < 1:
         raise ValueError(f"false_alarm is a rate between 0 and 1, got {false_alarm}")
@@ -167,7 +191,9 @@ def copy_rates(
 def fisher(
     copies: np.ndarray | int, generated: int, alarms: np.ndarray | int, held_out: int
 ) -> np.ndarray:
-    """Fisher's exact one-sided p-value of ``copies`` of ``generated`` beside ``alarms`` of ``held_out``: as many copies or more, given the total."""
+    """Fisher's exact one-sided p-value of ``copies`` of ``generated`` beside ``alarms`` of
+    ``held_out``: as many copies or more, given the total.
+    """
     return stats.hypergeom.sf(
         np.asarray(copies) - 1, generated + held_out, np.asarray(copies) + alarms, generated
     )
@@ -189,9 +215,11 @@ def detectable(
     chance: float = 0.8,
     alpha: float = 0.05,
 ) -> float:
-    """The smallest share of copies that Fisher's test at ``alpha`` finds with probability ``chance``; infinity if none.
+    """The smallest share of copies that Fisher's test at ``alpha`` finds with probability
+    ``chance``; infinity if none.
 
-    Samples pass the threshold at p_test + c (power - p_test), c the share of copies, ``power`` the chance that a copy passes.
+    Samples pass the threshold at p_test + c (power - p_test), c the share of copies, ``power`` the
+    chance that a copy passes.
     """
     alarms = np.arange(held_out + 1)
     weight = stats.binom.pmf(alarms, held_out, p_test)
@@ -220,7 +248,9 @@ def detectable(
 
 @dataclass(frozen=True)
 class Quality:
-    """Can a score decide here? ``auc``: a planted copy outscores a held-out image; ``power``: a planted copy passes ``threshold``."""
+    """Can a score decide here? ``auc``: a planted copy outscores a held-out image; ``power``: a
+    planted copy passes ``threshold``.
+    """
 
     auc: Estimate
     power: Estimate
@@ -235,9 +265,11 @@ def planted(
     groups: Tensor | None = None,
     seed: int = 0,
 ) -> Quality:
-    """How well planted copies (perturbed training images) stand out from held-out images (m,), calibrated as by :func:`copy_rates`.
+    """How well planted copies (perturbed training images) stand out from held-out images (m,),
+    calibrated as by :func:`copy_rates`.
 
-    Scores of copies are (n,), or (p, n) of p perturbations of n images: then intervals count the images, not their perturbations.
+    Scores of copies are (n,), or (p, n) of p perturbations of n images: then intervals count the
+    images, not their perturbations.
     """
     images, scores = copy_similarity.shape[-1], copy_similarity.flatten()
     first = copy_rates(
@@ -251,7 +283,9 @@ def planted(
 
 
 def share_of_images(count: int, scores: int, images: int) -> Estimate:
-    """The share ``count`` of ``scores``, where several scores belong to each of some images: an interval that counts images, which is the wider one."""
+    """The share ``count`` of ``scores``, where several scores belong to each of some images: an
+    interval that counts images, which is the wider one.
+    """
     mean = count * images / scores
     low, high = (
         proportion(math.floor(mean + 1e-9), images),
@@ -263,9 +297,11 @@ def share_of_images(count: int, scores: int, images: int) -> Estimate:
 def auc(
     positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int | None = None
 ) -> Estimate:
-    """P(positive > negative) + P(equal)/2, with the interval of all values whose Hanley-McNeil error reaches the estimate (Newcombe 2006).
+    """P(positive > negative) + P(equal)/2, with the interval of all values whose Hanley-McNeil
+    error reaches the estimate (Newcombe 2006).
 
-    ``units``: the positive scores come from only so many independent images, and the interval counts these.
+    ``units``: the positive scores come from only so many independent images, and the interval
+    counts these.
     """
     n = len(negative)
     if not len(positive) or not n:
@@ -293,7 +329,9 @@ def auc(
 
 
 def cosine_blocks(first: Tensor, second: Tensor, rows: int = 512) -> Iterator[tuple[int, Tensor]]:
-    """The cosine matrix of all pairs in float64, as (first row, block of rows), so that it is never whole in memory."""
+    """The cosine matrix of all pairs in float64, as (first row, block of rows), so that it is never
+    whole in memory.
+    """
     a, b = (unit(x) for x in same_space(first, second, ("first", "second")))
     for start in range(0, len(a), rows):
         yield start, a[start : start + rows] @ b.T
@@ -302,15 +340,18 @@ def cosine_blocks(first: Tensor, second: Tensor, rows: int = 512) -> Iterator[tu
 def pair_threshold(
     x: Tensor | np.ndarray, quantile: float = 0.99, *, name: str = "features"
 ) -> float:
-    """The least cosine similarity that at most a share 1 - ``quantile`` of all pairs of distinct rows exceed, exactly.
+    """The least cosine similarity that at most a share 1 - ``quantile`` of all pairs of distinct
+    rows exceed, exactly.
 
-    Passes over all pairs narrow the interval that holds it, until the pairs inside can be sorted; memory grows with the rows only.
+    Passes over all pairs narrow the interval that holds it, until the pairs inside can be sorted;
+    memory grows with the rows only.
     """
     x = features(x, name)
     pairs = len(x) * (len(x) - 1) // 2
     if not pairs or not 0 < quantile < 1:
         raise ValueError(
-            f"a pair threshold needs at least two rows and a quantile between 0 and 1, got {len(x)} and {quantile}"
+            "a pair threshold needs at least two rows and a quantile between 0 and 1, "
+            f"got {len(x)} and {quantile}"
         )
     below = (
         pairs - 1 - math.floor((1 - quantile) * pairs + 1e-9)

@@ -1,13 +1,16 @@
-"""The three-sample test of data-copying: are generated rows nearer to the training set than held-out rows are, cell by cell?
+"""The three-sample test of data-copying: are generated rows nearer to the training set than
+held-out rows are, cell by cell?
 
-With L(a) the distance of a row to its nearest training row in its own cell, and cells from k-means on the training set, a cell with n
-held-out and m generated rows has
+With L(a) the distance of a row to its nearest training row in its own cell, and cells from k-means
+on the training set, a cell with n held-out and m generated rows has
 
     U = #{(g, t): L(g) > L(t)} + #{equal}/2,    Z = (U - nm/2 + 1/2) / sqrt(nm(n + m + 1)/12),
 
-and C_T is the mean of Z over cells with more than 20 generated rows, weighted by P, their shares of the held-out rows. Far below 0 is
-copying, far above is underfitting. Given the training set, the Z of a perfect generalizer are independent with variance 1, so that C_T
-has the standard deviation sqrt(sum P^2)/sum P. It grows like the root of the sample size: P(L_gen < L_test) is the size of the effect.
+and C_T is the mean of Z over cells with more than 20 generated rows, weighted by P, their shares of
+the held-out rows. Far below 0 is copying, far above is underfitting. Given the training set, the Z
+of a perfect generalizer are independent with variance 1, so that C_T has the standard deviation
+sqrt(sum P^2)/sum P. It grows like the root of the sample size: P(L_gen < L_test) is the size of the
+effect.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ LEAST = 20
 
 @dataclass(frozen=True)
 class Cell:
-    """Counts of rows in one cell and its ``share`` of the held-out rows; ``u``, ``z`` and ``nearer`` are None where it does not count.
+    """Counts of rows in one cell and its ``share`` of the held-out rows; ``u``, ``z`` and
+    ``nearer`` are None where it does not count.
 
     ``nearer`` is P(L_gen < L_test) + P(equal)/2 in the cell.
     """
@@ -48,9 +52,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class CopyingTest(Estimate):
-    """C_T with its ``cells``, and ``nearer``: P(L_gen < L_test) over the cells that count, where 1/2 is no copying.
+    """C_T with its ``cells``, and ``nearer``: P(L_gen < L_test) over the cells that count, where
+    1/2 is no copying.
 
-    ``centres`` (k, d) and the cell of each training row, ``labels`` (n,), say which partition it was.
+    ``centres`` (k, d) and the cell of each training row, ``labels`` (n,), say which partition it
+    was.
     """
 
     cells: tuple[Cell, ...]
@@ -76,10 +82,12 @@ def copying_test(
     cells: int = 3,
     seed: int = 0,
 ) -> CopyingTest:
-    """C_T of Meehan, Chaudhuri and Dasgupta (2020): far below 0 is copying, 0 within its interval is what held-out data would read.
+    """C_T of Meehan, Chaudhuri and Dasgupta (2020): far below 0 is copying, 0 within its interval
+    is what held-out data would read.
 
-    The interval is C_T give or take 1.96 null standard deviations, given the training set and its k-means ``cells`` from ``seed``. A cell
-    without training or held-out rows, and too few generated rows for any cell to count, are a ValueError.
+    The interval is C_T give or take 1.96 null standard deviations, given the training set and its
+    k-means ``cells`` from ``seed``. A cell without training or held-out rows, and too few generated
+    rows for any cell to count, are a ValueError.
     """
     b = features(train, "train")  # in its own precision, so that the cells are its own affair
     a, c = (
@@ -87,7 +95,8 @@ def copying_test(
     )
     if cells < 1 or not (len(a) and len(b) and len(c)):
         raise ValueError(
-            f"copying_test needs rows and at least 1 cell, got {len(a)} gen, {len(b)} train, {len(c)} test and {cells} cells"
+            f"copying_test needs rows and at least 1 cell, got {len(a)} gen, {len(b)} "
+            f"train, {len(c)} test and {cells} cells"
         )
     centres = k_means(b, cells, seed)
     labels, of_gen, of_test = (nearest_centre(rows, centres) for rows in (b, a, c))
@@ -99,7 +108,8 @@ def copying_test(
     )
     if all(cell.z is None for cell in found):
         raise ValueError(
-            f"no cell has more than {LEAST} of the {len(a)} generated rows: give more rows, or ask for fewer cells"
+            f"no cell has more than {LEAST} of the {len(a)} generated rows: give more "
+            "rows, or ask for fewer cells"
         )
     return _combined(found, labels, centres)
 
@@ -108,7 +118,8 @@ def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) ->
     for rows, kind in ((train, "training"), (test, "held-out")):
         if not len(rows):
             raise ValueError(
-                f"{name} has no {kind} rows: give more of them, ask for fewer cells, or take another seed"
+                f"{name} has no {kind} rows: give more of them, ask for fewer cells, or "
+                "take another seed"
             )
     n, m = len(test), len(gen)
     if m <= LEAST:
@@ -145,7 +156,9 @@ def _combined(cells: tuple[Cell, ...], labels: Tensor, centres: Tensor) -> Copyi
 
 
 def _weighted(weight: np.ndarray, parts: Sequence[Estimate], n: int) -> Estimate:
-    """The weighted sum of independent estimates, interval by MOVER (Donner and Zou 2012): distances to the limits add up in squares."""
+    """The weighted sum of independent estimates, interval by MOVER (Donner and Zou 2012): distances
+    to the limits add up in squares.
+    """
     value, low, high = (
         np.array([getattr(part, name) for part in parts]) for name in ("value", "low", "high")
     )

@@ -26,7 +26,9 @@ _TOGETHER = 5  # blocks that are left out by one thread, which pools all others 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Of n rows the mean (d,) and a root R, at most (2d, d), of their scatter: R^T R = sum (x - mean)(x - mean)^T."""
+    """Of n rows the mean (d,) and a root R, at most (2d, d), of their scatter: R^T R = sum (x -
+    mean)(x - mean)^T.
+    """
 
     count: int
     mean: Tensor
@@ -54,7 +56,9 @@ def _pooled(parts: Sequence[_Moments]) -> _Moments:
 
 
 def _left_out(parts: Sequence[_Moments], rest: Sequence[_Moments]) -> Iterator[_Moments]:
-    """The moments of ``rest`` and all parts but one, for each part in turn; those of halves of the parts are pooled once."""
+    """The moments of ``rest`` and all parts but one, for each part in turn; those of halves of the
+    parts are pooled once.
+    """
     middle = len(parts) // 2
     if not middle:
         yield _pooled(rest)
@@ -64,10 +68,12 @@ def _left_out(parts: Sequence[_Moments], rest: Sequence[_Moments]) -> Iterator[_
 
 
 class _Facing:
-    """Rows (n, d) that face another set: the Fréchet distance of any subset of them from the whole of the other.
+    """Rows (n, d) that face another set: the Fréchet distance of any subset of them from the whole
+    of the other.
 
-    It is |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½). With C2 = FᵀF the root's trace is that of the root of F C1 Fᵀ, the scatter of the rows
-    F x: the sum of the singular values of any of its roots. So the rows are turned once, to no more columns than the smaller set has rows.
+    It is |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½). With C2 = FᵀF the root's trace is that of the root
+    of F C1 Fᵀ, the scatter of the rows F x: the sum of the singular values of any of its roots. So
+    the rows are turned once, to no more columns than the smaller set has rows.
     """
 
     def __init__(self, x: Tensor, other: Tensor):
@@ -84,7 +90,9 @@ class _Facing:
         return _Sums(len(chosen), chosen.sum(0), float(chosen.square().sum()))
 
     def distance(self, sums: _Sums, root: Tensor) -> float:
-        """That of the rows with these sums; ``root`` is one of the scatter of the turned ones. Within the rounding error of the traces it is 0."""
+        """That of the rows with these sums; ``root`` is one of the scatter of the turned ones.
+        Within the rounding error of the traces it is 0.
+        """
         mean = sums.total / sums.count
         trace = (sums.squares - sums.count * float(mean.square().sum())) / (
             sums.count - 1
@@ -98,7 +106,9 @@ class _Facing:
         return self.distance(self.sums(rows), _moments(self.turned[rows]).root)
 
     def without(self, block: Tensor) -> Iterator[Callable[[], list[float]]]:
-        """Calls that give the distances without each block, some blocks at once, which can run side by side."""
+        """Calls that give the distances without each block, some blocks at once, which can run side
+        by side.
+        """
         labels = block.unique()
         parts = [_moments(self.turned[block == label]) for label in labels]
         whole = self.sums(slice(None))
@@ -141,7 +151,9 @@ def _checked(
 def _replicates(
     a: Tensor, b: Tensor, block: Tensor, block0: Tensor
 ) -> tuple[float, list[float], list[float]]:
-    """The Fréchet distance, and its values without each block of the first set and without each block of the second."""
+    """The Fréchet distance, and its values without each block of the first set and without each
+    block of the second.
+    """
     facing, facing0 = _Facing(a, b), _Facing(b, a)
     first, second = list(facing.without(block)), list(facing0.without(block0))
     found = each(operator.call, [*first, *second])
@@ -158,7 +170,9 @@ def _blocks(a: Tensor, b: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetDistance(Estimate):
-    """The distance of sets of this size, and ``limit``, its extrapolation to infinitely many rows of both."""
+    """The distance of sets of this size, and ``limit``, its extrapolation to infinitely many rows
+    of both.
+    """
 
     limit: Estimate
 
@@ -170,7 +184,8 @@ class FrechetDistance(Estimate):
 def _limit(
     value: float, first: Sequence[float], second: Sequence[float], a: Tensor, b: Tensor
 ) -> Estimate:
-    """The bias is about A/n + B/m: a line over 1/n through all rows and the subsets without a block takes it away (Quenouille 1956).
+    """The bias is about A/n + B/m: a line over 1/n through all rows and the subsets without a block
+    takes it away (Quenouille 1956).
 
     Below as many rows as features the bias is not of this form.
     """
@@ -179,7 +194,8 @@ def _limit(
     )
     if least <= a.shape[1]:
         return unavailable(
-            f"an extrapolation needs more than {a.shape[1]} rows of both sets, the number of features, without a block",
+            f"an extrapolation needs more than {a.shape[1]} rows of both sets, the number "
+            "of features, without a block",
             len(a),
         )
     bias = sum(
@@ -193,12 +209,15 @@ def _limit(
 def frechet(
     gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 0
 ) -> FrechetDistance:
-    """The squared Fréchet distance between Gaussians with the moments of both sets (Heusel et al. 2017); covariances by 1/(n - 1).
+    """The squared Fréchet distance between Gaussians with the moments of both sets (Heusel et al.
+    2017); covariances by 1/(n - 1).
 
-    The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``. Small sets read too high, by about
-    1/n: compare with :func:`frechet_floor`, or see ``limit``, where a line over 1/n ends (Chong and Forsyth 2020). It may be below 0. Its
-    line goes through the subsets that the jackknife leaves, of both sets: fitted to nested subsets down to a half it spreads a quarter
-    wider and is biased itself where there are hardly more rows than features.
+    The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with
+    ``seed``. Small sets read too high, by about 1/n: compare with :func:`frechet_floor`, or see
+    ``limit``, where a line over 1/n ends (Chong and Forsyth 2020). It may be below 0. Its line goes
+    through the subsets that the jackknife leaves, of both sets: fitted to nested subsets down to a
+    half it spreads a quarter wider and is biased itself where there are hardly more rows than
+    features.
     """
     a, b = _checked(gen, real, ("gen", "real"))
     value, first, second = _replicates(a, b, *_blocks(a, b, seed))
@@ -210,7 +229,9 @@ def frechet(
 
 
 def _apart(gen: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - |cos| of each row of ``gen`` to the training row that it or its negative is most like, and which that is, each (n,)."""
+    """1 - |cos| of each row of ``gen`` to the training row that it or its negative is most like,
+    and which that is, each (n,).
+    """
     straight, turned = (neighbors(gen, bank, metric="cosine") for bank in (train, -train))
     closer = turned.distance < straight.distance
     distance, index = (
@@ -223,7 +244,8 @@ def _apart(gen: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
 def _mean_apart(
     gen: Tensor, train: Tensor, block: Tensor, block0: Tensor
 ) -> tuple[float, list[float], list[float]]:
-    """The mean of 1 - |cos| to the nearest training row, and its values without each block of either set.
+    """The mean of 1 - |cos| to the nearest training row, and its values without each block of
+    either set.
 
     Without a block of training rows only those rows look again whose nearest was in it.
     """
@@ -248,11 +270,14 @@ def _informed(distance: float, apart: float) -> float:
 
 @metric("bai2021", "heusel2017", "efron1981")
 def mifid(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, seed: int = 0) -> Estimate:
-    """The Fréchet distance to the training set over d, the mean of 1 - |cos| from generated rows to their nearest training rows (Bai et al. 2021).
+    """The Fréchet distance to the training set over d, the mean of 1 - |cos| from generated rows to
+    their nearest training rows (Bai et al. 2021).
 
-    d counts as 1 unless below 0.1. A set of copies has d = 0 or a distance of 0: it reads +inf, the worst. It does not find copies: a set
-    copied nearly whole may read better than one without copies, since its Fréchet distance falls faster than d. A zero row has cosine 0 to
-    all rows but zero rows. The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``.
+    d counts as 1 unless below 0.1. A set of copies has d = 0 or a distance of 0: it reads +inf, the
+    worst. It does not find copies: a set copied nearly whole may read better than one without
+    copies, since its Fréchet distance falls faster than d. A zero row has cosine 0 to all rows but
+    zero rows. The interval is by a delete-block jackknife, the rows of each set dealt into 20
+    blocks with ``seed``.
     """
     a, b = _checked(gen, train, ("gen", "train"))
     dealt = _blocks(a, b, seed)
@@ -272,9 +297,11 @@ def mifid(gen: Tensor | np.ndarray, train: Tensor | np.ndarray, *, seed: int = 0
 def frechet_floor(
     pool: Tensor | np.ndarray, real: Tensor | np.ndarray, n: int, *, draws: int = 20, seed: int = 0
 ) -> Estimate:
-    """What a perfect model would read with ``n`` samples: the mean Fréchet distance to ``real`` of n other real rows drawn from ``pool``.
+    """What a perfect model would read with ``n`` samples: the mean Fréchet distance to ``real`` of
+    n other real rows drawn from ``pool``.
 
-    Draws are without replacement; the interval is their central 95 %. A pool with fewer than n rows is a ValueError.
+    Draws are without replacement; the interval is their central 95 %. A pool with fewer than n rows
+    is a ValueError.
     """
     a, b = _checked(pool, real, ("pool", "real"))
     if not 3 <= n <= len(a):

@@ -1,7 +1,8 @@
 """How many different things a set shows: the Vendi score.
 
-With K_ij = cos(x_i, x_j) and p the eigenvalues of K/n, which sum to 1, the score is the exponential of their Rényi entropy,
-(sum p^q)^(1/(1 - q)): the effective number of rows that have nothing in common. X X^T and X^T X share their eigenvalues: the smaller is used.
+With K_ij = cos(x_i, x_j) and p the eigenvalues of K/n, which sum to 1, the score is the exponential
+of their Rényi entropy, (sum p^q)^(1/(1 - q)): the effective number of rows that have nothing in
+common. X X^T and X^T X share their eigenvalues: the smaller is used.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _ROWS = 4096
 
 
 def effective_number(eigenvalues: Tensor, q: float = 1.0) -> float:
-    """(sum p^q)^(1/(1 - q)) of p = eigenvalues/their sum; exp of Shannon's entropy at q = 1, their number at q = 0, 1/max p at q = inf.
+    """(sum p^q)^(1/(1 - q)) of p = eigenvalues/their sum; exp of Shannon's entropy at q = 1, their
+    number at q = 0, 1/max p at q = inf.
 
     Eigenvalues below the rounding error of the largest are zero.
     """
@@ -56,7 +58,9 @@ def _across_columns(x: Tensor) -> Callable[[Tensor | None], Tensor]:
 
 
 def _numbers(x: Tensor, block: Tensor, q: float) -> list[float]:
-    """The effective numbers of all rows, then without each block in turn, from the smaller Gram matrix."""
+    """The effective numbers of all rows, then without each block in turn, from the smaller Gram
+    matrix.
+    """
     gram = _across_rows(x) if len(x) <= x.shape[1] else _across_columns(x)
 
     def number(out: Tensor | None) -> float:
@@ -68,11 +72,13 @@ def _numbers(x: Tensor, block: Tensor, q: float) -> list[float]:
 
 @metric("friedman2023", "pasarkar2024", "efron1981")
 def vendi(gen: Tensor | np.ndarray, *, q: float = 1, seed: int = 0) -> Estimate:
-    """The effective number of rows of ``gen`` (n, k) that are nothing alike by cosine, between 1 and n (Friedman and Dieng 2023).
+    """The effective number of rows of ``gen`` (n, k) that are nothing alike by cosine, between 1
+    and n (Friedman and Dieng 2023).
 
-    ``q`` from 0 to infinity is the order of the entropy (Pasarkar and Dieng 2024): 1 is Shannon's, smaller ones weigh rare rows more. A
-    zero row has cosine 0 to all rows but zero rows. A score grows with n: compare sets of one size. The interval is by a delete-block
-    jackknife, rows dealt into 20 blocks with ``seed``.
+    ``q`` from 0 to infinity is the order of the entropy (Pasarkar and Dieng 2024): 1 is Shannon's,
+    smaller ones weigh rare rows more. A zero row has cosine 0 to all rows but zero rows. A score
+    grows with n: compare sets of one size. The interval is by a delete-block jackknife, rows dealt
+    into 20 blocks with ``seed``.
     """
     if not q >= 0:
         raise ValueError(f"q is the order of an entropy, from 0 to infinity, got {q}")

@@ -1,8 +1,10 @@
-"""The kernel distance between generated and real features: an unbiased squared maximum mean discrepancy.
+"""The kernel distance between generated and real features: an unbiased squared maximum mean
+discrepancy.
 
-With k(x, y) = (x.y/d + 1)³, MMD² = E k(x, x') + E k(y, y') - 2 E k(x, y); every mean is over pairs of distinct rows, so equal laws have
-expectation 0 and single values may be negative. All pairs are summed, nothing is subsampled: the rows of each set are dealt into blocks, k is
-summed over each pair of blocks, and from these sums come the value and its values without each block.
+With k(x, y) = (x.y/d + 1)³, MMD² = E k(x, x') + E k(y, y') - 2 E k(x, y); every mean is over pairs
+of distinct rows, so equal laws have expectation 0 and single values may be negative. All pairs are
+summed, nothing is subsampled: the rows of each set are dealt into blocks, k is summed over each
+pair of blocks, and from these sums come the value and its values without each block.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def _tiles(x: Tensor, block: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _across(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> np.ndarray:
-    """The sums of k over pairs of a row of a block of the first set and a row of a block of the second, (g, g0)."""
+    """The sums of k over pairs of a row of a block of the first set and a row of a block of the
+    second, (g, g0).
+    """
     return (
         sum(
             (ones.T @ _kernel(x, y) @ ones0 for x, ones in first for y, ones0 in second),
@@ -64,7 +68,9 @@ def _mean_among(total: float, n: int) -> float:
 def _without(
     sums: np.ndarray, counts: np.ndarray, across: np.ndarray, other: float, m: int
 ) -> list[float]:
-    """MMD² without each block of one set: ``across`` (g,) sums of k to the m rows of the other set, whose own mean is ``other``."""
+    """MMD² without each block of one set: ``across`` (g,) sums of k to the m rows of the other set,
+    whose own mean is ``other``.
+    """
     n, total, between = int(counts.sum()), sums.sum(), across.sum()
     left = [n - int(count) for count in counts]
     own = [_mean_among(total - 2 * sums[i].sum() + sums[i, i], kept) for i, kept in enumerate(left)]
@@ -76,11 +82,14 @@ def _without(
 
 @metric("binkowski2018", "efron1981")
 def kernel(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, seed: int = 0) -> Estimate:
-    """The unbiased MMD² with the kernel (x.y/d + 1)³ over all pairs, known as KID (Bińkowski et al. 2018, equation 4).
+    """The unbiased MMD² with the kernel (x.y/d + 1)³ over all pairs, known as KID (Bińkowski et al.
+    2018, equation 4).
 
-    The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with ``seed``. Where both laws are equal the
-    statistic is degenerate and the interval some 1.5 times as wide as need be; the spread of independent block statistics (Zaremba et al.
-    2013) was tried: it is 3.5 times as wide there and up to twice where laws differ. Fewer than 2 rows are a ValueError.
+    The interval is by a delete-block jackknife, the rows of each set dealt into 20 blocks with
+    ``seed``. Where both laws are equal the statistic is degenerate and the interval some 1.5 times
+    as wide as need be; the spread of independent block statistics (Zaremba et al. 2013) was tried:
+    it is 3.5 times as wide there and up to twice where laws differ. Fewer than 2 rows are a
+    ValueError.
     """
     x, y = same_space(gen, real, ("gen", "real"))
     for rows, name in ((x, "gen"), (y, "real")):

@@ -1,13 +1,15 @@
-"""How likely held-out features are under a mixture of normal laws centred at the generated ones: the feature likelihood divergence.
+"""How likely held-out features are under a mixture of normal laws centred at the generated ones:
+the feature likelihood divergence.
 
 All sets are standardised by the held-out set. With generated rows g_1 ... g_m in d dimensions,
 
     p(x) = (1/m) sum_j N(x; g_j, v_j I),    nll(S) = -(mean over S of log p)/d,
 
-where the variances v_j maximise the likelihood of the training set: a copy gets a tiny v_j, good for its training row and for nothing
-else. Copies, bad samples and missing modes all make the held-out set less likely; copies make the training set likelier than it. The fit
-alone has one more law of weight 1, at the training mean, with its own variance and squared distances times 0.81: a row that no centre
-explains costs a bounded amount there, and spoils no variance.
+where the variances v_j maximise the likelihood of the training set: a copy gets a tiny v_j, good
+for its training row and for nothing else. Copies, bad samples and missing modes all make the
+held-out set less likely; copies make the training set likelier than it. The fit alone has one more
+law of weight 1, at the training mean, with its own variance and squared distances times 0.81: a row
+that no centre explains costs a bounded amount there, and spoils no variance.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from denoscope.random import derive, generator
 from denoscope.threads import each, workers
 
 PASSES, RATE, SETTLED, LIMIT = 50, 0.5, 5e-4, 40.0
-"""The fit: at most ``PASSES`` of Adam (Kingma and Ba 2015) at ``RATE`` on log v, until the mean log p changes by less than ``SETTLED``; log v in +-``LIMIT``."""
+"""The fit: at most ``PASSES`` of Adam (Kingma and Ba 2015) at ``RATE`` on log v, until the mean log
+p changes by less than ``SETTLED``; log v in +-``LIMIT``.
+"""
 
 _FIRST, _SECOND, _LEAST = (
     0.9,
@@ -48,10 +52,12 @@ _CANCELLED = 1e-8  # squared distances below this share of the squared lengths c
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureLikelihood(Estimate):
-    """FLD with its memorization ``gap``, FLD against each of the ``splits`` of the training set, and each generated row's ``variances`` (m,).
+    """FLD with its memorization ``gap``, FLD against each of the ``splits`` of the training set,
+    and each generated row's ``variances`` (m,).
 
-    The gap is 100 (nll(train) - nll(test)): the more negative, the more memorized; a perfect generalizer is below 0 too, since the
-    variances are fitted to the training set. A row's variance is in units of the held-out standard deviation, far below others for a copy.
+    The gap is 100 (nll(train) - nll(test)): the more negative, the more memorized; a perfect
+    generalizer is below 0 too, since the variances are fitted to the training set. A row's variance
+    is in units of the held-out standard deviation, far below others for a copy.
     """
 
     gap: Estimate
@@ -74,7 +80,9 @@ class FeatureLikelihood(Estimate):
 
 
 def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
-    """(b, m) of float64 rows: by a matrix product, and from differences where that would cancel; equal rows are at exactly 0."""
+    """(b, m) of float64 rows: by a matrix product, and from differences where that would cancel;
+    equal rows are at exactly 0.
+    """
     lengths = rows.square().sum(1)[:, None] + centres.square().sum(1)
     squared = torch.addmm(lengths, rows, centres.T, alpha=-2)
     row, column = (squared < _CANCELLED * lengths).nonzero().T
@@ -85,7 +93,8 @@ def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
 
 
 class _Squares:
-    """Squared distances of rows to the centres and, shrunk, to the rows' mean, chunk by chunk as often as asked, the first ones held.
+    """Squared distances of rows to the centres and, shrunk, to the rows' mean, chunk by chunk as
+    often as asked, the first ones held.
 
     ``room`` is how many are held; ``terms`` has room for as many as a chunk has.
     """
@@ -116,7 +125,9 @@ def _offset(log_v: Tensor, log_weight: Tensor, d: int) -> Tensor:
 def _pass(
     squares: _Squares, log_v: Tensor, log_weight: Tensor, n: int, d: int
 ) -> tuple[float, Tensor]:
-    """The mean of -log p over the rows, and its gradient in log v: the mean of r (d - s/v)/2 with responsibilities r."""
+    """The mean of -log p over the rows, and its gradient in log v: the mean of r (d - s/v)/2 with
+    responsibilities r.
+    """
     offset, precision = _offset(log_v, log_weight, d), (-log_v).exp()
     total, gradient = 0.0, torch.zeros_like(log_v)
     for squared in squares:
@@ -135,7 +146,8 @@ def _pass(
 
 
 def fit_variances(rows: Tensor, centres: Tensor, *, at_once: int = 1) -> tuple[Tensor, int]:
-    """log v (m,) of the laws at the centres (m, d) that maximises the likelihood of the rows (n, d), and the passes it took; float64.
+    """log v (m,) of the laws at the centres (m, d) that maximises the likelihood of the rows (n,
+    d), and the passes it took; float64.
 
     ``at_once``: so many fits share the memory.
     """
@@ -159,7 +171,9 @@ def fit_variances(rows: Tensor, centres: Tensor, *, at_once: int = 1) -> tuple[T
 
 
 def log_likelihood(rows: Tensor, centres: Tensor, log_v: Tensor) -> Tensor:
-    """log p of each row (n, d) under the equal mixture of normal laws at the centres (m, d) with variances exp(log_v), shape (n,)."""
+    """log p of each row (n, d) under the equal mixture of normal laws at the centres (m, d) with
+    variances exp(log_v), shape (n,).
+    """
     offset = _offset(log_v, torch.full_like(log_v, -math.log(len(centres))), rows.shape[1])
     precision = (-log_v).exp()
     chunks = rows.split(max(1, _NUMBERS // len(centres)))
@@ -172,7 +186,9 @@ def log_likelihood(rows: Tensor, centres: Tensor, log_v: Tensor) -> Tensor:
 
 
 def _standardised(gen: Tensor, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """In units of the held-out standard deviation, 1/(n - 1), about its mean; a feature that is constant there is only centred."""
+    """In units of the held-out standard deviation, 1/(n - 1), about its mean; a feature that is
+    constant there is only centred.
+    """
     scale, centre = torch.std_mean(test.double(), 0)
     scale = torch.where(scale > 0, scale, 1.0)
     gen, train, test = ((x.double() - centre) / scale for x in (gen, train, test))
@@ -194,7 +210,9 @@ class _Fit:
 
 
 def _fits(pairs: Sequence[Callable[[], tuple[Tensor, Tensor]]], test: Tensor) -> list[_Fit]:
-    """The fits of pairs of centres and rows, on all cores: each alone is a row of short operations."""
+    """The fits of pairs of centres and rows, on all cores: each alone is a row of short
+    operations.
+    """
     at_once = workers(len(pairs)) if test.device.type == "cpu" else 1
 
     def fit(pair: Callable[[], tuple[Tensor, Tensor]]) -> _Fit:
@@ -240,12 +258,14 @@ def feature_likelihood(
     splits: int = 5,
     seed: int = 0,
 ) -> FeatureLikelihood:
-    """FLD = 100 (nll(test) - base) of Jiralerspong et al. (2023): lower is better, 0 is what one half of real training data would read.
+    """FLD = 100 (nll(test) - base) of Jiralerspong et al. (2023): lower is better, 0 is what one
+    half of real training data would read.
 
-    The base is nll(test) with one half of the training set as centres, fitted to the other half: the mean over ``splits`` >= 2 drawn with
-    ``seed``. Intervals are given the training set, over held-out rows (t), generated rows (20 subsets of a quarter, rescaled) and splits.
-    A fit takes up to 50 passes over all pairs of centres and training rows; there are 6 m n + splits n^2/4 such pairs. Fewer than 8
-    generated, 4 training or 2 held-out rows are a ValueError.
+    The base is nll(test) with one half of the training set as centres, fitted to the other half:
+    the mean over ``splits`` >= 2 drawn with ``seed``. Intervals are given the training set, over
+    held-out rows (t), generated rows (20 subsets of a quarter, rescaled) and splits. A fit takes up
+    to 50 passes over all pairs of centres and training rows; there are 6 m n + splits n^2/4 such
+    pairs. Fewer than 8 generated, 4 training or 2 held-out rows are a ValueError.
     """
     b = features(train, "train")
     a, c = (

@@ -1,4 +1,6 @@
-"""A training set among itself: one pass over all pairs of rows, of which everything else is made."""
+"""A training set among itself: one pass over all pairs of rows, of which everything else is
+made.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,16 @@ from denoscope.metrics.star_search import PAIRS, outside
 from denoscope.nearest import Neighbors, neighbors, within
 
 KEPT = 4
-"""Nearest rows that are found at once: where everything is there twice, itself apart, a row, its double and another one."""
+"""Nearest rows that are found at once: where everything is there twice, itself apart, a row, its
+double and another one.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """The few nearest *other* rows of each row, ``found`` (n, k), ties with the lowest index first."""
+    """The few nearest *other* rows of each row, ``found`` (n, k), ties with the lowest index
+    first.
+    """
 
     found: Neighbors
 
@@ -41,9 +47,11 @@ class Own:
 
     @property
     def rival(self) -> Tensor:
-        """How far the nearest other row of each row is from its own nearest other row, that row itself aside; infinite where there is none.
+        """How far the nearest other row of each row is from its own nearest other row, that row
+        itself aside; infinite where there is none.
 
-        A row nearer than this to its nearest is as near to it as the training set goes: the control of authenticity.
+        A row nearer than this to its nearest is as near to it as the training set goes: the control
+        of authenticity.
         """
         distance, index = self.found.distance.double(), self.found.index
         here, near = torch.arange(len(self)), index[:, 0]
@@ -52,7 +60,9 @@ class Own:
 
     @cached_property
     def first(self) -> Tensor:
-        """The first row equal to each row, int64 (n,): itself where nothing before it is the same."""
+        """The first row equal to each row, int64 (n,): itself where nothing before it is the
+        same.
+        """
         here = torch.arange(len(self))
         return here.where(self.nearest > 0, self.found.index[:, 0].minimum(here))
 
@@ -62,7 +72,9 @@ class Own:
         return (self.first == torch.arange(len(self))).nonzero()[:, 0]
 
     def apart(self, rows: Tensor) -> Tensor:
-        """The distance of each distinct row to the nearest row of other content, float64; empty if all are equal."""
+        """The distance of each distinct row to the nearest row of other content, float64; empty if
+        all are equal.
+        """
         known = self.found.distance[self.distinct].double()
         apart = known.where(known > 0, torch.inf).amin(1)
         left = apart.isinf().nonzero()[:, 0]
@@ -90,8 +102,9 @@ class Own:
 
 @dataclass(frozen=True, eq=False)
 class NearDuplicates:
-    """Of n rows: ``counts`` of near-duplicates of each and the connected component ``cluster`` it is in, -1 if it has none, both int64 (n,);
-    ``links`` is the number of pairs."""
+    """Of n rows: ``counts`` of near-duplicates of each and the connected component ``cluster`` it
+    is in, -1 if it has none, both int64 (n,); ``links`` is the number of pairs.
+    """
 
     counts: Tensor
     cluster: Tensor
@@ -99,7 +112,9 @@ class NearDuplicates:
 
     @property
     def groups(self) -> Tensor:
-        """A label for every row, int64 (n,): that of its cluster, its own for a row that has none."""
+        """A label for every row, int64 (n,): that of its cluster, its own for a row that has
+        none.
+        """
         alone = torch.arange(len(self.cluster)) + len(self.cluster)
         return self.cluster.where(self.cluster >= 0, alone)
 
@@ -111,5 +126,7 @@ class NearDuplicates:
 
 
 def _merged(labels: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """Components after the components ``labels``, numbers below n, of n nodes were joined by the edges (i, j)."""
+    """Components after the components ``labels``, numbers below n, of n nodes were joined by the
+    edges (i, j).
+    """
     return components(len(labels), torch.stack([labels[i], labels[j]], 1))[labels]

@@ -1,4 +1,6 @@
-"""k-means cells of a training set: the same whatever the order of its rows, in memory that does not grow with their size."""
+"""k-means cells of a training set: the same whatever the order of its rows, in memory that does not
+grow with their size.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _STARTS, _ROUNDS = 8, 100
 
 
 def content_order(x: Tensor) -> Tensor:
-    """The positions of the rows (n, d) in the order of their bytes, int64 (n,): only equal rows can change places."""
+    """The positions of the rows (n, d) in the order of their bytes, int64 (n,): only equal rows can
+    change places.
+    """
     rows = np.ascontiguousarray(x.detach().cpu().numpy())
     order = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0].argsort(
         kind="stable"
@@ -30,7 +34,9 @@ def _chunks(x: Tensor) -> Iterator[Tensor]:
 
 
 def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """The least distance of each row and its centre, from differences, so that equal rows have equal answers."""
+    """The least distance of each row and its centre, from differences, so that equal rows have
+    equal answers.
+    """
     found = [
         torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1)
         for rows in _chunks(x)
@@ -39,15 +45,18 @@ def _nearest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def nearest_centre(x: Tensor, centres: Tensor) -> Tensor:
-    """The centre (k, d) in float64 that each row (n, d) is nearest to, the first of equals, int64 (n,)."""
+    """The centre (k, d) in float64 that each row (n, d) is nearest to, the first of equals, int64
+    (n,).
+    """
     return _nearest(x, centres)[1]
 
 
 def k_means(x: Tensor, k: int, seed: int = 0) -> Tensor:
-    """The centres (k, d), float64, with the least sum of squared distances at which Lloyd's algorithm settles from 8 k-means++ starts.
+    """The centres (k, d), float64, with the least sum of squared distances at which Lloyd's
+    algorithm settles from 8 k-means++ starts.
 
-    Arthur and Vassilvitskii (2007). The starts are drawn with ``seed`` from the rows in the order of their content. Fewer than k different
-    rows are a ValueError.
+    Arthur and Vassilvitskii (2007). The starts are drawn with ``seed`` from the rows in the order
+    of their content. Fewer than k different rows are a ValueError.
     """
     order = content_order(x)
     centres = torch.stack([_start(x, order, k, generator(seed, start)) for start in range(_STARTS)])
@@ -78,9 +87,11 @@ def _start(x: Tensor, order: Tensor, k: int, source: torch.Generator) -> Tensor:
 
 
 def _round(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """One step for all starts (s, k, d): the mean of the rows nearest to each centre, which stays if it has none, and the costs (s,).
+    """One step for all starts (s, k, d): the mean of the rows nearest to each centre, which stays
+    if it has none, and the costs (s,).
 
-    A cost is the sum of squared distances to the centres given, less that of squared lengths, which is the same for all starts.
+    A cost is the sum of squared distances to the centres given, less that of squared lengths, which
+    is the same for all starts.
     """
     s, k, d = centres.shape
     sums, counts, costs = torch.zeros_like(centres), centres.new_zeros(s, k), centres.new_zeros(s)

@@ -1,4 +1,6 @@
-"""What makes a function a metric: a name, the works it rests on, and the sets it asks for by its argument names."""
+"""What makes a function a metric: a name, the works it rests on, and the sets it asks for by its
+argument names.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class _Entry:
     pixels: bool
 
     def sets(self) -> list[str]:
-        """The sets that the metric asks for; ``real`` is held-out data, so that a Fréchet distance does not reward copies."""
+        """The sets that the metric asks for; ``real`` is held-out data, so that a Fréchet distance
+        does not reward copies.
+        """
         parameters = inspect.signature(self.function).parameters.values()
         return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
@@ -35,10 +39,12 @@ _METRICS: dict[str, _Entry] = {}
 
 
 def metric(*cites: str, pixels: bool = False, parts: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Makes a function of feature sets a metric that :func:`measure` knows by its name, resting on the works with these reference keys.
+    """Makes a function of feature sets a metric that :func:`measure` knows by its name, resting on
+    the works with these reference keys.
 
-    ``pixels``: it compares images number by number, so that no descriptor is put before it. ``parts``: it gives several estimates by these
-    names, and each of them is a metric. An unknown key is a KeyError at import.
+    ``pixels``: it compares images number by number, so that no descriptor is put before it.
+    ``parts``: it gives several estimates by these names, and each of them is a metric. An unknown
+    key is a KeyError at import.
     """
     references(cites)
 
@@ -78,9 +84,11 @@ def measure(
     twin: Tensor | np.ndarray | None = None,
     descriptor: Descriptor | None = None,
 ) -> dict[str, Estimate]:
-    """The metrics ``names`` of these sets, in order: features (n, k), or images (n, c, h, w) if a ``descriptor`` is given.
+    """The metrics ``names`` of these sets, in order: features (n, k), or images (n, c, h, w) if a
+    ``descriptor`` is given.
 
-    A metric's ``real`` is ``test``. An unknown name (the nearest valid one is named) and a metric whose set is missing are a ValueError.
+    A metric's ``real`` is ``test``. An unknown name (the nearest valid one is named) and a metric
+    whose set is missing are a ValueError.
     """
     names = [names] if isinstance(names, str) else list(names)
     entries = {name: _entry(name) for name in names}

@@ -19,10 +19,14 @@ def memorized_share(quotients: Tensor, ratio: float = 1 / 3) -> Estimate:
 
 
 def authentic_share(nearest: Tensor, spacing: Tensor) -> Estimate:
-    """The share of rows that are farther from their nearest training row than that is from its nearest other one, ``spacing`` (n,)."""
+    """The share of rows that are farther from their nearest training row than that is from its
+    nearest other one, ``spacing`` (n,).
+    """
     return proportion(int((nearest > spacing).sum()), len(nearest))
 
 
 def novel_share(similarity: Tensor, threshold: float) -> Estimate:
-    """The share of rows whose similarity to the training set does not exceed ``threshold``: 1 - GL's share of copies."""
+    """The share of rows whose similarity to the training set does not exceed ``threshold``: 1 -
+    GL's share of copies.
+    """
     return proportion(int((~(similarity > threshold)).sum()), len(similarity))

@@ -14,7 +14,9 @@ def nearest_similarity(
     *,
     names: tuple[str, str] = ("gen", "train"),
 ) -> Tensor:
-    """The cosine similarity of each row of ``query`` to the row of ``bank`` that is most like it, shape (n,)."""
+    """The cosine similarity of each row of ``query`` to the row of ``bank`` that is most like it,
+    shape (n,).
+    """
     a, b = same_space(query, bank, names)
     for rows, name in ((a, names[0]), (b, names[1])):
         if not len(rows):

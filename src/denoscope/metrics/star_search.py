@@ -1,7 +1,8 @@
 """The search for the nearest row outside the star of the nearest.
 
-The few nearest rows of each row decide almost always; some more the rest; and where even these all lie in one star (an image that was
-repeated very often), the star is found as a whole and left out of the search.
+The few nearest rows of each row decide almost always; some more the rest; and where even these all
+lie in one star (an image that was repeated very often), the star is found as a whole and left out
+of the search.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Found = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class StarSearch:
-    """Distances and index of the nearest row, and the distance of the nearest outside its star; ``own``: query is train, row by row."""
+    """Distances and index of the nearest row, and the distance of the nearest outside its star;
+    ``own``: query is train, row by row.
+    """
 
     query: Tensor
     train: Tensor
@@ -32,7 +35,9 @@ class StarSearch:
     own: bool
 
     def solve(self, known: Neighbors) -> Found:
-        """Nearest distance (n,), its index, second distance, from some nearest rows that are ``known``; infinite where there is none."""
+        """Nearest distance (n,), its index, second distance, from some nearest rows that are
+        ``known``; infinite where there is none.
+        """
         found, left = self._listed(known)
         more = min(_MORE, len(self.train) - self.own)
         if len(left) and more > known.index.shape[1]:
@@ -78,7 +83,9 @@ class StarSearch:
         return counts.int().argmax(1).where(beyond.any(1), -1)
 
     def _radius(self, beyond: Tensor) -> Tensor:
-        """Below it lie a row's own near-duplicates, if ``beyond`` is the distance of the nearest row beyond the spacing."""
+        """Below it lie a row's own near-duplicates, if ``beyond`` is the distance of the nearest
+        row beyond the spacing.
+        """
         return (_OWN * beyond).clamp_max(self.spacing)
 
     def _whole(self, rows: Tensor) -> Found:
@@ -106,7 +113,9 @@ def _put(found: Found, rows: Tensor, better: Found) -> None:
 
 
 def outside(query: Tensor, bank: Tensor, skipped: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance and index of the nearest bank row that is not skipped; infinity and -1 where all are."""
+    """Distance and index of the nearest bank row that is not skipped; infinity and -1 where all
+    are.
+    """
     offered = len(bank) - skipped[:, 0].bincount(minlength=len(query))
     rows = (offered > 0).nonzero()[:, 0]
     place = torch.full_like(offered, -1)
@@ -122,7 +131,9 @@ def outside(query: Tensor, bank: Tensor, skipped: Tensor) -> tuple[Tensor, Tenso
 
 
 def _expanded(star: Tensor, centres: int, place: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs (row, member of the star of its centre) from the pairs (centre, member) in order and the centre of each row."""
+    """Pairs (row, member of the star of its centre) from the pairs (centre, member) in order and
+    the centre of each row.
+    """
     sizes = star[:, 0].bincount(minlength=centres)
     counts = sizes[place]
     rows = torch.arange(len(place), device=place.device).repeat_interleave(counts)

@@ -1,11 +1,14 @@
-"""Nearest training rows by the star rule: the second nearest is the nearest that is no near-duplicate of the nearest.
+"""Nearest training rows by the star rule: the second nearest is the nearest that is no
+near-duplicate of the nearest.
 
-A row q with nearest training row x* at distance d1 is compared with the distance d2 to the nearest training row outside the star of x*:
-all rows nearer to x* than ``spacing``, or equal to it. d1/d2 is small for a copy however often x* was repeated. A star is taken around x*
-alone, not a connected component, which can chain through a set of low dimension. Left one out, a training row meets the rows that are not
-its own near-duplicates: those nearer than the spacing *and* a third as far as the nearest row beyond the spacing. By the spacing alone a
-declared share of independent rows would lose its nearest neighbours, and what is left would look less like a copy than fresh rows do.
-In fewer than about five dimensions, where such close pairs come by chance, some of that remains.
+A row q with nearest training row x* at distance d1 is compared with the distance d2 to the nearest
+training row outside the star of x*: all rows nearer to x* than ``spacing``, or equal to it. d1/d2
+is small for a copy however often x* was repeated. A star is taken around x* alone, not a connected
+component, which can chain through a set of low dimension. Left one out, a training row meets the
+rows that are not its own near-duplicates: those nearer than the spacing *and* a third as far as the
+nearest row beyond the spacing. By the spacing alone a declared share of independent rows would lose
+its nearest neighbours, and what is left would look less like a copy than fresh rows do. In fewer
+than about five dimensions, where such close pairs come by chance, some of that remains.
 """
 
 from __future__ import annotations
@@ -29,9 +32,12 @@ _BLOCK = 1 << 22  # numbers that are made of length one at once
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Of n rows against the training set: ``score`` (larger is more like a copy), the ``nearest`` training row's distance and ``index``, the
-    distance ``second`` to the nearest one that is no near-duplicate of it (infinite if there is none), the ``cosine`` similarity to the
-    nearest, and ``plain``, nearest over second nearest row whatever these are; all (n,), float64 but for the int64 index."""
+    """Of n rows against the training set: ``score`` (larger is more like a copy), the ``nearest``
+    training row's distance and ``index``, the distance ``second`` to the nearest one that is no
+    near-duplicate of it (infinite if there is none), the ``cosine`` similarity to the nearest, and
+    ``plain``, nearest over second nearest row whatever these are; all (n,), float64 but for the
+    int64 index.
+    """
 
     score: Tensor
     nearest: Tensor
@@ -50,9 +56,11 @@ class Scores:
 
 
 def space(x: Tensor | np.ndarray, kind: str, *, name: str = "features") -> Tensor:
-    """The rows between which a descriptor of this ``kind`` takes Euclidean distances: as they are for ``"ratio"``, of length one for ``"cosine"``.
+    """The rows between which a descriptor of this ``kind`` takes Euclidean distances: as they are
+    for ``"ratio"``, of length one for ``"cosine"``.
 
-    A row of zeros has cosine 0 to all but its equals, by one more coordinate. Many rows of length one lie in a temporary file.
+    A row of zeros has cosine 0 to all but its equals, by one more coordinate. Many rows of length
+    one lie in a temporary file.
     """
     if kind not in KINDS:
         raise ValueError(f"a score is one of {', '.join(KINDS)}, got {kind!r}")
@@ -67,7 +75,9 @@ def space(x: Tensor | np.ndarray, kind: str, *, name: str = "features") -> Tenso
 
 
 def _stored(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Room for a matrix: in memory, or in a file without a name where it is large; a full disk is an OSError here and not later."""
+    """Room for a matrix: in memory, or in a file without a name where it is large; a full disk is
+    an OSError here and not later.
+    """
     size = shape[0] * shape[1] * dtype.itemsize
     if size <= _MAPPED:
         return torch.empty(shape, dtype=dtype)
@@ -90,10 +100,12 @@ def scores(
     exclude_self: bool = False,
     found: Neighbors | None = None,
 ) -> Scores:
-    """How much each row of ``query`` (n, k) is like a copy of a row of ``train``, both in the :func:`space` of ``kind``.
+    """How much each row of ``query`` (n, k) is like a copy of a row of ``train``, both in the
+    :func:`space` of ``kind``.
 
-    The score is 1 - nearest/second for ``"ratio"``, the largest cosine for ``"cosine"``. ``exclude_self``: query is train, and each row is
-    scored by the others. ``found`` are nearest rows, two or more, that are known already. For the ratio a training set whose rows are all
+    The score is 1 - nearest/second for ``"ratio"``, the largest cosine for ``"cosine"``.
+    ``exclude_self``: query is train, and each row is scored by the others. ``found`` are nearest
+    rows, two or more, that are known already. For the ratio a training set whose rows are all
     near-duplicates of one another is a ValueError, and so is a row without others.
     """
     a, b = same_space(query, train, ("query", "train"))
@@ -109,7 +121,8 @@ def scores(
     nearest, index, second = StarSearch(a, b, spacing, exclude_self).solve(known)
     if bool(nearest.isinf().any()) or (kind == "ratio" and bool(second.isinf().any())):
         raise ValueError(
-            "all rows of train are near-duplicates of one another: the nearest cannot be compared with another one"
+            "all rows of train are near-duplicates of one another: the nearest cannot be "
+            "compared with another one"
         )
     cosine = 1 - nearest.square() / 2 if kind == "cosine" else 1 - _pairs(a, b, index)
     score = cosine if kind == "cosine" else 1 - quotient(nearest, second)
@@ -127,10 +140,12 @@ def _pairs(query: Tensor, train: Tensor, index: Tensor) -> Tensor:
 def near_duplicate_distance(
     train: Tensor, own: Own, quantile: float, *, held_out: Tensor | None = None
 ) -> float:
-    """The distance below which two training rows count as near-duplicates: a ``quantile`` of distances to the nearest training row.
+    """The distance below which two training rows count as near-duplicates: a ``quantile`` of
+    distances to the nearest training row.
 
-    Those of held-out rows (n,) where they are known, since duplicates within the training set do not draw these down; else those between
-    training rows of distinct content. 0, exact duplicates alone, for quantile 0 or fewer than three distances.
+    Those of held-out rows (n,) where they are known, since duplicates within the training set do
+    not draw these down; else those between training rows of distinct content. 0, exact duplicates
+    alone, for quantile 0 or fewer than three distances.
     """
     apart = own.apart(train) if held_out is None else held_out
     apart = apart[apart > 0]

@@ -1,9 +1,11 @@
-"""Do generated samples lie where real ones do, and the other way round: precision, recall, density, coverage.
+"""Do generated samples lie where real ones do, and the other way round: precision, recall, density,
+coverage.
 
-The support of a set is estimated by balls around its rows, each up to its k-th nearest other row of the set. Precision is the share of
-generated rows in some real ball and recall the share of real rows in some generated ball (Kynkäänniemi et al. 2019); density is the number
-of real balls around a generated row, over k, and coverage the share of real balls that hold a generated row (Naeem et al. 2020). Inside is
-strict, so a row with k duplicates has an empty ball.
+The support of a set is estimated by balls around its rows, each up to its k-th nearest other row of
+the set. Precision is the share of generated rows in some real ball and recall the share of real
+rows in some generated ball (Kynkäänniemi et al. 2019); density is the number of real balls around a
+generated row, over k, and coverage the share of real balls that hold a generated row (Naeem et al.
+2020). Inside is strict, so a row with k duplicates has an empty ball.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ def _share(count: Tensor, condition: str) -> Estimate:
     parts=("precision", "recall", "density", "coverage"),
 )
 def prdc(gen: Tensor | np.ndarray, real: Tensor | np.ndarray, *, k: int = 5) -> dict[str, Estimate]:
-    """Precision, recall, density and coverage by balls up to the k-th nearest neighbour, the row itself not counted, ``<`` strictly.
+    """Precision, recall, density and coverage by balls up to the k-th nearest neighbour, the row
+    itself not counted, ``<`` strictly.
 
-    A perfect generator does not read 1: compare with held-out rows. Intervals are conditional: precision and density vary the generated
-    rows with the real set given, recall and coverage the real rows with the generated set given; proportions are exact, density is by t.
-    At most k rows in either set are a ValueError.
+    A perfect generator does not read 1: compare with held-out rows. Intervals are conditional:
+    precision and density vary the generated rows with the real set given, recall and coverage the
+    real rows with the generated set given; proportions are exact, density is by t. At most k rows
+    in either set are a ValueError.
     """
     a, b = same_space(gen, real, ("gen", "real"))
     if k < 1:

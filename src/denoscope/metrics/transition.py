@@ -1,7 +1,9 @@
-"""Where memorization turns into generalization: the crossing N*, whether it grows with capacity, and the dip of reproducibility there.
+"""Where memorization turns into generalization: the crossing N*, whether it grows with capacity,
+and the dip of reproducibility there.
 
-N* is where the isotonic fit of GLc on log2 N first crosses one half, linear in between. It is never extrapolated: -inf says that the curve is
-above one half from the start, +inf that it never gets there. Intervals resample training runs, so they speak about retraining.
+N* is where the isotonic fit of GLc on log2 N first crosses one half, linear in between. It is never
+extrapolated: -inf says that the curve is above one half from the start, +inf that it never gets
+there. Intervals resample training runs, so they speak about retraining.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from denoscope.random import derive
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One trained model: its training size, subset and seed, and its copy rates from ``samples`` generated images."""
+    """One trained model: its training size, subset and seed, and its copy rates from ``samples``
+    generated images.
+    """
 
     size: int
     subset: int
@@ -36,7 +40,9 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class Transition:
-    """``point`` is N*, ``curve`` the mean GLc at each of ``sizes`` with its pointwise bootstrap interval."""
+    """``point`` is N*, ``curve`` the mean GLc at each of ``sizes`` with its pointwise bootstrap
+    interval.
+    """
 
     point: Estimate
     sizes: tuple[int, ...]
@@ -44,9 +50,11 @@ class Transition:
 
 
 def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted least-squares nondecreasing fit over the last axis, as max over j <= i of min over k >= i of the mean of j..k.
+    """The weighted least-squares nondecreasing fit over the last axis, as max over j <= i of min
+    over k >= i of the mean of j..k.
 
-    Equal to pooling adjacent violators (Barlow et al. 1972), for whole arrays of curves at once; ``weights`` (s,) or of the shape of ``values``.
+    Equal to pooling adjacent violators (Barlow et al. 1972), for whole arrays of curves at once;
+    ``weights`` (s,) or of the shape of ``values``.
     """
     n = values.shape[-1]
     total = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values * weights, -1)], -1)
@@ -67,9 +75,11 @@ def crossing(
     weights: np.ndarray | None = None,
     level: float = 0.5,
 ) -> np.ndarray:
-    """log2 of the size at which the isotonic fit of ``values`` (..., s) on log2 ``sizes`` (s,) first reaches ``level``, shape (...).
+    """log2 of the size at which the isotonic fit of ``values`` (..., s) on log2 ``sizes`` (s,)
+    first reaches ``level``, shape (...).
 
-    -inf if the fit is above ``level`` at the smallest size, +inf if it stays below it. Sizes must increase, weights be positive.
+    -inf if the fit is above ``level`` at the smallest size, +inf if it stays below it. Sizes must
+    increase, weights be positive.
     """
     x, y = np.log2(np.asarray(sizes, dtype=np.float64)), np.asarray(values, dtype=np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -110,7 +120,9 @@ def _curves(
     members: Mapping[int, np.ndarray],
     source: np.random.Generator,
 ) -> np.ndarray:
-    """The mean GLc at each size of each draw, (draws, s): the drawn members (draws, runs), their samples drawn again as binomials."""
+    """The mean GLc at each size of each draw, (draws, s): the drawn members (draws, runs), their
+    samples drawn again as binomials.
+    """
     columns = []
     for size, runs in cells.items():
         p_gen, p_test, samples = (
@@ -150,10 +162,13 @@ def _runs_a_size(cells: Mapping[int, list[TrainingRun]]) -> str:
 def transition_point(
     runs: Sequence[TrainingRun], *, draws: int = 2000, seed: int = 0
 ) -> Transition:
-    """N* of one capacity with its percentile bootstrap over training runs within each size, samples drawn again inside as binomials.
+    """N* of one capacity with its percentile bootstrap over training runs within each size, samples
+    drawn again inside as binomials.
 
-    -inf and +inf, as value or as an end of the interval, mean below the smallest and above the largest size. Runs with p_test = 1 are left out.
-    Few runs a size make the interval too short when runs differ much: `benchmarks/coverage.py` prints .58, .82 and .91 with 2, 4 and 10 runs a size.
+    -inf and +inf, as value or as an end of the interval, mean below the smallest and above the
+    largest size. Runs with p_test = 1 are left out. Few runs a size make the interval too short
+    when runs differ much: `benchmarks/coverage.py` prints .58, .82 and .91 with 2, 4 and 10 runs a
+    size.
     """
     cells = _by_size(runs)
     sizes = tuple(cells)
@@ -163,7 +178,10 @@ def transition_point(
     point = float(_size(crossing(sizes, values, weights)))
     method = f"percentile bootstrap over training runs, {_runs_a_size(cells)} a size"
     if math.isinf(point):
-        method += f"; no crossing: {'below' if point < 0 else 'above'} {sizes[0] if point < 0 else sizes[-1]}"
+        method += (
+            f"; no crossing: {'below' if point < 0 else 'above'} "
+            f"{sizes[0] if point < 0 else sizes[-1]}"
+        )
     band = (
         percentiles(value, column, len(cells[size]), method=method)
         for value, column, size in zip(values.tolist(), curves.T, sizes)
@@ -204,9 +222,11 @@ def growth(
     draws: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """log2 N* of the larger capacity less that of the smaller, on common (size, subset, seed), by paired bootstrap: both draw the same members.
+    """log2 N* of the larger capacity less that of the smaller, on common (size, subset, seed), by
+    paired bootstrap: both draw the same members.
 
-    Above 0: N* grows with capacity. A draw in which both have no crossing on the same side counts for both ends of the interval.
+    Above 0: N* grows with capacity. A draw in which both have no crossing on the same side counts
+    for both ends of the interval.
     """
     pair = [_by_size(runs) for runs in _common(runs_small, runs_large)]
     source = np.random.default_rng(derive(seed))
@@ -241,17 +261,23 @@ def _shares(n: int, draws: int, source: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _noise_shares(noises: int, draws: int, seed: int) -> np.ndarray:
-    """How often each shared noise is drawn: the same draws for every table of these noises, so that comparisons are paired."""
+    """How often each shared noise is drawn: the same draws for every table of these noises, so that
+    comparisons are paired.
+    """
     return _shares(noises, draws, np.random.default_rng(derive(seed, 1)))
 
 
 def _resampled(table: np.ndarray, columns: np.ndarray, source: np.random.Generator) -> np.ndarray:
-    """The mean of a table (pairs, noises) in each draw, pairs drawn here and noises by the given shares (draws, noises)."""
+    """The mean of a table (pairs, noises) in each draw, pairs drawn here and noises by the given
+    shares (draws, noises).
+    """
     return ((_shares(len(table), len(columns), source) @ table) * columns).sum(1)
 
 
 def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Estimate:
-    """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises), with a bootstrap over pairs, then noises."""
+    """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises), with a bootstrap
+    over pairs, then noises.
+    """
     table = np.atleast_2d(np.asarray(same, dtype=np.float64))
     source = np.random.default_rng(derive(seed))
     resampled = _resampled(table, _noise_shares(table.shape[1], draws, seed), source)
@@ -266,10 +292,12 @@ def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Est
 def u_shape(
     agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 2000, seed: int = 0
 ) -> tuple[Estimate, Estimate]:
-    """RP at the size nearest to ``point`` = N*, less RP at the smallest and less RP at the largest size; both intervals below 0: a U.
+    """RP at the size nearest to ``point`` = N*, less RP at the smallest and less RP at the largest
+    size; both intervals below 0: a U.
 
-    ``agreements`` has, for each size, bool (pairs of runs, shared noises). The bootstrap draws pairs within each size, then noises, the same
-    ones for all sizes. Not available if N* is beyond the sizes or nearest to an end.
+    ``agreements`` has, for each size, bool (pairs of runs, shared noises). The bootstrap draws
+    pairs within each size, then noises, the same ones for all sizes. Not available if N* is beyond
+    the sizes or nearest to an end.
     """
     sizes = sorted(agreements)
     if not sizes:
@@ -278,7 +306,8 @@ def u_shape(
     noises = tables[sizes[0]].shape[1]
     if any(table.shape[1] != noises or not table.size for table in tables.values()):
         raise ValueError(
-            "all sizes must share the same noises: one column each, and have at least one pair of runs"
+            "all sizes must share the same noises: one column each, and have at least "
+            "one pair of runs"
         )
     if not math.isfinite(point):
         beyond = unavailable("N* lies beyond the sizes", noises)

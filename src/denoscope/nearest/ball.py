@@ -23,9 +23,11 @@ def within(
     *,
     max_memory: str | int = "1GiB",
 ) -> Tensor:
-    """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one a query row, or at distance 0; int64 (m, 2).
+    """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one a
+    query row, or at distance 0; int64 (m, 2).
 
-    In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last bit; a row has distance 0 to itself.
+    In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last
+    bit; a row has distance 0 to itself.
     """
     query, bank = same_space(query, bank, ("query", "bank"))
     reach = torch.as_tensor(radius, dtype=torch.float64, device=query.device).expand(len(query))
@@ -49,7 +51,9 @@ def within(
 def _pairs(
     query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: Sizes
 ) -> Iterator[Tensor]:
-    """The pairs of each tile: those that are near beyond rounding, and those that exact distances decide."""
+    """The pairs of each tile: those that are near beyond rounding, and those that exact distances
+    decide.
+    """
     points = frame.queries(query)
     squares = points[:, :-1].double().square().sum(1)
     square = (reach * frame.scale).square()

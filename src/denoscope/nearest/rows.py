@@ -22,7 +22,9 @@ _SLAB = (
 
 
 def bytes_of(size: str | int) -> int:
-    """The number of bytes in ``"1GiB"``, ``"500MB"``, ``"64 KiB"`` or a plain integer; anything else is a ValueError."""
+    """The number of bytes in ``"1GiB"``, ``"500MB"``, ``"64 KiB"`` or a plain integer; anything
+    else is a ValueError.
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(size), re.IGNORECASE)
     if match is None or match[2].lower() not in _UNITS:
         raise ValueError(
@@ -32,11 +34,14 @@ def bytes_of(size: str | int) -> int:
 
 
 def features(x: Tensor | np.ndarray, name: str) -> Tensor:
-    """``x`` as an (n, k) tensor of float32 or float64, detached; images, other shapes, and rows that are not finite are a ValueError naming it."""
+    """``x`` as an (n, k) tensor of float32 or float64, detached; images, other shapes, and rows
+    that are not finite are a ValueError naming it.
+    """
     x = torch.as_tensor(x).detach()
     if x.ndim == 4:
         raise ValueError(
-            f"{name} is a batch of images of shape {tuple(x.shape)}: describe first, then pass its (n, k) features"
+            f"{name} is a batch of images of shape {tuple(x.shape)}: describe first, then "
+            "pass its (n, k) features"
         )
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(f"{name} needs features of shape (n, k), got {tuple(x.shape)}")
@@ -57,21 +62,26 @@ def same_space(
     a, b = features(first, names[0]), features(second, names[1])
     if a.shape[1] != b.shape[1]:
         raise ValueError(
-            f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: use one descriptor for both"
+            f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: "
+            "use one descriptor for both"
         )
     dtype = torch.promote_types(a.dtype, b.dtype)
     return a.to(dtype), b.to(dtype)
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows of length one in float64, with one more coordinate that is 1 for a zero row: so it has cosine 0 to all rows but its equals."""
+    """Rows of length one in float64, with one more coordinate that is 1 for a zero row: so it has
+    cosine 0 to all rows but its equals.
+    """
     x = x.double()
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return torch.cat([x / norm.where(norm > 0, 1.0), (norm == 0).to(x.dtype)], 1)
 
 
 def distances(query: Tensor, rows: Tensor, bank: Tensor, columns: Tensor, metric: Metric) -> Tensor:
-    """Exact distances of the pairs (rows[i], columns[i]) from float64 differences, in blocks of one fixed shape."""
+    """Exact distances of the pairs (rows[i], columns[i]) from float64 differences, in blocks of one
+    fixed shape.
+    """
     height = max(1, _SLAB // query.shape[1])
     out = torch.empty(len(rows), dtype=query.dtype, device=query.device)
     for start in range(0, len(rows), height):
@@ -92,12 +102,15 @@ def paired(
     metric: Metric = "euclidean",
     names: tuple[str, str] = ("first", "second"),
 ) -> Tensor:
-    """The distance of row i to row i, shape (n,), to the last bit as :func:`neighbors` would give it; unequal lengths are a ValueError."""
+    """The distance of row i to row i, shape (n,), to the last bit as :func:`neighbors` would give
+    it; unequal lengths are a ValueError.
+    """
     a, b = same_space(first, second, names)
     check_metric(metric)
     if len(a) != len(b):
         raise ValueError(
-            f"{names[0]} has {len(a)} rows and {names[1]} has {len(b)}: pairs need row i of one to belong to row i of the other"
+            f"{names[0]} has {len(a)} rows and {names[1]} has {len(b)}: pairs need row i "
+            "of one to belong to row i of the other"
         )
     rows = torch.arange(len(a), device=a.device)
     return distances(a, rows, b, rows, metric)

@@ -16,7 +16,9 @@ from denoscope.threads import each
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The k nearest bank rows of each query row: ``distance`` (q, k) ascending, ``index`` int64 (q, k); ties have the lowest index first."""
+    """The k nearest bank rows of each query row: ``distance`` (q, k) ascending, ``index`` int64 (q,
+    k); ties have the lowest index first.
+    """
 
     distance: Tensor
     index: Tensor
@@ -36,7 +38,9 @@ class _Candidates:
         self.count += len(rows)
 
     def thin(self, ceiling: Tensor, most: int) -> None:
-        """Drops pairs above their row's ceiling; if more than ``most`` are left, keeps the k exactly nearest of each row."""
+        """Drops pairs above their row's ceiling; if more than ``most`` are left, keeps the k
+        exactly nearest of each row.
+        """
         rows, columns, low = (torch.cat(part) for part in zip(*self.parts))
         keep = (low <= ceiling[rows]).nonzero()[:, 0]
         rows, columns, low = rows[keep], columns[keep], low[keep]
@@ -46,7 +50,9 @@ class _Candidates:
         self.parts, self.count = [(rows, columns, low)], len(rows)
 
     def _nearest(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions of the k nearest pairs of each row, ordered by (row, distance, column), and their distances."""
+        """Positions of the k nearest pairs of each row, ordered by (row, distance, column), and
+        their distances.
+        """
         distance = distances(self.query, rows, self.bank, columns, self.metric)
         order = columns.argsort(stable=True)
         order = order[distance[order].argsort(stable=True)]
@@ -122,17 +128,20 @@ def neighbors(
 ) -> Neighbors:
     """The k nearest rows of ``bank`` (n, d) to each row of ``query`` (q, d), exactly.
 
-    Distances are Euclidean (not squared) or 1 - cosine, in the dtype of the features, computed from float64 differences: duplicates are at
-    exactly 0. Ties have the lowest index first. A zero row has cosine 0 to every row but another zero row. ``exclude_self``: query i is
-    bank row i, which is left out; ``exclude`` int64 (m, 2): distinct pairs (query row, bank row) that are left out. ``max_memory`` bounds what is used beside
-    inputs and result (the matrix library's own buffers come on top); it never changes the result. More neighbours than bank rows, values
-    that are not finite, and different sizes are a ValueError.
+    Distances are Euclidean (not squared) or 1 - cosine, in the dtype of the features, computed from
+    float64 differences: duplicates are at exactly 0. Ties have the lowest index first. A zero row
+    has cosine 0 to every row but another zero row. ``exclude_self``: query i is bank row i, which
+    is left out; ``exclude`` int64 (m, 2): distinct pairs (query row, bank row) that are left out.
+    ``max_memory`` bounds what is used beside inputs and result (the matrix library's own buffers
+    come on top); it never changes the result. More neighbours than bank rows, values that are not
+    finite, and different sizes are a ValueError.
     """
     query, bank = same_space(query, bank, ("query", "bank"))
     check_metric(metric)
     if exclude_self and len(query) != len(bank):
         raise ValueError(
-            f"exclude_self needs query and bank to be the same rows, got {len(query)} and {len(bank)}"
+            f"exclude_self needs query and bank to be the same rows, got {len(query)} and "
+            f"{len(bank)}"
         )
     pairs = _pairs_left_out(len(query), exclude_self, exclude).to(query.device)
     offered = len(bank) - (int(pairs[:, 0].bincount().max()) if len(pairs) else 0)

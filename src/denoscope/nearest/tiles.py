@@ -15,7 +15,9 @@ from denoscope.threads import workers
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the matrix product works: centred and scaled points, and ``slack``, the relative rounding error of its squared distances."""
+    """Where the matrix product works: centred and scaled points, and ``slack``, the relative
+    rounding error of its squared distances.
+    """
 
     metric: Metric
     centre: Tensor | float
@@ -27,7 +29,8 @@ class Frame:
     def of(query: Tensor, bank: Tensor, metric: Metric) -> Frame:
         exact = query.dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest"
         dtype = torch.float64 if exact else torch.float32
-        # probabilistic bound on a rounded inner product: a few sqrt(k) units (Higham and Mary 2019); the constant covers centring and scaling
+        # probabilistic bound on a rounded inner product: a few sqrt(k) units (Higham and Mary
+        # 2019); the constant covers centring and scaling
         slack = (4 * math.sqrt(query.shape[1]) + 16) * torch.finfo(dtype).eps
         if metric == "cosine":
             return Frame(metric, 0.0, 1.0, dtype, slack)
@@ -50,7 +53,9 @@ class Frame:
         return torch.cat([points, points.new_ones(len(points), 1)], 1)
 
     def bank(self, x: Tensor, width: int) -> Tensor:
-        """[-2b, (1 - slack)|b|²] for each row, so that a product with [q, 1] bounds |q - b|² - (1 - slack)|q|² from below; filled up with infinity."""
+        """[-2b, (1 - slack)|b|²] for each row, so that a product with [q, 1] bounds |q - b|² - (1 -
+        slack)|q|² from below; filled up with infinity.
+        """
         points = self._points(x)
         out = points.new_zeros(width, points.shape[1] + 1)
         torch.mul(points, -2, out=out[: len(x), :-1])
@@ -59,9 +64,11 @@ class Frame:
         return out
 
     def ceiling(self, low: Tensor, squares: Tensor) -> Tensor:
-        """What a pair's lower bound may at most be, if ``low`` is the lower bound of the k-th pair; both less (1 - slack)|q|².
+        """What a pair's lower bound may at most be, if ``low`` is the lower bound of the k-th pair;
+        both less (1 - slack)|q|².
 
-        A pair has d² <= low + 2 slack (|q|² + |b|²), and |b|² <= 2|q|² + 2d²: so d² <= (low + 6 slack |q|²)/(1 - 4 slack).
+        A pair has d² <= low + 2 slack (|q|² + |b|²), and |b|² <= 2|q|² + 2d²: so d² <= (low + 6
+        slack |q|²)/(1 - 4 slack).
         """
         shift = squares * (1 - self.slack)
         bound = (low + shift + 6 * self.slack * squares) / (1 - 4 * self.slack) - shift
@@ -70,7 +77,9 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Block sizes under a memory bound: queries at once, tile rows and columns, columns a group, and pairs held before they are thinned."""
+    """Block sizes under a memory bound: queries at once, tile rows and columns, columns a group,
+    and pairs held before they are thinned.
+    """
 
     chunk: int
     rows: int
@@ -104,7 +113,9 @@ class Sizes:
 
 
 def threads_for(query: Tensor, bank: Tensor, bound: int) -> int:
-    """How many chunks of queries are searched at once: one where there is little to do, little memory, or another device."""
+    """How many chunks of queries are searched at once: one where there is little to do, little
+    memory, or another device.
+    """
     work = len(query) * len(bank) * query.shape[1] >> 24
     return workers(min(work, bound >> 26)) if query.device.type == "cpu" else 1
 
@@ -112,7 +123,8 @@ def threads_for(query: Tensor, bank: Tensor, bound: int) -> int:
 def tiles(
     points: Tensor, bank: Tensor, frame: Frame, sizes: Sizes
 ) -> Iterator[tuple[slice, int, Tensor]]:
-    """Slices of the queries, the first bank row of a block, and their lower bounds less (1 - slack)|q|², infinite beyond the bank.
+    """Slices of the queries, the first bank row of a block, and their lower bounds less (1 -
+    slack)|q|², infinite beyond the bank.
 
     The numbers are overwritten by the next tile.
     """

@@ -1,4 +1,6 @@
-"""The command `denoscope needed`: how many images a linear diffusion model needs, and what to do until there are enough."""
+"""The command `denoscope needed`: how many images a linear diffusion model needs, and what to do
+until there are enough.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from denoscope.study import versions
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
-    """Answers the question of the command line, writes needed.html, .json and .csv into ``options['out']``, and returns the exit code."""
+    """Answers the question of the command line, writes needed.html, .json and .csv into
+    ``options['out']``, and returns the exit code.
+    """
     asked = Question(**{item.name: options[item.name] for item in fields(Question)})
     asked.check()
     target = Path(options["out"])

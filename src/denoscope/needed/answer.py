@@ -1,7 +1,9 @@
-"""What the moments of N images say about a linear model: how many it needs, what it does not see, and what to do until then.
+"""What the moments of N images say about a linear model: how many it needs, what it does not see,
+and what to do until then.
 
-The model samples N(mu_0, Sigma_0 + c I); c is added by the ridge abar c at each noise level. Losses are those of noise prediction a dimension,
-divergences nats a dimension, variances those of images in [-1, 1]. Merger and Goldt 2025.
+The model samples N(mu_0, Sigma_0 + c I); c is added by the ridge abar c at each noise level. Losses
+are those of noise prediction a dimension, divergences nats a dimension, variances those of images
+in [-1, 1]. Merger and Goldt 2025.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -30,7 +33,9 @@ GREY = 127.5  # 8-bit levels in one unit
 
 @dataclass(frozen=True)
 class Sizes:
-    """Images needed for the divergence that was asked for, by direction: without ridge (exact), and with the best ridge at each N."""
+    """Images needed for the divergence that was asked for, by direction: without ridge (exact), and
+    with the best ridge at each N.
+    """
 
     plain: Mapping[Direction, int]
     ridge: Mapping[Direction, int]
@@ -38,8 +43,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Unseen:
-    """The share of the variance of new images outside the span: predicted at N from the estimated spectrum and from the training spectrum
-    alone, measured by cross-validation (training on ``count`` images), and on the images not taken."""
+    """The share of the variance of new images outside the span: predicted at N from the estimated
+    spectrum and from the training spectrum alone, measured by cross-validation (training on
+    ``count`` images), and on the images not taken.
+    """
 
     predicted: float
     alone: float
@@ -50,8 +57,10 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Level:
-    """One noise level: images needed to close the gap, and the loss on held-out images of four models: trained to the end, with the
-    recommended ridge, stopped at the training time ``k`` that is best here, and the best linear model of this data."""
+    """One noise level: images needed to close the gap, and the loss on held-out images of four
+    models: trained to the end, with the recommended ridge, stopped at the training time ``k`` that
+    is best here, and the best linear model of this data.
+    """
 
     abar: float
     needed: int
@@ -80,8 +89,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Answers:
-    """All numbers of a report. ``lam`` are the variances of the N images, ``held`` those of held-out images along such directions and
-    ``spectrum`` the estimated true ones, all (d,), falling; beyond rank ``trusted`` a continuation. ``checks`` are the held-out measurements behind every loss."""
+    """All numbers of a report. ``lam`` are the variances of the N images, ``held`` those of
+    held-out images along such directions and ``spectrum`` the estimated true ones, all (d,),
+    falling; beyond rank ``trusted`` a continuation. ``checks`` are the held-out measurements behind
+    every loss.
+    """
 
     asked: Question
     n: int
@@ -113,14 +125,18 @@ class Answers:
 
     @property
     def eta(self) -> float:
-        """A step size of gradient descent as an example: the power of ten at which the fastest direction shrinks by a factor, not beyond 0."""
+        """A step size of gradient descent as an example: the power of ten at which the fastest
+        direction shrinks by a factor, not beyond 0.
+        """
         return 10.0 ** math.floor(
             -math.log10(2 * (self.asked.abar * self.lam[0] + 1 - self.asked.abar))
         )
 
     @property
     def steps(self) -> float:
-        """The recommended training time in steps of that size, at least 1; +inf where training on is best."""
+        """The recommended training time in steps of that size, at least 1; +inf where training on
+        is best.
+        """
         return max(1.0, self.level.k / (2 * self.eta))
 
     @property
@@ -180,11 +196,11 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
 
 
 def _sizes(spectrum: np.ndarray, kl: float, d: int) -> Sizes:
-    def of(c: float | str) -> dict[Direction, int]:
+    def of(c: float | Literal["best"]) -> dict[Direction, int]:
         return {
             direction: int(samples_needed(spectrum, kl, c=c, direction=direction))
             for direction in DIRECTIONS
-        }  # pyright: ignore[reportArgumentType] -- a number or "best"
+        }
 
     return Sizes(of(0.0), of("best"))
 
@@ -238,7 +254,9 @@ def _tried(abar: float, spectrum: np.ndarray, found: Fold) -> Tried:
 def _table(
     asked: Question, spectrum: np.ndarray, sizes: Sequence[int]
 ) -> list[dict[str, float | None]]:
-    """One row a training set size: what theory expects there, a dimension; what is infinite is None."""
+    """One row a training set size: what theory expects there, a dimension; what is infinite is
+    None.
+    """
     d = len(spectrum)
     most = max(16 * d, 2 * max(sizes))
     wall = [d, d + 1, d + 3, *(math.ceil(d * part) for part in (1.02, 1.05, 1.1))]
@@ -258,4 +276,5 @@ def _table(
 
 
 def _finite(value: np.number) -> float | None:
-    return value.item() if np.isfinite(value) else None  # pyright: ignore[reportReturnType] -- whole or real, never complex
+    # whole or real, never complex
+    return value.item() if np.isfinite(value) else None  # pyright: ignore[reportReturnType]

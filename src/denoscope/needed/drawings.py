@@ -58,8 +58,11 @@ def spectrum(found: Answers) -> Figure:
         [Position(found.spanned, f"{count(found.spanned)} directions spanned")] if spans else []
     )
     caption = (
-        "**Spectrum.** Variance along the principal directions of your images, of images held out (along the directions of the other "
-        "folds, averaged over neighbouring ranks), and the estimate of the true one. Your own images exaggerate the variance of the first directions and hide that of the last; "
+        "**Spectrum.** Variance along the principal directions of your images, of images "
+        "held out (along the directions of the other "
+        "folds, averaged over neighbouring ranks), and the estimate of the true one. "
+        "Your own images exaggerate the variance of the first directions and hide that "
+        "of the last; "
         "held-out images do the opposite."
         + (f" Beyond rank {count(found.spanned)} your images show nothing." if spans else "")
     )
@@ -106,8 +109,10 @@ def divergence(found: Answers) -> Figure:
         )
     plain, ridge = found.sizes.plain["model||true"], found.sizes.ridge["model||true"]
     caption = (
-        f"**How far the samples' law is from the true one** on average over training sets. Without regularisation the divergence is infinite up to N = d, whatever "
-        f"the data, and falls to d/(4N); {found.asked.kl:g} is reached at {about(plain)} images, with the best ridge at about {about(ridge)} (left)."
+        "**How far the samples' law is from the true one** on average over training "
+        "sets. Without regularisation the divergence is infinite up to N = d, whatever "
+        f"the data, and falls to d/(4N); {found.asked.kl:g} is reached at {about(plain)} "
+        f"images, with the best ridge at about {about(ridge)} (left)."
     )
     return _figure("divergence", caption, panels)
 
@@ -144,12 +149,17 @@ def losses(found: Answers) -> Figure:
         positions,
     )
     caption = (
-        f"**Train and test loss** of a linear model without regularisation; 1 is the loss of a model that predicts nothing. The gap is within "
-        f"{share(found.asked.gap)} of the least possible loss from about {about(found.level.needed)} images on."
+        "**Train and test loss** of a linear model without regularisation; 1 is the loss "
+        "of a model that predicts nothing. The gap is within "
+        f"{share(found.asked.gap)} of the least possible loss from about "
+        f"{about(found.level.needed)} images on."
     )
     if found.tried:
         worst = max(found.tried, key=lambda t: t.off)
-        caption += f" Theory and models of subsets differ by at most {share(worst.off)} (at N = {count(worst.n)})."
+        caption += (
+            f" Theory and models of subsets differ by at most {share(worst.off)} "
+            f"(at N = {count(worst.n)})."
+        )
     return _figure("losses", caption, [panel])
 
 
@@ -193,8 +203,10 @@ def remedies(found: Answers) -> Figure:
         ),
     ]
     caption = (
-        f"**Until there are enough images**: the loss on held-out images at abar = {level.abar:g} against the ridge c and against the training time "
-        f"k = 2 eta tau. The recommended ridge is the one under which held-out images are most probable over all noise levels together, so it need not be the "
+        "**Until there are enough images**: the loss on held-out images at abar = "
+        f"{level.abar:g} against the ridge c and against the training time "
+        "k = 2 eta tau. The recommended ridge is the one under which held-out images are "
+        "most probable over all noise levels together, so it need not be the "
         "lowest point at this one; the recommended training time is the lowest point."
     )
     return _figure("remedies", caption, panels)
@@ -214,13 +226,17 @@ def _positive(values: np.ndarray) -> np.ndarray:
 
 
 def _walled(values: np.ndarray) -> np.ndarray:
-    """``values`` with the last gap before them as a point far above the axes: the wall that they come down from."""
+    """``values`` with the last gap before them as a point far above the axes: the wall that they
+    come down from.
+    """
     gaps = np.flatnonzero(np.isnan(values))
     return values if not len(gaps) else np.where(np.arange(len(values)) == gaps[-1], _FAR, values)
 
 
 def _limits(lines: Sequence[Series]) -> tuple[float, float]:
-    """From below the least value to a little above the largest but not beyond 100 nats a dimension."""
+    """From below the least value to a little above the largest but not beyond 100 nats a
+    dimension.
+    """
     values = np.concatenate([np.asarray(line.y, float) for line in lines])
     values = values[(values > 0) & (values < _FAR)]
     return float(values.min()) / 1.5, min(100.0, float(values.max()) * 1.5)

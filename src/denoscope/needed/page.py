@@ -14,7 +14,8 @@ from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Ta
 from denoscope.report.words import hundredfold
 
 _ALONE = (
-    "What the training spectrum alone says holds for independent Gaussian images: images that resemble each other, or differ much in contrast, make it too "
+    "What the training spectrum alone says holds for independent Gaussian images: images "
+    "that resemble each other, or differ much in contrast, make it too "
     "small. The recommendations rest on cross-validation."
 )
 
@@ -57,7 +58,8 @@ def _sizes(found: Answers) -> Table:
         Column(
             "best ridge",
             "images",
-            "with the best ridge at each number of images; estimated, since it depends on the spectrum",
+            "with the best ridge at each number of images; estimated, since it depends "
+            "on the spectrum",
         ),
     ]
     rows = [
@@ -84,7 +86,8 @@ def _unseen(found: Answers) -> Table:
         Column(
             "outside the span",
             "%",
-            "of the variance of new images; the interval is by t over folds, as if they were independent",
+            "of the variance of new images; the interval is by t over folds, as if they "
+            "were independent",
             ".2g",
         ),
     ]
@@ -109,7 +112,8 @@ def _levels(found: Answers) -> Table:
         Column(
             "gap closed",
             "images",
-            f"until test less train loss is within {100 * found.asked.gap:g} % of the least loss; estimated",
+            f"until test less train loss is within {100 * found.asked.gap:g} % of the "
+            "least loss; estimated",
         ),
     ]
     rows = [
@@ -122,23 +126,28 @@ def _levels(found: Answers) -> Table:
 def _recipe(found: Answers) -> str:
     level = found.level
     parts = [
-        f"**Ridge.** c = {found.ridge:.3g} by cross-validation ({found.ridge_theory:.3g} from the training spectrum alone), a standard deviation of "
-        f"{grey(found.ridge)}: train with the penalty gamma |W|² with gamma = abar c at each noise level, and the model samples your mean and covariance "
+        f"**Ridge.** c = {found.ridge:.3g} by cross-validation ({found.ridge_theory:.3g} "
+        "from the training spectrum alone), a standard deviation of "
+        f"{grey(found.ridge)}: train with the penalty gamma |W|² with gamma = abar c at "
+        "each noise level, and the model samples your mean and covariance "
         "plus c on every pixel.",
     ]
     if math.isfinite(level.k):
         parts.append(
-            f"**Training time.** k = 2 eta tau = {level.k:.3g} of gradient descent from zero on the loss summed over pixels, which is k/(2 eta) steps of size "
+            f"**Training time.** k = 2 eta tau = {level.k:.3g} of gradient descent from "
+            "zero on the loss summed over pixels, which is k/(2 eta) steps of size "
             f"eta{steps(found)}. A loss averaged over pixels takes {count(found.d)} times as many."
         )
     else:
         parts.append(
-            "**Training time.** Held-out loss falls until the end of training: there is nothing to gain by stopping early."
+            "**Training time.** Held-out loss falls until the end of training: there is "
+            "nothing to gain by stopping early."
         )
     unseen = found.unseen.predicted * found.spectrum.sum() / max(1, found.d - found.spanned)
     if found.spanned < found.d:
         parts.append(
-            f"The rule of thumb for c is the mean variance of a direction that your images do not span, about {unseen:.3g}; for k it is the inverse, "
+            "The rule of thumb for c is the mean variance of a direction that your "
+            f"images do not span, about {unseen:.3g}; for k it is the inverse, "
             f"{1 / unseen:.3g}."
         )
     return "\n\n".join(parts)
@@ -188,7 +197,8 @@ def conditions(
     others = "" if sample.others is None else f", {count(sample.others.count)} others check"
     return {
         "command": f"`{command}`",
-        "images": f"{images.name}: {count(len(images))} of {' × '.join(map(str, images.shape))}, {count(found.n)} taken{others}",
+        "images": f"{images.name}: {count(len(images))} of "
+        f"{' × '.join(map(str, images.shape))}, {count(found.n)} taken{others}",
         **({"notes on the data": "; ".join(sample.notes)} if sample.notes else {}),
         **(
             {"skipped": f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0]}"}
@@ -200,19 +210,25 @@ def conditions(
         + (
             ""
             if sample.varying == sample.pixels
-            else f"; {count(sample.varying)} of {count(sample.pixels)} pixels vary, the others are left out"
+            else f"; {count(sample.varying)} of {count(sample.pixels)} pixels vary, the "
+            "others are left out"
         ),
-        "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t = sqrt(abar) x0 + sqrt(1 − abar) eps; losses are squared errors of the noise a dimension, "
+        "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t "
+        "= sqrt(abar) x0 + sqrt(1 − abar) eps; losses are squared errors of the "
+        "noise a dimension, "
         "divergences nats a dimension",
         "cross-validation": f"{len(sample.folds)} folds at random by seed {asked.seed}",
-        "true spectrum": f"geometric mean of training and held-out variance along each direction up to rank {count(found.trusted)}"
+        "true spectrum": "geometric mean of training and held-out variance along each "
+        f"direction up to rank {count(found.trusted)}"
         + (
             ""
             if found.trusted >= found.d
             else ", then a power law that explains what held-out images vary outside the span"
         ),
-        "participation ratio": f"{found.ratio:.4g}, corrected for the number of images {found.ratio_corrected:.4g}"
-        f" (the naive answer: squared error of the covariance about {naive_error(found)} of its squared norm)",
+        "participation ratio": f"{found.ratio:.4g}, corrected for the number of images "
+        f"{found.ratio_corrected:.4g}"
+        f" (the naive answer: squared error of the covariance about {naive_error(found)} "
+        "of its squared norm)",
         "seed": asked.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }

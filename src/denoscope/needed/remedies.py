@@ -1,4 +1,6 @@
-"""What helps while there are too few images, by cross-validation: the ridge and the training time, and the held-out loss with each."""
+"""What helps while there are too few images, by cross-validation: the ridge and the training time,
+and the held-out loss with each.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def held_out(
     ridge: float | np.ndarray = 0.0,
     k: float | np.ndarray | None = None,
 ) -> np.ndarray:
-    """The mean loss a dimension on held-out images, of ridge c = ``ridge`` and training time ``k`` (None: to the end)."""
+    """The mean loss a dimension on held-out images, of ridge c = ``ridge`` and training time ``k``
+    (None: to the end).
+    """
     return np.mean(
         [
             early_stopped(f.lam, abar, k, f.other, abar * np.asarray(ridge)) / len(f.lam)
@@ -31,7 +35,9 @@ def held_out(
 
 
 def surprise(folds: Sequence[Fold], c: np.ndarray) -> np.ndarray:
-    """``1/2 [Tr (Sigma_0 + c)^-1 M + ln |Sigma_0 + c|]`` a dimension, M the moment of held-out images: the divergence true||model up to a constant."""
+    """``1/2 [Tr (Sigma_0 + c)^-1 M + ln |Sigma_0 + c|]`` a dimension, M the moment of held-out
+    images: the divergence true||model up to a constant.
+    """
     c = np.asarray(c)[..., None]
     return np.mean([0.5 * (f.other / (f.lam + c) + np.log(f.lam + c)).mean(-1) for f in folds], 0)
 
@@ -54,7 +60,9 @@ def best_ridge(folds: Sequence[Fold]) -> float:
 
 
 def best_time(folds: Sequence[Fold], abar: float) -> float:
-    """The training time k = 2 eta tau with the least held-out loss, one for all folds; +inf where training on is best."""
+    """The training time k = 2 eta tau with the least held-out loss, one for all folds; +inf where
+    training on is best.
+    """
     return float(
         best_stopping(
             np.concatenate([f.lam for f in folds]), np.concatenate([f.other for f in folds]), abar

@@ -1,4 +1,6 @@
-"""The images of a question, read once: their moments in folds, in growing subsets, and of what was not taken."""
+"""The images of a question, read once: their moments in folds, in growing subsets, and of what was
+not taken.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _WIDE = 1024  # dimensions from which one eigendecomposition takes seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What was asked; :meth:`check` refuses what cannot be answered. ``n`` 0 takes all images, ``resize`` 0 and no ``range`` change nothing."""
+    """What was asked; :meth:`check` refuses what cannot be answered. ``n`` 0 takes all images,
+    ``resize`` 0 and no ``range`` change nothing.
+    """
 
     data: str
     kl: float = 0.1
@@ -55,8 +59,9 @@ class Question:
 class Sample:
     """N images as moments of the d directions in which they vary.
 
-    ``folds`` are disjoint parts, ``subsets`` nested ones of up to half of the images, ``others`` the images that were not taken (None: all
-    were). ``pixels`` is the length of an image as read, ``varying`` how many of its numbers vary; ``notes`` says what a report must.
+    ``folds`` are disjoint parts, ``subsets`` nested ones of up to half of the images, ``others``
+    the images that were not taken (None: all were). ``pixels`` is the length of an image as read,
+    ``varying`` how many of its numbers vary; ``notes`` says what a report must.
     """
 
     images: Images
@@ -85,7 +90,9 @@ class Sample:
 
 
 def read(asked: Question, say: Say) -> Sample:
-    """Reads the images of a question and sums their moments; whatever is wrong with them is a one-line ValueError."""
+    """Reads the images of a question and sums their moments; whatever is wrong with them is a
+    one-line ValueError.
+    """
     value_range = (asked.range[0], asked.range[1]) if asked.range else None
     images = read_images(
         asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=value_range
@@ -109,7 +116,9 @@ def read(asked: Question, say: Say) -> Sample:
 
 
 def _rows(images: Images) -> tuple[Tensor, list[str]]:
-    """The images to learn from as rows (n, d): the training split where there is one, one channel where all are equal."""
+    """The images to learn from as rows (n, d): the training split where there is one, one channel
+    where all are equal.
+    """
     data, notes = images.data, []
     if images.test_from is not None:
         data = data[: images.test_from]
@@ -141,14 +150,18 @@ def identical(rows: Tensor) -> Tensor:
 
 
 def arranged(groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """A random order of rows in which groups (int, (n,)) stay together, and each row's position of its group in it; both int64 (n,)."""
+    """A random order of rows in which groups (int, (n,)) stay together, and each row's position of
+    its group in it; both int64 (n,).
+    """
     _, member = groups.unique(return_inverse=True)
     place = torch.randperm(int(member.max()) + 1, generator=generator(seed, _ORDER))[member]
     return place.argsort(stable=True), place
 
 
 def subset_sizes(count: int, d: int) -> list[int]:
-    """Sizes of the subsets on which the theory is tried: up to half of the images, around d where that many are there."""
+    """Sizes of the subsets on which the theory is tried: up to half of the images, around d where
+    that many are there.
+    """
     most = count // 2
     least = max(2, min(d // 8, most // 8))
     wanted = 3 if d > _WIDE else 6
@@ -166,7 +179,8 @@ def _gathered(
     units = int(place[taken].max()) + 1
     if units < 2:
         raise ValueError(
-            f"{images.name}: all {count} images are the same, or near-duplicates of one; at least 2 different ones are needed"
+            f"{images.name}: all {count} images are the same, or near-duplicates of one; "
+            "at least 2 different ones are needed"
         )
     folds = min(2 if d > _WIDE else 5, units)
     sizes = subset_sizes(count, d)
@@ -213,7 +227,9 @@ def _teller(say: Say, what: str) -> Callable[[float], None]:
 
 
 def _reduced(sample: Sample, distinct: int) -> Sample:
-    """Without what cannot vary: constant pixels, and directions that remain empty although there are images enough to fill them."""
+    """Without what cannot vary: constant pixels, and directions that remain empty although there
+    are images enough to fill them.
+    """
     varies = sample.every.cov.diagonal() > 0
     if not varies.any():
         raise ValueError(
@@ -226,7 +242,10 @@ def _reduced(sample: Sample, distinct: int) -> Sample:
     if rank >= min(found.d, distinct - 1):
         return found
     basis = torch.from_numpy(np.linalg.eigh(found.every.cov.numpy())[1][:, -rank:].copy())
-    note = f"the images vary in {rank} directions only: their {found.varying} pixels depend on each other linearly"
+    note = (
+        f"the images vary in {rank} directions only: their {found.varying} pixels "
+        "depend on each other linearly"
+    )
     return replace(_each(found, lambda moments: moments.turned(basis)), notes=(*found.notes, note))
 
 

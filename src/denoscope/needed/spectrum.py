@@ -1,10 +1,13 @@
-"""The spectrum behind the images, from cross-validation: what the training covariance exaggerates and held-out images deflate.
+"""The spectrum behind the images, from cross-validation: what the training covariance exaggerates
+and held-out images deflate.
 
-Along the directions in which a training set varies most, its own variance lam is too large and that of held-out images S too small, by
-the same factor to first order in 1/N (the bias of eigenvalues, and the expansion of Ledoit and Péché's oracle): lam = tau (1 + a) and
-S = tau (1 - a). Their geometric mean is the true variance tau. It is trusted for the first half of the ranks that a training set spans; beyond
-them the spectrum goes on as a power law, with the exponent that explains the variance which held-out images have outside the span of the
-training set; where a training set spans everything, with the one that makes the sum right, which is known without bias.
+Along the directions in which a training set varies most, its own variance lam is too large and that
+of held-out images S too small, by the same factor to first order in 1/N (the bias of eigenvalues,
+and the expansion of Ledoit and Péché's oracle): lam = tau (1 + a) and S = tau (1 - a). Their
+geometric mean is the true variance tau. It is trusted for the first half of the ranks that a
+training set spans; beyond them the spectrum goes on as a power law, with the exponent that explains
+the variance which held-out images have outside the span of the training set; where a training set
+spans everything, with the one that makes the sum right, which is known without bias.
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ _LEAST = 1e-12  # of the largest variance: no direction is estimated to be empti
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """A training set of ``count`` images and other images along its directions, by falling variance.
+    """A training set of ``count`` images and other images along its directions, by falling
+    variance.
 
-    ``lam`` (d,) are its own variances, ``other`` (d,) the second moments of the other images about the training mean.
+    ``lam`` (d,) are its own variances, ``other`` (d,) the second moments of the other images about
+    the training mean.
     """
 
     lam: np.ndarray
@@ -56,7 +61,9 @@ def crossed(folds: Sequence[Moments]) -> list[Fold]:
 
 
 def population(folds: Sequence[Fold], total: float) -> np.ndarray:
-    """The estimated true spectrum (d,), falling, of which the sum ``total`` is known: see the module's docstring."""
+    """The estimated true spectrum (d,), falling, of which the sum ``total`` is known: see the
+    module's docstring.
+    """
     count = float(np.mean([f.count for f in folds]))
     lam = np.mean([f.lam for f in folds], 0) * count / max(count - 1, 1)
     other = (
@@ -75,18 +82,24 @@ def population(folds: Sequence[Fold], total: float) -> np.ndarray:
 
 
 def trusted(folds: Sequence[Fold]) -> int:
-    """How many ranks of the spectrum are estimated from the images: half as many as there are training images, at most all."""
+    """How many ranks of the spectrum are estimated from the images: half as many as there are
+    training images, at most all.
+    """
     return min(int(np.mean([f.count for f in folds]) / 2), len(folds[0].lam))
 
 
 def by_unseen(head: np.ndarray, d: int, unseen: float, freedom: float) -> np.ndarray:
-    """``head`` (m,), falling, continued to d ranks as ``head[-1] (rank/m)^-k``, k >= 0 such that ``freedom`` degrees of freedom are expected to
-    leave the variance ``unseen`` outside their span; as far as that can be reached."""
+    """``head`` (m,), falling, continued to d ranks as ``head[-1] (rank/m)^-k``, k >= 0 such that
+    ``freedom`` degrees of freedom are expected to leave the variance ``unseen`` outside their span;
+    as far as that can be reached.
+    """
     return _continued(head, d, lambda spectrum: float(unseen_variance(spectrum, freedom)) - unseen)
 
 
 def by_sum(head: np.ndarray, d: int, total: float) -> np.ndarray:
-    """The same with k such that the sum is ``total``; without a head, or where k = 0 falls short of it, what is missing is spread equally."""
+    """The same with k such that the sum is ``total``; without a head, or where k = 0 falls short of
+    it, what is missing is spread equally.
+    """
     m, missing = len(head), max(total - head.sum(), _LEAST * total)
     if not m or head[-1] * (d - m) <= missing:
         return np.append(head, np.full(d - m, missing / (d - m)))
@@ -94,7 +107,9 @@ def by_sum(head: np.ndarray, d: int, total: float) -> np.ndarray:
 
 
 def _continued(head: np.ndarray, d: int, excess: Callable[[np.ndarray], float]) -> np.ndarray:
-    """The continuation of which ``excess``, falling in k, is 0; at the end of the range of k where it is nowhere."""
+    """The continuation of which ``excess``, falling in k, is 0; at the end of the range of k where
+    it is nowhere.
+    """
     ranks = np.arange(1, d - len(head) + 1) / len(head) + 1
 
     def of(k: float) -> np.ndarray:
@@ -104,4 +119,5 @@ def _continued(head: np.ndarray, d: int, excess: Callable[[np.ndarray], float]) 
         return of(0.0)
     if excess(of(_STEEPEST)) >= 0:
         return of(_STEEPEST)
-    return of(float(brentq(lambda k: excess(of(k)), 0.0, _STEEPEST, xtol=1e-9)))  # pyright: ignore[reportArgumentType] -- a number without full_output
+    # a number without full_output
+    return of(float(brentq(lambda k: excess(of(k)), 0.0, _STEEPEST, xtol=1e-9)))  # pyright: ignore[reportArgumentType]

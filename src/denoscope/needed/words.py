@@ -31,7 +31,9 @@ def grey(variance: float) -> str:
 
 
 def verdict(found: Answers, sample: Sample) -> list[str]:
-    """A few paragraphs: what the images span, what the naive answer is, how many are needed, what to do until then, what is not said."""
+    """A few paragraphs: what the images span, what the naive answer is, how many are needed, what
+    to do until then, what is not said.
+    """
     return [_span(found, sample), _naive(found), _needed(found), _advice(found), _limits(found)]
 
 
@@ -41,8 +43,10 @@ def _span(found: Answers, sample: Sample) -> str:
             f"Your {count(found.n)} images span all {count(found.d)} directions{_varying(sample)}."
         )
     return (
-        f"Your {count(found.n)} images span {count(found.spanned)} of {count(found.d)} directions{_varying(sample)}; "
-        f"{share(found.unseen.predicted)} of the variance of new images lies outside ({_measured(found, sample)})."
+        f"Your {count(found.n)} images span {count(found.spanned)} of {count(found.d)} "
+        f"directions{_varying(sample)}; "
+        f"{share(found.unseen.predicted)} of the variance of new images lies outside "
+        f"({_measured(found, sample)})."
     )
 
 
@@ -59,8 +63,14 @@ def _varying(sample: Sample) -> str:
 def _measured(found: Answers, sample: Sample) -> str:
     unseen = found.unseen
     if sample.others is not None and unseen.others is not None:
-        return f"expected; {share(unseen.others)} measured on the {count(sample.others.count)} other images"
-    return f"expected; by cross-validation {count(unseen.count)} of them leave out {share(unseen.crossed.value)} of the rest"
+        return (
+            f"expected; {share(unseen.others)} measured on the "
+            f"{count(sample.others.count)} other images"
+        )
+    return (
+        f"expected; by cross-validation {count(unseen.count)} of them leave out "
+        f"{share(unseen.crossed.value)} of the rest"
+    )
 
 
 def _naive(found: Answers) -> str:
@@ -68,23 +78,31 @@ def _naive(found: Answers) -> str:
     far = "infinitely far" if kl is None else f"{kl:.2g} nats a dimension"
     turn = "The samples are then good too" if found.enough else "The samples are not good then"
     return (
-        f"By the naive answer, the participation ratio, a few times {found.ratio:.3g} images would do: the squared error of your covariance matrix is about "
-        f"{naive_error(found)} of its squared norm. {turn}: the law of an unregularised linear model of {count(found.n)} images is expected to be {far} from the "
+        f"By the naive answer, the participation ratio, a few times {found.ratio:.3g} "
+        "images would do: the squared error of your covariance matrix is about "
+        f"{naive_error(found)} of its squared norm. {turn}: the law of an unregularised "
+        f"linear model of {count(found.n)} images is expected to be {far} from the "
         "true one (KL divergence)."
     )
 
 
 def naive_error(found: Answers) -> str:
-    """The expected squared error of the training covariance as a share of the squared norm of the true one, d_eff/N."""
+    """The expected squared error of the training covariance as a share of the squared norm of the
+    true one, d_eff/N.
+    """
     return share(min(1.0, found.ratio / found.n))
 
 
 def _needed(found: Answers) -> str:
     asked, forward = found.asked, DIRECTIONS[0]
     return (
-        f"A linear model needs **about {about(found.sizes.plain[forward])} images** for samples at a KL divergence of {asked.kl:g} nats a dimension from the true law "
-        f"without regularisation, whatever the spectrum; about {about(found.sizes.ridge[forward])} with the best ridge; and about {about(found.level.needed)} for "
-        f"a test loss that exceeds the training loss by at most {share(asked.gap)} of the least possible loss at abar = {asked.abar:g}. The last two numbers are "
+        f"A linear model needs **about {about(found.sizes.plain[forward])} images** for "
+        f"samples at a KL divergence of {asked.kl:g} nats a dimension from the true law "
+        "without regularisation, whatever the spectrum; about "
+        f"{about(found.sizes.ridge[forward])} with the best ridge; and about "
+        f"{about(found.level.needed)} for "
+        f"a test loss that exceeds the training loss by at most {share(asked.gap)} of the "
+        f"least possible loss at abar = {asked.abar:g}. The last two numbers are "
         "estimates."
     )
 
@@ -101,7 +119,8 @@ def _advice(found: Answers) -> str:
     )
     if min(level.ridged, level.stopped) > _NOTICEABLE * level.trained:
         return (
-            f"A ridge or an early stop would gain nothing worth the name: at abar = {level.abar:g} the loss a dimension on {images} is {level.trained:.4g} "
+            "A ridge or an early stop would gain nothing worth the name: at abar = "
+            f"{level.abar:g} the loss a dimension on {images} is {level.trained:.4g} "
             f"when trained to the end, the least possible {_least(found)}."
         )
     begin = "You have that many; still" if found.enough else "Until then"
@@ -116,8 +135,10 @@ def _advice(found: Answers) -> str:
         else "training to the end"
     )
     return (
-        f"{begin}, {ridge} or {stop}: at abar = {level.abar:g} the loss a dimension on {images} is {level.trained:.4g} when trained to the "
-        f"end, {level.ridged:.4g} with that ridge, {level.stopped:.4g} when stopped then; the least possible is {_least(found)}."
+        f"{begin}, {ridge} or {stop}: at abar = {level.abar:g} the loss a dimension on "
+        f"{images} is {level.trained:.4g} when trained to the "
+        f"end, {level.ridged:.4g} with that ridge, {level.stopped:.4g} when stopped then; "
+        f"the least possible is {_least(found)}."
     )
 
 
@@ -132,10 +153,14 @@ def steps(found: Answers) -> str:
 
 
 def _limits(found: Answers) -> str:
-    text = "Without regularisation this is exact for linear models of Gaussian data. A nonlinear network may need more images, or fewer."
+    text = (
+        "Without regularisation this is exact for linear models of Gaussian data. A "
+        "nonlinear network may need more images, or fewer."
+    )
     if found.trusted < found.d:
         text += (
-            f" {count(found.n)} images do not show the whole spectrum: beyond rank {count(found.trusted)} it was continued as a power law, and the estimates "
+            f" {count(found.n)} images do not show the whole spectrum: beyond rank "
+            f"{count(found.trusted)} it was continued as a power law, and the estimates "
             "above depend on that."
         )
     return text

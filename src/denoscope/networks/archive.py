@@ -1,4 +1,6 @@
-"""Networks as files: safetensors whose metadata hold a JSON configuration, rebuilt from an explicit table of classes, never pickled."""
+"""Networks as files: safetensors whose metadata hold a JSON configuration, rebuilt from an explicit
+table of classes, never pickled.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _packed(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`write_tensors` wrote; a file that is truncated or of another kind is a ValueError naming it."""
+    """What :func:`write_tensors` wrote; a file that is truncated or of another kind is a ValueError
+    naming it.
+    """
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["denoscope"])
@@ -53,16 +57,21 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save(denoiser: nn.Module, path: Path | str) -> Path:
-    """Writes a denoiser made of this library's networks: its weights, class names and constructor arguments."""
+    """Writes a denoiser made of this library's networks: its weights, class names and constructor
+    arguments.
+    """
     return files.write(path, dump(denoiser))
 
 
 def dump(denoiser: nn.Module) -> bytes:
-    """The content of the file that :func:`save` writes; a denoiser that is not of this library's networks is a ValueError."""
+    """The content of the file that :func:`save` writes; a denoiser that is not of this library's
+    networks is a ValueError.
+    """
     config = getattr(denoiser, "config", None)
     if config is None:
         raise ValueError(
-            f"only denoisers of this library's networks can be saved, not {type(denoiser).__name__}; save a fleet's members one by one"
+            "only denoisers of this library's networks can be saved, not "
+            f"{type(denoiser).__name__}; save a fleet's members one by one"
         )
     return _packed(denoiser.state_dict(), {"kind": "denoiser", "config": config})
 
@@ -95,7 +104,9 @@ def _build(config: Mapping[str, Any]) -> nn.Module:
 
 
 def expect(denoiser: nn.Module, event: tuple[int, ...]) -> None:
-    """A ValueError that goes on after a name of it, unless the denoiser answers one state of shape ``event`` with another one."""
+    """A ValueError that goes on after a name of it, unless the denoiser answers one state of shape
+    ``event`` with another one.
+    """
     state = torch.zeros(1, *event)
     try:
         with torch.no_grad():

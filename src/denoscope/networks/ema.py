@@ -13,11 +13,13 @@ RAMP = 0.05
 
 
 class Averaged(nn.Module):
-    """A denoiser whose weights are an exponential moving average of those of ``trained``, a network or a fleet.
+    """A denoiser whose weights are an exponential moving average of those of ``trained``, a network
+    or a fleet.
 
-    Update k (from 0) is average <- d_k average + (1 - d_k) weights, d_k = min(decay, (1 + k)/(10 + k)): early updates forget the
-    initialisation. With ``half_life`` (in updates) instead of ``decay`` it is d_k = 2^(-1/min(half_life, 0.05 k)), EDM's rule
-    (Karras et al. 2022, code of the paper). ``net`` is the averaged copy.
+    Update k (from 0) is average <- d_k average + (1 - d_k) weights, d_k = min(decay, (1 + k)/(10 +
+    k)): early updates forget the initialisation. With ``half_life`` (in updates) instead of
+    ``decay`` it is d_k = 2^(-1/min(half_life, 0.05 k)), EDM's rule (Karras et al. 2022, code of the
+    paper). ``net`` is the averaged copy.
     """
 
     def __init__(self, trained: nn.Module, decay: float = 0.999, *, half_life: float | None = None):
@@ -51,5 +53,6 @@ class Averaged(nn.Module):
         """Takes the trained network's present weights into the average."""
         mine: list[Tensor] = list(self.net.parameters())
         theirs: list[Tensor] = list(self._trained[0].parameters())
-        torch._foreach_lerp_(mine, theirs, 1 - self.next_decay())  # pyright: ignore[reportPrivateImportUsage]: the one fused lerp there is
+        # : the one fused lerp there is
+        torch._foreach_lerp_(mine, theirs, 1 - self.next_decay())  # pyright: ignore[reportPrivateImportUsage]
         self.updates += 1

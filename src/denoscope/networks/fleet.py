@@ -1,7 +1,8 @@
 """Many networks of one shape, trained and sampled as one.
 
-Where models are small, a step's time is the cost of calling many small operations. A fleet makes each call once for all members: with
-batched matrix products where the network can hold stacked parameters itself (``stackable``: the MLP), by ``vmap`` otherwise.
+Where models are small, a step's time is the cost of calling many small operations. A fleet makes
+each call once for all members: with batched matrix products where the network can hold stacked
+parameters itself (``stackable``: the MLP), by ``vmap`` otherwise.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ LARGEST = 36
 
 
 class Fleet(nn.Module):
-    """m denoisers of one shape as one: ``fleet(x, sigma)`` for x (m, b, *shape) and sigma of shape (), (m,) or (m, b).
+    """m denoisers of one shape as one: ``fleet(x, sigma)`` for x (m, b, *shape) and sigma of shape
+    (), (m,) or (m, b).
 
-    Every parameter carries a leading member axis. A member's numbers do not depend on its fleet mates, and equal those of the denoiser
-    alone to rounding. The denoisers given are copied; they must be modules with equal configurations and no buffers.
+    Every parameter carries a leading member axis. A member's numbers do not depend on its fleet
+    mates, and equal those of the denoiser alone to rounding. The denoisers given are copied; they
+    must be modules with equal configurations and no buffers.
     """
 
     def __init__(self, denoisers: Sequence[nn.Module]):
@@ -33,11 +36,13 @@ class Fleet(nn.Module):
         for i, other in enumerate(described):
             if other != described[0]:
                 raise ValueError(
-                    f"a fleet needs denoisers of one shape; member {i} differs from member 0: {_difference(described[0], other)}"
+                    f"a fleet needs denoisers of one shape; member {i} differs from "
+                    f"member 0: {_difference(described[0], other)}"
                 )
         if next(denoisers[0].buffers(), None) is not None:
             raise ValueError(
-                "a fleet cannot stack denoisers with buffers (such as batch normalisation's statistics)"
+                "a fleet cannot stack denoisers with buffers (such as batch "
+                "normalisation's statistics)"
             )
         self.size = len(denoisers)
         values = {
@@ -53,7 +58,9 @@ class Fleet(nn.Module):
 
     @property
     def weight(self) -> Callable[[Tensor], Tensor]:
-        """The members' own loss weight, a function of sigma; an AttributeError if they have none."""
+        """The members' own loss weight, a function of sigma; an AttributeError if they have
+        none.
+        """
         return cast(Callable[[Tensor], Tensor], self.stacked.weight)
 
     def member(self, i: int) -> nn.Module:
@@ -70,7 +77,8 @@ class Fleet(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         if x.shape[0] != self.size:
             raise ValueError(
-                f"a fleet of {self.size} needs x of shape ({self.size}, b, ...), got {tuple(x.shape)}"
+                f"a fleet of {self.size} needs x of shape ({self.size}, b, ...), got "
+                f"{tuple(x.shape)}"
             )
         if self.native:
             return self.stacked(x, sigma)
@@ -82,9 +90,11 @@ class Fleet(nn.Module):
 
 
 def best_size(denoiser: nn.Module) -> int:
-    """How many denoisers (or networks) like this one to train as one fleet on a CPU thread: the fastest size measured, 1 where none pays.
+    """How many denoisers (or networks) like this one to train as one fleet on a CPU thread: the
+    fastest size measured, 1 where none pays.
 
-    Stacked networks gain until parameters, gradients and Adam's moments leave the cache: 36, 36 and 12 digit MLPs of width 32, 64 and 128.
+    Stacked networks gain until parameters, gradients and Adam's moments leave the cache: 36, 36 and
+    12 digit MLPs of width 32, 64 and 128.
     """
     if not getattr(denoiser, "stackable", False):
         return 1
@@ -93,7 +103,9 @@ def best_size(denoiser: nn.Module) -> int:
 
 
 def _with_parameters(module: nn.Module, values: dict[str, Tensor]) -> nn.Module:
-    """A copy of ``module`` whose parameters hold ``values`` (whatever their shapes), trainable as the originals are."""
+    """A copy of ``module`` whose parameters hold ``values`` (whatever their shapes), trainable as
+    the originals are.
+    """
     result = copy.deepcopy(module)
     for name, old in module.named_parameters():
         path, _, leaf = name.rpartition(".")

@@ -1,7 +1,9 @@
-"""The parts that networks are made of, initialised from an explicit generator and right under jvp, vmap and stacking.
+"""The parts that networks are made of, initialised from an explicit generator and right under jvp,
+vmap and stacking.
 
-A :class:`Linear` whose weight carries a leading member axis, (m, in, out) instead of (in, out), maps inputs (m, b, in) member by
-member with one batched matrix product. A network built of such layers alone is therefore a fleet as soon as its weights are stacked.
+A :class:`Linear` whose weight carries a leading member axis, (m, in, out) instead of (in, out),
+maps inputs (m, b, in) member by member with one batched matrix product. A network built of such
+layers alone is therefore a fleet as soon as its weights are stacked.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ _RATE, _PHASE = ((_ORDER + 1) / 2).floor() * (math.pi / 4), -(_ORDER % 2) * (mat
 
 
 def normal(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> nn.Parameter:
-    """A parameter with independent N(0, scale^2) entries; always draws, so that a zero scale leaves later layers as they are."""
+    """A parameter with independent N(0, scale^2) entries; always draws, so that a zero scale leaves
+    later layers as they are.
+    """
     return nn.Parameter(torch.randn(shape, generator=generator) * scale)
 
 
 def noise_features(c: Tensor) -> Tensor:
-    """``FEATURES`` smooth functions of c = ln(sigma)/4, shape (*c.shape, FEATURES): 1 and harmonics of period 8, as cos and sin.
+    """``FEATURES`` smooth functions of c = ln(sigma)/4, shape (*c.shape, FEATURES): 1 and harmonics
+    of period 8, as cos and sin.
 
     Period 8 in c is 32 in ln(sigma): no two levels between 1e-6 and 1e6 share their features.
     """
@@ -35,7 +40,8 @@ def noise_features(c: Tensor) -> Tensor:
 
 
 class Linear(nn.Module):
-    """y = x W + add, without a bias of its own: W (in, out) for x (b, in), or stacked (m, in, out) for x (m, b, in).
+    """y = x W + add, without a bias of its own: W (in, out) for x (b, in), or stacked (m, in, out)
+    for x (m, b, in).
 
     Entries of W start as N(0, gain^2/in).
     """
@@ -55,7 +61,9 @@ class Linear(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution with a bias that keeps the size at stride 1 and halves it, rounding up, at stride 2; weights N(0, gain^2/fan-in), bias 0."""
+    """A convolution with a bias that keeps the size at stride 1 and halves it, rounding up, at
+    stride 2; weights N(0, gain^2/fan-in), bias 0.
+    """
 
     def __init__(
         self,
@@ -78,7 +86,9 @@ class Conv(nn.Module):
 
 
 class Norm(nn.Module):
-    """Group normalisation with a scale and a shift for each channel (Wu and He 2018): 8 groups, or as many as divide the channels."""
+    """Group normalisation with a scale and a shift for each channel (Wu and He 2018): 8 groups, or
+    as many as divide the channels.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -93,7 +103,9 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + out(softmax(q k^T / sqrt(c)) v) over all places of an image, written out because the fused kernels lack forward-mode derivatives."""
+    """x + out(softmax(q k^T / sqrt(c)) v) over all places of an image, written out because the
+    fused kernels lack forward-mode derivatives.
+    """
 
     def __init__(self, channels: int, generator: torch.Generator):
         super().__init__()

@@ -1,4 +1,6 @@
-"""A residual network of fully connected layers for vectors and small images, which is its own fleet when its weights are stacked."""
+"""A residual network of fully connected layers for vectors and small images, which is its own fleet
+when its weights are stacked.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ from denoscope.random import generator
 
 
 class MLP(nn.Module):
-    """``net(x, c)`` = leave(h) + gain(c) x, where h starts as enter(x) + noise(c) and each of ``blocks`` adds silu(W h) to it.
+    """``net(x, c)`` = leave(h) + gain(c) x, where h starts as enter(x) + noise(c) and each of
+    ``blocks`` adds silu(W h) to it.
 
-    x has shape (*lead, *shape) and is flattened inside; c, one number a noise level, has a prefix of ``lead`` as its shape. The noise
-    level enters as learned linear functions of :func:`~denoscope.networks.layers.noise_features`. The gain, one factor a pixel and
-    level, gives every width the best diagonal denoiser: without it a width below the number of pixels cannot remove the noise from all
-    of them. The initial weights are a function of ``seed``; the network starts as zero.
+    x has shape (*lead, *shape) and is flattened inside; c, one number a noise level, has a prefix
+    of ``lead`` as its shape. The noise level enters as learned linear functions of
+    :func:`~denoscope.networks.layers.noise_features`. The gain, one factor a pixel and level, gives
+    every width the best diagonal denoiser: without it a width below the number of pixels cannot
+    remove the noise from all of them. The initial weights are a function of ``seed``; the network
+    starts as zero.
     """
 
     stackable = True
@@ -29,7 +34,8 @@ class MLP(nn.Module):
         self.shape, self.width = tuple(shape), width
         if not self.shape or min(*self.shape, width, blocks) < 1:
             raise ValueError(
-                f"an MLP needs a shape, a width and blocks of at least 1, got shape {self.shape}, width {width}, blocks {blocks}"
+                "an MLP needs a shape, a width and blocks of at least 1, got shape "
+                f"{self.shape}, width {width}, blocks {blocks}"
             )
         size, draw = math.prod(self.shape), generator(seed)
         self.enter = Linear(size, width, draw)

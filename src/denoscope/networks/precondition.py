@@ -1,7 +1,8 @@
-"""One affine table turns a network into a denoiser: D(x, s) = c_skip x + c_out F(c_in x, c_noise), in variance-exploding coordinates.
+"""One affine table turns a network into a denoiser: D(x, s) = c_skip x + c_out F(c_in x, c_noise),
+in variance-exploding coordinates.
 
-A diffusion in other coordinates sees x_t = alpha x, alpha = 1 at no noise, with noise of standard deviation std = alpha s. What its
-network predicts fixes x0 = a x_t + b F (:func:`posterior`):
+A diffusion in other coordinates sees x_t = alpha x, alpha = 1 at no noise, with noise of standard
+deviation std = alpha s. What its network predicts fixes x0 = a x_t + b F (:func:`posterior`):
 
 =====  =====================================  ===================  ======================
 kind   what F predicts                        a                    b
@@ -12,8 +13,10 @@ v      alpha n - std x0 (Salimans, Ho 2022)   alpha/(alpha^2+std^2)  -std/(alpha
 flow   n - x0 (Lipman et al. 2023)            1/(alpha+std)        -std/(alpha+std)
 =====  =====================================  ===================  ======================
 
-so that c_in = alpha, c_skip = alpha a, c_out = b. "eps", "x0" and "v" use alpha = 1/sqrt(1 + s^2) (variance preserving), "flow" alpha = 1/(1 + s)
-(t = s/(1 + s)). "edm" (Karras et al. 2022, table 1) instead makes input and target of F have unit variance for data of standard deviation ``sigma_data``.
+so that c_in = alpha, c_skip = alpha a, c_out = b. "eps", "x0" and "v" use alpha = 1/sqrt(1 + s^2)
+(variance preserving), "flow" alpha = 1/(1 + s) (t = s/(1 + s)). "edm" (Karras et al. 2022, table 1)
+instead makes input and target of F have unit variance for data of standard deviation
+``sigma_data``.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ KINDS = ("edm", *PREDICTIONS)
 
 
 class Schedule(Protocol):
-    """What :func:`from_network` asks of a schedule: x_t = alpha(t) x0 + std(t) n, and the t at which std/alpha is sigma."""
+    """What :func:`from_network` asks of a schedule: x_t = alpha(t) x0 + std(t) n, and the t at
+    which std/alpha is sigma.
+    """
 
     def alpha(self, t: Tensor) -> Tensor: ...
     def std(self, t: Tensor) -> Tensor: ...
@@ -39,7 +44,9 @@ class Schedule(Protocol):
 
 
 def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, b) with x0 = a x_t + b F, for x_t = alpha x0 + std n and F as ``prediction`` says; the table of this module."""
+    """(a, b) with x0 = a x_t + b F, for x_t = alpha x0 + std n and F as ``prediction`` says; the
+    table of this module.
+    """
     match prediction:
         case "eps":
             return 1 / alpha, -std / alpha
@@ -57,9 +64,11 @@ def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tens
 
 
 class Preconditioned(nn.Module):
-    """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one number a level) to x's shape.
+    """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one
+    number a level) to x's shape.
 
-    ``kind`` is "edm", "eps", "x0", "v" or "flow"; ``sigma_data`` is the standard deviation of the data (used by "edm" alone).
+    ``kind`` is "edm", "eps", "x0", "v" or "flow"; ``sigma_data`` is the standard deviation of the
+    data (used by "edm" alone).
     """
 
     def __init__(self, net: nn.Module, kind: str = "edm", sigma_data: float = 0.5):
@@ -94,7 +103,9 @@ class Preconditioned(nn.Module):
         return alpha * a, b, alpha
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """1/c_out^2: the loss weight under which the network's own regression is unweighted (Karras et al. 2022, eq. 8)."""
+        """1/c_out^2: the loss weight under which the network's own regression is unweighted (Karras
+        et al. 2022, eq. 8).
+        """
         return self.coefficients(sigma)[1] ** -2
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -129,8 +140,10 @@ class Foreign(nn.Module):
 
 
 def from_network(net: nn.Module | Denoiser, prediction: str, schedule: Schedule) -> Foreign:
-    """The denoiser of a foreign network ``net(x_t, t)`` that predicts "eps", "x0", "v" or "flow" on ``schedule``.
+    """The denoiser of a foreign network ``net(x_t, t)`` that predicts "eps", "x0", "v" or "flow" on
+    ``schedule``.
 
-    The network is called with one batch axis, x_t (b, *event) and t (b,), t = schedule.time(sigma); the table is :func:`posterior`.
+    The network is called with one batch axis, x_t (b, *event) and t (b,), t = schedule.time(sigma);
+    the table is :func:`posterior`.
     """
     return Foreign(net, prediction, schedule)

@@ -1,12 +1,15 @@
-"""The denoiser of a mixture of low-rank Gaussians with learnable subspaces: the theoretical parametrisation of Wang et al. 2024.
+"""The denoiser of a mixture of low-rank Gaussians with learnable subspaces: the theoretical
+parametrisation of Wang et al. 2024.
 
-``D(x, sigma) = g sum_k w_k U_k U_k^T x`` with ``g = 1/(1 + sigma^2)`` and ``w = softmax_k(log pi_k + phi |U_k^T x|^2 - d_k/2 ln(1 + sigma^-2))``,
-``phi = 1/(2 sigma^2 (1 + sigma^2))``: the posterior mean where x0 = U_k a with a standard normal. The article's s and gamma are 1 and sigma in
-the coordinates of this library; its formula lacks the last term of w, which is the same for all k where the dimensions are equal. With
-ambient noise delta in the data (``noise``), sigma becomes ``t = sqrt(sigma^2 + delta^2)`` in w, and a share ``delta^2/t^2`` of x itself is kept.
+``D(x, sigma) = g sum_k w_k U_k U_k^T x`` with ``g = 1/(1 + sigma^2)`` and ``w = softmax_k(log pi_k
++ phi |U_k^T x|^2 - d_k/2 ln(1 + sigma^-2))``, ``phi = 1/(2 sigma^2 (1 + sigma^2))``: the posterior
+mean where x0 = U_k a with a standard normal. The article's s and gamma are 1 and sigma in the
+coordinates of this library; its formula lacks the last term of w, which is the same for all k where
+the dimensions are equal. With ambient noise delta in the data (``noise``), sigma becomes ``t =
+sqrt(sigma^2 + delta^2)`` in w, and a share ``delta^2/t^2`` of x itself is kept.
 
-The columns are orthonormal at every step: what trains is a matrix W, and the bases are its polar factor ``W (W^T W)^(-1/2)``, the nearest
-orthonormal matrix, which treats all subspaces alike.
+The columns are orthonormal at every step: what trains is a matrix W, and the bases are its polar
+factor ``W (W^T W)^(-1/2)``, the nearest orthonormal matrix, which treats all subspaces alike.
 """
 
 from __future__ import annotations
@@ -27,13 +30,17 @@ _LEAST = 1e-12  # levels below this one are raised to it: the limit of small lev
 
 
 class Subspaces(nn.Module):
-    """The denoiser above for points of ``n`` numbers and K subspaces of dimensions ``dims``, with learnable bases.
+    """The denoiser above for points of ``n`` numbers and K subspaces of dimensions ``dims``, with
+    learnable bases.
 
-    ``joint``: [U_1 ... U_K] has orthonormal columns (the article's constraint), otherwise each U_k by itself. ``hard``: w is 1 for the
-    largest ``|U_k^T x|`` and 0 elsewhere. ``weights``: pi, fixed, equal where None. ``noise``: delta. ``members``: m denoisers at once, then x is
-    (m, b, n) and sigma (), (m,) or (m, b); ``Fleet`` stacks single ones to the same. The random start is a function of ``seed``.
+    ``joint``: [U_1 ... U_K] has orthonormal columns (the article's constraint), otherwise each U_k
+    by itself. ``hard``: w is 1 for the largest ``|U_k^T x|`` and 0 elsewhere. ``weights``: pi,
+    fixed, equal where None. ``noise``: delta. ``members``: m denoisers at once, then x is (m, b, n)
+    and sigma (), (m,) or (m, b); ``Fleet`` stacks single ones to the same. The random start is a
+    function of ``seed``.
 
-    Where the joint columns do not fit (sum of dims > n), dims are not within 1 ... n, or weights do not sum to 1: a ValueError.
+    Where the joint columns do not fit (sum of dims > n), dims are not within 1 ... n, or weights do
+    not sum to 1: a ValueError.
     """
 
     stackable = True
@@ -76,7 +83,9 @@ class Subspaces(nn.Module):
         weights: Sequence[float] | None = None,
         noise: float = 0.0,
     ) -> Subspaces:
-        """The denoiser that starts at ``bases``: K tensors (*m, n, d_k) or one (*m, K, n, d); columns that are not orthonormal are a ValueError."""
+        """The denoiser that starts at ``bases``: K tensors (*m, n, d_k) or one (*m, K, n, d);
+        columns that are not orthonormal are a ValueError.
+        """
         parts = list(bases.unbind(-3)) if isinstance(bases, Tensor) else list(bases)
         if not parts or any(
             part.ndim not in (2, 3) or part.shape[:-1] != parts[0].shape[:-1] for part in parts
@@ -129,7 +138,9 @@ class Subspaces(nn.Module):
 
     @property
     def bases(self) -> list[Tensor]:
-        """The K bases, each (*m, n, d_k); ``torch.stack(bases, -3)`` is (*m, K, n, d) where the dimensions are equal."""
+        """The K bases, each (*m, n, d_k); ``torch.stack(bases, -3)`` is (*m, K, n, d) where the
+        dimensions are equal.
+        """
         return list(self.columns.split(self.dims, -1))
 
     def member(self, i: int) -> Subspaces:
@@ -140,7 +151,9 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def retract(self) -> None:
-        """Puts what trains onto its own polar factor: the denoiser stays as it is, long trainings stay well conditioned."""
+        """Puts what trains onto its own polar factor: the denoiser stays as it is, long trainings
+        stay well conditioned.
+        """
         self.matrix.copy_(self.columns)
 
     def energies(self, x: Tensor) -> Tensor:
@@ -150,11 +163,15 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
-        """The subspace with the largest ``|U_k^T x|`` of each point, the first of equals: int64 of the batch shape."""
+        """The subspace with the largest ``|U_k^T x|`` of each point, the first of equals: int64 of
+        the batch shape.
+        """
         return self.energies(x).argmax(-1)
 
     def forward(self, x: Tensor, sigma: Tensor, assignment: Tensor | None = None) -> Tensor:
-        """``assignment``: the subspace of each point, of the batch shape, such as ``assign(clean x)``; it stands for w."""
+        """``assignment``: the subspace of each point, of the batch shape, such as ``assign(clean
+        x)``; it stands for w.
+        """
         rows, columns = self._rows(x)
         level = self._level(x, sigma, rows)
         inside = rows @ columns
@@ -177,14 +194,18 @@ class Subspaces(nn.Module):
     def integrated_loss(
         self, x: Tensor, constants: Constants, assignment: Tensor | None = None
     ) -> Tensor:
-        """The denoising loss with noise and levels integrated: ``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c``, shape () or (m,).
+        """The denoising loss with noise and levels integrated: ``L mean|x|^2 - G mean|U_c^T x|^2 +
+        H mean d_c``, shape () or (m,).
 
-        x (*m, b, n) is clean; c its assignment, by default ``assign(x)``; ``constants`` (L, G, H) as from
-        :func:`denoscope.theory.molrg.constants`. Exact for assignments that do not look at the noise, where :attr:`noise` is 0.
+        x (*m, b, n) is clean; c its assignment, by default ``assign(x)``; ``constants`` (L, G, H)
+        as from
+        :func:`denoscope.theory.molrg.constants`. Exact for assignments that do not look at the
+        noise, where :attr:`noise` is 0.
         """
         if self.noise:
             raise ValueError(
-                f"the integrated loss is that of the model without ambient noise, got noise {self.noise}"
+                "the integrated loss is that of the model without ambient noise, got "
+                f"noise {self.noise}"
             )
         energies = self.energies(x)
         chosen = energies.detach().argmax(-1) if assignment is None else assignment
@@ -209,11 +230,14 @@ class Subspaces(nn.Module):
             if not error <= 100 * torch.finfo(part.dtype).eps * self.n:
                 asked = "of all bases together" if self.joint else "of each basis"
                 raise ValueError(
-                    f"the columns {asked} must be orthonormal (off by {error:.2g}); take torch.linalg.qr(basis).Q"
+                    f"the columns {asked} must be orthonormal (off by {error:.2g}); take "
+                    "torch.linalg.qr(basis).Q"
                 )
 
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x as (*m, b, n) in the wider of its type and the network's, and the columns in that type."""
+        """x as (*m, b, n) in the wider of its type and the network's, and the columns in that
+        type.
+        """
         members = self.matrix.shape[:-2]
         if x.ndim < 1 + len(members) or x.shape[-1] != self.n or x.shape[: len(members)] != members:
             lead = f"({self.members}, ..., {self.n})" if members else f"(..., {self.n})"
@@ -226,13 +250,16 @@ class Subspaces(nn.Module):
         """sigma of every row, (*m, b, 1), away from 0 and infinity."""
         if sigma.ndim >= x.ndim:
             raise ValueError(
-                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:-1])} of x"
+                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch "
+                f"{tuple(x.shape[:-1])} of x"
             )
         level = pad(sigma.to(rows), x).expand(*x.shape[:-1], 1).reshape(*rows.shape[:-1], 1)
         return level.clamp(_LEAST, torch.finfo(rows.dtype).max)
 
     def _shares(self, inside: Tensor, total: Tensor, scale: Tensor) -> Tensor:
-        """w (*m, b, K); projections are scaled before they are squared, so that no level overflows."""
+        """w (*m, b, K); projections are scaled before they are squared, so that no level
+        overflows.
+        """
         if self.hard:
             return self._one_hot(self._sum(inside**2).argmax(-1), inside)
         offsets = inside.new_tensor(self.dims) * torch.log1p(total**-2)
@@ -256,18 +283,22 @@ class Subspaces(nn.Module):
             and not 0 <= int(assignment.min()) <= int(assignment.max()) < len(self.dims)
         ):
             raise ValueError(
-                f"assignment must hold a subspace, 0 ... {len(self.dims) - 1}, for each point of x, shape {tuple(x.shape[:-1])}, "
+                f"assignment must hold a subspace, 0 ... {len(self.dims) - 1}, for each "
+                f"point of x, shape {tuple(x.shape[:-1])}, "
                 f"got shape {tuple(assignment.shape)}"
             )
         return assignment.reshape(rows.shape[:-1]).to(rows.device)
 
 
 def polar(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthonormal columns, ``W (W^T W)^(-1/2)``, for W (..., n, d) of full column rank.
+    """The nearest matrix with orthonormal columns, ``W (W^T W)^(-1/2)``, for W (..., n, d) of full
+    column rank.
 
-    First derivatives are exact in every mode also where singular values are equal, as they are on orthonormal matrices: the derivative of
-    the inverse root of S = W^T W is ``-dS_ij / (r_i r_j (r_i + r_j))`` in the eigenbasis of S, r the roots of its eigenvalues, and is put in
-    by hand. Second derivatives are not those of the polar factor. Source: Higham, Functions of Matrices (2008), section 8.
+    First derivatives are exact in every mode also where singular values are equal, as they are on
+    orthonormal matrices: the derivative of the inverse root of S = W^T W is ``-dS_ij / (r_i r_j
+    (r_i + r_j))`` in the eigenbasis of S, r the roots of its eigenvalues, and is put in by hand.
+    Second derivatives are not those of the polar factor. Source: Higham, Functions of Matrices
+    (2008), section 8.
     """
     gram = matrix.mT @ matrix
     values, vectors = torch.linalg.eigh(gram.detach())
@@ -283,7 +314,9 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def _gain(level: Tensor, total: Tensor) -> Tensor:
-    """``sigma^2 / (t^2 (1 + t^2))``: what the projection is multiplied by; 1/(1 + sigma^2) without ambient noise."""
+    """``sigma^2 / (t^2 (1 + t^2))``: what the projection is multiplied by; 1/(1 + sigma^2) without
+    ambient noise.
+    """
     return (level / total / torch.hypot(total, torch.ones_like(total))) ** 2
 
 
@@ -305,7 +338,8 @@ def _check(
         raise ValueError(f"dims must be at least one number from 1 to n = {n}, got {list(dims)}")
     if joint and sum(dims) > n:
         raise ValueError(
-            f"{sum(dims)} jointly orthonormal columns do not fit {n} dimensions: take smaller dims, or joint=False"
+            f"{sum(dims)} jointly orthonormal columns do not fit {n} dimensions: take "
+            "smaller dims, or joint=False"
         )
     if members is not None and members < 1:
         raise ValueError(f"members must be at least 1, got {members}")

@@ -17,7 +17,9 @@ SMALLEST_SIDE = 4  # no level is smaller, if the image is not
 
 
 def level_count(height: int, width: int) -> int:
-    """Resolutions of a U-Net: the shorter side is halved, rounding up, while it stays at least 4, at most three times; 8 -> 2, 16 -> 3, from 25 on 4."""
+    """Resolutions of a U-Net: the shorter side is halved, rounding up, while it stays at least 4,
+    at most three times; 8 -> 2, 16 -> 3, from 25 on 4.
+    """
     side, count = min(height, width), 1
     while count < MOST_LEVELS and (side + 1) // 2 >= SMALLEST_SIDE:
         side, count = (side + 1) // 2, count + 1
@@ -25,7 +27,9 @@ def level_count(height: int, width: int) -> int:
 
 
 class Block(nn.Module):
-    """h + conv(silu((1 + scale) norm(conv(silu(norm(h)))) + shift)), scale and shift linear in the noise embedding; starts as h (or its 1 x 1 map)."""
+    """h + conv(silu((1 + scale) norm(conv(silu(norm(h)))) + shift)), scale and shift linear in the
+    noise embedding; starts as h (or its 1 x 1 map).
+    """
 
     def __init__(self, fan_in: int, fan_out: int, embedding: int, generator: torch.Generator):
         super().__init__()
@@ -41,11 +45,13 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """``net(x, c)`` for x (*lead, channels, height, width) and c, one number a noise level, with a prefix of ``lead`` as its shape.
+    """``net(x, c)`` for x (*lead, channels, height, width) and c, one number a noise level, with a
+    prefix of ``lead`` as its shape.
 
-    ``width`` channels at full resolution and twice as many below (:func:`level_count`), one residual block a level on either way, a
-    block, self-attention and a block at the bottom; noise levels scale and shift every block. Odd sizes are halved rounding up, and
-    enlarged to the size of the way down. The initial weights are a function of ``seed``; the network starts as zero.
+    ``width`` channels at full resolution and twice as many below (:func:`level_count`), one
+    residual block a level on either way, a block, self-attention and a block at the bottom; noise
+    levels scale and shift every block. Odd sizes are halved rounding up, and enlarged to the size
+    of the way down. The initial weights are a function of ``seed``; the network starts as zero.
     """
 
     def __init__(self, shape: Iterable[int], width: int = 32, *, seed: int = 0):
@@ -53,7 +59,8 @@ class UNet(nn.Module):
         self.shape, self.width = tuple(shape), width
         if len(self.shape) != 3 or min(*self.shape, width) < 1:
             raise ValueError(
-                f"a U-Net needs a shape (channels, height, width) and a width of at least 1, got shape {self.shape}, width {width}"
+                "a U-Net needs a shape (channels, height, width) and a width of at least "
+                f"1, got shape {self.shape}, width {width}"
             )
         draw, embedding = generator(seed), 4 * width
         channels = [width, *[2 * width] * (level_count(*self.shape[1:]) - 1)]

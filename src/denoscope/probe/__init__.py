@@ -1,4 +1,6 @@
-"""The command `denoscope probe`: the studies of a denoiser's geometry on networks that are there already."""
+"""The command `denoscope probe`: the studies of a denoiser's geometry on networks that are there
+already.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ READING = ("data", "test", "held", "skip_bad", "resize", "range")
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
-    """Measures the models of the command line study by study, writes probe.html and .json into ``options['out']``, returns the exit code."""
+    """Measures the models of the command line study by study, writes probe.html and .json into
+    ``options['out']``, returns the exit code.
+    """
     sweep.check_options(options)
     target = Path(options["out"])
     if target.exists() and not target.is_dir():
@@ -64,17 +68,21 @@ def _study(name: str) -> type[Probed]:
 def cell(
     study: type[Probed], model: Model, given: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]
 ) -> Probed:
-    """The cell that asks a study of a model: a stored cell brings its own fields, a plain file takes those that were ``given``."""
+    """The cell that asks a study of a model: a stored cell brings its own fields, a plain file
+    takes those that were ``given``.
+    """
     if model.fields:
         if given:
             name = next(iter(given)).replace("_", "-")
             raise ValueError(
-                f"--{name} goes with files of networks; {model.path} is a stored cell, which knows its images"
+                f"--{name} goes with files of networks; {model.path} is a stored cell, "
+                "which knows its images"
             )
         return study(model=model.path, **model.fields)
     if "data" not in given:
         raise ValueError(
-            f"--model {model.path} is a file that does not say what it was trained on: give its images with --data"
+            f"--model {model.path} is a file that does not say what it was trained on: "
+            "give its images with --data"
         )
     several = next((name for name in CHOSEN if len(chosen.get(name, ())) > 1), "")
     if several:

@@ -1,4 +1,6 @@
-"""What the paths of `--model` name: files of networks, stored cells that keep theirs, and whole stores of such cells."""
+"""What the paths of `--model` name: files of networks, stored cells that keep theirs, and whole
+stores of such cells.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,18 @@ CHOSEN = ("n", "width", "subset", "seed")
 
 @dataclass(frozen=True)
 class Model:
-    """A network to probe: its ``path`` as a study's ``--model`` takes it, and the ``fields`` of its cell, empty for a plain file."""
+    """A network to probe: its ``path`` as a study's ``--model`` takes it, and the ``fields`` of its
+    cell, empty for a plain file.
+    """
 
     path: str
     fields: Mapping[str, Any]
 
 
 def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
-    """The networks that a path names; of a store those whose fields are among ``chosen``. Nothing there is a one-line ValueError."""
+    """The networks that a path names; of a store those whose fields are among ``chosen``. Nothing
+    there is a one-line ValueError.
+    """
     root = Path(path).expanduser()
     if root.is_file():
         return [Model(path, {})]
@@ -32,7 +38,8 @@ def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
         return [_cell(root)]
     if not (root / "cells").is_dir():
         raise ValueError(
-            f"--model {path}: neither a file written by denoscope.save, nor a cell or store of `denoscope run phase_transition`"
+            f"--model {path}: neither a file written by denoscope.save, nor a cell or "
+            "store of `denoscope run phase_transition`"
         )
     kept = [
         row for row in Store(root).rows() if row.path is not None and (row.path / MODEL).is_file()
@@ -44,14 +51,16 @@ def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
     ]
     if not kept:
         raise ValueError(
-            f"--model {path}: the cells of this store keep no networks; run its study once more into another folder with --store"
+            f"--model {path}: the cells of this store keep no networks; run its study "
+            "once more into another folder with --store"
         )
     if not found:
         asked = ", ".join(
             f"--{name} {' '.join(map(str, values))}" for name, values in chosen.items()
         )
         raise ValueError(
-            f"--model {path}: none of its {len(kept)} networks has {asked}; `denoscope store ls {path}` lists them"
+            f"--model {path}: none of its {len(kept)} networks has {asked}; `denoscope "
+            f"store ls {path}` lists them"
         )
     order = sorted(
         found, key=lambda row: tuple(int(str(row.fields.get(name, 0))) for name in CHOSEN)
@@ -60,7 +69,9 @@ def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
 
 
 def _cell(folder: Path) -> Model:
-    """The network of a stored cell, with those of the cell's fields that a study of geometry has too."""
+    """The network of a stored cell, with those of the cell's fields that a study of geometry has
+    too.
+    """
     names = {item.name for item in fields(Probed)}
     try:
         kept = json.loads((folder / "result.json").read_text())["fields"]

@@ -1,4 +1,6 @@
-"""The page: what the studies of geometry found of the models, then the figures and tables of each."""
+"""The page: what the studies of geometry found of the models, then the figures and tables of
+each.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from denoscope.studies._geometry.base import Probed
 
 
 def build(measured: Mapping[type[Probed], Sequence[Row]], called: str) -> Page:
-    """The sections of every study's own page under one title, those with its findings before all others."""
+    """The sections of every study's own page under one title, those with its findings before all
+    others.
+    """
     each = [study.sections(rows) for study, rows in measured.items()]
     sections = [first for first, *_ in each] + [
         section for _, *others in each for section in others

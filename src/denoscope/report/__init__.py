@@ -1,4 +1,6 @@
-"""Reports: one self-contained HTML page and the same figures as files for a paper, filled from measured numbers."""
+"""Reports: one self-contained HTML page and the same figures as files for a paper, filled from
+measured numbers.
+"""
 
 from __future__ import annotations
 

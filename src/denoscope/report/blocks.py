@@ -1,7 +1,7 @@
 """What a page is made of: small frozen blocks that hold plain data and know nothing of HTML.
 
-Every string is plain text and is escaped. In running text (texts, findings, captions, values of what was run) ``**strong**`` and
-```code``` between backticks are marked; nothing else is.
+Every string is plain text and is escaped. In running text (texts, findings, captions, values of
+what was run) ``**strong**`` and ```code``` between backticks are marked; nothing else is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Finding:
-    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not, ``neutral`` a measured fact.
+    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not,
+    ``neutral`` a measured fact.
 
     ``label`` is the word before it where those three do not fit.
     """
@@ -39,10 +40,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with its caption, saved as ``figures/NAME.svg`` and ``.png``; ``alt`` (default: the caption) is read aloud.
+    """A drawing with its caption, saved as ``figures/NAME.svg`` and ``.png``; ``alt`` (default: the
+    caption) is read aloud.
 
-    Give a function of the width in inches, such as ``lambda width: curves(panels, width=width)``, and phones get their own
-    layout; a finished drawing is scrolled there.
+    Give a function of the width in inches, such as ``lambda width: curves(panels, width=width)``,
+    and phones get their own layout; a finished drawing is scrolled there.
     """
 
     name: str
@@ -53,7 +55,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of a gallery: uint8 images (h, w), (h, w, 1) or (h, w, 3), a short note under each, and a caption beneath them."""
+    """A row of a gallery: uint8 images (h, w), (h, w, 1) or (h, w, 3), a short note under each, and
+    a caption beneath them.
+    """
 
     images: Sequence[np.ndarray]
     notes: Sequence[str] = ()
@@ -71,7 +75,9 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, unit, explanation (shown on hover and read aloud), and the format of its numbers."""
+    """A column's name, unit, explanation (shown on hover and read aloud), and the format of its
+    numbers.
+    """
 
     label: str
     unit: str = ""
@@ -81,7 +87,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A sortable table: cells are text, numbers, :class:`~denoscope.estimate.Estimate` (shown with its interval) or None."""
+    """A sortable table: cells are text, numbers, :class:`~denoscope.estimate.Estimate` (shown with
+    its interval) or None.
+    """
 
     title: str
     columns: Sequence[Column]

@@ -1,6 +1,8 @@
-"""Curves with their uncertainty, drawn from plain arrays; nothing is shown, and no global state is touched.
+"""Curves with their uncertainty, drawn from plain arrays; nothing is shown, and no global state is
+touched.
 
-A figure is a row of panels that wraps: ``width`` is all that differs between the paper's version and the phone's.
+A figure is a row of panels that wraps: ``width`` is all that differs between the paper's version
+and the phone's.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ _DODGE = 0.035
 
 
 def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.9) -> Figure:
-    """Lines over a logarithmic (base 2) axis whose ticks are the marked x values themselves, such as training set sizes.
+    """Lines over a logarithmic (base 2) axis whose ticks are the marked x values themselves, such
+    as training set sizes.
 
-    ``width`` is in inches and ``height`` that of one row of panels; labels of ticks that would touch are left out, ends first kept.
+    ``width`` is in inches and ``height`` that of one row of panels; labels of ticks that would
+    touch are left out, ends first kept.
     """
     return _draw(panels, width, height, base=2)
 
@@ -34,14 +38,18 @@ def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float 
 def error_curves(
     panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
 ) -> Figure:
-    """Lines over log-log axes, such as denoising error against noise level sigma; values on a logarithmic axis must be positive."""
+    """Lines over log-log axes, such as denoising error against noise level sigma; values on a
+    logarithmic axis must be positive.
+    """
     return _draw(panels, width, height, base=10)
 
 
 def linear_curves(
     panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
 ) -> Figure:
-    """Lines over linear axes, such as decibels, cosines or time; a panel's ``scale`` may make its y axis logarithmic."""
+    """Lines over linear axes, such as decibels, cosines or time; a panel's ``scale`` may make its y
+    axis logarithmic.
+    """
     return _draw(panels, width, height, base=0)
 
 
@@ -56,7 +64,8 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
         figure = Figure(
             figsize=(width, rows * height + 0.2 * legend.rows(names)), layout="constrained"
         )
-        figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue] -- the constrained layout of the line above
+        # the constrained layout of the line above
+        figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels):
             _panel(
@@ -130,12 +139,14 @@ def _series(axes: Axes, series: Series) -> None:
         markersize=4,
         markeredgewidth=0,
         zorder=3,
-        **legend.LINES[series.style],
-    )  # pyright: ignore[reportArgumentType] -- one table of line styles
+        **legend.LINES[series.style],  # pyright: ignore[reportArgumentType]
+    )
 
 
 def _dodged(markers: Sequence[Marker]) -> list[float]:
-    """Vertical shifts, in parts of the axis, which keep markers apart whose intervals overlap at one height."""
+    """Vertical shifts, in parts of the axis, which keep markers apart whose intervals overlap at
+    one height.
+    """
     shifts: list[float] = []
     for i, marker in enumerate(markers):
         taken = {
@@ -177,7 +188,8 @@ def _marker(axes: Axes, marker: Marker, shift: float) -> None:
             [x, x], [bottom, y], color=marker.tone, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.8
         )
     face = {"markerfacecolor": theme.GROUND, "markeredgecolor": marker.tone, "markeredgewidth": 1.6}
-    axes.plot([x], [y], marker=shape, markersize=6.5, clip_on=False, zorder=5, **face)  # pyright: ignore[reportArgumentType] -- one style for three shapes
+    # one style for three shapes
+    axes.plot([x], [y], marker=shape, markersize=6.5, clip_on=False, zorder=5, **face)  # pyright: ignore[reportArgumentType]
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
@@ -219,9 +231,12 @@ def _ticks(axes: Axes, panel: Panel, base: int) -> None:
 
 
 def _thin_ticks(axes: Axes, panel: Panel) -> None:
-    """Keeps the tick labels that do not touch: both ends, then powers of two, then the others; every tick mark stays."""
+    """Keeps the tick labels that do not touch: both ends, then powers of two, then the others;
+    every tick mark stays.
+    """
     size = theme.FONT_SIZE - 1
-    points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] -- drawn just before
+    # drawn just before
+    points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess]
     left, right = (math.log2(limit) for limit in axes.get_xlim())
     values = _ticked(panel)
     order = sorted(
@@ -242,7 +257,9 @@ def _thin_ticks(axes: Axes, panel: Panel) -> None:
 
 
 def _drop_repeated_labels(grid: list[list[Axes]], panels: Sequence[Panel]) -> None:
-    """Names an axis once in a row, and shares its limits there, when all panels of that row have the same y label."""
+    """Names an axis once in a row, and shares its limits there, when all panels of that row have
+    the same y label.
+    """
     columns = len(grid[0])
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]

@@ -31,7 +31,8 @@ _DARK, _PALE = (
 class HeatMap:
     """A matrix with a name for every row and column; NaN is an empty cell.
 
-    ``row_groups`` and ``column_groups`` give the group of each row or column; neighbours of one group are bracketed together.
+    ``row_groups`` and ``column_groups`` give the group of each row or column; neighbours of one
+    group are bracketed together.
     """
 
     values: ArrayLike
@@ -51,7 +52,8 @@ def matrix(
     label: str = "",
     width: float = theme.WIDE,
 ) -> Figure:
-    """Heat maps side by side, wrapping within ``width`` inches, on one colour scale from ``low`` to ``high``, the numbers written in.
+    """Heat maps side by side, wrapping within ``width`` inches, on one colour scale from ``low`` to
+    ``high``, the numbers written in.
 
     ``label`` says what the numbers are and stands at the foot.
     """
@@ -96,7 +98,8 @@ def _check(item: HeatMap) -> None:
     shape = np.shape(item.values)
     if shape != (len(item.rows), len(item.columns)):
         raise ValueError(
-            f"a heat map of shape {shape} has {len(item.rows)} row and {len(item.columns)} column names"
+            f"a heat map of shape {shape} has {len(item.rows)} row and "
+            f"{len(item.columns)} column names"
         )
     for groups, names, word in (
         (item.row_groups, item.rows, "row"),
@@ -253,7 +256,9 @@ def image_grid(
     labels: Sequence[str] = (),
     width: float = theme.WIDE,
 ) -> Figure:
-    """A mosaic of uint8 images, (h, w) grey or (h, w, 3), all of one size, with names above its columns and beside its rows."""
+    """A mosaic of uint8 images, (h, w) grey or (h, w, 3), all of one size, with names above its
+    columns and beside its rows.
+    """
     tiles = [[as_rgb(image) for image in row] for row in rows]
     shapes = {tile.shape for row in tiles for tile in row}
     if len(shapes) != 1 or len({len(row) for row in tiles}) != 1:
@@ -299,11 +304,14 @@ def image_grid(
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image (h, w), (h, w, 1) or (h, w, 3) of uint8 as (h, w, 3); anything else is a ValueError."""
+    """An image (h, w), (h, w, 1) or (h, w, 3) of uint8 as (h, w, 3); anything else is a
+    ValueError.
+    """
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ValueError(
-            f"images in a report are uint8, not {array.dtype}; map [-1, 1] by (x + 1) * 127.5 and round"
+            f"images in a report are uint8, not {array.dtype}; map [-1, 1] by (x + 1) * "
+            "127.5 and round"
         )
     if array.ndim == 2:
         array = array[..., None]

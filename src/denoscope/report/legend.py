@@ -1,4 +1,6 @@
-"""One legend above all panels of a figure: it names colours and line styles apart, and wraps to the figure's width."""
+"""One legend above all panels of a figure: it names colours and line styles apart, and wraps to the
+figure's width.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ Entry = tuple[Line2D, str]
 
 
 def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
-    """The dash pattern of every reference line, by its label: one label is one pattern in all panels."""
+    """The dash pattern of every reference line, by its label: one label is one pattern in all
+    panels.
+    """
     labels = dict.fromkeys(
         line.label for panel in panels for line in (*panel.levels, *panel.positions)
     )
@@ -40,7 +44,9 @@ def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
 
 
 def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
-    """Groups of entries: colours, line styles, markers, and last the lines of their own and the reference levels; each name once."""
+    """Groups of entries: colours, line styles, markers, and last the lines of their own and the
+    reference levels; each name once.
+    """
     lines = [series for panel in panels for series in panel.series]
     markers = [marker for panel in panels for marker in panel.markers]
     straight = [line for panel in panels for line in (*panel.levels, *panel.positions)]
@@ -66,9 +72,9 @@ def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
         },
         {s.label: _handle(s.tone, s.style) for s in lines if not s.kind}
         | {
-            line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label])
+            line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label])  # pyright: ignore[reportArgumentType]
             for line in straight
-        },  # pyright: ignore[reportArgumentType] -- a dash pattern
+        },
     ]
     named = [[(handle, label) for label, handle in group.items() if label] for group in groups]
     return [group for group in named if group]
@@ -82,7 +88,9 @@ def _handle(tone: str, style: Style, mark: str | None = None, **look: object) ->
 
 
 def arrange(groups: Sequence[Sequence[Entry]], width: float) -> list[list[Entry]]:
-    """Columns of entries that fit into ``width`` inches: a group a column where that costs at most one row more, else as they flow."""
+    """Columns of entries that fit into ``width`` inches: a group a column where that costs at most
+    one row more, else as they flow.
+    """
     every = [entry for group in groups for entry in group]
     flowing = next(
         (found for count in range(len(every), 1, -1) if _fits(found := _flow(every, count), width)),
@@ -112,7 +120,9 @@ def _fits(columns: Sequence[Sequence[Entry]], width: float) -> bool:
 
 
 def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
-    """Puts the legend above the panels, columns filled up with empty entries; the layout makes room for it."""
+    """Puts the legend above the panels, columns filled up with empty entries; the layout makes room
+    for it.
+    """
     if not rows(columns):
         return
     blank = (Line2D([], [], linestyle="none"), "")

@@ -1,7 +1,7 @@
 """A page of blocks as one HTML file that needs nothing else, and its figures as files beside it.
 
-The file loads nothing from anywhere: styles, script, drawings and images are inside, and its Content-Security-Policy forbids the
-rest (the script is named by its hash).
+The file loads nothing from anywhere: styles, script, drawings and images are inside, and its
+Content-Security-Policy forbids the rest (the script is named by its hash).
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def write(page: Page, folder: Path | str, name: str = "report") -> Path:
-    """Writes ``NAME.html`` and ``figures/NAME.svg`` and ``.png`` into ``folder``, each whole or absent; returns the page's path.
+    """Writes ``NAME.html`` and ``figures/NAME.svg`` and ``.png`` into ``folder``, each whole or
+    absent; returns the page's path.
 
-    Names of figures must be unique; all names are made of letters, digits, ``-`` and ``_``. Anything else is a ValueError.
+    Names of figures must be unique; all names are made of letters, digits, ``-`` and ``_``.
+    Anything else is a ValueError.
     """
     _check_name("page", name)
     target = Path(folder)
@@ -140,14 +142,17 @@ def _png(image: np.ndarray) -> str:
 
 
 def _gallery(block: Gallery) -> list[dict[str, Any]]:
-    """Chunks of a few strips; each image with its note, its words for a screen reader, and its size on the page."""
+    """Chunks of a few strips; each image with its note, its words for a screen reader, and its size
+    on the page.
+    """
     strips = []
     for number, strip in enumerate(block.rows, 1):
         if len(strip.images) != len(block.columns) or (
             strip.notes and len(strip.notes) != len(strip.images)
         ):
             raise ValueError(
-                f"strip {number} of gallery {block.title!r} has {len(strip.images)} images and {len(strip.notes)} notes "
+                f"strip {number} of gallery {block.title!r} has {len(strip.images)} "
+                f"images and {len(strip.notes)} notes "
                 f"for {len(block.columns)} columns"
             )
         notes = list(strip.notes) or [""] * len(strip.images)
@@ -177,7 +182,8 @@ def _table(block: Table) -> dict[str, Any]:
     for number, row in enumerate(block.rows, 1):
         if len(row) != len(block.columns):
             raise ValueError(
-                f"row {number} of table {block.title!r} has {len(row)} cells for {len(block.columns)} columns"
+                f"row {number} of table {block.title!r} has {len(row)} cells for "
+                f"{len(block.columns)} columns"
             )
     numeric = [
         any(_is_number(v) for v in values) and all(_is_number(v) or v is None for v in values)
@@ -211,10 +217,12 @@ def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
             "sort": repr(float(value.value)),
             "reason": "",
         }
-    if value is None or (_is_number(value) and math.isnan(float(value))):  # pyright: ignore[reportArgumentType] -- a real number by the test before
+    # a real number by the test before
+    if value is None or (_is_number(value) and math.isnan(float(value))):  # pyright: ignore[reportArgumentType]
         return cell | {"reason": "not available"}
     if _is_number(value):
-        return cell | {"text": show(value), "sort": repr(float(value))}  # pyright: ignore[reportArgumentType] -- a real number by the test before
+        # a real number by the test before
+        return cell | {"text": show(value), "sort": repr(float(value))}  # pyright: ignore[reportArgumentType]
     return cell | {
         "text": ("yes" if value else "no") if isinstance(value, bool | np.bool_) else str(value),
         "sort": str(value),

@@ -1,4 +1,6 @@
-"""What a figure of curves is made of: lines with their uncertainty, markers on the x axis, reference levels, panels."""
+"""What a figure of curves is made of: lines with their uncertainty, markers on the x axis,
+reference levels, panels.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Style = Literal["solid", "line", "dots", "dashed", "dotted", "thin"]
-"""``solid`` carries a marker at every point, ``line`` none (theory), ``dots`` are markers alone (simulation)."""
+"""``solid`` carries a marker at every point, ``line`` none (theory), ``dots`` are markers alone
+(simulation).
+"""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line: ``y`` over ``x``, with ``low`` and ``high`` as a band or as bars; all of one length, NaN leaves a gap.
+    """One line: ``y`` over ``x``, with ``low`` and ``high`` as a band or as bars; all of one
+    length, NaN leaves a gap.
 
-    ``label`` names the colour and ``kind`` the line style: where kinds are given the legend explains the two separately
-    (three widths and two quantities take five entries, not six).
+    ``label`` names the colour and ``kind`` the line style: where kinds are given the legend
+    explains the two separately (three widths and two quantities take five entries, not six).
     """
 
     x: ArrayLike
@@ -36,9 +41,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Marker:
-    """A position on the x axis with its interval, drawn at height ``y`` as a point with whiskers and a dotted line down to the axis.
+    """A position on the x axis with its interval, drawn at height ``y`` as a point with whiskers
+    and a dotted line down to the axis.
 
-    An infinite ``x``, ``low`` or ``high`` lies beyond the measured range: it is drawn as an arrow at that edge.
+    An infinite ``x``, ``low`` or ``high`` lies beyond the measured range: it is drawn as an arrow
+    at that edge.
     """
 
     x: float
@@ -71,7 +78,8 @@ class Position:
 class Panel:
     """One pair of axes: lines, markers, reference lines, and the words on it.
 
-    ``limits`` are those of y and ``span`` those of x; ``scale`` is the kind of the y axis where that is not the figure's own.
+    ``limits`` are those of y and ``span`` those of x; ``scale`` is the kind of the y axis where
+    that is not the figure's own.
     """
 
     series: Sequence[Series]

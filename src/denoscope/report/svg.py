@@ -1,4 +1,6 @@
-"""A drawn figure as bytes for a file, or as SVG that lives inside a page and takes its colours from there."""
+"""A drawn figure as bytes for a file, or as SVG that lives inside a page and takes its colours from
+there.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,18 @@ _DROPPED = {"metadata", "style"}
 
 
 def export(figure: Figure, form: Literal["svg", "png"], salt: str = "") -> bytes:
-    """The figure on white, for a paper: SVG with its letters as outlines, so that no font is needed, or PNG at 200 dots an inch."""
+    """The figure on white, for a paper: SVG with its letters as outlines, so that no font is
+    needed, or PNG at 200 dots an inch.
+    """
     return _render(figure, form, salt, fonts="path", ground=theme.GROUND)
 
 
 def inline(figure: Figure, name: str, alt: str) -> str:
-    """The figure as an ``<svg>`` element whose theme colours are CSS variables and whose ids begin with ``name``.
+    """The figure as an ``<svg>`` element whose theme colours are CSS variables and whose ids begin
+    with ``name``.
 
-    Letters stay text; all of it is escaped again on the way out. ``alt`` is what a screen reader says.
+    Letters stay text; all of it is escaped again on the way out. ``alt`` is what a screen reader
+    says.
     """
     source = _render(figure, "svg", name, fonts="none", ground="none").decode()
     root = ElementTree.fromstring(source)

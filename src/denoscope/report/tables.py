@@ -19,8 +19,9 @@ def write_table(
 ) -> tuple[Path, Path]:
     """Writes ``NAME.csv`` and ``NAME.json``, each whole or absent, and returns their paths.
 
-    Columns are the union of the rows' keys in order of first use. NaN, infinity and what a row lacks are null in JSON and empty
-    in CSV. An :class:`Estimate` is an object in JSON and three columns ``key``, ``key_low``, ``key_high`` in CSV.
+    Columns are the union of the rows' keys in order of first use. NaN, infinity and what a row
+    lacks are null in JSON and empty in CSV. An :class:`Estimate` is an object in JSON and three
+    columns ``key``, ``key_low``, ``key_high`` in CSV.
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     measured = {key for row in rows for key, value in row.items() if isinstance(value, Estimate)}
@@ -58,7 +59,9 @@ def _text(value: object) -> object:
 
 
 def _json(value: object) -> object:
-    """The value as JSON has it: plain numbers, null for what is not finite, text for everything that JSON does not know."""
+    """The value as JSON has it: plain numbers, null for what is not finite, text for everything
+    that JSON does not know.
+    """
     if isinstance(value, Estimate):
         return value.json()
     if isinstance(value, np.ndarray | np.generic):

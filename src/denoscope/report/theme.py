@@ -1,8 +1,10 @@
-"""One visual language for pages and figures: every colour is a pair, light and dark, and has the name of a CSS variable.
+"""One visual language for pages and figures: every colour is a pair, light and dark, and has the
+name of a CSS variable.
 
-Figures are drawn with the light colours. In the page each light colour becomes ``var(--name)``, so a figure follows the reader's
-colour scheme; exported files keep the light ones. The ordered tones run from amber to navy with falling luminance, so that their
-order survives colour blindness and print; every tone has its own marker shape beside.
+Figures are drawn with the light colours. In the page each light colour becomes ``var(--name)``, so
+a figure follows the reader's colour scheme; exported files keep the light ones. The ordered tones
+run from amber to navy with falling luminance, so that their order survives colour blindness and
+print; every tone has its own marker shape beside.
 """
 
 from __future__ import annotations
@@ -39,14 +41,19 @@ INK, MUTED, GRID, GROUND = (COLORS[name][0] for name in ("ink", "muted", "grid",
 TONES = tuple(light for name, (light, _) in COLORS.items() if name.startswith("tone-"))
 MARKS = dict(zip(TONES, "oDsvP^"))
 HEAT = ("#f7f1e6", "#f3c98b", "#e58a5f", "#c2456b", "#7b3a92", "#2c2a66")
-"""Stops of the sequential map of heat maps, luminance falling; the same in both schemes, since the numerals stand on it."""
+"""Stops of the sequential map of heat maps, luminance falling; the same in both schemes, since the
+numerals stand on it.
+"""
 
 
 def ordered(n: int) -> tuple[str, ...]:
-    """``n`` tones for ``n`` ordered things such as capacities, smallest first, spread as far apart as they go (at most 6)."""
+    """``n`` tones for ``n`` ordered things such as capacities, smallest first, spread as far apart
+    as they go (at most 6).
+    """
     if not 1 <= n <= len(TONES):
         raise ValueError(
-            f"there are tones for 1 to {len(TONES)} ordered series, not {n}; draw fewer lines, or several panels"
+            f"there are tones for 1 to {len(TONES)} ordered series, not {n}; draw fewer "
+            "lines, or several panels"
         )
     if n == 1:
         return (TONES[4],)
@@ -124,7 +131,9 @@ def shortened(text: str, room: float, size: float = FONT_SIZE - 1) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib in this look while the block lasts, whatever the user's settings; ``$`` in a label is a dollar sign."""
+    """Matplotlib in this look while the block lasts, whatever the user's settings; ``$`` in a label
+    is a dollar sign.
+    """
     from matplotlib.style import context
 
     with context(["default", _STYLE]):

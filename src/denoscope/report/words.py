@@ -1,4 +1,6 @@
-"""Numbers as a reader wants them in a sentence: digits that mean something, and nothing above 0 that reads as 0."""
+"""Numbers as a reader wants them in a sentence: digits that mean something, and nothing above 0
+that reads as 0.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def count(n: float) -> str:
 
 
 def rounded(value: float, digits: int, *, ends: Sequence[float] = (0.0,)) -> str:
-    """``value`` with so many decimals, and as many more as keep it apart from the ``ends`` that it does not reach; a true minus sign."""
+    """``value`` with so many decimals, and as many more as keep it apart from the ``ends`` that it
+    does not reach; a true minus sign.
+    """
     text = f"{value:.{digits}f}"
     while digits < 12 and any(value != end and float(text) == end for end in ends):
         digits += 1
@@ -26,7 +30,9 @@ def rounded(value: float, digits: int, *, ends: Sequence[float] = (0.0,)) -> str
 
 
 def decimals(width: float) -> int:
-    """How many decimals an interval of this width leaves: a unit of the last one is a third of it at most, and more than a thirtieth."""
+    """How many decimals an interval of this width leaves: a unit of the last one is a third of it
+    at most, and more than a thirtieth.
+    """
     return max(0, -math.floor(math.log10(width / 3))) if 0 < width < math.inf else 2
 
 
@@ -70,9 +76,14 @@ def hundredfold(part: Estimate) -> Estimate:
 
 
 def numbers(value: Estimate) -> str:
-    """A value between 0 and 1 with its interval to three digits or more, such as an AUC: ``0.998, 95 % 0.996–0.999``."""
+    """A value between 0 and 1 with its interval to three digits or more, such as an AUC: ``0.998,
+    95 % 0.996–0.999``.
+    """
     digits = max(3, decimals(value.high - value.low))
-    return f"{value.value:.{digits}f}, {100 * value.level:g}\u00a0% {value.low:.{digits}f}–{value.high:.{digits}f}"
+    return (
+        f"{value.value:.{digits}f}, {100 * value.level:g}\u00a0% "
+        f"{value.low:.{digits}f}–{value.high:.{digits}f}"
+    )
 
 
 def probability(p: float) -> str:

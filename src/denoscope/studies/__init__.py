@@ -1,4 +1,6 @@
-"""The studies: one file a figure of the literature. A file's existence registers it; its docstring is its description."""
+"""The studies: one file a figure of the literature. A file's existence registers it; its docstring
+is its description.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ def names() -> list[str]:
 
 
 def summary(name: str) -> str:
-    """The first line of a study's docstring, read without importing it."""
+    """The first paragraph of a study's docstring in one line, read without importing it."""
     tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+    return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
 
 
 def load(name: str) -> type[Study]:

@@ -36,7 +36,9 @@ class Averaged:
 
 
 def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
-    """A value's mean over rows: by t over them where there are several, else the row's own interval; None where one lacks it."""
+    """A value's mean over rows: by t over them where there are several, else the row's own
+    interval; None where one lacks it.
+    """
     found = [row.values.get(name) for row in rows]
     if not found or any(not isinstance(value, Estimate | int | float) for value in found):
         return None

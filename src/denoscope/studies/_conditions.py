@@ -15,7 +15,9 @@ SYMBOLS = {"n": "N =", "n_k": "N_k =", "d": "d ="}
 def conditions(
     rows: Sequence[Row], noted: Mapping[str, Any], told: Mapping[str, object]
 ) -> dict[str, object]:
-    """Names and values: how the cells were made, what the study tells of its data, the settings, versions and content hashes."""
+    """Names and values: how the cells were made, what the study tells of its data, the settings,
+    versions and content hashes.
+    """
     runs = noted.get("runs", [])
     fields = list(rows[0].fields)
     values = {name: list(dict.fromkeys(_word(row.fields[name]) for row in rows)) for name in fields}
@@ -25,7 +27,8 @@ def conditions(
         **(
             {
                 "command": f"`{runs[-1]['command']}`",
-                "wall time": f"{sum(float(run['seconds']) for run in runs):.0f} s in {len(runs)} run(s)",
+                "wall time": f"{sum(float(run['seconds']) for run in runs):.0f} s in "
+                f"{len(runs)} run(s)",
             }
             if runs
             else {}

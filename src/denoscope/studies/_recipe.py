@@ -1,4 +1,6 @@
-"""How the networks of the main job are trained and sampled: the options that every study with such networks has."""
+"""How the networks of the main job are trained and sampled: the options that every study with such
+networks has.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ class Recipe(Study):
 
     data: str = option(
         "digits",
-        "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or a folder, .npz or .zip of images",
+        "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or "
+        "a folder, .npz or .zip of images",
     )
     steps: int = option(8000, "training steps")
     batch_size: int = option(64, "images a training step")

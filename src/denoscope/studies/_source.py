@@ -10,12 +10,16 @@ from denoscope.studies import _synthetic
 from denoscope.types import Denoiser
 
 SYNTHETIC = "molrg"
-"""The name of the set whose true denoiser is known; a folder of that name is written ``./molrg``."""
+"""The name of the set whose true denoiser is known; a folder of that name is written
+``./molrg``.
+"""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Arguments of :func:`denoscope.read_images`, or the name ``molrg``; ``resize`` 0 and an empty ``range`` change nothing."""
+    """Arguments of :func:`denoscope.read_images`, or the name ``molrg``; ``resize`` 0 and an empty
+    ``range`` change nothing.
+    """
 
     data: str
     skip_bad: bool = False

@@ -15,7 +15,9 @@ from denoscope.types import Denoiser
 
 SHAPE = (3, 4, 4)
 SUBSPACES = (6, 6)
-"""Dimensions of the orthogonal subspaces of ``molrg``, in n = 48: the mixture of Wang et al. 2024, Fig. 5."""
+"""Dimensions of the orthogonal subspaces of ``molrg``, in n = 48: the mixture of Wang et al. 2024,
+Fig. 5.
+"""
 
 SPREAD = 0.4
 """Standard deviation along a basis vector: so that no image leaves [-1, 1]."""
@@ -25,7 +27,9 @@ _SEED = 0
 
 
 class Shaped:
-    """A law of vectors as one of images of ``shape``: the denoiser that flattens and restores them."""
+    """A law of vectors as one of images of ``shape``: the denoiser that flattens and restores
+    them.
+    """
 
     def __init__(self, law: Denoiser, shape: tuple[int, ...]):
         self.law, self.shape = law, shape

@@ -1,7 +1,9 @@
-"""The curse of dimensionality, and what escapes it: samples needed against intrinsic and ambient dimension, from kernels to networks.
+"""The curse of dimensionality, and what escapes it: samples needed against intrinsic and ambient
+dimension, from kernels to networks.
 
-The truth is a mixture of low-rank Gaussians: K orthogonal subspaces of dimension d in R^n. Every method is a denoiser, and all are
-measured by one distance, the excess risk E|D - D_true|^2 / E|D_true|^2 at one noise level (Wang et al. 2024, arXiv 2409.02426).
+The truth is a mixture of low-rank Gaussians: K orthogonal subspaces of dimension d in R^n. Every
+method is a denoiser, and all are measured by one distance, the excess risk E|D - D_true|^2 /
+E|D_true|^2 at one noise level (Wang et al. 2024, arXiv 2409.02426).
 """
 
 from __future__ import annotations
@@ -85,11 +87,20 @@ class DimensionScaling(Study):
 
     def infeasible(self) -> str:
         if self.clusters * self.d > self.n:
-            return f"--clusters {self.clusters} --d {self.d}: {self.clusters * self.d} orthogonal directions do not fit into --n {self.n}"
+            return (
+                f"--clusters {self.clusters} --d {self.d}: {self.clusters * self.d} "
+                f"orthogonal directions do not fit into --n {self.n}"
+            )
         if self.method in growing.SMOOTHERS and self.d > MOST_SMOOTHED:
-            return f"the empirical distribution and kernel smoothers are measured up to --d {MOST_SMOOTHED}"
+            return (
+                "the empirical distribution and kernel smoothers are measured up to "
+                f"--d {MOST_SMOOTHED}"
+            )
         if not self.full and self.d != MIDDLE_D and self.n != MIDDLE_N:
-            return f"d and n vary apart, d at --n {MIDDLE_N} and n at --d {MIDDLE_D}; --full measures every combination"
+            return (
+                f"d and n vary apart, d at --n {MIDDLE_N} and n at --d {MIDDLE_D}; "
+                "--full measures every combination"
+            )
         return ""
 
     def cost(self) -> float:
@@ -147,7 +158,9 @@ class DimensionScaling(Study):
 
 
 def _values(arrays: Mapping[str, np.ndarray], level: float) -> dict[str, Value]:
-    """What a table shows of a cell: the samples needed (+inf: not reached) with their interval, and where measuring ended."""
+    """What a table shows of a cell: the samples needed (+inf: not reached) with their interval, and
+    where measuring ended.
+    """
     values: dict[str, Value] = {}
     for name, key in (("error", "needed"), ("end", "needed_end")):
         if name in arrays:

@@ -1,8 +1,10 @@
-"""Models trained on disjoint halves of the data: do they denoise alike, make the same images from the same noise, in the same adaptive bases?
+"""Models trained on disjoint halves of the data: do they denoise alike, make the same images from
+the same noise, in the same adaptive bases?
 
-Networks are trained on two disjoint subsets of growing size. The study measures output against input PSNR on training and unseen images, how
-alike the samples of two models from one noise are beside how alike a sample is to its nearest training image, and the geometry-adaptive
-harmonic bases in which the models shrink (Kadkhodaie, Guth, Simoncelli and Mallat 2024).
+Networks are trained on two disjoint subsets of growing size. The study measures output against
+input PSNR on training and unseen images, how alike the samples of two models from one noise are
+beside how alike a sample is to its nearest training image, and the geometry-adaptive harmonic bases
+in which the models shrink (Kadkhodaie, Guth, Simoncelli and Mallat 2024).
 """
 
 from __future__ import annotations

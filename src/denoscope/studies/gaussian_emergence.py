@@ -1,8 +1,11 @@
-"""How a network comes near the Gaussian denoiser of its training set, and leaves it, over training size, width and training time.
+"""How a network comes near the Gaussian denoiser of its training set, and leaves it, over training
+size, width and training time.
 
-Every network is looked at in snapshots evenly spaced in the logarithm of the step, under a constant learning rate: its distance to the Wiener
-denoiser of the training images, its linearity, its denoising errors and its samples. Claimed (Li, Dai and Qu 2024): networks of few images are
-nearest to the Gaussian in mid-training and then memorize; stopping there, or a small width, makes them generalize.
+Every network is looked at in snapshots evenly spaced in the logarithm of the step, under a constant
+learning rate: its distance to the Wiener denoiser of the training images, its linearity, its
+denoising errors and its samples. Claimed (Li, Dai and Qu 2024): networks of few images are nearest
+to the Gaussian in mid-training and then memorize; stopping there, or a small width, makes them
+generalize.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ _TRAINING = 0.7  # of a job's time, for the progress bar
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianEmergence(Probed):
-    """One network along its training at a constant rate, or with ``model`` one that is given, at its end."""
+    """One network along its training at a constant rate, or with ``model`` one that is given, at
+    its end.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
@@ -46,7 +51,8 @@ class GaussianEmergence(Probed):
     lr: float = option(2e-3, "learning rate, the same at every step")
     ema: float = option(
         0.999,
-        "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at step k; 0: the weights themselves",
+        "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at "
+        "step k; 0: the weights themselves",
     )
     snapshots: int = option(
         12, "snapshots of a training, evenly spaced in the logarithm of the step"
@@ -76,7 +82,9 @@ class GaussianEmergence(Probed):
 
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, interrupted at every snapshot, and measures each; networks that are given are measured as they are."""
+        """Trains the cells as one fleet, interrupted at every snapshot, and measures each; networks
+        that are given are measured as they are.
+        """
         if cells[0].model:
             yield from super().batch(cells, work)
             return

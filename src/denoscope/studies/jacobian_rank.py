@@ -1,8 +1,10 @@
-"""Rank of the denoiser's Jacobian against the noise level: low in between, high at both ends, and what of it the data explain.
+"""Rank of the denoiser's Jacobian against the noise level: low in between, high at both ends, and
+what of it the data explain.
 
-The Jacobian of a network at noisy images and along its own sampling paths, by the two rules for a numerical rank in use, beside those of the memorizer, of
-the Gaussians of the training and of all images, and of the true denoiser where it is known (Wang et al. 2024; Chen et al. 2024); its size, its symmetry,
-and the intrinsic dimension that it states beside that of the images.
+The Jacobian of a network at noisy images and along its own sampling paths, by the two rules for a
+numerical rank in use, beside those of the memorizer, of the Gaussians of the training and of all
+images, and of the true denoiser where it is known (Wang et al. 2024; Chen et al. 2024); its size,
+its symmetry, and the intrinsic dimension that it states beside that of the images.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from denoscope.study import Result, option
 
 @dataclass(frozen=True, kw_only=True)
 class JacobianRank(Probed):
-    """Rank of the denoiser's Jacobian against the noise level, beside closed forms; intrinsic dimension."""
+    """Rank of the denoiser's Jacobian against the noise level, beside closed forms; intrinsic
+    dimension.
+    """
 
     version: ClassVar[int] = 1
     heading: ClassVar[str] = "Rank of the denoiser's Jacobian"

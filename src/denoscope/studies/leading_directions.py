@@ -1,7 +1,9 @@
-"""Not enough to span the space: the leading directions of few samples beside the true ones, as images and in numbers.
+"""Not enough to span the space: the leading directions of few samples beside the true ones, as
+images and in numbers.
 
-Eigenvectors of the covariance of N rows against those of the law: overlap of the leading subspaces with its chance level, principal angles, the share of
-the variance that the rows span; for images beside Gaussian data of exactly the same covariance (Merger and Goldt 2025).
+Eigenvectors of the covariance of N rows against those of the law: overlap of the leading subspaces
+with its chance level, principal angles, the share of the variance that the rows span; for images
+beside Gaussian data of exactly the same covariance (Merger and Goldt 2025).
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class LeadingDirections(Drawn):
 
     data: str = axis(
         "digits",
-        "law of the data: an image set (digits, fashion_mnist, emoji, faces, a folder, .npz or .zip), or powerK for eigenvalues nu^-K",
+        "law of the data: an image set (digits, fashion_mnist, emoji, faces, a folder, "
+        ".npz or .zip), or powerK for eigenvalues nu^-K",
         ("digits", "power1", "power2"),
     )
     n: int = axis(64, "number of training rows", SIZES)

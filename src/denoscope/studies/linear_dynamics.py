@@ -1,8 +1,10 @@
-"""Training a linear diffusion model: loss mode by mode against time, and one best stopping time for all noise levels.
+"""Training a linear diffusion model: loss mode by mode against time, and one best stopping time for
+all noise levels.
 
-Linear models of all noise levels are trained together by full-batch gradient descent on small training sets of synthetic and real data,
-and everything recorded stands beside its closed form: losses, single modes, when to stop, and which variances a half-trained model
-samples (Merger and Goldt 2025; Wang and Pehlevan 2025).
+Linear models of all noise levels are trained together by full-batch gradient descent on small
+training sets of synthetic and real data, and everything recorded stands beside its closed form:
+losses, single modes, when to stop, and which variances a half-trained model samples (Merger and
+Goldt 2025; Wang and Pehlevan 2025).
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""How many samples a linear diffusion model needs: losses and divergences against N, theory and simulation.
+"""How many samples a linear diffusion model needs: losses and divergences against N, theory and
+simulation.
 
-The optimal linear denoiser of N training rows, for power-law Gaussian data and real images: train and test loss, the divergence of what it samples from the
-law, the error of its covariance, the variance that its training rows do not span, and what a ridge and early stopping rescue (Merger and
-Goldt 2025). Everything is exact for a given training set; averages over training sets stand beside their deterministic equivalents.
+The optimal linear denoiser of N training rows, for power-law Gaussian data and real images: train
+and test loss, the divergence of what it samples from the law, the error of its covariance, the
+variance that its training rows do not span, and what a ridge and early stopping rescue (Merger and
+Goldt 2025). Everything is exact for a given training set; averages over training sets stand beside
+their deterministic equivalents.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ SIZES = (8, 16, 32, 50, 64, 80, 100, 128, 160, 200, 256, 400, 512, 800, 1024, 20
 
 @dataclass(frozen=True, kw_only=True)
 class LinearGeneralization(Drawn):
-    """The optimal linear diffusion model of several training sets of one size, from one law of data."""
+    """The optimal linear diffusion model of several training sets of one size, from one law of
+    data.
+    """
 
     version: ClassVar[int] = 1
     least: ClassVar[dict[str, int]] = {"d": 2, "draws": 2, "steps": 1, "resize": 0}
@@ -36,7 +41,8 @@ class LinearGeneralization(Drawn):
 
     data: str = axis(
         "power1",
-        "law of the data: powerK for eigenvalues nu^-K, or an image set: digits, fashion_mnist, emoji, faces, a folder, .npz or .zip",
+        "law of the data: powerK for eigenvalues nu^-K, or an image set: digits, "
+        "fashion_mnist, emoji, faces, a folder, .npz or .zip",
         ("power0", "power1", "power2", "digits"),
     )
     n: int = axis(64, "number of training rows", SIZES)
@@ -81,5 +87,7 @@ class LinearGeneralization(Drawn):
 
 
 def _averaged(name: str, values: np.ndarray) -> Value:
-    """The mean over training sets; of stopping times the median, since to train on may be best for some."""
+    """The mean over training sets; of stopping times the median, since to train on may be best for
+    some.
+    """
     return float(np.median(values)) if name.removeprefix(TWIN) == "k" else mean(values)

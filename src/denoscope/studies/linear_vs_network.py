@@ -1,8 +1,10 @@
-"""A trained network beside the linear model of the same images: variance of samples mode by mode, and losses between the two solutions.
+"""A trained network beside the linear model of the same images: variance of samples mode by mode,
+and losses between the two solutions.
 
-Networks of one width are trained on growing sets of images and sampled from the same noises, with the same solver, as the exact linear model
-and the closed-form memorizer of each set. The study measures along which directions they agree, and where the network's denoising loss lies
-between the empirical denoiser and the best linear one (Merger and Goldt 2025).
+Networks of one width are trained on growing sets of images and sampled from the same noises, with
+the same solver, as the exact linear model and the closed-form memorizer of each set. The study
+measures along which directions they agree, and where the network's denoising loss lies between the
+empirical denoiser and the best linear one (Merger and Goldt 2025).
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class LinearVsNetwork(Recipe):
         self.trained()
 
     def trained(self) -> PhaseTransition:
-        """The same network as a cell of the transition's study, whose recipe trains and samples it."""
+        """The same network as a cell of the transition's study, whose recipe trains and samples
+        it.
+        """
         return PhaseTransition(**self.fields())
 
     def infeasible(self) -> str:
@@ -71,7 +75,9 @@ class LinearVsNetwork(Recipe):
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each beside its linear model."""
+        """Trains the cells as one fleet, samples all from the same noises, measures each beside its
+        linear model.
+        """
         twins = [item.trained() for item in cells]
         for item, twin, (member, generated, stopped) in zip(cells, twins, learned(twins, work)):
             yield (

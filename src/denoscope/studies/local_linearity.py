@@ -1,7 +1,9 @@
-"""How linear a denoiser is around a point: D(x + lv) against its first-order model, along principal and random directions.
+"""How linear a denoiser is around a point: D(x + lv) against its first-order model, along principal
+and random directions.
 
-The article's figure 5b (Chen et al. 2024, LOCO Edit, figure 2b): the ratio of norms and the cosine of the two against the length of the step, at
-several noise levels; and, since D(x) is on both sides of these, the same of the change alone.
+The article's figure 5b (Chen et al. 2024, LOCO Edit, figure 2b): the ratio of norms and the cosine
+of the two against the length of the step, at several noise levels; and, since D(x) is on both sides
+of these, the same of the change alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Generic networks on mixtures of low-rank Gaussians: how many points a dimension it takes to go from copying to generalizing.
+"""Generic networks on mixtures of low-rank Gaussians: how many points a dimension it takes to go
+from copying to generalizing.
 
-Multilayer perceptrons or small U-Nets are trained on N_k points of each of K orthogonal subspaces of dimension d, and sampled from the same
-noises. GL is the squared distance of samples to the nearest training point relative to that of fresh points: 0 for copies, 1 for points of
-the law. The study measures at which N_k/d it crosses one half, and whether curves of different d fall on one (Wang et al. 2024, Fig. 5).
+Multilayer perceptrons or small U-Nets are trained on N_k points of each of K orthogonal subspaces
+of dimension d, and sampled from the same noises. GL is the squared distance of samples to the
+nearest training point relative to that of fresh points: 0 for copies, 1 for points of the law. The
+study measures at which N_k/d it crosses one half, and whether curves of different d fall on one
+(Wang et al. 2024, Fig. 5).
 """
 
 from __future__ import annotations
@@ -42,12 +45,16 @@ LEAST = {
 TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
 SAMPLED_AT_ONCE = 16_000
 OVERHEAD = {"mlp": 1.0, "unet": 2.4}
-"""Measured time of a step relative to that by arithmetic alone: images of 4 x 4 are too small to keep a U-Net busy."""
+"""Measured time of a step relative to that by arithmetic alone: images of 4 x 4 are too small to
+keep a U-Net busy.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MolrgNetwork(Study):
-    """One network trained on one random mixture of low-rank Gaussians: its subspaces, training points and training are all drawn anew."""
+    """One network trained on one random mixture of low-rank Gaussians: its subspaces, training
+    points and training are all drawn anew.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = ("wang2024", "karras2022")
@@ -90,7 +97,10 @@ class MolrgNetwork(Study):
 
     def infeasible(self) -> str:
         if self.k * self.d > self.n:
-            return f"--d {self.d}: {self.k} orthogonal subspaces of dimension {self.d} do not fit a space of --n {self.n}"
+            return (
+                f"--d {self.d}: {self.k} orthogonal subspaces of dimension {self.d} do "
+                f"not fit a space of --n {self.n}"
+            )
         return ""
 
     def cost(self) -> float:
@@ -110,7 +120,9 @@ class MolrgNetwork(Study):
         )
 
     def denoiser(self) -> Preconditioned:
-        """The untrained network as a denoiser by EDM's preconditioning, at the spread of the data."""
+        """The untrained network as a denoiser by EDM's preconditioning, at the spread of the
+        data.
+        """
         place = self.place()
         return Preconditioned(
             setting.network(self.net, self.n, self.width, derive(place.run_seed(), 3)),
@@ -157,7 +169,9 @@ class MolrgNetwork(Study):
 def train(
     fleet: Fleet, averaged: Averaged, cells: Sequence[MolrgNetwork], work: Work
 ) -> dict[int, str]:
-    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
+    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if
+    any did.
+    """
     first = cells[0]
     points, rows = setting.stacked([item.place() for item in cells])
     drawn = draws(
@@ -184,7 +198,9 @@ def train(
 
 
 def generate(fleet: torch.nn.Module, cells: Sequence[MolrgNetwork], device: str) -> Tensor:
-    """Every member's samples from the same noises by Heun's method, (members, samples, n) on the CPU."""
+    """Every member's samples from the same noises by Heun's method, (members, samples, n) on the
+    CPU.
+    """
     first, size = cells[0], len(cells)
     place = first.place()
     sigmas = place.sigmas().float().to(device)

@@ -1,8 +1,10 @@
-"""Recovering subspaces from few points: clustering and diffusion training change from failure to success at as many points as dimensions.
+"""Recovering subspaces from few points: clustering and diffusion training change from failure to
+success at as many points as dimensions.
 
-Random mixtures of K orthogonal d-dimensional Gaussians in n dimensions, N_k points from each: K-subspaces (for K = 1 uncentred PCA) on one
-side, on the other the denoiser of the same family trained by its denoising loss, from the same points and the same starts (Wang et al.
-2024, Figures 4 and 7).
+Random mixtures of K orthogonal d-dimensional Gaussians in n dimensions, N_k points from each:
+K-subspaces (for K = 1 uncentred PCA) on one side, on the other the denoiser of the same family
+trained by its denoising loss, from the same points and the same starts (Wang et al. 2024, Figures 4
+and 7).
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ CHOICES = {"start": STARTS, "method": tuple(column.METHODS)}
 
 @dataclass(frozen=True, kw_only=True)
 class MolrgRecovery(Study):
-    """Success of one method at one K and d, for every number of points a subspace: a column of a success map, measured at once."""
+    """Success of one method at one K and d, for every number of points a subspace: a column of a
+    success map, measured at once.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = ("wang2024", "clopper1934")
@@ -64,7 +68,10 @@ class MolrgRecovery(Study):
 
     def infeasible(self) -> str:
         if self.k * self.d > self.n:
-            return f"--k {self.k} --d {self.d}: {self.k * self.d} mutually orthogonal directions do not fit --n {self.n}"
+            return (
+                f"--k {self.k} --d {self.d}: {self.k * self.d} mutually orthogonal "
+                f"directions do not fit --n {self.n}"
+            )
         return ""
 
     def cost(self) -> float:

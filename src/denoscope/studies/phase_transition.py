@@ -1,9 +1,11 @@
-"""Memorization to generalization on real images: GL, RP and N* over training-set size and network width.
+"""Memorization to generalization on real images: GL, RP and N* over training-set size and network
+width.
 
-Diffusion models of several widths are trained on growing subsets of one image set and sampled from the same noises with the same
-solver. The study measures how often samples are copies (calibrated on held-out images), how far models agree with each other and
-with the closed-form memorizer, and where a width goes from copying to generalizing (Zhang et al. 2024, Figs. 2 and 3;
-Kadkhodaie et al. 2024 for disjoint halves).
+Diffusion models of several widths are trained on growing subsets of one image set and sampled from
+the same noises with the same solver. The study measures how often samples are copies (calibrated on
+held-out images), how far models agree with each other and with the closed-form memorizer, and where
+a width goes from copying to generalizing (Zhang et al. 2024, Figs. 2 and 3; Kadkhodaie et al. 2024
+for disjoint halves).
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ SAMPLED_AT_ONCE = 16_000
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseTransition(Recipe):
-    """Memorization to generalization on real images: one network of one width, trained on one subset with one seed."""
+    """Memorization to generalization on real images: one network of one width, trained on one
+    subset with one seed.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = (
@@ -90,7 +94,10 @@ class PhaseTransition(Recipe):
         if self.n > pool:
             return f"--n {self.n}: {self.data} has {pool} images beside the {self.held} held out"
         if self.subset == 1 and 2 * self.n > pool:
-            return f"--n {self.n} on subset 1: two disjoint subsets of {self.n} do not fit into {pool} images"
+            return (
+                f"--n {self.n} on subset 1: two disjoint subsets of {self.n} do not "
+                f"fit into {pool} images"
+            )
         return ""
 
     def inputs(self) -> dict[str, str]:
@@ -113,7 +120,9 @@ class PhaseTransition(Recipe):
         )
 
     def network(self) -> MLP | UNet:
-        """The untrained network of this cell; no two cells of a sweep share their initialisation."""
+        """The untrained network of this cell; no two cells of a sweep share their
+        initialisation.
+        """
         return NETWORKS[self.net](
             load(self.source()).shape, self.width, seed=derive(self.run_seed(), 0)
         )
@@ -131,7 +140,9 @@ class PhaseTransition(Recipe):
 
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        """Fleets of cells of one capacity, as large as pays and evenly filled; what is bound by arithmetic alone runs one cell a job."""
+        """Fleets of cells of one capacity, as large as pays and evenly filled; what is bound by
+        arithmetic alone runs one cell a job.
+        """
         jobs = []
         for members in alike(cells, "n", "subset", "seed"):
             count = -(-len(members) // best_size(members[0].network()))
@@ -143,7 +154,9 @@ class PhaseTransition(Recipe):
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each and keeps its network."""
+        """Trains the cells as one fleet, samples all from the same noises, measures each and keeps
+        its network.
+        """
         for item, (member, generated, stopped) in zip(cells, learned(cells, work)):
             if stopped:
                 yield item, Result({"stopped": stopped})
@@ -163,7 +176,9 @@ class PhaseTransition(Recipe):
 def learned(
     cells: Sequence[PhaseTransition], work: Work
 ) -> Iterator[tuple[nn.Module, Tensor, str]]:
-    """Trains the cells as one fleet and samples all from the same noises: each one's denoiser, samples, and why it stopped, if it did."""
+    """Trains the cells as one fleet and samples all from the same noises: each one's denoiser,
+    samples, and why it stopped, if it did.
+    """
     fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
     averaged = Averaged(fleet, cells[0].ema)
     stopped = train(fleet, averaged, cells, work)
@@ -181,7 +196,9 @@ def learned(
 
 
 def batches(cells: Sequence[PhaseTransition]) -> Draws:
-    """What a fleet of these cells is trained on: each one's own images in its own order, at levels and with noise of its own."""
+    """What a fleet of these cells is trained on: each one's own images in its own order, at levels
+    and with noise of its own.
+    """
     first, shared = cells[0], cells[0].place().setting()
     return draws(
         shared.images.data,
@@ -195,7 +212,9 @@ def batches(cells: Sequence[PhaseTransition]) -> Draws:
 def train(
     fleet: Fleet, averaged: Averaged, cells: Sequence[PhaseTransition], work: Work
 ) -> dict[int, str]:
-    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if any did."""
+    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if
+    any did.
+    """
     first = cells[0]
     checkpoint = None if work.folder is None else work.folder / "training.safetensors"
     stopped: dict[int, str] = {}
@@ -214,7 +233,9 @@ def train(
 
 
 def generate(fleet: Fleet, shared: setting.Setting, size: int, device: str) -> Tensor:
-    """Every member's samples from the same noises by Heun's method, (members, samples, c, h, w) on the CPU."""
+    """Every member's samples from the same noises by Heun's method, (members, samples, c, h, w) on
+    the CPU.
+    """
     sigmas = shared.sigmas.to(device)
     parts = []
     for noise in shared.noise.split(max(1, SAMPLED_AT_ONCE // size)):

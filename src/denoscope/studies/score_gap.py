@@ -1,7 +1,9 @@
-"""How far a denoiser is from the Gaussian, the memorizer and its own linear distillate, noise level by noise level; the linearity score.
+"""How far a denoiser is from the Gaussian, the memorizer and its own linear distillate, noise level
+by noise level; the linearity score.
 
-The hidden Gaussian structure of Li, Dai and Qu 2024: networks that generalize are nearly linear, and nearer to the Wiener filter of their
-training images than to the memorizer; at high and at low noise all agree, and what differs does so between.
+The hidden Gaussian structure of Li, Dai and Qu 2024: networks that generalize are nearly linear,
+and nearer to the Wiener filter of their training images than to the memorizer; at high and at low
+noise all agree, and what differs does so between.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from denoscope.study import Result, axis, option
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreGap(Probed):
-    """One denoiser, trained here or given, and its distances from closed forms at 15 noise levels."""
+    """One denoiser, trained here or given, and its distances from closed forms at 15 noise
+    levels.
+    """
 
     version: ClassVar[int] = 1
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2024", "karras2022")
@@ -32,7 +36,8 @@ class ScoreGap(Probed):
     )
     level_mean: float = option(
         0.5,
-        "mean of log sigma in training: with the spread, so that all the levels that are measured are trained at",
+        "mean of log sigma in training: with the spread, so that all the levels that are "
+        "measured are trained at",
     )
     level_std: float = option(2.5, "standard deviation of log sigma in training")
 

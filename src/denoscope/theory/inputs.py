@@ -1,4 +1,6 @@
-"""What every formula does with its arguments: numpy or torch in, the same kind out, float64 inside, one clear line on bad input."""
+"""What every formula does with its arguments: numpy or torch in, the same kind out, float64 inside,
+one clear line on bad input.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,17 @@ from torch import Tensor
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ROUNDING = 1e-7  # of the largest entry: what a covariance that was once float32 may be off symmetry or below zero
+# of the largest entry: what a covariance that was once float32 may be off symmetry or below zero
+_ROUNDING = 1e-7
 
 
 def numeric(function: Callable[P, R]) -> Callable[P, R]:
-    """``function`` on float64 arrays, for callers with numbers, lists, numpy arrays or torch tensors.
+    """``function`` on float64 arrays, for callers with numbers, lists, numpy arrays or torch
+    tensors.
 
-    With a tensor among the arguments every array of the answer is a float64 tensor; otherwise it is a numpy array, and a Python float where
-    it has no axes. Named tuples are taken and answered as such, whole numbers and text as they are.
+    With a tensor among the arguments every array of the answer is a float64 tensor; otherwise it is
+    a numpy array, and a Python float where it has no axes. Named tuples are taken and answered as
+    such, whole numbers and text as they are.
     """
 
     @wraps(function)
@@ -62,7 +67,8 @@ def _outward(value: Any, tensors: bool) -> Any:
 
 
 def covariance(name: str, value: Any) -> np.ndarray:
-    """``value`` as an exactly symmetric float64 matrix; NaN, another shape or asymmetry is a ValueError naming the argument.
+    """``value`` as an exactly symmetric float64 matrix; NaN, another shape or asymmetry is a
+    ValueError naming the argument.
 
     Negative eigenvalues show only in :func:`eigen`, which most formulas need anyway.
     """
@@ -71,13 +77,16 @@ def covariance(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")
     if np.abs(matrix - matrix.T).max() > _ROUNDING * np.abs(matrix).max():
         raise ValueError(
-            f"{name} must be symmetric; it differs from its transpose by {np.abs(matrix - matrix.T).max():.3g}"
+            f"{name} must be symmetric; it differs from its transpose by "
+            f"{np.abs(matrix - matrix.T).max():.3g}"
         )
     return 0.5 * (matrix + matrix.T)
 
 
 def eigen(name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (ascending, rounding below zero cut) and eigenvectors (columns) of a covariance; a negative one is a ValueError."""
+    """Eigenvalues (ascending, rounding below zero cut) and eigenvectors (columns) of a covariance;
+    a negative one is a ValueError.
+    """
     values, vectors = np.linalg.eigh(covariance(name, value))
     if values[0] < -_ROUNDING * max(abs(values[-1]), abs(values[0])):
         raise ValueError(f"{name} must have no negative eigenvalue, got {values[0]:.3g}")
@@ -85,11 +94,14 @@ def eigen(name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def variances(name: str, value: Any) -> np.ndarray:
-    """``value`` as finite numbers of at least 0 with at least one axis, such as a spectrum; else a ValueError naming the argument."""
+    """``value`` as finite numbers of at least 0 with at least one axis, such as a spectrum; else a
+    ValueError naming the argument.
+    """
     numbers = np.atleast_1d(finite(name, value))
     if not numbers.size or (numbers < 0).any():
         raise ValueError(
-            f"{name} must hold variances of at least 0, got {numbers.min() if numbers.size else 'nothing'}"
+            f"{name} must hold variances of at least 0, got "
+            f"{numbers.min() if numbers.size else 'nothing'}"
         )
     return numbers
 
@@ -99,13 +111,15 @@ def finite(name: str, value: Any) -> np.ndarray:
     numbers = np.asarray(value, np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError(
-            f"{name} must be finite, got {int((~np.isfinite(numbers)).sum())} value(s) that are NaN or infinite"
+            f"{name} must be finite, got {int((~np.isfinite(numbers)).sum())} value(s) "
+            "that are NaN or infinite"
         )
     return numbers
 
 
 def within(name: str, value: Any, low: float, high: float, *, closed: bool = False) -> np.ndarray:
-    """``value`` as float64 in the open interval (low, high), with ``closed`` in [low, high]; else a ValueError naming the argument.
+    """``value`` as float64 in the open interval (low, high), with ``closed`` in [low, high]; else a
+    ValueError naming the argument.
 
     An infinite end is never reached: the numbers are finite in any case.
     """
@@ -114,6 +128,7 @@ def within(name: str, value: Any, low: float, high: float, *, closed: bool = Fal
     if not inside.all():
         brackets = "[]" if closed else "()"
         raise ValueError(
-            f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, got {np.extract(~inside, numbers)[0]:g}"
+            f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, got "
+            f"{np.extract(~inside, numbers)[0]:g}"
         )
     return numbers

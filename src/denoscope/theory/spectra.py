@@ -1,9 +1,11 @@
-"""Spectra of covariances: power laws, how many directions count, and what sampling makes of white data (Marchenko and Pastur).
+"""Spectra of covariances: power laws, how many directions count, and what sampling makes of white
+data (Marchenko and Pastur).
 
-Symbols: lambda_nu the eigenvalues of a covariance S of dimension d; phi = d/N for N items; the Marchenko-Pastur law is the spectrum of
-(1/N) X^T X with independent entries of variance 1 in the limit of large d and N: a density on [(1 - sqrt phi)^2, (1 + sqrt phi)^2] and,
-where phi > 1, an atom of weight 1 - 1/phi at 0. Its moments are E x^s = 2F1(-s, 1 - s; 2; phi) for phi <= 1; where phi > 1 its eigenvalues
-above 0 are phi times those of 1/phi.
+Symbols: lambda_nu the eigenvalues of a covariance S of dimension d; phi = d/N for N items; the
+Marchenko-Pastur law is the spectrum of (1/N) X^T X with independent entries of variance 1 in the
+limit of large d and N: a density on [(1 - sqrt phi)^2, (1 + sqrt phi)^2] and, where phi > 1, an
+atom of weight 1 - 1/phi at 0. Its moments are E x^s = 2F1(-s, 1 - s; 2; phi) for phi <= 1; where
+phi > 1 its eigenvalues above 0 are phi times those of 1/phi.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from denoscope.theory.inputs import eigen, finite, numeric, variances, within
 
 @numeric
 def power_law(d: int, k: float, trace: float | None = None) -> Any:
-    """The spectrum nu^-k, nu = 1..d, scaled to the sum ``trace`` (default d, a mean variance of 1), shape (d,).
+    """The spectrum nu^-k, nu = 1..d, scaled to the sum ``trace`` (default d, a mean variance of 1),
+    shape (d,).
 
     Source: Merger and Goldt 2025.
     """
@@ -34,7 +37,8 @@ def power_law(d: int, k: float, trace: float | None = None) -> Any:
 
 
 def without_rounding(name: str, value: Any) -> np.ndarray:
-    """``value`` (*s, d) as variances, what an eigendecomposition leaves of zero (at most d eps times the largest) set to 0.
+    """``value`` (*s, d) as variances, what an eigendecomposition leaves of zero (at most d eps
+    times the largest) set to 0.
 
     Below zero by more than 1e-7 of the largest is a ValueError naming the argument.
     """
@@ -46,24 +50,30 @@ def without_rounding(name: str, value: Any) -> np.ndarray:
 
 @numeric
 def support(spectrum: ArrayLike) -> Any:
-    """The variances of a spectrum (d,) that are not 0, up to the rounding of an eigendecomposition; shape (rank,)."""
+    """The variances of a spectrum (d,) that are not 0, up to the rounding of an eigendecomposition;
+    shape (rank,).
+    """
     numbers = np.ravel(without_rounding("spectrum", spectrum))
     return numbers[numbers > 0]
 
 
 @numeric
 def participation_ratio(x_or_cov: ArrayLike, *, correct: bool = False) -> Any:
-    """``d_eff = (Tr S)^2 / Tr S^2``, between 1 and the rank of the covariance S; 0 where nothing varies.
+    """``d_eff = (Tr S)^2 / Tr S^2``, between 1 and the rank of the covariance S; 0 where nothing
+    varies.
 
-    A vector is the spectrum of S, a symmetric square is S itself, any other matrix holds items as rows (their mean is subtracted).
-    ``correct`` removes the bias of n items, 1/d_pop = 1/d_emp - 1/n (positive, because n items less their mean have d_emp <= n - 1); without
-    items it is a ValueError. ||S - S_0||_F^2 / ||S||_F^2 is about d_eff/n for the covariance S_0 of n items. Source: Merger and Goldt 2025.
+    A vector is the spectrum of S, a symmetric square is S itself, any other matrix holds items as
+    rows (their mean is subtracted). ``correct`` removes the bias of n items, 1/d_pop = 1/d_emp -
+    1/n (positive, because n items less their mean have d_emp <= n - 1); without items it is a
+    ValueError. ||S - S_0||_F^2 / ||S||_F^2 is about d_eff/n for the covariance S_0 of n items.
+    Source: Merger and Goldt 2025.
     """
     given = finite("x_or_cov", x_or_cov)
     items = given.ndim == 2 and not _symmetric(given)
     if correct and not items:
         raise ValueError(
-            "correct needs the items themselves, as rows of x_or_cov; a covariance does not tell their number"
+            "correct needs the items themselves, as rows of x_or_cov; a covariance does "
+            "not tell their number"
         )
     first, second = _moments(given, items)
     if first == 0:
@@ -90,14 +100,17 @@ def _moments(given: np.ndarray, items: bool) -> tuple[float, float]:
 
 @numeric
 def marchenko_pastur_edges(phi: ArrayLike) -> tuple[Any, Any]:
-    """The ends ``(1 -+ sqrt phi)^2`` of the continuous part, for unit variance. Source: Marchenko and Pastur 1967."""
+    """The ends ``(1 -+ sqrt phi)^2`` of the continuous part, for unit variance. Source: Marchenko
+    and Pastur 1967.
+    """
     root = np.sqrt(_ratio(phi))
     return (1 - root) ** 2, (1 + root) ** 2
 
 
 @numeric
 def marchenko_pastur_density(x: ArrayLike, phi: ArrayLike) -> Any:
-    """The density ``sqrt((x - a)(b - x)) / (2 pi phi x)`` at x, 0 outside [a, b]; broadcast; it integrates to min(1, 1/phi).
+    """The density ``sqrt((x - a)(b - x)) / (2 pi phi x)`` at x, 0 outside [a, b]; broadcast; it
+    integrates to min(1, 1/phi).
 
     +inf at x = 0 where phi = 1 (the one integrable singularity).
     """
@@ -119,10 +132,12 @@ def marchenko_pastur_atom(phi: ArrayLike) -> Any:
 
 @numeric
 def disjoint_agreement(phi: ArrayLike) -> Any:
-    """``q = (E sqrt x)^2`` under Marchenko-Pastur: the overlap of samples of two linear models trained on disjoint sets of N = d/phi items.
+    """``q = (E sqrt x)^2`` under Marchenko-Pastur: the overlap of samples of two linear models
+    trained on disjoint sets of N = d/phi items.
 
-    Both make their sample sqrt(S_0) u from the same noise u; for white data the two empirical covariances are free, so that
-    (1/d) Tr sqrt(S_1) sqrt(S_2) is the product of the two means. 1 at phi = 0, (8/(3 pi))^2 at phi = 1. Source: Maillard and Goldt 2026.
+    Both make their sample sqrt(S_0) u from the same noise u; for white data the two empirical
+    covariances are free, so that (1/d) Tr sqrt(S_1) sqrt(S_2) is the product of the two means. 1 at
+    phi = 0, (8/(3 pi))^2 at phi = 1. Source: Maillard and Goldt 2026.
     """
     phi = within("phi", phi, 0, np.inf, closed=True)
     wide = np.maximum(phi, 1.0)

@@ -1,14 +1,19 @@
-"""When a diffusion decides: the speciation time, where it picks a class, and the collapse time, where it picks a training point.
+"""When a diffusion decides: the speciation time, where it picks a class, and the collapse time,
+where it picks a training point.
 
-Time is that of the Ornstein-Uhlenbeck process ``x_t = e^{-t} x_0 + sqrt(1 - e^{-2t}) z``, so ``abar = e^{-2t}``; generation runs from large
-t to 0. ``snr(t) = 1/(e^{2t} - 1)`` is the ratio of the two variances.
+Time is that of the Ornstein-Uhlenbeck process ``x_t = e^{-t} x_0 + sqrt(1 - e^{-2t}) z``, so ``abar
+= e^{-2t}``; generation runs from large t to 0. ``snr(t) = 1/(e^{2t} - 1)`` is the ratio of the two
+variances.
 
-* Speciation: the largest eigenvalue L of the data's covariance is drowned by noise once ``L e^{-2t} < 1``: ``t_S = ln(L)/2``.
-* Collapse: n points at entropy density ``ln n / d`` fill the noised law of the population until t_C; below it the exact score of the
-  training set follows single points. The excess entropy f(t) is what is left to fill: ``f = alpha = ln n / d`` at large t and 0 at t_C.
-  For a Gaussian population with eigenvalues l_i, ``f(t)/alpha = 1 - sum_i ln(1 + l_i snr)/(2 ln n)``.
-* Its empirical twin needs no density: with a uniform index I of the training point under x_t, ``f^e(t)/alpha = H(I | x_t)/ln n``, the mean
-  of ``-ln w_I(x_t)`` over ``ln n``, w the posterior weights of the training points.
+* Speciation: the largest eigenvalue L of the data's covariance is drowned by noise once ``L e^{-2t}
+  < 1``: ``t_S = ln(L)/2``.
+* Collapse: n points at entropy density ``ln n / d`` fill the noised law of the population until
+  t_C; below it the exact score of the training set follows single points. The excess entropy f(t)
+  is what is left to fill: ``f = alpha = ln n / d`` at large t and 0 at t_C. For a Gaussian
+  population with eigenvalues l_i, ``f(t)/alpha = 1 - sum_i ln(1 + l_i snr)/(2 ln n)``.
+* Its empirical twin needs no density: with a uniform index I of the training point under x_t,
+  ``f^e(t)/alpha = H(I | x_t)/ln n``, the mean of ``-ln w_I(x_t)`` over ``ln n``, w the posterior
+  weights of the training points.
 
 Source: Biroli, Bonnaire, de Bortoli and Mezard 2024 (Nature Communications 15, 9957).
 """
@@ -36,13 +41,16 @@ class Measured(NamedTuple):
 
 @numeric
 def ou_time(abar: Any) -> Any:
-    """t = -ln(abar)/2: where a variance-preserving process with signal power ``abar`` in (0, 1] stands in Ornstein-Uhlenbeck time."""
+    """t = -ln(abar)/2: where a variance-preserving process with signal power ``abar`` in (0, 1]
+    stands in Ornstein-Uhlenbeck time.
+    """
     return -0.5 * np.log(_signal("abar", abar))
 
 
 @numeric
 def step_of(time: Any, abars: Any) -> int:
-    """The first index k with ``abars[k] < e^{-2 time}``: the step at which a schedule passes ``time``, len(abars) if it never does.
+    """The first index k with ``abars[k] < e^{-2 time}``: the step at which a schedule passes
+    ``time``, len(abars) if it never does.
 
     ``abars`` (steps,) falls from the data towards the noise, step 0 the least noisy.
     """
@@ -56,9 +64,11 @@ def step_of(time: Any, abars: Any) -> int:
 
 @numeric
 def speciation_time(cov: Any) -> Any:
-    """t_S = ln(L)/2 with L the largest eigenvalue of the data's covariance ``cov`` (d, d), or of its eigenvalues (d,).
+    """t_S = ln(L)/2 with L the largest eigenvalue of the data's covariance ``cov`` (d, d), or of
+    its eigenvalues (d,).
 
-    With L <= 1 no direction ever stands out of the noise before the data themselves are reached: 0. Source: Biroli et al. 2024.
+    With L <= 1 no direction ever stands out of the noise before the data themselves are reached: 0.
+    Source: Biroli et al. 2024.
     """
     spectrum = variances("cov", cov) if np.ndim(cov) < 2 else eigen("cov", cov)[0]
     return 0.5 * np.log(max(float(spectrum.max()), 1.0))
@@ -66,12 +76,14 @@ def speciation_time(cov: Any) -> Any:
 
 @numeric
 def clone_agreement(times: Any, d: Any, *, separation: Any = 1.0, variance: Any = 1.0) -> Any:
-    """The probability that two reverse paths that part at time t end in the same half of a balanced two-Gaussian mixture.
+    """The probability that two reverse paths that part at time t end in the same half of a balanced
+    two-Gaussian mixture.
 
-    The centres ±m have |m|^2 = ``separation``^2 d, each Gaussian has covariance ``variance`` I. phi = E[p^2 + (1 - p)^2] with the class
-    posterior p(x_t), which is ``1 - e^{-k^2/2} E[sech(k y)]/2``, y standard normal, ``k = |m| e^{-t}/sqrt(1 - e^{-2t} + variance
-    e^{-2t})``: 1/2 long before speciation, 1 long after, and 0.7752 at ``t_S = ln(|m|^2)/2`` where the variance is 1, in any dimension.
-    Arguments broadcast. Source: Biroli et al. 2024.
+    The centres ±m have |m|^2 = ``separation``^2 d, each Gaussian has covariance ``variance`` I. phi
+    = E[p^2 + (1 - p)^2] with the class posterior p(x_t), which is ``1 - e^{-k^2/2} E[sech(k
+    y)]/2``, y standard normal, ``k = |m| e^{-t}/sqrt(1 - e^{-2t} + variance e^{-2t})``: 1/2 long
+    before speciation, 1 long after, and 0.7752 at ``t_S = ln(|m|^2)/2`` where the variance is 1, in
+    any dimension. Arguments broadcast. Source: Biroli et al. 2024.
     """
     signal = np.exp(-2 * within("times", times, 0.0, math.inf, closed=True))
     centre = np.square(finite("separation", separation)) * within("d", d, 0.0, math.inf)
@@ -95,10 +107,11 @@ def clone_agreement(times: Any, d: Any, *, separation: Any = 1.0, variance: Any 
 
 @numeric
 def potential(q: Any, times: Any, d: Any, *, separation: Any = 1.0) -> Any:
-    """V(q, t) = q^2/2 - 2 separation^2 ln cosh(q e^{-t} sqrt(d)): what the overlap q = m.x/sqrt(d) of a reverse path rolls down.
+    """V(q, t) = q^2/2 - 2 separation^2 ln cosh(q e^{-t} sqrt(d)): what the overlap q = m.x/sqrt(d)
+    of a reverse path rolls down.
 
-    For a mixture at ±m with unit variance; one well turns into two at ``ln(2 |m|^2)/2``, half of ln 2 before t_S. Arguments broadcast.
-    Source: Biroli et al. 2024.
+    For a mixture at ±m with unit variance; one well turns into two at ``ln(2 |m|^2)/2``, half of ln
+    2 before t_S. Arguments broadcast. Source: Biroli et al. 2024.
     """
     overlap = finite("q", q)
     x = (
@@ -113,9 +126,11 @@ def potential(q: Any, times: Any, d: Any, *, separation: Any = 1.0) -> Any:
 
 @numeric
 def collapse_time(n: Any, d: Any, variance: Any = 1.0) -> Any:
-    """t_C = ln(1 + variance/(n^{2/d} - 1))/2 for n points of an isotropic Gaussian, or of one class of a mixture, in d dimensions.
+    """t_C = ln(1 + variance/(n^{2/d} - 1))/2 for n points of an isotropic Gaussian, or of one class
+    of a mixture, in d dimensions.
 
-    One point has collapsed at every time: +inf. Points without spread never do: 0. Arguments broadcast. Source: Biroli et al. 2024.
+    One point has collapsed at every time: +inf. Points without spread never do: 0. Arguments
+    broadcast. Source: Biroli et al. 2024.
     """
     size, dimension, spread = np.broadcast_arrays(
         _counts(n),
@@ -130,10 +145,11 @@ def collapse_time(n: Any, d: Any, variance: Any = 1.0) -> Any:
 
 @numeric
 def collapse_time_from(spectrum: Any, n: Any) -> Any:
-    """t_C for n points of a Gaussian with the eigenvalues ``spectrum`` (d,): the root of ``sum_i ln(1 + l_i snr(t)) = 2 ln n``, of n's shape.
+    """t_C for n points of a Gaussian with the eigenvalues ``spectrum`` (d,): the root of ``sum_i
+    ln(1 + l_i snr(t)) = 2 ln n``, of n's shape.
 
-    The smaller the effective dimension, the later the collapse. One point: +inf; no spread at all: 0. Source: the Gaussian case of the
-    entropy criterion of Biroli et al. 2024.
+    The smaller the effective dimension, the later the collapse. One point: +inf; no spread at all:
+    0. Source: the Gaussian case of the entropy criterion of Biroli et al. 2024.
     """
     lam, size = variances("spectrum", spectrum), _counts(n)
     if not lam.any():
@@ -153,7 +169,8 @@ def collapse_time_from(spectrum: Any, n: Any) -> Any:
 
 @numeric
 def excess_entropy_gaussian(spectrum: Any, n: Any, times: Any) -> Any:
-    """f(t)/alpha = max(0, 1 - sum_i ln(1 + l_i snr(t))/(2 ln n)), the theory of :func:`excess_entropy`; ``n`` and ``times`` broadcast.
+    """f(t)/alpha = max(0, 1 - sum_i ln(1 + l_i snr(t))/(2 ln n)), the theory of
+    :func:`excess_entropy`; ``n`` and ``times`` broadcast.
 
     0 at t = 0 if anything varies, and for one point. Source: Biroli et al. 2024.
     """
@@ -167,12 +184,15 @@ def excess_entropy_gaussian(spectrum: Any, n: Any, times: Any) -> Any:
 
 @numeric
 def excess_entropy(data: Any, times: Any, *, seed: int = 0, draws: int | None = None) -> Measured:
-    """f^e(t)/alpha = -E ln w_self(x_t)/ln n in [0, 1], with its standard error: 1 far from the data, 0 once single training points rule.
+    """f^e(t)/alpha = -E ln w_self(x_t)/ln n in [0, 1], with its standard error: 1 far from the
+    data, 0 once single training points rule.
 
-    w_self is the posterior weight of the training point that was noised. Each draw gives the posterior's entropy, which is -ln w_self
-    averaged over who that point was: the same mean with less noise, never outside [0, 1]. ``data`` (n, ...) is flattened; ``draws`` noised
-    points (default: every training point once) have the same noise at all ``times`` > 0. Fix the mean and the scale of the data first:
-    times refer to them. One training point: 0. Memory is bounded for any n. Source: Biroli et al. 2024.
+    w_self is the posterior weight of the training point that was noised. Each draw gives the
+    posterior's entropy, which is -ln w_self averaged over who that point was: the same mean with
+    less noise, never outside [0, 1]. ``data`` (n, ...) is flattened; ``draws`` noised points
+    (default: every training point once) have the same noise at all ``times`` > 0. Fix the mean and
+    the scale of the data first: times refer to them. One training point: 0. Memory is bounded for
+    any n. Source: Biroli et al. 2024.
     """
     points = _points(data)
     if len(points) == 1:
@@ -183,10 +203,12 @@ def excess_entropy(data: Any, times: Any, *, seed: int = 0, draws: int | None = 
 
 @numeric
 def self_weight(data: Any, times: Any, *, seed: int = 0, draws: int | None = None) -> Measured:
-    """E w_self(x_t), the mean posterior weight of the training point that was noised: from 1 at small times to 1/n, 1/2 about at t_C.
+    """E w_self(x_t), the mean posterior weight of the training point that was noised: from 1 at
+    small times to 1/n, 1/2 about at t_C.
 
-    Arguments as for :func:`excess_entropy`; each draw gives the sum of the squared weights, which has the same mean. One point: 1.
-    Source: the collapse of Biroli et al. 2024, as a participation ratio of the posterior.
+    Arguments as for :func:`excess_entropy`; each draw gives the sum of the squared weights, which
+    has the same mean. One point: 1. Source: the collapse of Biroli et al. 2024, as a participation
+    ratio of the posterior.
     """
     points = _points(data)
     return (
@@ -200,10 +222,12 @@ def self_weight(data: Any, times: Any, *, seed: int = 0, draws: int | None = Non
 def measured_collapse_time(
     data: Any, *, level: float = 0.5, seed: int = 0, draws: int | None = None
 ) -> Any:
-    """The time at which :func:`self_weight` of ``data`` (n, ...) falls through ``level``, to about 0.1 %: t_C without a model of the data.
+    """The time at which :func:`self_weight` of ``data`` (n, ...) falls through ``level``, to about
+    0.1 %: t_C without a model of the data.
 
-    One point, or a level of at most 1/n, which is never fallen through: +inf. 0 where even t = 1e-4 has less weight, such as for data of
-    which every point is there twice. The noise is that of ``seed``.
+    One point, or a level of at most 1/n, which is never fallen through: +inf. 0 where even t = 1e-4
+    has less weight, such as for data of which every point is there twice. The noise is that of
+    ``seed``.
     """
     level = float(within("level", level, 0.0, 1.0))
     points = _points(data)
@@ -236,7 +260,9 @@ def _average(
     seed: int,
     draws: int | None,
 ) -> Measured:
-    """The mean over noised training points of ``statistic`` of the logarithms of their posterior weights, and its standard error."""
+    """The mean over noised training points of ``statistic`` of the logarithms of their posterior
+    weights, and its standard error.
+    """
     grid = within("times", times, 0.0, math.inf)
     count = len(points) if draws is None else draws
     if count < 2:
@@ -255,9 +281,11 @@ def _average(
 def _posteriors(
     points: np.ndarray, times: np.ndarray, seed: int, draws: int
 ) -> Iterator[Iterator[np.ndarray]]:
-    """Blocks of draws; in each, for every time, the unnormalised log posterior weights (b, n), 0 for the point that was noised.
+    """Blocks of draws; in each, for every time, the unnormalised log posterior weights (b, n), 0
+    for the point that was noised.
 
-    With ``s^2 = snr(t)`` and x_t from point a and noise z, the weight of b is ``exp(-s^2 |a - b|^2/2 - s z.(a - b))``.
+    With ``s^2 = snr(t)`` and x_t from point a and noise z, the weight of b is ``exp(-s^2 |a -
+    b|^2/2 - s z.(a - b))``.
     """
     source = np.random.default_rng(seed)
     who = np.concatenate(
@@ -294,7 +322,8 @@ def _points(data: Any) -> np.ndarray:
     points = finite("data", data)
     if points.ndim < 2 or not points.size:
         raise ValueError(
-            f"data must hold training points along the first axis, shape (n, ...), got {points.shape}"
+            "data must hold training points along the first axis, shape (n, ...), got "
+            f"{points.shape}"
         )
     rows = points.reshape(len(points), -1)
     return rows - rows.mean(0)

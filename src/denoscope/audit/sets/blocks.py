@@ -1,7 +1,9 @@
-"""Samples on disk: blocks of 8-bit images with their seeds, each whole or absent, all of one model sampled in one way.
+"""Samples on disk: blocks of 8-bit images with their seeds, each whole or absent, all of one model
+sampled in one way.
 
-A folder belongs to one *way*: the model's identity (its weights' hash among it), the sampler and its steps. Its name is the hash of that, so
-what lies there never answers for another model, sampler or number of steps; each block repeats it. Seeds that are there are not drawn again.
+A folder belongs to one *way*: the model's identity (its weights' hash among it), the sampler and
+its steps. Its name is the hash of that, so what lies there never answers for another model, sampler
+or number of steps; each block repeats it. Seeds that are there are not drawn again.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Blocks:
         return self.root / self.key
 
     def put(self, seeds: Sequence[int], images: Tensor, finite: Tensor) -> None:
-        """Stores the uint8 ``images`` (n, c, h, w) of these seeds, and which of them are ``finite``, bool (n,)."""
+        """Stores the uint8 ``images`` (n, c, h, w) of these seeds, and which of them are
+        ``finite``, bool (n,).
+        """
         name = hashlib.sha256(json.dumps(list(seeds)).encode()).hexdigest()[:8]
         tensors = {
             "seeds": torch.tensor(seeds, dtype=torch.int64),
@@ -60,7 +64,9 @@ class Blocks:
         files.write_json(self.folder / "about.json", {"shape": self.shape, **self.way})
 
     def get(self) -> dict[int, tuple[Tensor, bool]]:
-        """Every stored seed's image (c, h, w) uint8 and whether it is finite; a damaged block counts as absent."""
+        """Every stored seed's image (c, h, w) uint8 and whether it is finite; a damaged block
+        counts as absent.
+        """
         found: dict[int, tuple[Tensor, bool]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             found.update(self._block(path))

@@ -1,4 +1,6 @@
-"""A stored cell of `denoscope run` as a source of images: those its network was trained on, and those it never saw."""
+"""A stored cell of `denoscope run` as a source of images: those its network was trained on, and
+those it never saw.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ def is_cell(source: str) -> bool:
 
 
 def read_cell(source: str) -> Images:
-    """The training images of a cell, and then as its test split the ones held out; ``--train CELL`` and ``--test CELL`` take each their part.
+    """The training images of a cell, and then as its test split the ones held out; ``--train CELL``
+    and ``--test CELL`` take each their part.
 
-    A cell that cannot be read, of another study, or whose image set has changed since it was trained is a one-line ValueError.
+    A cell that cannot be read, of another study, or whose image set has changed since it was
+    trained is a one-line ValueError.
     """
     folder = located(source)
     try:
@@ -40,7 +44,8 @@ def read_cell(source: str) -> Images:
         ) from error
     if study != PhaseTransition.title():
         raise ValueError(
-            f"{source} is a cell of {study}; only those of {PhaseTransition.title()} say what their network was trained on"
+            f"{source} is a cell of {study}; only those of {PhaseTransition.title()} say "
+            "what their network was trained on"
         )
     cell = studies.load(study)(**fields)
     assert isinstance(cell, PhaseTransition)

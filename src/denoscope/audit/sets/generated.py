@@ -1,8 +1,10 @@
-"""Samples of a model that was given in place of images: one generator a seed, stored as they come, so that the same command goes on.
+"""Samples of a model that was given in place of images: one generator a seed, stored as they come,
+so that the same command goes on.
 
-The samples are what saved images would be: clipped to [-1, 1] and rounded to 8 bits. Row i depends on seed i (and in its last bits on the
-batch it was computed in), so the same seeds give two models the same noise. Small networks are sampled by one-threaded processes, as many
-as torch may use threads: two threads of one process share their work badly.
+The samples are what saved images would be: clipped to [-1, 1] and rounded to 8 bits. Row i depends
+on seed i (and in its last bits on the batch it was computed in), so the same seeds give two models
+the same noise. Small networks are sampled by one-threaded processes, as many as torch may use
+threads: two threads of one process share their work badly.
 """
 
 from __future__ import annotations
@@ -42,10 +44,11 @@ _WORTH = 30.0  # seconds of work from which processes, which take seconds to beg
 
 
 def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> Given:
-    """Samples of the model at ``path`` at ``asked``'s seeds, sampler and steps, stored below ``asked.out``/samples; ``like`` is the training set.
+    """Samples of the model at ``path`` at ``asked``'s seeds, sampler and steps, stored below
+    ``asked.out``/samples; ``like`` is the training set.
 
-    ``asked.resize`` resizes them as it does images. A model that cannot be opened, images of another size than the training set's, and
-    samples that are not finite are a one-line ValueError.
+    ``asked.resize`` resizes them as it does images. A model that cannot be opened, images of
+    another size than the training set's, and samples that are not finite are a one-line ValueError.
     """
     seeds = asked.seeds
     shape = _checked(role, path, asked, seeds, like)
@@ -53,7 +56,8 @@ def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> 
     size = asked.resize or model.shape[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
         raise ValueError(
-            f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has {shape[1:]}: give --resize N for all"
+            f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has "
+            f"{shape[1:]}: give --resize N for all"
         )
     _check_steps(model, asked.steps)
     way = {
@@ -98,7 +102,8 @@ def _checked(
         raise ValueError("--seeds must lie between 0 and 4294967295")
     if like.images is None:
         raise ValueError(
-            f"--{role} {path} is a model, whose samples are images, and --train {like.path} holds features: give its images"
+            f"--{role} {path} is a model, whose samples are images, and --train "
+            f"{like.path} holds features: give its images"
         )
     return like.images.shape
 
@@ -167,7 +172,9 @@ class _Drawing:
     done: list[float]
 
     def run(self, executor: execute.Executor, first: int, last: int) -> None:
-        """Runs jobs ``first`` to ``last``; what one raises, or a batch without a finite sample, ends it."""
+        """Runs jobs ``first`` to ``last``; what one raises, or a batch without a finite sample,
+        ends it.
+        """
 
         def progress(index: int, fraction: float) -> None:
             self.done[first + index] = fraction * len(self.jobs[first + index].seeds)
@@ -179,12 +186,15 @@ class _Drawing:
             if not result:
                 job = self.jobs[first + index]
                 raise ValueError(
-                    f"--{job.role} {job.path}: none of {len(job.seeds)} samples is finite; try another --sampler or more --steps"
+                    f"--{job.role} {job.path}: none of {len(job.seeds)} samples is "
+                    "finite; try another --sampler or more --steps"
                 )
 
 
 def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
-    """Draws and stores the samples of all jobs: the first one here, and the others on processes if that is faster."""
+    """Draws and stores the samples of all jobs: the first one here, and the others on processes if
+    that is faster.
+    """
     workers = torch.get_num_threads() if jobs[0].device == "cpu" else 1
     _opened.cache_clear()
     with one_thread(), say.counting("samples", sum(len(job.seeds) for job in jobs)) as told:
@@ -199,12 +209,15 @@ def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
 def _finite(
     role: str, path: str, seeds: Sequence[int], stored: Mapping[int, tuple[Tensor, bool]]
 ) -> Tensor:
-    """The images of these seeds, (n, c, h, w) uint8; if some are not finite, a ValueError that says which."""
+    """The images of these seeds, (n, c, h, w) uint8; if some are not finite, a ValueError that says
+    which.
+    """
     wrong = [seed for seed in seeds if not stored[seed][1]]
     if wrong:
         shown = ", ".join(map(str, wrong[:5])) + (", …" if len(wrong) > 5 else "")
         raise ValueError(
-            f"--{role} {path}: {len(wrong)} of {len(seeds)} samples are not finite (seeds {shown}); try another --sampler or more --steps"
+            f"--{role} {path}: {len(wrong)} of {len(seeds)} samples are not finite (seeds "
+            f"{shown}); try another --sampler or more --steps"
         )
     return torch.stack([stored[seed][0] for seed in seeds])
 

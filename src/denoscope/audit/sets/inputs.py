@@ -1,4 +1,6 @@
-"""The sets of an audit, read from whatever the user has: images, files of features, names of sets, and parts of any of them."""
+"""The sets of an audit, read from whatever the user has: images, files of features, names of sets,
+and parts of any of them.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,12 @@ _DIGITS = 18  # of a seed in a file's name
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """One set. ``role`` is gen, train, test or twin; ``path`` what the user wrote; either ``images`` or ``features`` (n, k) float32 is there.
+    """One set. ``role`` is gen, train, test or twin; ``path`` what the user wrote; either
+    ``images`` or ``features`` (n, k) float32 is there.
 
-    ``names`` shows each row to a reader (a file, or its number), ``seeds`` are those of generated samples where known. ``protocol`` says
-    how given features were made, empty if their file does not say; ``made`` how samples were drawn from a model, empty for others.
+    ``names`` shows each row to a reader (a file, or its number), ``seeds`` are those of generated
+    samples where known. ``protocol`` says how given features were made, empty if their file does
+    not say; ``made`` how samples were drawn from a model, empty for others.
     """
 
     role: str
@@ -49,7 +53,9 @@ class Given:
 
     @cached_property
     def contents(self) -> list[bytes]:
-        """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals -0.0)."""
+        """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals
+        -0.0).
+        """
         rows = self.features if self.images is None else self.images.data
         assert rows is not None
         blocks = (
@@ -72,12 +78,15 @@ def read(
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Given:
-    """The set that ``path`` means: whatever :func:`denoscope.read_images` reads, a file of features (:mod:`denoscope.data.features`), or a
-    stored cell of `denoscope run phase_transition`, whose training images and held-out images are its two splits.
+    """The set that ``path`` means: whatever :func:`denoscope.read_images` reads, a file of features
+    (:mod:`denoscope.data.features`), or a stored cell of `denoscope run phase_transition`, whose
+    training images and held-out images are its two splits.
 
-    ``NAME:train`` and ``NAME:test`` are the splits of a set that has them; without either a test set is the test split, any other the training
-    split. ``PATH[START:STOP]`` is a part of anything. Files of generated samples that are named by numbers (``000000/000123.png``) are
-    taken to be named by their seeds. Whatever is wrong is a one-line ValueError that begins with the flag ``--role``.
+    ``NAME:train`` and ``NAME:test`` are the splits of a set that has them; without either a test
+    set is the test split, any other the training split. ``PATH[START:STOP]`` is a part of anything.
+    Files of generated samples that are named by numbers (``000000/000123.png``) are taken to be
+    named by their seeds. Whatever is wrong is a one-line ValueError that begins with the flag
+    ``--role``.
     """
     try:
         chosen = select(path)
@@ -134,7 +143,8 @@ def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given
         )
     if images.test_from is not None and not chosen.split and role in SAMPLED:
         said.append(
-            f"only the {'test' if rows.start >= images.test_from else 'training'} split of {images.name} was taken"
+            f"only the {'test' if rows.start >= images.test_from else 'training'} split "
+            f"of {images.name} was taken"
         )
     part = images if rows == range(len(images)) else _part(images, rows)
     first = (
@@ -182,10 +192,12 @@ def _seeds(files: Sequence[str]) -> tuple[int, ...]:
 
 
 def matched(given: Mapping[str, Given]) -> dict[str, Given]:
-    """The sets, comparable: all images of one shape, or all features of one size and protocol; the twin's row i belongs to the generated row i.
+    """The sets, comparable: all images of one shape, or all features of one size and protocol; the
+    twin's row i belongs to the generated row i.
 
-    Grey sets among colour ones are replicated to RGB, with a warning; a twin whose rows have the same seeds in another order is put in order.
-    What cannot be compared or paired is a one-line ValueError naming both flags.
+    Grey sets among colour ones are replicated to RGB, with a warning; a twin whose rows have the
+    same seeds in another order is put in order. What cannot be compared or paired is a one-line
+    ValueError naming both flags.
     """
     found = dict(given)
     train = found["train"]
@@ -193,7 +205,8 @@ def matched(given: Mapping[str, Given]) -> dict[str, Given]:
         if (one.images is None) != (train.images is None):
             kinds = [("features" if x.images is None else "images") for x in (one, train)]
             raise ValueError(
-                f"--{role} holds {kinds[0]} and --train holds {kinds[1]}: give images for all sets, or features for all"
+                f"--{role} holds {kinds[0]} and --train holds {kinds[1]}: give images for "
+                "all sets, or features for all"
             )
     found = _one_shape(found) if train.images is not None else _one_space(found)
     if "twin" in found and "gen" in found:
@@ -208,7 +221,8 @@ def _one_shape(given: dict[str, Given]) -> dict[str, Given]:
         if one.shape[1:] != train.shape[1:]:
             sizes = [f"{x.shape[2]}x{x.shape[1]}" for x in (one, train)]
             raise ValueError(
-                f"--{role} has images of {sizes[0]} pixels and --train of {sizes[1]}: --resize {min(*one.shape[1:], *train.shape[1:])} makes all one size"
+                f"--{role} has images of {sizes[0]} pixels and --train of {sizes[1]}: "
+                f"--resize {min(*one.shape[1:], *train.shape[1:])} makes all one size"
             )
     channels = max(one.shape[0] for one in images.values())
     return {role: _with_channels(one, channels) for role, one in given.items()}
@@ -233,41 +247,49 @@ def _one_space(given: dict[str, Given]) -> dict[str, Given]:
     for role, size in sizes.items():
         if size != sizes["train"]:
             raise ValueError(
-                f"--{role} has {size} features a row and --train has {sizes['train']}: describe both with one descriptor"
+                f"--{role} has {size} features a row and --train has {sizes['train']}: "
+                "describe both with one descriptor"
             )
     for role, protocol in stated.items():
         first = next(iter(stated))
         if protocol != stated[first]:
             raise ValueError(
-                f"--{role} was described by {protocol!r} and --{first} by {stated[first]!r}: features of one protocol are needed"
+                f"--{role} was described by {protocol!r} and --{first} by "
+                f"{stated[first]!r}: features of one protocol are needed"
             )
     return given
 
 
 def _paired(twin: Given, gen: Given) -> Given:
-    """The twin with its row i beside the generated row i: by seeds where both sides have them, else by order."""
+    """The twin with its row i beside the generated row i: by seeds where both sides have them, else
+    by order.
+    """
     if len(twin) != len(gen):
         raise ValueError(
-            f"--twin has {len(twin)} rows and --gen has {len(gen)}: row by row they must come from the same starting noise"
+            f"--twin has {len(twin)} rows and --gen has {len(gen)}: row by row they must "
+            "come from the same starting noise"
         )
     if twin.seeds and gen.seeds:
         if set(twin.seeds) != set(gen.seeds):
             seed = min(set(twin.seeds) - set(gen.seeds))
             raise ValueError(
-                f"--twin has a sample of seed {seed} and --gen has none: sample both models with the same seeds"
+                f"--twin has a sample of seed {seed} and --gen has none: sample both "
+                "models with the same seeds"
             )
         return twin if twin.seeds == gen.seeds else _in_order(twin, gen.seeds)
     if twin.names == gen.names:
         return twin
     if _skipped(twin) or _skipped(gen):
         raise ValueError(
-            "--twin cannot be paired with --gen: images were skipped and the other names differ; name files by their seeds (000123.png)"
+            "--twin cannot be paired with --gen: images were skipped and the other names "
+            "differ; name files by their seeds (000123.png)"
         )
     return replace(
         twin,
         warnings=(
             *twin.warnings,
-            "twin: its names differ from those of gen; rows were paired in order, as if from the same starting noise",
+            "twin: its names differ from those of gen; rows were paired in order, as if "
+            "from the same starting noise",
         ),
     )
 

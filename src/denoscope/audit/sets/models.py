@@ -1,4 +1,6 @@
-"""Models whose samples can be audited: a diffusers pipeline's folder, a file of `denoscope.save`, a cell of a store that keeps its network."""
+"""Models whose samples can be audited: a diffusers pipeline's folder, a file of `denoscope.save`, a
+cell of a store that keeps its network.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A denoiser ready to be sampled: images of ``shape``, states of the ``event`` shape it computes with, from ``start(noise)`` down ``levels(n)``.
+    """A denoiser ready to be sampled: images of ``shape``, states of the ``event`` shape it
+    computes with, from ``start(noise)`` down ``levels(n)``.
 
-    ``identity`` is JSON that differs wherever samples could. ``spacing`` says in words how the levels are chosen.
+    ``identity`` is JSON that differs wherever samples could. ``spacing`` says in words how the
+    levels are chosen.
     """
 
     identity: Mapping[str, Any]
@@ -42,7 +46,9 @@ class Model:
 
 
 def is_model(path: str) -> bool:
-    """Whether a path names a model (or a store of models) and not a set of images; a name that ends in .safetensors always does."""
+    """Whether a path names a model (or a store of models) and not a set of images; a name that ends
+    in .safetensors always does.
+    """
     root = located(path)
     return root.suffix == SUFFIX or any(
         os.path.isfile(root / name) for name in (INDEX, MODEL, "store.json")
@@ -50,7 +56,8 @@ def is_model(path: str) -> bool:
 
 
 def open_model(role: str, path: str, shape: tuple[int, int, int], device: str = "cpu") -> Model:
-    """The model that a path names, on a device; ``shape`` (c, h, w) is that of the images if a network of flat vectors does not say it.
+    """The model that a path names, on a device; ``shape`` (c, h, w) is that of the images if a
+    network of flat vectors does not say it.
 
     What cannot be opened, or makes no images, is a one-line ValueError naming ``--role``.
     """
@@ -75,7 +82,10 @@ def _device(name: str) -> torch.device:
 def _pipeline(root: Path, device: torch.device) -> Model:
     found = from_pipeline(root)
     found.denoiser.to(device)
-    spacing = "the levels of its scheduler, evenly spaced in training time from the last to the first, then 0"
+    spacing = (
+        "the levels of its scheduler, evenly spaced in training time from the last "
+        "to the first, then 0"
+    )
     return Model(
         found.identity, found.shape, found.shape, found.sampled, found.levels, found.start, spacing
     )
@@ -89,7 +99,8 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
     event = _event(denoiser)
     if math.prod(event) != math.prod(shape) and len(event) != 3:
         raise ValueError(
-            f"its network makes {math.prod(event)} numbers, and images of the training set have {math.prod(shape)}"
+            f"its network makes {math.prod(event)} numbers, and images of the training "
+            f"set have {math.prod(shape)}"
         )
     try:
         expect(denoiser, event)
@@ -122,4 +133,5 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
 def _event(denoiser: nn.Module) -> tuple[int, ...]:
     """The shape of one state of a network of this library."""
     net = denoiser.net if isinstance(denoiser, Preconditioned) else denoiser
-    return (net.n,) if isinstance(net, Subspaces) else tuple(net.shape)  # pyright: ignore[reportArgumentType]  (all others have a shape)
+    # all others have a shape
+    return (net.n,) if isinstance(net, Subspaces) else tuple(net.shape)  # pyright: ignore[reportArgumentType]

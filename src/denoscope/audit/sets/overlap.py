@@ -1,4 +1,6 @@
-"""What two of the sets share: images that are the same in both, and, counted, images of one that nearly repeat some of the other."""
+"""What two of the sets share: images that are the same in both, and, counted, images of one that
+nearly repeat some of the other.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _SIGNIFICANT, _NOTABLE = (
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Rows of ``first`` that are also in ``second``: ``exact`` bool (n_first,), ``near`` how many others lie nearer than ``threshold`` to a row of it."""
+    """Rows of ``first`` that are also in ``second``: ``exact`` bool (n_first,), ``near`` how many
+    others lie nearer than ``threshold`` to a row of it.
+    """
 
     first: str
     second: str
@@ -39,14 +43,17 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """What the sets share, by pair of roles such as ("test", "train"), and what a report must say about it."""
+    """What the sets share, by pair of roles such as ("test", "train"), and what a report must say
+    about it.
+    """
 
     shared: Mapping[tuple[str, str], Shared]
     warnings: tuple[str, ...]
 
 
 def exact_rows(first: Given, second: Given) -> Tensor:
-    """Bool (n_first,): the rows whose content is also in ``second``, images at 8 bits, features by their numbers (0.0 equals -0.0).
+    """Bool (n_first,): the rows whose content is also in ``second``, images at 8 bits, features by
+    their numbers (0.0 equals -0.0).
 
     A test set of which more than half are training images is no control: a ValueError.
     """
@@ -54,7 +61,8 @@ def exact_rows(first: Given, second: Given) -> Tensor:
     same = torch.tensor([content in known for content in first.contents])
     if (first.role, second.role) == ("test", "train") and same.double().mean() > _LARGEST:
         raise ValueError(
-            f"--test is mostly the training set: {_of(int(same.sum()), len(same), 'test images')} are also in --train; "
+            "--test is mostly the training set: "
+            f"{_of(int(same.sum()), len(same), 'test images')} are also in --train; "
             "give images that the model never saw, or leave --test out"
         )
     return same
@@ -67,10 +75,12 @@ def overlap(
     *,
     nearest: Mapping[tuple[str, str], Tensor] | None = None,
 ) -> Overlap:
-    """Compares every pair of :data:`PAIRS` that is given; ``features`` (n, k) of each role are those in which ``spacing`` is a distance.
+    """Compares every pair of :data:`PAIRS` that is given; ``features`` (n, k) of each role are
+    those in which ``spacing`` is a distance.
 
-    ``nearest`` are distances (n_first,) to the nearest row of the second set, for pairs where they are known already; the rest is computed.
-    A test set that is mostly training images is a ValueError; any training image in it is a warning, and so is a test set that lies nearer to the
+    ``nearest`` are distances (n_first,) to the nearest row of the second set, for pairs where they
+    are known already; the rest is computed. A test set that is mostly training images is a
+    ValueError; any training image in it is a warning, and so is a test set that lies nearer to the
     training set than training images lie to each other.
     """
     known = dict(nearest or {})
@@ -97,24 +107,29 @@ def _exactly(pair: Shared) -> list[str]:
         shown = _of(count, n, "test images")
         if pair.second == "train":
             return [
-                f"{shown} are also training images: the model has seen them, so they are left out of every control"
+                f"{shown} are also training images: the model has seen them, so they are "
+                "left out of every control"
             ]
         return [
-            f"{shown} are also among the generated ones: the model has seen them, or folders were mixed up"
+            f"{shown} are also among the generated ones: the model has seen them, or "
+            "folders were mixed up"
         ]
     if count < n:
         return []  # copies: what the audit is about
     if pair.second == "gen":
         return [
-            "every image of --twin is also in --gen: a twin is a second model, trained on the same data from another start"
+            "every image of --twin is also in --gen: a twin is a second model, trained "
+            "on the same data from another start"
         ]
     return [
-        f"every image of --{pair.first} is exactly a training image: make sure that it is no folder of training images"
+        f"every image of --{pair.first} is exactly a training image: make sure that it is "
+        "no folder of training images"
     ]
 
 
 def _nearly(distance: Tensor, train: Tensor) -> list[str]:
-    """A warning if test images lie nearer to training images than these lie to each other, as training images do that were stored anew.
+    """A warning if test images lie nearer to training images than these lie to each other, as
+    training images do that were stored anew.
 
     ``distance`` are those of the test images that are no exact copies.
     """
@@ -130,14 +145,14 @@ def _nearly(distance: Tensor, train: Tensor) -> list[str]:
     inside, usual = int((distance.double() < bound).sum()), int((own < bound).sum())
     expected = len(distance) * usual / len(own)
     table = [[inside, len(distance) - inside], [usual, len(own) - usual]]
-    if (
-        inside <= _NOTABLE * expected
-        or fisher_exact(table, alternative="greater").pvalue > _SIGNIFICANT
-    ):  # pyright: ignore[reportAttributeAccessIssue]
+    _, p = fisher_exact(table, alternative="greater")
+    if inside <= _NOTABLE * expected or p > _SIGNIFICANT:  # pyright: ignore[reportOperatorIssue]
         return []
     return [
-        f"{_of(inside, len(distance), 'test images')} lie as near to a training image as only {100 * usual / len(own):.0f}\u00a0% of training images lie "
-        f"to another one (expected are about {round(expected)}): some may be training images that were stored anew, and such images hide copies"
+        f"{_of(inside, len(distance), 'test images')} lie as near to a training image as "
+        f"only {100 * usual / len(own):.0f}\u00a0% of training images lie "
+        f"to another one (expected are about {round(expected)}): some may be training "
+        "images that were stored anew, and such images hide copies"
     ]
 
 

@@ -1,4 +1,6 @@
-"""What stands around a verdict: which descriptors decided, what they were calibrated on, the training set, and what is not shown."""
+"""What stands around a verdict: which descriptors decided, what they were calibrated on, the
+training set, and what is not shown.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ MUCH = 0.05
 SHARP = 0.9
 """The power over all near copies below which the excess is said to be too small."""
 FEW = 100
-"""Training images below which their own distances are a poor control: of digits 2 or 3 audits of 20 at 24 to 40 found copies that were none."""
+"""Training images below which their own distances are a poor control: of digits 2 or 3 audits of 20
+at 24 to 40 found copies that were none.
+"""
 SEEN = 0.8
 """The power below which a kind of planted copies is named as one that may be missed."""
 
@@ -63,16 +67,27 @@ def _sharpness(audit: Audit) -> str:
         if found.name not in together.descriptors
     ]
     kinds = [called(name) for name in NEAR if name in audit.first.planted]
-    text = f"Decided by {listed(able)}: of training {thing(audit)} copied with {listed(kinds)}, {percents(together.near_power, bracket=True)} were found."
+    text = (
+        f"Decided by {listed(able)}: of training {thing(audit)} copied with "
+        f"{listed(kinds)}, {percents(together.near_power, bracket=True)} were found."
+    )
     if together.near_power.value > 0 and together.near_power.high < SHARP:
-        text += f" What is missed is not counted: the true share of copies may be {1 / together.near_power.value:.2g} times as large."
+        text += (
+            " What is missed is not counted: the true share of copies may be "
+            f"{1 / together.near_power.value:.2g} times as large."
+        )
     if unable:
-        text += f" {listed(unable)} cannot decide here and {'was' if len(unable) == 1 else 'were'} left out."
+        text += (
+            f" {listed(unable)} cannot decide here and "
+            f"{'was' if len(unable) == 1 else 'were'} left out."
+        )
     rates = together.rates
     if rates.false_alarm > rates.asked:
         held = sum(fold.held_out for fold in rates.folds)
         text += (
-            f" Only {count(held)} {'held-out' if audit.first.test is not None else 'training'} {thing(audit)} calibrate the thresholds: the false alarm rate is "
+            f" Only {count(held)} "
+            f"{'held-out' if audit.first.test is not None else 'training'} {thing(audit)} "
+            "calibrate the thresholds: the false alarm rate is "
             f"{percent(rates.false_alarm)} instead of the {percent(rates.asked)} asked."
         )
     return text
@@ -88,12 +103,16 @@ def _null(audit: Audit) -> str:
     word = thing(audit)
     if audit.first.test is None:
         text = (
-            f"**No held-out {word} were given:** each training {word[:-1]} was compared with the others instead. That cannot see a difference between the training set and "
-            f"the population it comes from, and leaves every comparison of training with held-out {word} unanswered; `--test` would give both."
+            f"**No held-out {word} were given:** each training {word[:-1]} was compared "
+            "with the others instead. That cannot see a difference between the training "
+            "set and "
+            "the population it comes from, and leaves every comparison of training with "
+            f"held-out {word} unanswered; `--test` would give both."
         )
         few = len(audit.given["train"]) < FEW
         return text + (
-            f" So few training {word} do not even calibrate themselves well: copies may be reported where there are none."
+            f" So few training {word} do not even calibrate themselves well: copies may "
+            "be reported where there are none."
             if few
             else ""
         )
@@ -101,7 +120,10 @@ def _null(audit: Audit) -> str:
     if not leaks:
         return ""
     are, were = ("is", "was") if leaks == 1 else ("are", "were")
-    text = f"**The test set leaks:** {things(leaks, word[:-1])} of {count(n)} {are} in the training set too and {were} left out of the control."
+    text = (
+        f"**The test set leaks:** {things(leaks, word[:-1])} of {count(n)} {are} in "
+        f"the training set too and {were} left out of the control."
+    )
     near = audit.overlap.shared["test", "train"].near
     return text + (
         f" {count(near)} more nearly repeat training {word} and stay in it, which hides copies."
@@ -117,10 +139,17 @@ def _training_set(audit: Audit) -> str:
         return ""
     n = len(found.cluster)
     word = f"training {thing(audit)}"
-    text = f"{count(found.images)} of the {count(n)} {word} ({percent(found.images / n)}) have a duplicate or near-duplicate"
+    text = (
+        f"{count(found.images)} of the {count(n)} {word} ({percent(found.images / n)}) "
+        "have a duplicate or near-duplicate"
+    )
     exactly = f", {count(found.exact)} repeat earlier ones exactly" if found.exact else ""
     first = f"**The training set is duplicated:** {text}" if found.images > MUCH * n else text
-    return f"{first}{exactly}; the largest cluster has {count(found.largest)}. Near-duplicates count as one when a sample's nearest and second nearest are compared."
+    return (
+        f"{first}{exactly}; the largest cluster has {count(found.largest)}. "
+        "Near-duplicates count as one when a sample's nearest and second nearest are "
+        "compared."
+    )
 
 
 def _twin(audit: Audit) -> str:
@@ -130,7 +159,11 @@ def _twin(audit: Audit) -> str:
         return ""
     chance = (measured.extra or {}).get("chance")
     beside = f"; chance alone gives {percent(float(chance))}" if chance is not None else ""
-    return f"The two runs give the same sample from the same noise in {percents(measured.estimate, bracket=True)} of pairs{beside} ({audit.first.name})."
+    return (
+        "The two runs give the same sample from the same noise in "
+        f"{percents(measured.estimate, bracket=True)} of pairs{beside} "
+        f"({audit.first.name})."
+    )
 
 
 def limits(audit: Audit) -> str:
@@ -144,9 +177,13 @@ def limits(audit: Audit) -> str:
     moved = f"Copies that were moved can be missed here: {listed(missed)}. " if missed else ""
     names = listed([found.name for found in audit.evidence])
     sought = (
-        f"Copies are sought by {names}: a copied style, object or part of an image need not be near any training image as a whole."
+        f"Copies are sought by {names}: a copied style, object or part of an image need "
+        "not be near any training image as a whole."
         if thing(audit) == "images"
         else "Copies are sought in the given features alone: what these do not show is not seen."
     )
-    again = "The intervals hold for this model and this training set; they say nothing about a model trained again."
+    again = (
+        "The intervals hold for this model and this training set; they say nothing "
+        "about a model trained again."
+    )
     return f"**What this does not show.** {moved}{again} {sought}"

@@ -1,4 +1,6 @@
-"""The figures of an audit: how near samples come to the training set, and whether the descriptors can see copies."""
+"""The figures of an audit: how near samples come to the training set, and whether the descriptors
+can see copies.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def drawn_roc(panels: Sequence[Panel], width: float) -> Drawing:
 
 
 def nearness(audit: Audit) -> Figure:
-    """Histograms of what samples, held-out images and training images score against the training set, a panel a descriptor."""
+    """Histograms of what samples, held-out images and training images score against the training
+    set, a panel a descriptor.
+    """
     word = thing(audit)
     panels = [_histograms(found, word) for found in audit.evidence]
     sides = {"ratio": "near 0 for a ratio of distances", "cosine": "near 1 for a cosine"}
@@ -61,8 +65,11 @@ def nearness(audit: Audit) -> Figure:
         else f"training {word} among themselves"
     )
     caption = (
-        f"**How near samples come to the training set**, by each descriptor; copies lie {' and '.join(kinds)}. Bars of equal width; the axis is logarithmic, so that a "
-        f"single sample shows. The threshold is the one that {rate} of {null} pass (chosen on one half of them). Training {word} are compared with all others, each "
+        "**How near samples come to the training set**, by each descriptor; copies lie "
+        f"{' and '.join(kinds)}. Bars of equal width; the axis is logarithmic, so that a "
+        f"single sample shows. The threshold is the one that {rate} of {null} pass "
+        f"(chosen on one half of them). Training {word} are compared with all others, "
+        "each "
         "without its near-duplicates."
     )
     return Figure("audit_nearness", caption, partial(drawn_near, panels))
@@ -144,8 +151,11 @@ def sharpness(audit: Audit) -> Figure:
     )
     deciders = deciding(audit)
     caption = (
-        f"**Can the descriptors see copies?** Share of planted copies found against the share of {word} flagged for it, as the threshold falls; each kind of copy is one line, "
-        f"those that were moved are dashed. A descriptor that knows nothing follows the dotted line. The vertical line is the false alarm rate of "
+        "**Can the descriptors see copies?** Share of planted copies found against the "
+        f"share of {word} flagged for it, as the threshold falls; each kind of copy is "
+        "one line, "
+        "those that were moved are dashed. A descriptor that knows nothing follows the "
+        "dotted line. The vertical line is the false alarm rate of "
         f"{percent(deciders[0].rates.false_alarm)}."
     )
     return Figure("audit_roc", caption, partial(drawn_roc, panels))
@@ -184,7 +194,8 @@ def _roc(found: Evidence) -> Panel:
 
 
 def roc(copies: Tensor, null: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """For 1, 2, … alarms among the null: their share, and the share of copies above the highest score that is no alarm; last (1, 1).
+    """For 1, 2, … alarms among the null: their share, and the share of copies above the highest
+    score that is no alarm; last (1, 1).
 
     A curve of at most some 200 points, evenly spread in the logarithm of the share.
     """

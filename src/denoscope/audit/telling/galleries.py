@@ -1,6 +1,8 @@
-"""Images to look at: the samples most like copies, real images for contrast, the training images copied most.
+"""Images to look at: the samples most like copies, real images for contrast, the training images
+copied most.
 
-Names of files stand in notes, which are shown as they are; what could command a terminal or turn the text around is escaped.
+Names of files stand in notes, which are shown as they are; what could command a terminal or turn
+the text around is escaped.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def galleries(audit: Audit) -> list[Gallery]:
 
 
 def held_out(audit: Audit) -> list[tuple[int, int]]:
-    """Rows of the control and of the given test set, the closest to the training set first, without those that are training images too."""
+    """Rows of the control and of the given test set, the closest to the training set first, without
+    those that are training images too.
+    """
     first, shared = deciding(audit)[0], audit.overlap.shared.get(("test", "train"))
     if first.test is None:
         return []
@@ -94,7 +98,9 @@ def held_out(audit: Audit) -> list[tuple[int, int]]:
 
 
 def most_copied(audit: Audit) -> Gallery | None:
-    """The training images that most flagged samples are nearest to, each beside the sample most like it; None if there are none."""
+    """The training images that most flagged samples are nearest to, each beside the sample most
+    like it; None if there are none.
+    """
     found = hits(audit)[: PAIRS // 2]
     gen, train = audit.given["gen"].images, audit.given["train"].images
     if not found or gen is None or train is None:

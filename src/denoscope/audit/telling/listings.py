@@ -1,4 +1,6 @@
-"""The tables of an audit's page: what was compared, what each descriptor counted, all metrics, what the sets share."""
+"""The tables of an audit's page: what was compared, what each descriptor counted, all metrics, what
+the sets share.
+"""
 
 from __future__ import annotations
 
@@ -50,19 +52,23 @@ def descriptors(audit: Audit) -> Table:
         Column(
             "score",
             "",
-            "ratio: distance to the nearest over the second nearest that is no near-duplicate of it; cosine: similarity to the nearest",
+            "ratio: distance to the nearest over the second nearest that is no "
+            "near-duplicate of it; cosine: similarity to the nearest",
         ),
         Column(
             "AUC",
             "",
-            f"of near copies ({', '.join(name for name in NEAR if name in audit.first.planted)}) against the null, with its interval",
+            "of near copies "
+            f"({', '.join(name for name in NEAR if name in audit.first.planted)}) against "
+            "the null, with its interval",
             ".3f",
         ),
         Column("decides", "", f"whether that AUC is at least {DECIDES:g}"),
         Column(
             "threshold",
             "",
-            "that the stated share of the null passes: a ratio below it, a cosine above it, is called a copy by this descriptor",
+            "that the stated share of the null passes: a ratio below it, a cosine above "
+            "it, is called a copy by this descriptor",
         ),
         Column("spacing", "", "training images nearer than this are near-duplicates"),
     ]
@@ -96,7 +102,8 @@ def rates(audit: Audit) -> Table:
         Column(
             "excess",
             "%",
-            f"share of copies among samples beyond what {control(audit)} show, with its interval; a negative one is farther from the training set than those",
+            f"share of copies among samples beyond what {control(audit)} show, with its "
+            "interval; a negative one is farther from the training set than those",
             ".2f",
         ),
         Column("samples", "%", "that pass the threshold, averaged over the two folds", ".2f"),
@@ -154,7 +161,8 @@ def metrics(audit: Audit) -> Table:
         Column(
             "real",
             "",
-            "the same of real images, with its interval: for copying held-out ones, or training images among themselves; for quality training images",
+            "the same of real images, with its interval: for copying held-out ones, or "
+            "training images among themselves; for quality training images",
         ),
         Column("threshold"),
         Column("n", "", "units behind the value"),
@@ -231,7 +239,9 @@ def areas(audit: Audit) -> Table:
 
 
 def powers(audit: Audit) -> Table:
-    """Shares of planted copies that are found, by perturbation: by each descriptor alone, and by all together that decide."""
+    """Shares of planted copies that are found, by perturbation: by each descriptor alone, and by
+    all together that decide.
+    """
     alone = "that pass the threshold of this descriptor alone"
     columns = [Column("copies with"), *(Column(found.name, "%", alone) for found in audit.evidence)]
     rows = [

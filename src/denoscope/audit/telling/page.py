@@ -46,7 +46,10 @@ def build(audit: Audit, called: str, versions: Mapping[str, str]) -> Page:
         Section("What was run", [KeyValues(conditions(audit, called, versions))]),
         Section("References", [ReferenceList(_works(audit))]),
     ]
-    sizes = f"{count(len(audit.given['gen']))} samples, {count(len(audit.given['train']))} training {thing(audit)}"
+    sizes = (
+        f"{count(len(audit.given['gen']))} samples, "
+        f"{count(len(audit.given['train']))} training {thing(audit)}"
+    )
     held = f", {count(len(audit.given['test']))} held out" if "test" in audit.given else ""
     return Page("Does this model copy its training data?", sizes + held, sections)
 
@@ -80,7 +83,10 @@ def _pairs(audit: Audit) -> list[Section]:
         if len(found) > 1
         else ""
     )
-    text = f"{contrast}Names are shortened; `audit.csv` has them all, with every sample. “2 alike” is a training image in a cluster of two near-duplicates."
+    text = (
+        f"{contrast}Names are shortened; `audit.csv` has them all, with every sample. "
+        "“2 alike” is a training image in a cluster of two near-duplicates."
+    )
     return [Section("The closest pairs", [Text(text), *found])]
 
 
@@ -105,9 +111,12 @@ def _duplicates(audit: Audit) -> KeyValues:
     n = len(found.cluster)
     return KeyValues(
         {
-            f"training {thing(audit)} with a duplicate": f"{count(found.images)} of {count(n)} ({percent(found.images / n)})",
+            f"training {thing(audit)} with a duplicate": f"{count(found.images)} of {count(n)} "
+            f"({percent(found.images / n)})",
             "exact repeats of earlier ones": count(found.exact),
-            "near-duplicate pairs": f"{count(found.links)}, nearer than {found.threshold:.3g} by {audit.first.name} (quantile {found.quantile:g})",
+            "near-duplicate pairs": f"{count(found.links)}, nearer than "
+            f"{found.threshold:.3g} by {audit.first.name} "
+            f"(quantile {found.quantile:g})",
             "largest cluster": count(found.largest),
         }
     )
@@ -142,7 +151,10 @@ def _planted(audit: Audit) -> str:
     if not found:
         return "none"
     many = count(max(map(len, found.values())))
-    return f"{many} training {thing(audit)} drawn by seed {audit.asked.seed}, each changed by {listed([called(name) for name in found])}"
+    return (
+        f"{many} training {thing(audit)} drawn by seed {audit.asked.seed}, each "
+        f"changed by {listed([called(name) for name in found])}"
+    )
 
 
 def _works(audit: Audit) -> list[Reference]:

@@ -1,7 +1,8 @@
 """An audit as numbers: one JSON document, and one CSV line a sample.
 
-What could not be computed is null, with a reason; nothing is NaN or infinite. In the CSV, names of files are data of strangers: characters
-that do not print are escaped, and a name that a spreadsheet would take for a formula has an apostrophe before it.
+What could not be computed is null, with a reason; nothing is NaN or infinite. In the CSV, names of
+files are data of strangers: characters that do not print are escaped, and a name that a spreadsheet
+would take for a formula has an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ _LONGEST = 1 << 16
 def as_json(audit: Audit, called: str) -> dict[str, Any]:
     """Everything that was found; ``called`` is the command line.
 
-    ``metrics.NAME`` is what the first descriptor measured, ``by_descriptor`` what each did; ``hits`` are training images that flagged samples
-    are nearest to, most copied first.
+    ``metrics.NAME`` is what the first descriptor measured, ``by_descriptor`` what each did;
+    ``hits`` are training images that flagged samples are nearest to, most copied first.
     """
     document = {
         "schema": SCHEMA,
@@ -75,7 +76,9 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` as JSON holds it: estimates and containers opened, numbers that are not finite null."""
+    """``value`` as JSON holds it: estimates and containers opened, numbers that are not finite
+    null.
+    """
     if isinstance(value, Estimate):
         return _estimate(value)
     if isinstance(value, Mapping):
@@ -95,7 +98,9 @@ def _text(text: str) -> str:
 
 
 def _estimate(one: Estimate) -> dict[str, Any]:
-    """Value, interval, level, units and method; of a value that is not finite the method is the reason."""
+    """Value, interval, level, units and method; of a value that is not finite the method is the
+    reason.
+    """
     numbers = _plain(
         {"value": one.value, "low": one.low, "high": one.high, "level": one.level, "n": one.n}
     )
@@ -230,11 +235,13 @@ def _question(asked: Asked) -> dict[str, Any]:
 
 
 def as_csv(audit: Audit) -> str:
-    """One line a sample, by the first descriptor: the ``nearest`` training image, the cosine ``similarity`` to it, the distance to the ``second``
-    nearest that is no near-duplicate of it, and the ``ratio`` of both distances.
+    """One line a sample, by the first descriptor: the ``nearest`` training image, the cosine
+    ``similarity`` to it, the distance to the ``second`` nearest that is no near-duplicate of it,
+    and the ``ratio`` of both distances.
 
-    ``p_value`` is that of all descriptors that decide, empty if none does; ``verdict`` is exact copy, copy, novel or undecided;
-    ``duplicate_cluster`` that of the nearest training image, empty if it has no duplicate. What is not finite is empty.
+    ``p_value`` is that of all descriptors that decide, empty if none does; ``verdict`` is exact
+    copy, copy, novel or undecided; ``duplicate_cluster`` that of the nearest training image, empty
+    if it has no duplicate. What is not finite is empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -268,7 +275,9 @@ def _lines(audit: Audit) -> list[list[object]]:
 
 
 def cell(text: str) -> str:
-    """A stranger's text for a spreadsheet: what does not print as an escape, and an apostrophe before what looks like a formula."""
+    """A stranger's text for a spreadsheet: what does not print as an escape, and an apostrophe
+    before what looks like a formula.
+    """
     shown = harmless(text, _LONGEST)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 

@@ -1,4 +1,6 @@
-"""Which training image each sample points at, which samples are flagged, and how often each training image was hit."""
+"""Which training image each sample points at, which samples are flagged, and how often each
+training image was hit.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from denoscope.audit.weighing.combined import conformal
 
 @dataclass(frozen=True)
 class Hit:
-    """A training image and the rows of the flagged ``samples`` that are nearest to it, most like it first."""
+    """A training image and the rows of the flagged ``samples`` that are nearest to it, most like it
+    first.
+    """
 
     image: int
     samples: tuple[int, ...]
@@ -26,7 +30,9 @@ def deciding(audit: Audit) -> list[Evidence]:
 
 
 def flagged(audit: Audit) -> Tensor:
-    """Which samples are copies by all deciding descriptors together, bool (n_gen,); none where no descriptor decides."""
+    """Which samples are copies by all deciding descriptors together, bool (n_gen,); none where no
+    descriptor decides.
+    """
     return (
         audit.combined.copies
         if audit.combined
@@ -35,7 +41,9 @@ def flagged(audit: Audit) -> Tensor:
 
 
 def origins(audit: Audit) -> Tensor:
-    """The nearest training image of each sample by the deciding descriptor to which the sample looks most like a copy, int64 (n_gen,)."""
+    """The nearest training image of each sample by the deciding descriptor to which the sample
+    looks most like a copy, int64 (n_gen,).
+    """
     views = deciding(audit)
     chosen = torch.stack(
         [conformal(found.gen.score[None], found.held_out[None]) for found in views]
@@ -44,7 +52,9 @@ def origins(audit: Audit) -> Tensor:
 
 
 def closest(audit: Audit) -> Tensor:
-    """All samples, most like a copy first: by p-value, then by the score of the first deciding descriptor, then by row."""
+    """All samples, most like a copy first: by p-value, then by the score of the first deciding
+    descriptor, then by row.
+    """
     score = deciding(audit)[0].gen.score.double()
     rows = torch.argsort(-score, stable=True)
     if audit.combined:
@@ -53,7 +63,9 @@ def closest(audit: Audit) -> Tensor:
 
 
 def hits(audit: Audit) -> list[Hit]:
-    """Training images by the number of flagged samples nearest to them, the most copied first, then by row."""
+    """Training images by the number of flagged samples nearest to them, the most copied first, then
+    by row.
+    """
     of, copies = origins(audit), flagged(audit)
     found: dict[int, list[int]] = {}
     for row in closest(audit).tolist():

@@ -1,7 +1,9 @@
-"""The verdict in plain words, and nothing in it that does not follow from a number and its interval.
+"""The verdict in plain words, and nothing in it that does not follow from a number and its
+interval.
 
-Copies are seen if the interval of the excess lies above 0. If it covers 0 its upper end says below which share copies stay: never that
-there are none. If no descriptor can tell planted copies from real images, nothing can be said, except that exact copies are copies.
+Copies are seen if the interval of the excess lies above 0. If it covers 0 its upper end says below
+which share copies stay: never that there are none. If no descriptor can tell planted copies from
+real images, nothing can be said, except that exact copies are copies.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ CHANCE = 0.05
 
 
 def verdict(audit: Audit) -> list[str]:
-    """A few paragraphs, the headline first: what was found, where it comes from, how sure that is, what it does not show."""
+    """A few paragraphs, the headline first: what was found, where it comes from, how sure that is,
+    what it does not show.
+    """
     return [headline(audit)[1], *details(audit), *circumstances(audit)]
 
 
@@ -34,7 +38,9 @@ def details(audit: Audit) -> list[str]:
 
 
 def headline(audit: Audit) -> tuple[Status, str]:
-    """The answer: in one word, and in a few sentences of which the first is marked ``**strong**`` and says it."""
+    """The answer: in one word, and in a few sentences of which the first is marked ``**strong**``
+    and says it.
+    """
     together = audit.combined
     excess = together.rates.excess if together else unavailable("")
     if together and excess.low > 0:
@@ -56,7 +62,9 @@ def _found(audit: Audit, together: Combined) -> str:
         else f"training {thing(audit)} show among themselves"
     )
     return (
-        f"**{count(max(1, round(excess.value * n)))} of {count(n)} samples ({percents(excess)}) are copies of training {thing(audit)} beyond what {beyond}.** "
+        f"**{count(max(1, round(excess.value * n)))} of {count(n)} samples "
+        f"({percents(excess)}) are copies of training {thing(audit)} beyond what "
+        f"{beyond}.** "
         f"Fisher's exact test: {probability(together.rates.p_value)}. {_reach(together, seen=True)}"
     )
 
@@ -64,7 +72,10 @@ def _found(audit: Audit, together: Combined) -> str:
 def _reach(together: Combined, *, seen: bool) -> str:
     """Which share of copies this audit could find."""
     if not math.isfinite(together.detectable):
-        return "At this size no share of copies is found for sure: take more samples and more held-out images."
+        return (
+            "At this size no share of copies is found for sure: take more samples and "
+            "more held-out images."
+        )
     if seen:
         return f"Copies below {percent(together.detectable)} could not be seen at this size."
     return f"At this size a share of {percent(together.detectable)} is found in 4 of 5 audits."
@@ -74,11 +85,15 @@ def _not_seen(audit: Audit, excess: Estimate) -> str:
     n, word, real = count(len(audit.first.gen)), thing(audit), control(audit)
     if excess.high <= 0:
         return (
-            f"**Fewer of the {n} samples than of {real} come near training {word}.** The excess is {percents(excess, bracket=True)}: nothing looks copied, but samples that "
-            f"lie farther from the training set than real {word} are unlike these, for instance noisy or blurred."
+            f"**Fewer of the {n} samples than of {real} come near training {word}.** The "
+            f"excess is {percents(excess, bracket=True)}: nothing looks copied, but "
+            "samples that "
+            f"lie farther from the training set than real {word} are unlike these, for "
+            "instance noisy or blurred."
         )
     return (
-        f"**Copies were not seen; if there are any, they are below {upper(excess.high)} of the {n} samples.** These come near training {word} about as often as "
+        f"**Copies were not seen; if there are any, they are below {upper(excess.high)} "
+        f"of the {n} samples.** These come near training {word} about as often as "
         f"{real} do: the excess is {percents(excess, bracket=True)}."
     )
 
@@ -97,16 +112,25 @@ def _blind(audit: Audit) -> str:
         if audit.first.test is not None
         else f"or give real {thing(audit)} from outside the training set (`--test`)"
     )
-    return f"No descriptor tells planted copies from {control(audit)} well enough: {seen}, where an area of {DECIDES:g} under the ROC curve is asked. {advice}, {more}."
+    return (
+        f"No descriptor tells planted copies from {control(audit)} well enough: "
+        f"{seen}, where an area of {DECIDES:g} under the ROC curve is asked. {advice}, "
+        f"{more}."
+    )
 
 
 def _saturated(audit: Audit, reason: str) -> str:
     """So many real images pass the threshold that nothing can exceed them."""
-    return f"{reason[:1].upper()}{reason[1:]}. Give more {thing(audit)} to calibrate on, or a lower `--false-alarm`."
+    return (
+        f"{reason[:1].upper()}{reason[1:]}. Give more {thing(audit)} to calibrate on, "
+        "or a lower `--false-alarm`."
+    )
 
 
 def _exact_copies(audit: Audit) -> bool:
-    """Whether samples repeat training images exactly more often than held-out images do, or than training images repeat one another."""
+    """Whether samples repeat training images exactly more often than held-out images do, or than
+    training images repeat one another.
+    """
     many, n = shared(audit, "gen")
     others, of = (
         shared(audit, "test")
@@ -122,46 +146,59 @@ def _found_exact(audit: Audit, excess: Estimate) -> str:
     many, n = shared(audit, "gen")
     are = "is an exact copy" if many == 1 else "are exact copies"
     others = (
-        "Whether others are copies too cannot be decided: no descriptor tells planted copies from real ones well enough."
+        "Whether others are copies too cannot be decided: no descriptor tells planted "
+        "copies from real ones well enough."
         if audit.combined is None
         else f"Whether others are copies too cannot be decided: {excess.method}."
         if math.isnan(excess.value)
-        else f"All that the descriptors find together does not exceed what {control(audit)} show: the excess is {percents(excess, bracket=True)}."
+        else "All that the descriptors find together does not exceed what "
+        f"{control(audit)} show: the excess is {percents(excess, bracket=True)}."
     )
     return f"**{things(many, 'sample')} of {count(n)} {are} of training {thing(audit)}.** {others}"
 
 
 def exact(audit: Audit) -> str:
-    """What is said of samples that repeat a training image bit by bit, whatever the descriptors see; empty if there are none."""
+    """What is said of samples that repeat a training image bit by bit, whatever the descriptors
+    see; empty if there are none.
+    """
     many, n = shared(audit, "gen")
     own, of = shared(audit, "test")
     lines = []
     if many:
         against = f"; of the {count(of)} held-out {thing(audit)} {count(own)}" if of else ""
         lines.append(
-            f"{things(many, 'sample')} of {count(n)} repeat{'s' if many == 1 else ''} a training {thing(audit)[:-1]} exactly{against}."
+            f"{things(many, 'sample')} of {count(n)} repeat{'s' if many == 1 else ''} a "
+            f"training {thing(audit)[:-1]} exactly{against}."
             + (
                 ""
                 if _exact_copies(audit)
-                else f" That is not more than among {control(audit)}, so these are not counted as copies for that alone."
+                else f" That is not more than among {control(audit)}, so these are not "
+                "counted as copies for that alone."
             )
         )
     repeated = shared(audit, "test", "gen")[0]
     if repeated:
         lines.append(
-            f"{things(repeated, 'sample')} equal{'s' if repeated == 1 else ''} a held-out {thing(audit)[:-1]} exactly: are these samples of a model?"
+            f"{things(repeated, 'sample')} equal{'s' if repeated == 1 else ''} a held-out "
+            f"{thing(audit)[:-1]} exactly: are these samples of a model?"
         )
     return " ".join(lines)
 
 
 def _sources(audit: Audit) -> str:
-    """How many samples are flagged, and how many of them come from training images that are there more than once."""
+    """How many samples are flagged, and how many of them come from training images that are there
+    more than once.
+    """
     rows = flagged(audit)
     many = int(rows.sum())
     if not audit.combined:
         return ""
     expected = max(1, round(audit.combined.rates.false_alarm * len(rows)))
-    text = f"{things(many, 'sample')} of {count(len(rows))} {'is' if many == 1 else 'are'} flagged; of as many real {thing(audit)} about {count(expected)} would be"
+    text = (
+        f"{things(many, 'sample')} of {count(len(rows))} "
+        f"{'is' if many == 1 else 'are'} flagged; of as many real {thing(audit)} about "
+        f"{count(expected)} would be"
+    )
     clusters = audit.duplicated.cluster[origins(audit)[rows]]
     copied = clusters[clusters >= 0]
     if not audit.duplicated.images or not many:
@@ -169,4 +206,7 @@ def _sources(audit: Audit) -> str:
     if not len(copied):
         return f"{text}. None of them comes from a duplicated training {thing(audit)[:-1]}."
     verb = "comes" if len(copied) == 1 else "come"
-    return f"{text}. {count(len(copied))} of the {count(many)} {verb} from {things(len(copied.unique()), f'duplicated training {thing(audit)[:-1]}')}."
+    return (
+        f"{text}. {count(len(copied))} of the {count(many)} {verb} from "
+        f"{things(len(copied.unique()), f'duplicated training {thing(audit)[:-1]}')}."
+    )

@@ -1,4 +1,6 @@
-"""The files of a report put in place together: a failure while they are made leaves those of the last one as they were."""
+"""The files of a report put in place together: a failure while they are made leaves those of the
+last one as they were.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def staged(folder: Path, old: str) -> Iterator[Path]:
-    """Yields an empty folder inside ``folder``; when the block ends without an error all its files take their places, and files of the pattern
-    ``old`` that are not among them are removed. What cannot be written is an OSError that names the folder."""
+    """Yields an empty folder inside ``folder``; when the block ends without an error all its files
+    take their places, and files of the pattern ``old`` that are not among them are removed. What
+    cannot be written is an OSError that names the folder.
+    """
     try:
         with tempfile.TemporaryDirectory(
             dir=folder, prefix=".report-", ignore_cleanup_errors=True
@@ -20,7 +24,8 @@ def staged(folder: Path, old: str) -> Iterator[Path]:
             _placed(Path(made), folder, old)
     except OSError as error:
         raise OSError(
-            f"the report cannot be written into {folder}, where nothing was changed: {error.strerror or error}"
+            f"the report cannot be written into {folder}, where nothing was changed: "
+            f"{error.strerror or error}"
         ) from error
 
 

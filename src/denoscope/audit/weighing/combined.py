@@ -1,7 +1,8 @@
 """All descriptors that can decide, together: conformal p-values, corrected for their number.
 
-The p-value of a sample by one descriptor is (1 + #{held-out scores >= its score})/(m + 1): for a fresh real image it is at most a with
-probability at most a. The smallest over D descriptors, times D, keeps that whatever they have in common (Bonferroni).
+The p-value of a sample by one descriptor is (1 + #{held-out scores >= its score})/(m + 1): for a
+fresh real image it is at most a with probability at most a. The smallest over D descriptors, times
+D, keeps that whatever they have in common (Bonferroni).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ _EQUAL = 1e-12  # p-values are fractions; this is for their rounding
 def combine(evidence: Sequence[Evidence], *, false_alarm: float, seed: int) -> Combined | None:
     """What the deciding descriptors say together; None if none can decide.
 
-    A copy has a p-value of at most ``false_alarm``: for the rates by one part of the held-out images, counted on the other and the other way
-    round; for ``p_values`` by all of them. Where a part is too small for any p-value to be that low, the rate is raised, and said.
+    A copy has a p-value of at most ``false_alarm``: for the rates by one part of the held-out
+    images, counted on the other and the other way round; for ``p_values`` by all of them. Where a
+    part is too small for any p-value to be that low, the rate is raised, and said.
     """
     deciding = [one for one in evidence if one.decides]
     if not deciding:
@@ -54,7 +56,9 @@ def combine(evidence: Sequence[Evidence], *, false_alarm: float, seed: int) -> C
 
 
 def conformal(scores: Tensor, held_out: Tensor) -> Tensor:
-    """Bonferroni-corrected p-values (n,) of scores (D, n) by D descriptors among held-out scores (D, m), at most 1."""
+    """Bonferroni-corrected p-values (n,) of scores (D, n) by D descriptors among held-out scores
+    (D, m), at most 1.
+    """
     descriptors, m = held_out.shape
     below = torch.searchsorted(held_out.sort(1).values, scores.contiguous())
     return (descriptors * (1 + m - below).double() / (m + 1)).amin(0).clamp_max(1)

@@ -1,7 +1,7 @@
 """What each metric costs, so that those that would take hours are left to be asked for.
 
-Multiply-adds are counted, and those of two cores of 2024 are taken for granted: an estimate that is the same on every machine, so that the
-same question is always answered by the same metrics.
+Multiply-adds are counted, and those of two cores of 2024 are taken for granted: an estimate that is
+the same on every machine, so that the same question is always answered by the same metrics.
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ def passes(s: Sizes) -> float:
 
 
 def _fit(centres: int, rows: int, s: Sizes) -> float:
-    """Seconds of one fit of variances and of the likelihoods under it; what does not fit in memory is computed again in every pass."""
+    """Seconds of one fit of variances and of the likelihoods under it; what does not fit in memory
+    is computed again in every pass.
+    """
     many = centres * rows
     products = (1 if many <= _HELD else PASSES) * many + centres * (rows + s.test)
     return PASSES * _TERM * many + products * s.features / _DOUBLE
 
 
 def _facing(n: int, m: int, k: int, subsets: int, *, in_blocks: bool = True) -> float:
-    """Seconds of Fréchet distances of subsets of n rows from m rows: the rows turned, roots of their scatter, singular values of these."""
+    """Seconds of Fréchet distances of subsets of n rows from m rows: the rows turned, roots of
+    their scatter, singular values of these.
+    """
     r = min(n, m, k)
     tall = n > 2 * r
     pooled = (4 * n + 2 * BLOCKS * r if in_blocks else subsets * n) * 2 * r * r if tall else 0
@@ -130,5 +134,7 @@ _SECONDS: Mapping[str, Callable[[Sizes], float]] = {
 
 
 def seconds(name: str, sizes: Sizes) -> float:
-    """About how long the metric and its control take; 0 for what is made of distances that are known already."""
+    """About how long the metric and its control take; 0 for what is made of distances that are
+    known already.
+    """
     return _SECONDS[name](sizes) if name in _SECONDS else 0.0

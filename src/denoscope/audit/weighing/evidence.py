@@ -1,4 +1,6 @@
-"""What one descriptor says: how much samples, real images and planted copies are like the training images nearest to them."""
+"""What one descriptor says: how much samples, real images and planted copies are like the training
+images nearest to them.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,13 @@ def weigh(
     quantile: float,
     seed: int,
 ) -> Evidence:
-    """The evidence of one descriptor of this ``kind`` of score, from ``features`` (n, k) of gen, train and perhaps test.
+    """The evidence of one descriptor of this ``kind`` of score, from ``features`` (n, k) of gen,
+    train and perhaps test.
 
-    ``planted`` are features of perturbed training images by perturbation, row j of each made from the same image. ``quantile`` declares
-    which training images are near-duplicates. The training set is compared with itself once, for all that needs it. Too few rows to
-    calibrate with, or a training set of near-duplicates of one image, are a ValueError.
+    ``planted`` are features of perturbed training images by perturbation, row j of each made from
+    the same image. ``quantile`` declares which training images are near-duplicates. The training
+    set is compared with itself once, for all that needs it. Too few rows to calibrate with, or a
+    training set of near-duplicates of one image, are a ValueError.
     """
     rows = {
         role: space(features[role], kind, name=role)
@@ -80,7 +84,9 @@ def weigh(
 def _calibrating(
     test: Tensor | None, among: Own, close: NearDuplicates, spacing: float
 ) -> tuple[Tensor, Tensor]:
-    """The rows that calibrate, and labels of near-duplicates among them: all held-out images, or distinct training images."""
+    """The rows that calibrate, and labels of near-duplicates among them: all held-out images, or
+    distinct training images.
+    """
     if test is None:
         return among.distinct, close.groups[among.distinct]
     groups = (

@@ -1,7 +1,8 @@
-"""Each metric of the audit for one descriptor, with its control: the same of real images in place of the generated ones.
+"""Each metric of the audit for one descriptor, with its control: the same of real images in place
+of the generated ones.
 
-Copy metrics put held-out images there, or without these each training image against the others. Metrics of quality put training images there,
-as many as were generated, drawn without replacement.
+Copy metrics put held-out images there, or without these each training image against the others.
+Metrics of quality put training images there, as many as were generated, drawn without replacement.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _PAIRED = 5000  # real images whose pairs say which similarity is rare
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What one descriptor sees: its evidence, and features (n, k) by role. ``fixed`` is the protocol's published threshold, if it has one."""
+    """What one descriptor sees: its evidence, and features (n, k) by role. ``fixed`` is the
+    protocol's published threshold, if it has one.
+    """
 
     evidence: Evidence
     sets: Mapping[str, Tensor]
@@ -60,7 +63,9 @@ class Case:
 
     @cached_property
     def alone(self) -> bool:
-        """Whether controls are each training image against the others, for want of held-out ones."""
+        """Whether controls are each training image against the others, for want of held-out
+        ones.
+        """
         return self.evidence.test is None
 
     def controlled(self, share: Callable[[Scores], Estimate]) -> Measured:
@@ -77,7 +82,9 @@ class Case:
 
 
 def generalization(case: Case) -> dict[str, Measured]:
-    """GL at a fixed threshold. The nearest by cosine is looked for where the evidence has the nearest by distance alone."""
+    """GL at a fixed threshold. The nearest by cosine is looked for where the evidence has the
+    nearest by distance alone.
+    """
     known = published(case.evidence.identity)
     threshold, words = (
         (known.threshold, known.words)
@@ -105,7 +112,9 @@ def _novel(case: Case, threshold: float) -> tuple[Estimate, Estimate]:
 
 
 def agreement(case: Case) -> dict[str, Measured]:
-    """RP at a threshold that one pair of distinct real images in a hundred passes, and at the fixed one."""
+    """RP at a threshold that one pair of distinct real images in a hundred passes, and at the fixed
+    one.
+    """
     gen, twin = case["gen"], case["twin"]
     real = case["train"] if case.alone else case["test"]
     real = real[torch.randperm(len(real), generator=generator(derive(case.seed, 2)))[:_PAIRED]]
@@ -155,7 +164,9 @@ def excess(case: Case) -> dict[str, Measured]:
 
 
 def authenticity(case: Case) -> dict[str, Measured]:
-    """Samples farther from their nearest training image than that is from its own nearest other one."""
+    """Samples farther from their nearest training image than that is from its own nearest other
+    one.
+    """
     evidence, among = case.evidence, case.evidence.among
     if among is None:
         raise ValueError(
@@ -204,7 +215,9 @@ def support(case: Case) -> dict[str, Measured]:
 
 
 def distance(case: Case) -> dict[str, Measured]:
-    """FD, its limit, and its floor: training images, as many as were generated, against the held-out ones."""
+    """FD, its limit, and its floor: training images, as many as were generated, against the
+    held-out ones.
+    """
     found, n = frechet(case["gen"], case["test"], seed=case.seed), len(case["gen"])
     floor = (
         frechet_floor(case["train"], case["test"], n, seed=case.seed)

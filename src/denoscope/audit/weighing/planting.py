@@ -1,4 +1,6 @@
-"""Copies of which it is known that they are copies: perturbed training images, and perturbed features where there are no images."""
+"""Copies of which it is known that they are copies: perturbed training images, and perturbed
+features where there are no images.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ _TRIED = 8  # images on which a perturbation is tried out
 
 
 def plant(images: Tensor, count: int, seed: int) -> dict[str, Tensor]:
-    """``count`` training images (n, c, h, w) in [-1, 1], drawn with ``seed``, after each perturbation that :func:`left_out` does not name.
+    """``count`` training images (n, c, h, w) in [-1, 1], drawn with ``seed``, after each
+    perturbation that :func:`left_out` does not name.
 
     Row j of every entry is made from the same image; fewer images than ``count`` are all taken.
     """
@@ -28,7 +31,9 @@ def plant(images: Tensor, count: int, seed: int) -> dict[str, Tensor]:
 
 
 def left_out(images: Tensor) -> dict[str, str]:
-    """Perturbations that cannot be applied to images of this shape, or leave them as they are, and why."""
+    """Perturbations that cannot be applied to images of this shape, or leave them as they are, and
+    why.
+    """
     reasons = {}
     for word in (*NEAR, *MOVED):
         try:
@@ -40,9 +45,11 @@ def left_out(images: Tensor) -> dict[str, str]:
 
 
 def plant_features(train: Tensor, count: int, seed: int) -> dict[str, Tensor]:
-    """Training rows (n, k) plus normal noise a tenth as long, on average, as the median distance of these rows to their nearest others.
+    """Training rows (n, k) plus normal noise a tenth as long, on average, as the median distance of
+    these rows to their nearest others.
 
-    Where files hold features and no images, nothing better is known of copies. Fewer than two rows are a ValueError.
+    Where files hold features and no images, nothing better is known of copies. Fewer than two rows
+    are a ValueError.
     """
     rows = features(train, "train")
     at = drawn(len(rows), count, seed)

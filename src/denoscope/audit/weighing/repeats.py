@@ -17,7 +17,8 @@ _CLOSE = 1 / 3
 
 
 def repeats(first: Evidence, train: Given, *, quantile: float) -> Duplicated:
-    """Exact repeats by content, near ones by the first descriptor's ``spacing``, which was the ``quantile`` of nearest distances.
+    """Exact repeats by content, near ones by the first descriptor's ``spacing``, which was the
+    ``quantile`` of nearest distances.
 
     Evidence without its pass over the training set is a ValueError.
     """
@@ -38,12 +39,17 @@ def repeats(first: Evidence, train: Given, *, quantile: float) -> Duplicated:
 def _warnings(close: NearDuplicates, among: Own, *, ungrouped: bool) -> Iterator[str]:
     n = len(among)
     if close.largest > _LARGE * n:
-        yield f"the largest cluster of near-duplicates has {close.largest} of {n} training images ({100 * close.largest / n:.0f} %)"
+        yield (
+            f"the largest cluster of near-duplicates has {close.largest} of {n} "
+            f"training images ({100 * close.largest / n:.0f} %)"
+        )
     alike = int((_gaps(among) & (close.counts == 0)).sum())
     if ungrouped and alike > _LARGE * n:
         yield (
-            f"{alike} of {n} training images ({100 * alike / n:.0f} %) are less than a third as far from some others as from the next: they "
-            "look like near-duplicates, which held-out images (--test) or a larger --duplicates would group"
+            f"{alike} of {n} training images ({100 * alike / n:.0f} %) are less than a "
+            "third as far from some others as from the next: they "
+            "look like near-duplicates, which held-out images (--test) or a larger "
+            "--duplicates would group"
         )
 
 

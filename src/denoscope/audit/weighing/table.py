@@ -1,4 +1,6 @@
-"""All metrics of an audit, for every descriptor: what was measured, beside what real images read, or why it was not."""
+"""All metrics of an audit, for every descriptor: what was measured, beside what real images read,
+or why it was not.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from denoscope.estimate import proportion, unavailable
 from denoscope.progress import duration
 
 COMBINED, CONTENT = "combined", "content"
-"""In place of a descriptor's name: what all that decide say together, and what is the same number by number."""
+"""In place of a descriptor's name: what all that decide say together, and what is the same number
+by number.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ def check_names(wanted: Sequence[str]) -> None:
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, 1, 0.0)[0]
             raise ValueError(
-                f"--metrics {name}: there is no such metric; did you mean {close}? All: {', '.join(NAMES)}"
+                f"--metrics {name}: there is no such metric; did you mean {close}? All: "
+                f"{', '.join(NAMES)}"
             )
 
 
@@ -88,11 +93,12 @@ def measure_all(
     seed: int,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, Measured]]:
-    """Each metric of :data:`NAMES`, by the name of the descriptor: all that are ``wanted``, or without these all that take minutes at most.
+    """Each metric of :data:`NAMES`, by the name of the descriptor: all that are ``wanted``, or
+    without these all that take minutes at most.
 
-    ``features`` (n, k) by descriptor and role; ``thresholds`` that a protocol fixed, by descriptor; ``exact`` counts the rows of gen and test
-    whose content is a training image's, those of test no longer among the features. What cannot be measured says why; an unknown name is
-    a ValueError.
+    ``features`` (n, k) by descriptor and role; ``thresholds`` that a protocol fixed, by descriptor;
+    ``exact`` counts the rows of gen and test whose content is a training image's, those of test no
+    longer among the features. What cannot be measured says why; an unknown name is a ValueError.
     """
     check_names(wanted)
     chosen = [name for name in NAMES if not wanted or name in wanted]
@@ -114,7 +120,9 @@ def measure_all(
 def _measured(
     row: _Row, case: Case, named: bool, say: Callable[[str], None]
 ) -> dict[str, Measured]:
-    """What the metrics of a row read, or why they do not; one metric's failure is no failure of the audit."""
+    """What the metrics of a row read, or why they do not; one metric's failure is no failure of the
+    audit.
+    """
     missing = [f"--{role}" for role in row.needs if role not in case.sets]
     if missing:
         return _nothing(row, f"needs {missing[0]}")

@@ -1,4 +1,6 @@
-"""Each descriptor's view of the sets: features of the samples, of the real images, and of planted copies."""
+"""Each descriptor's view of the sets: features of the samples, of the real images, and of planted
+copies.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ from denoscope.progress import Voice
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """``features`` (n, k) by role, and by perturbation those of ``planted`` copies of training images; ``kind`` is how copies are scored, ``notes`` what a reader
-    should know of the features."""
+    """``features`` (n, k) by role, and by perturbation those of ``planted`` copies of training
+    images; ``kind`` is how copies are scored, ``notes`` what a reader should know of the features.
+    """
 
     name: str
     kind: str
@@ -68,7 +71,8 @@ def of_images(
     for word, one in zip(words, found, strict=True):
         if [other.name for other in found].count(one.name) > 1:
             raise ValueError(
-                f"--descriptor {word}: {one.name} is there twice; each is counted once, so name it once"
+                f"--descriptor {word}: {one.name} is there twice; each is counted once, "
+                "so name it once"
             )
     return [_view(one, images, copies, contents, cache, say) for one in found]
 
@@ -101,7 +105,9 @@ def _view(
 
 
 def of_features(given: Mapping[str, Given], *, planted: int, seed: int) -> list[View]:
-    """Two views of rows that were described elsewhere: by the ratio of distances and by cosine similarity."""
+    """Two views of rows that were described elsewhere: by the ratio of distances and by cosine
+    similarity.
+    """
     rows = {role: one.features for role, one in given.items() if one.features is not None}
     copies = plant_features(rows["train"], planted, seed)
     stated = next((one.protocol for one in given.values() if one.protocol), "")

@@ -1,4 +1,6 @@
-"""How many dimensions data or a denoiser have near a point, fewer than the numbers a point is written in."""
+"""How many dimensions data or a denoiser have near a point, fewer than the numbers a point is
+written in.
+"""
 
 from __future__ import annotations
 

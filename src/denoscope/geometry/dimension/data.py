@@ -1,10 +1,13 @@
-"""The dimension of the set that data lie on, from the distances of each point to its nearest neighbours, or from their local spectrum.
+"""The dimension of the set that data lie on, from the distances of each point to its nearest
+neighbours, or from their local spectrum.
 
-Where N points fill d dimensions evenly, r_1 < r_2 < ... the distances of one of them to the others, the volumes r_k^d are the arrivals of a
-Poisson process: ``log(r_k / r_j)`` over j < k are k - 1 independent exponentials of rate d, in any order. Two neighbours see the smallest
-scale; more of them vary less, and take in more of what is not flat, even or without an edge. So both estimates fall short of d near the
-edge of a set, by about 6 % (two) and 10 % (twenty neighbours) in a ball of d = 5 and N = 1000, more as d grows: N must grow as a power of d.
-The intervals hold the error of drawing N points, not that bias.
+Where N points fill d dimensions evenly, r_1 < r_2 < ... the distances of one of them to the others,
+the volumes r_k^d are the arrivals of a Poisson process: ``log(r_k / r_j)`` over j < k are k - 1
+independent exponentials of rate d, in any order. Two neighbours see the smallest scale; more of
+them vary less, and take in more of what is not flat, even or without an edge. So both estimates
+fall short of d near the edge of a set, by about 6 % (two) and 10 % (twenty neighbours) in a ball of
+d = 5 and N = 1000, more as d grows: N must grow as a power of d. The intervals hold the error of
+drawing N points, not that bias.
 """
 
 from __future__ import annotations
@@ -26,13 +29,16 @@ _NUMBERS = 1 << 22  # of the neighbourhoods that local PCA holds at once
 
 
 def two_nn(x: Tensor | np.ndarray, *, discard: float = 0.1) -> Estimate:
-    """The rate d of ``log(r_2 / r_1)``, whose ``discard`` largest share is censored: known only to be as large as the largest one kept.
+    """The rate d of ``log(r_2 / r_1)``, whose ``discard`` largest share is censored: known only to
+    be as large as the largest one kept.
 
-    Unbiased where the theory holds: (m - 1)/(sum of the m kept + (N - m) times the largest kept). ``x``: (N, *event), at least 6 distinct
-    points; repeated points are taken once, and ``method`` counts them. The interval is Student's t over the means in up to 20 blocks of
-    every 20th row, which are independent where rows are, while points that share a neighbour are not; it is (0, inf) below 12 points. A
-    ``discard`` outside [0, 1), too few points, and equal neighbour distances throughout (a grid) are a ValueError. Source: Facco et al.
-    2017, with the likelihood in place of their straight line, which weights the largest ratios too much.
+    Unbiased where the theory holds: (m - 1)/(sum of the m kept + (N - m) times the largest kept).
+    ``x``: (N, *event), at least 6 distinct points; repeated points are taken once, and ``method``
+    counts them. The interval is Student's t over the means in up to 20 blocks of every 20th row,
+    which are independent where rows are, while points that share a neighbour are not; it is (0,
+    inf) below 12 points. A ``discard`` outside [0, 1), too few points, and equal neighbour
+    distances throughout (a grid) are a ValueError. Source: Facco et al. 2017, with the likelihood
+    in place of their straight line, which weights the largest ratios too much.
     """
     if not 0 <= discard < 1:
         raise ValueError(f"discard must be a share from 0 to less than 1, got {discard}")
@@ -46,11 +52,13 @@ def two_nn(x: Tensor | np.ndarray, *, discard: float = 0.1) -> Estimate:
 
 
 def mle_dimension(x: Tensor | np.ndarray, k: int = 20) -> Estimate:
-    """One over the mean of ``log(r_k / r_j)`` over all points and j < k: the maximum likelihood from ``k`` neighbours.
+    """One over the mean of ``log(r_k / r_j)`` over all points and j < k: the maximum likelihood
+    from ``k`` neighbours.
 
-    The inverses of the points' estimates are averaged, not the estimates, whose mean would be (k - 1)/(k - 2) times too large. ``x``:
-    (N, *event), at least 2 (k + 1) distinct points; repeated points and the interval as in :func:`two_nn`, (0, inf) below 4 (k + 1)
-    points. k < 2, too few points and a grid are a ValueError. Source: Levina and Bickel 2004; MacKay and Ghahramani 2005.
+    The inverses of the points' estimates are averaged, not the estimates, whose mean would be (k -
+    1)/(k - 2) times too large. ``x``: (N, *event), at least 2 (k + 1) distinct points; repeated
+    points and the interval as in :func:`two_nn`, (0, inf) below 4 (k + 1) points. k < 2, too few
+    points and a grid are a ValueError. Source: Levina and Bickel 2004; MacKay and Ghahramani 2005.
     """
     if k < 2:
         raise ValueError(f"k must be at least 2 neighbours, got {k}")
@@ -62,12 +70,14 @@ def mle_dimension(x: Tensor | np.ndarray, k: int = 20) -> Estimate:
 
 
 def local_pca_dimension(x: Tensor | np.ndarray, k: int = 100, share: float = 0.95) -> Estimate:
-    """The median over points of how many principal directions hold at least ``share`` of the variance of the point's ``k`` neighbours.
+    """The median over points of how many principal directions hold at least ``share`` of the
+    variance of the point's ``k`` neighbours.
 
-    ``x``: (N, *event), N > k. At most k - 1; short of d unless k is several times d, and above it where noise holds more than
-    1 - share of the local variance. The interval is the one of a median, of as many independent places as neighbourhoods fit beside each other,
-    N/(k + 1); all that the method can answer where those are fewer than 6. k < 2, a ``share`` outside (0, 1) and too few points are a
-    ValueError. O(N k^2 n) beside the search. Source: Fukunaga and Olsen 1971.
+    ``x``: (N, *event), N > k. At most k - 1; short of d unless k is several times d, and above it
+    where noise holds more than 1 - share of the local variance. The interval is the one of a
+    median, of as many independent places as neighbourhoods fit beside each other, N/(k + 1); all
+    that the method can answer where those are fewer than 6. k < 2, a ``share`` outside (0, 1) and
+    too few points are a ValueError. O(N k^2 n) beside the search. Source: Fukunaga and Olsen 1971.
     """
     if k < 2 or not 0 < share < 1:
         raise ValueError(
@@ -93,7 +103,8 @@ def _rows(x: Tensor | np.ndarray, least: int) -> Tensor:
     items = torch.as_tensor(x)
     if items.ndim < 2 or len(items) < least:
         raise ValueError(
-            f"x must hold at least {least} points, shape (N, *event), got shape {tuple(items.shape)}"
+            f"x must hold at least {least} points, shape (N, *event), got shape "
+            f"{tuple(items.shape)}"
         )
     return features(items.flatten(1), "x").double().cpu()
 
@@ -101,7 +112,9 @@ def _rows(x: Tensor | np.ndarray, least: int) -> Tensor:
 def _from_distances(
     x: Tensor | np.ndarray, k: int, inverse: Callable[[Tensor], float], method: str
 ) -> Estimate:
-    """The dimension whose inverse is a mean over the rows of distances (N, k), with the spread of that mean between blocks of points."""
+    """The dimension whose inverse is a mean over the rows of distances (N, k), with the spread of
+    that mean between blocks of points.
+    """
     least = 2 * (k + 1)
     rows = _rows(x, least)
     found = neighbors(rows, rows, k, exclude_self=True)
@@ -115,7 +128,8 @@ def _from_distances(
     whole = inverse(found.distance)
     if not whole > 0:
         raise ValueError(
-            "the nearest neighbours of every point are equally far, as on a grid: add a little noise to x"
+            "the nearest neighbours of every point are equally far, as on a grid: add a "
+            "little noise to x"
         )
     blocks = min(_BLOCKS, len(rows) // least)
     spread = _relative_spread(rows, k, inverse, blocks)
@@ -134,7 +148,9 @@ def _from_distances(
 def _relative_spread(
     rows: Tensor, k: int, inverse: Callable[[Tensor], float], blocks: int
 ) -> float:
-    """Half the t interval of a mean over blocks of every ``blocks``-th row, as a share of it; inf where there are fewer than 2."""
+    """Half the t interval of a mean over blocks of every ``blocks``-th row, as a share of it; inf
+    where there are fewer than 2.
+    """
     if blocks < 2:
         return math.inf
     parts = [rows[i::blocks] for i in range(blocks)]
@@ -146,7 +162,9 @@ def _relative_spread(
 
 
 def _rank(places: Tensor, share: float) -> Tensor:
-    """The number of leading variances of places (b, k, n) that sum to the share of all, (b,); 0 where nothing varies."""
+    """The number of leading variances of places (b, k, n) that sum to the share of all, (b,); 0
+    where nothing varies.
+    """
     centred = places - places.mean(1, keepdim=True)
     gram = centred @ centred.mT if places.shape[1] < places.shape[2] else centred.mT @ centred
     cumulated = torch.linalg.eigvalsh(gram).clamp_min(0).flip(1).cumsum(1)
@@ -157,7 +175,9 @@ def _rank(places: Tensor, share: float) -> Tensor:
 def _median_interval(
     values: np.ndarray, places: int, limits: tuple[float, float]
 ) -> tuple[float, float]:
-    """The distribution-free interval of a median of ``places`` independent values, read off the quantiles of dependent ones."""
+    """The distribution-free interval of a median of ``places`` independent values, read off the
+    quantiles of dependent ones.
+    """
     first = int(stats.binom.ppf((1 - _LEVEL) / 2, places, 0.5)) if places else 0
     if first < 1:
         return limits

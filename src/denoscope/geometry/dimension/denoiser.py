@@ -1,14 +1,17 @@
 """The dimension of the set that a denoiser takes clean points to lie on, at the scale sigma.
 
-Across the set of dimension d in n numbers the density of x0 + sigma e falls like sigma^(d - n), and along it the score s = (D - x)/sigma^2 is
-of order 1, while across it is of order 1/sigma. A Gaussian with variances lambda (0 across) has, at a clean point a from its mean,
+Across the set of dimension d in n numbers the density of x0 + sigma e falls like sigma^(d - n), and
+along it the score s = (D - x)/sigma^2 is of order 1, while across it is of order 1/sigma. A
+Gaussian with variances lambda (0 across) has, at a clean point a from its mean,
 
-* FLIPD: ``sum lambda/(lambda + sigma^2) + sigma^2 a^2/(lambda + sigma^2)^2``, which over clean points is d less
-  ``sum (sigma^2/(lambda + sigma^2))^2``: right to the fourth order in sigma on flats;
+* FLIPD: ``sum lambda/(lambda + sigma^2) + sigma^2 a^2/(lambda + sigma^2)^2``, which over clean
+  points is d less ``sum (sigma^2/(lambda + sigma^2))^2``: right to the fourth order in sigma on
+  flats;
 * tr J: ``sum lambda/(lambda + sigma^2)``, d less ``sum sigma^2/(lambda + sigma^2)``: second order.
 
-On a curved set both have a further error of the order of (sigma/radius)^2: FLIPD on a circle of radius 1 is 1 + sigma^2/4. At noisy points
-x0 + sigma e FLIPD is n on average, whatever the law: it needs clean points.
+On a curved set both have a further error of the order of (sigma/radius)^2: FLIPD on a circle of
+radius 1 is 1 + sigma^2/4. At noisy points x0 + sigma e FLIPD is n on average, whatever the law: it
+needs clean points.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ _LEAST_DRAWS = 256  # below these the spread of a few directions across hides th
 
 
 class NormalBundle(NamedTuple):
-    """``dimension`` int64 (*b), and the descending ``S`` (*b, n) that it was read off: about 1 across the set, of order sigma along it."""
+    """``dimension`` int64 (*b), and the descending ``S`` (*b, n) that it was read off: about 1
+    across the set, of order sigma along it.
+    """
 
     dimension: Tensor
     S: Tensor
@@ -39,9 +44,11 @@ class NormalBundle(NamedTuple):
 def flipd(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, probes: int | None = None, seed: int = 0
 ) -> Stochastic:
-    """``n + sigma^2 (div s + |s|^2) = tr J + |D - x|^2/sigma^2`` (*b) at clean points x: n more than the slope of log p against log sigma.
+    """``n + sigma^2 (div s + |s|^2) = tr J + |D - x|^2/sigma^2`` (*b) at clean points x: n more
+    than the slope of log p against log sigma.
 
-    0 where the denoiser gives x back whatever happens around it, as one that copies does at low noise. ``probes`` as in
+    0 where the denoiser gives x back whatever happens around it, as one that copies does at low
+    noise. ``probes`` as in
     :func:`denoscope.geometry.traces.trace`. Source: Kamkari et al. 2024; Tempczyk et al. 2022.
     """
     field = Field(D, x, sigma)
@@ -60,10 +67,13 @@ def trace_dimension(
     probes: int | None = None,
     seed: int = 0,
 ) -> Stochastic:
-    """The mean of tr J (*b) over ``draws`` noisy copies x + sigma e of clean points x: how many directions the denoiser keeps.
+    """The mean of tr J (*b) over ``draws`` noisy copies x + sigma e of clean points x: how many
+    directions the denoiser keeps.
 
-    The error is that of the mean over the draws, t with draws - 1 degrees of freedom. ``probes`` as in
-    :func:`denoscope.geometry.traces.trace`; fewer than 2 draws are a ValueError. Source: Mohan et al. 2020.
+    The error is that of the mean over the draws, t with draws - 1 degrees of freedom. ``probes`` as
+    in
+    :func:`denoscope.geometry.traces.trace`; fewer than 2 draws are a ValueError. Source: Mohan et
+    al. 2020.
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2, for a standard error, got {draws}")
@@ -84,11 +94,13 @@ def trace_dimension(
 def normal_bundle_dimension(
     D: Denoiser, x: Tensor, sigma: Tensor | float, *, draws: int | None = None, seed: int = 0
 ) -> NormalBundle:
-    """n less the number of singular values, of scores at ``draws`` noisy copies of a clean x, that come before their largest drop.
+    """n less the number of singular values, of scores at ``draws`` noisy copies of a clean x, that
+    come before their largest drop.
 
-    The scores times sigma/draws^(1/2) are stacked, a zero follows the last value: from 0, where all directions are across, to n - 1. The set
-    must be flat at the scale sigma n^(1/2), and sigma well below its spread: the mean score, which points along it, counts as well. Where
-    draws is None, 4 n and at least 256; fewer than n are a ValueError. Source: Stanczuk et al. 2024, algorithm 1.
+    The scores times sigma/draws^(1/2) are stacked, a zero follows the last value: from 0, where all
+    directions are across, to n - 1. The set must be flat at the scale sigma n^(1/2), and sigma well
+    below its spread: the mean score, which points along it, counts as well. Where draws is None, 4
+    n and at least 256; fewer than n are a ValueError. Source: Stanczuk et al. 2024, algorithm 1.
     """
     field = Field(D, x, sigma)
     count = max(4 * field.n, _LEAST_DRAWS) if draws is None else draws
@@ -103,7 +115,9 @@ def normal_bundle_dimension(
 
 
 def _score_spectrum(field: Field, i: int, draws: int, seed: int) -> Tensor:
-    """The root mean squares of ``sigma s`` along its principal directions at noisy copies of point i, descending, float64 (n,)."""
+    """The root mean squares of ``sigma s`` along its principal directions at noisy copies of point
+    i, descending, float64 (n,).
+    """
     gram = torch.zeros(field.n, field.n, dtype=torch.float64, device=field.rows.device)
     for noise in _noise(field, i, draws, seed).split(_MOST_ROWS):
         noisy = field.rows[i] + field.sigma[i] * noise

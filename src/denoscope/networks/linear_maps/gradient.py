@@ -1,8 +1,11 @@
-"""Full-batch gradient descent on the noise-averaged loss, of which the data enter by their mean and covariance alone.
+"""Full-batch gradient descent on the noise-averaged loss, of which the data enter by their mean and
+covariance alone.
 
-For centred data ``dL/dW = 2 (W C - sqrt(1-y) I)`` with ``C = y cov0 + (1 - y + gamma) I``, so n steps of size eta from W(0) end at
-``W* + (W(0) - W*) (I - 2 eta C)^n``, which converges if and only if ``eta < 1 / (largest eigenvalue of C)``. In the model W (x_t + b) the
-gradient of b, ``2 W^T W (sqrt(y) mean0 + b)``, is not linear in W; b is therefore held at its optimum ``-sqrt(y) mean0``, which is to centre the data.
+For centred data ``dL/dW = 2 (W C - sqrt(1-y) I)`` with ``C = y cov0 + (1 - y + gamma) I``, so n
+steps of size eta from W(0) end at ``W* + (W(0) - W*) (I - 2 eta C)^n``, which converges if and only
+if ``eta < 1 / (largest eigenvalue of C)``. In the model W (x_t + b) the gradient of b, ``2 W^T W
+(sqrt(y) mean0 + b)``, is not linear in W; b is therefore held at its optimum ``-sqrt(y) mean0``,
+which is to centre the data.
 """
 
 from __future__ import annotations
@@ -32,14 +35,18 @@ from denoscope.theory.inputs import eigen
 
 @dataclass(frozen=True)
 class Descent:
-    """Where a descent is: ``step`` steps done, and the ``losses`` (T,) at the maps as they are now, float64, without the penalty."""
+    """Where a descent is: ``step`` steps done, and the ``losses`` (T,) at the maps as they are now,
+    float64, without the penalty.
+    """
 
     step: int
     losses: Tensor
 
 
 def largest_rate(cov0: Any, schedule: VP, *, ridge: Numbers = 0.0, scaled: bool = False) -> Tensor:
-    """The step size from which on descent diverges, ``1 / (y lam_max + 1 - y + gamma_t)`` at every level, (T,)."""
+    """The step size from which on descent diverges, ``1 / (y lam_max + 1 - y + gamma_t)`` at every
+    level, (T,).
+    """
     variances, _ = eigen("cov0", plain(cov0))
     return 1 / curvatures(torch.from_numpy(variances[-1:]), schedule, ridge, scaled)[:, 0]
 
@@ -53,11 +60,14 @@ def descend(
     ridge: Numbers = 0.0,
     scaled: bool = False,
 ) -> Iterator[Descent]:
-    """Trains all levels of a dense model in place, from the maps it has, yielding before the first step and after every one, without end.
+    """Trains all levels of a dense model in place, from the maps it has, yielding before the first
+    step and after every one, without end.
 
-    Each step is ``W_t <- W_t - rate dL/dW_t`` with the gradient of ``E|eps - W_t (x_t + b_t)|^2 + gamma_t |W_t|_F^2``; the bias is set to
-    ``-sqrt(y) mean0`` first. ``rate`` and ``ridge``: one number or one a level; ``scaled``: gamma_t = ridge abar_t. A rate that diverges
-    (:func:`largest_rate`) is a ValueError. Stop where you like: the maps are those of the step last yielded. Merger and Goldt 2025.
+    Each step is ``W_t <- W_t - rate dL/dW_t`` with the gradient of ``E|eps - W_t (x_t + b_t)|^2 +
+    gamma_t |W_t|_F^2``; the bias is set to ``-sqrt(y) mean0`` first. ``rate`` and ``ridge``: one
+    number or one a level; ``scaled``: gamma_t = ridge abar_t. A rate that diverges
+    (:func:`largest_rate`) is a ValueError. Stop where you like: the maps are those of the step last
+    yielded. Merger and Goldt 2025.
     """
     if not isinstance(net.maps, Dense):
         raise ValueError(

@@ -29,16 +29,20 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class LinearMaps(nn.Module):
-    """``D(x, sigma) = x - sigma W_t (x_t + b_t)``, one affine map for each level t of a variance-preserving ``schedule`` (or its betas).
+    """``D(x, sigma) = x - sigma W_t (x_t + b_t)``, one affine map for each level t of a
+    variance-preserving ``schedule`` (or its betas).
 
-    As built, every map is zero and D(x) = x. With ``rank`` None (:class:`~denoscope.networks.linear_maps.storage.Dense`) each level has a
-    matrix of its own, T d^2 numbers, which train; with a rank all share one basis of that many modes
-    (:class:`~denoscope.networks.linear_maps.storage.Shared`): closed forms only, T and d in the thousands. ``maps`` holds either; ``levels``
-    are the schedule's sigmas, least noise first, (T,) float64.
-    Events of any ``shape`` are flattened to d numbers. A dense model of more than ``max_memory`` is a ValueError.
+    As built, every map is zero and D(x) = x. With ``rank`` None
+    (:class:`~denoscope.networks.linear_maps.storage.Dense`) each level has a matrix of its own, T
+    d^2 numbers, which train; with a rank all share one basis of that many modes
+    (:class:`~denoscope.networks.linear_maps.storage.Shared`): closed forms only, T and d in the
+    thousands. ``maps`` holds either; ``levels`` are the schedule's sigmas, least noise first, (T,)
+    float64. Events of any ``shape`` are flattened to d numbers. A dense model of more than
+    ``max_memory`` is a ValueError.
 
-    Levels between those of the schedule are interpolated in log sigma, as the storage says. For the stochastic loss all levels train at once:
-    give :func:`~denoscope.fitting.training` draws with x0 and noise of shape (T, b, *shape) and ``sigma = levels`` (T,).
+    Levels between those of the schedule are interpolated in log sigma, as the storage says. For the
+    stochastic loss all levels train at once: give :func:`~denoscope.fitting.training` draws with x0
+    and noise of shape (T, b, *shape) and ``sigma = levels`` (T,).
     """
 
     def __init__(
@@ -81,8 +85,10 @@ class LinearMaps(nn.Module):
     def _check_memory(self, needed: int) -> None:
         if needed > self._bound:
             raise ValueError(
-                f"dense maps at {len(self.schedule)} levels of {self.size} numbers take {needed / 2**30:.2f} GiB, more than max_memory "
-                f"({self._bound / 2**30:.2f} GiB): take a shared basis (dense=False, or a rank), fewer levels, or a larger max_memory"
+                f"dense maps at {len(self.schedule)} levels of {self.size} numbers take "
+                f"{needed / 2**30:.2f} GiB, more than max_memory "
+                f"({self._bound / 2**30:.2f} GiB): take a shared basis (dense=False, or a "
+                "rank), fewer levels, or a larger max_memory"
             )
 
     @property
@@ -112,7 +118,8 @@ class LinearMaps(nn.Module):
         sigma = sigma.to(x.device)
         if sigma.ndim > batch:
             raise ValueError(
-                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch {tuple(x.shape[:batch])} of x"
+                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch "
+                f"{tuple(x.shape[:batch])} of x"
             )
         pad(sigma, x)
         wide = torch.promote_types(x.dtype, next(self.parameters()).dtype)
@@ -135,10 +142,12 @@ class LinearMaps(nn.Module):
 
     @torch.no_grad()
     def losses(self, mean: Any, cov: Any) -> Tensor:
-        """The exact ``E|eps - eps_theta|^2`` of every level, summed over the d numbers, (T,) float64, for data of this mean and covariance.
+        """The exact ``E|eps - eps_theta|^2`` of every level, summed over the d numbers, (T,)
+        float64, for data of this mean and covariance.
 
-        Only the first two moments of the data matter: those of the training set give the training loss, the true ones the test loss,
-        without the penalty. Numpy or torch; ``mean`` of the event shape, ``cov`` (d, d). Merger and Goldt 2025.
+        Only the first two moments of the data matter: those of the training set give the training
+        loss, the true ones the test loss, without the penalty. Numpy or torch; ``mean`` of the
+        event shape, ``cov`` (d, d). Merger and Goldt 2025.
         """
         middle, matrix = pair("mean", mean, "cov", cov)
         if middle.size != self.size:
@@ -165,11 +174,14 @@ class LinearMaps(nn.Module):
         dense: bool = False,
         max_memory: str | int = "1GiB",
     ) -> LinearMaps:
-        """The maps trained to the optimum, or for the gradient-flow time ``k = 2 eta tau`` from zero, on data of these moments (cov0 with 1/N).
+        """The maps trained to the optimum, or for the gradient-flow time ``k = 2 eta tau`` from
+        zero, on data of these moments (cov0 with 1/N).
 
-        ``W_t = sqrt(1-y) C_t^-1 (I - exp(-k C_t))``, ``C_t = y cov0 + (1 - y + gamma_t) I``, y = abar_t. ``ridge`` is gamma_t, one number or one
-        a level; with ``scaled`` it is gamma_t / abar_t, which makes the optimum that of ``cov0 + ridge I`` without a ridge. ``k``: one number
-        or one a level. ``mean0`` of the event shape, ``cov0`` (d, d), numpy or torch. float64. Merger and Goldt 2025.
+        ``W_t = sqrt(1-y) C_t^-1 (I - exp(-k C_t))``, ``C_t = y cov0 + (1 - y + gamma_t) I``, y =
+        abar_t. ``ridge`` is gamma_t, one number or one a level; with ``scaled`` it is gamma_t /
+        abar_t, which makes the optimum that of ``cov0 + ridge I`` without a ridge. ``k``: one
+        number or one a level. ``mean0`` of the event shape, ``cov0`` (d, d), numpy or torch.
+        float64. Merger and Goldt 2025.
         """
         trained = partial(_flowed, k=k)
         return _filtered(
@@ -188,7 +200,9 @@ class LinearMaps(nn.Module):
         dense: bool = False,
         max_memory: str | int = "1GiB",
     ) -> LinearMaps:
-        """:meth:`closed_form` on the mean and covariance (1/N) of ``x``, shape (N, *event), N >= 2; with N <= d only the span's modes are kept."""
+        """:meth:`closed_form` on the mean and covariance (1/N) of ``x``, shape (N, *event), N >= 2;
+        with N <= d only the span's modes are kept.
+        """
         return _filtered(
             Moments.of_data(x), schedule, ridge, scaled, partial(_flowed, k=k), dense, max_memory
         )
@@ -207,7 +221,9 @@ class LinearMaps(nn.Module):
         dense: bool = False,
         max_memory: str | int = "1GiB",
     ) -> LinearMaps:
-        """Where ``steps`` of :func:`~denoscope.networks.linear_maps.descend` lead from zero, by ``sqrt(1-y) C_t^-1 (I - (I - 2 rate C_t)^steps)``."""
+        """Where ``steps`` of :func:`~denoscope.networks.linear_maps.descend` lead from zero, by
+        ``sqrt(1-y) C_t^-1 (I - (I - 2 rate C_t)^steps)``.
+        """
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
         trained = partial(_stepped, rate=rate, steps=steps)
@@ -225,7 +241,9 @@ def _filtered(
     dense: bool,
     max_memory: str | int,
 ) -> LinearMaps:
-    """The maps ``sqrt(1-y) trained(v) / v`` along the modes, v their eigenvalue of C_t; ``trained`` maps (T, r) to the same shape."""
+    """The maps ``sqrt(1-y) trained(v) / v`` along the modes, v their eigenvalue of C_t; ``trained``
+    maps (T, r) to the same shape.
+    """
     result = LinearMaps(moments.shape, schedule, rank=len(moments.variances))
     v = curvatures(
         torch.cat([moments.variances, torch.zeros(1, dtype=torch.float64)]),
@@ -254,7 +272,9 @@ def _spread(shared: LinearMaps, max_memory: str | int) -> LinearMaps:
 
 
 def _flowed(v: Tensor, k: Numbers | None) -> Tensor:
-    """The trained share ``1 - exp(-k v)`` of modes after gradient flow from zero; 1 where k is None."""
+    """The trained share ``1 - exp(-k v)`` of modes after gradient flow from zero; 1 where k is
+    None.
+    """
     return (
         torch.ones_like(v)
         if k is None
@@ -263,7 +283,9 @@ def _flowed(v: Tensor, k: Numbers | None) -> Tensor:
 
 
 def _stepped(v: Tensor, rate: Numbers, steps: int) -> Tensor:
-    """The trained share ``1 - (1 - 2 rate v)^steps`` of modes after descent from zero, without cancellation where it is small."""
+    """The trained share ``1 - (1 - 2 rate v)^steps`` of modes after descent from zero, without
+    cancellation where it is small.
+    """
     done = 2 * stable(rate, 1 / v.amax(1))[:, None] * v
     return torch.where(
         done < 0.5, -torch.expm1(steps * torch.log1p(-done.clamp(max=0.5))), 1 - (1 - done) ** steps

@@ -1,4 +1,6 @@
-"""What a linear model learns of data: a mean, and a covariance by its modes; and numbers that may be one for all levels or one a level."""
+"""What a linear model learns of data: a mean, and a covariance by its modes; and numbers that may
+be one for all levels or one a level.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Numbers = float | Sequence[float] | Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class Moments:
-    """A mean (d,) and the modes of a covariance, in float64: ``variances`` (r,) along ``basis`` (d, r), 0 along all other directions."""
+    """A mean (d,) and the modes of a covariance, in float64: ``variances`` (r,) along ``basis`` (d,
+    r), 0 along all other directions.
+    """
 
     shape: tuple[int, ...]
     mean: Tensor
@@ -28,7 +32,9 @@ class Moments:
 
     @classmethod
     def of(cls, mean0: Any, cov0: Any) -> Moments:
-        """The modes of a mean of the event shape and a covariance (d, d); a ValueError names the argument that is none."""
+        """The modes of a mean of the event shape and a covariance (d, d); a ValueError names the
+        argument that is none.
+        """
         mean, cov = pair("mean0", mean0, "cov0", cov0)
         values, vectors = eigen("cov0", cov)
         return cls(
@@ -40,7 +46,9 @@ class Moments:
 
     @classmethod
     def of_data(cls, x: Tensor | np.ndarray) -> Moments:
-        """The modes of data (N, *event), N >= 2, with 1/N; of its span alone where N <= d, in O(N d min(N, d))."""
+        """The modes of data (N, *event), N >= 2, with 1/N; of its span alone where N <= d, in O(N d
+        min(N, d)).
+        """
         data = torch.from_numpy(finite("x", plain(x)))
         if data.ndim < 2 or len(data) < 2 or not data[0].numel():
             raise ValueError(
@@ -68,26 +76,33 @@ def plain(value: Any) -> np.ndarray:
 
 
 def pair(mean_name: str, mean: Any, cov_name: str, cov: Any) -> tuple[np.ndarray, np.ndarray]:
-    """A finite mean with at least one axis and a symmetric matrix of its size, float64; else a ValueError naming the argument."""
+    """A finite mean with at least one axis and a symmetric matrix of its size, float64; else a
+    ValueError naming the argument.
+    """
     middle, matrix = finite(mean_name, plain(mean)), covariance(cov_name, plain(cov))
     if not middle.ndim or middle.size != len(matrix):
         raise ValueError(
-            f"{mean_name} must have the event's shape, with the {len(matrix)} numbers of {cov_name}, got shape {middle.shape}"
+            f"{mean_name} must have the event's shape, with the {len(matrix)} numbers of "
+            f"{cov_name}, got shape {middle.shape}"
         )
     return middle, matrix
 
 
 def levelwise(name: str, value: Numbers, levels: int, *, infinite: bool = False) -> Tensor:
-    """``value`` as float64 (levels,), numbers of at least 0 and finite unless ``infinite``; else a ValueError naming the argument."""
+    """``value`` as float64 (levels,), numbers of at least 0 and finite unless ``infinite``; else a
+    ValueError naming the argument.
+    """
     numbers = torch.from_numpy(np.atleast_1d(plain(value)))
     if numbers.shape not in {(1,), (levels,)}:
         raise ValueError(
-            f"{name} must be one number, or one for each of the {levels} levels, got shape {tuple(numbers.shape)}"
+            f"{name} must be one number, or one for each of the {levels} levels, got "
+            f"shape {tuple(numbers.shape)}"
         )
     allowed = (numbers >= 0) & (infinite | numbers.isfinite())
     if not bool(allowed.all()):
         raise ValueError(
-            f"{name} must be at least 0{'' if infinite else ' and finite'}, got {float(numbers[~allowed][0]):g}"
+            f"{name} must be at least 0{'' if infinite else ' and finite'}, got "
+            f"{float(numbers[~allowed][0]):g}"
         )
     return numbers.expand(levels)
 
@@ -105,7 +120,9 @@ def coefficients(schedule: VP) -> tuple[Tensor, Tensor]:
 
 
 def curvatures(variances: Tensor, schedule: VP, ridge: Numbers, scaled: bool) -> Tensor:
-    """The eigenvalues ``abar_t lam + 1 - abar_t + gamma_t`` of C_t for variances lam (r,), (T, r): half the Hessian's."""
+    """The eigenvalues ``abar_t lam + 1 - abar_t + gamma_t`` of C_t for variances lam (r,), (T, r):
+    half the Hessian's.
+    """
     alpha, std = coefficients(schedule)
     return (
         alpha.square()[:, None] * variances
@@ -114,13 +131,16 @@ def curvatures(variances: Tensor, schedule: VP, ridge: Numbers, scaled: bool) ->
 
 
 def stable(rate: Numbers, largest: Tensor) -> Tensor:
-    """The step size of every level, (T,); one with which descent diverges, or none at all, is a ValueError."""
+    """The step size of every level, (T,); one with which descent diverges, or none at all, is a
+    ValueError.
+    """
     rates = levelwise("rate", rate, len(largest))
     wrong = ((rates <= 0) | (rates >= largest)).nonzero()
     if len(wrong):
         t = int(wrong[0])
         raise ValueError(
-            f"rate must be positive and below 1 / (the largest eigenvalue of C_t), from where on descent diverges: {float(largest[t]):.6g} "
+            "rate must be positive and below 1 / (the largest eigenvalue of C_t), from "
+            f"where on descent diverges: {float(largest[t]):.6g} "
             f"at level {t}, got {float(rates[t]):.6g}"
         )
     return rates

@@ -1,4 +1,6 @@
-"""How the maps of all noise levels are kept: a matrix each, or gains on one common basis; and what they are between levels."""
+"""How the maps of all noise levels are kept: a matrix each, or gains on one common basis; and what
+they are between levels.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,16 @@ from torch import Tensor, nn
 
 from denoscope.schedule import VP
 
-_MET = 1e-6  # of a level: a sigma so close is that level, so that a sigma rounded to float32 meets the level it came from
+# of a level: a sigma so close is that level, so that a sigma rounded to float32 meets the level it
+# came from
+_MET = 1e-6
 
 
 @dataclass(frozen=True)
 class Level:
-    """Whole times of a schedule, of any shape S: ``index``, ``alpha`` = sqrt(abar), ``std`` = sqrt(1 - abar), and ``ratio`` = (sigma / its sigma)^2."""
+    """Whole times of a schedule, of any shape S: ``index``, ``alpha`` = sqrt(abar), ``std`` =
+    sqrt(1 - abar), and ``ratio`` = (sigma / its sigma)^2.
+    """
 
     index: Tensor
     alpha: Tensor
@@ -24,7 +30,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Place:
-    """Where sigma lies: between two neighbouring levels, at ``share`` in [0, 1) of the way up in log sigma; at an end beyond it."""
+    """Where sigma lies: between two neighbouring levels, at ``share`` in [0, 1) of the way up in
+    log sigma; at an end beyond it.
+    """
 
     below: Level
     above: Level
@@ -53,10 +61,12 @@ def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> L
 
 
 class Dense(nn.Module):
-    """``weight`` (T, d, d) and ``bias`` (T, d), all trainable; a call gathers one matrix a number in sigma. Between levels Q and m are linear in log sigma.
+    """``weight`` (T, d, d) and ``bias`` (T, d), all trainable; a call gathers one matrix a number
+    in sigma. Between levels Q and m are linear in log sigma.
 
-    The eigenvalues of the optimum's Q, for any covariance, are then off by at most h^2 / (12 sqrt 3) = 0.048 h^2 between levels h apart in log
-    sigma. Below the least level its Q is kept; above the largest one I - Q falls as 1/sigma^2, as it does for every law of finite variance.
+    The eigenvalues of the optimum's Q, for any covariance, are then off by at most h^2 / (12 sqrt
+    3) = 0.048 h^2 between levels h apart in log sigma. Below the least level its Q is kept; above
+    the largest one I - Q falls as 1/sigma^2, as it does for every law of finite variance.
     """
 
     def __init__(self, levels: int, size: int, dtype: torch.dtype):
@@ -89,7 +99,9 @@ class Dense(nn.Module):
         return self.weight[t].clone(), self.bias[t].clone()
 
     def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance; alpha and std of shape (T,)."""
+        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance;
+        alpha and std of shape (T,).
+        """
         weight, bias = self.weight.double(), self.bias.double()
         offset = (weight @ (alpha[:, None] * mean + bias)[..., None])[..., 0]
         return noise_losses(weight, noisy(weight, cov, alpha, std), std) + offset.square().sum(-1)
@@ -101,7 +113,9 @@ def noisy(weight: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
 
 
 def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
-    """``d - 2 std Tr W + Tr W C W^T`` of every level, for weight (T, d, d) and product = W C with C the covariance of x_t."""
+    """``d - 2 std Tr W + Tr W C W^T`` of every level, for weight (T, d, d) and product = W C with C
+    the covariance of x_t.
+    """
     return (
         weight.shape[-1]
         - 2 * std * weight.diagonal(dim1=1, dim2=2).sum(-1)
@@ -110,12 +124,15 @@ def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
 
 
 class Shared(nn.Module):
-    """``W_t = V diag(gains_t) V^T + rest_t (I - V V^T)`` and ``b_t = -sqrt(abar_t) mean``: V (d, r) orthonormal, gains (T, r), rest (T,).
+    """``W_t = V diag(gains_t) V^T + rest_t (I - V V^T)`` and ``b_t = -sqrt(abar_t) mean``: V (d, r)
+    orthonormal, gains (T, r), rest (T,).
 
-    All that closed forms, ridges, early stopping and descent from zero give is of this kind, in O(d r + T r) numbers; nothing is trained
-    here. Between levels and beyond the ends every mode keeps the variance ``lam = sigma^2 (1 - q) / q`` of the Gaussian that its share of
-    noise q is that of (blended in log sigma from the level below and the one above): exact at every sigma where lam is the same at all
-    levels, as without a ridge and with one of ``gamma abar_t``. A q outside [0, 1] belongs to no variance, and its excess is kept as it is.
+    All that closed forms, ridges, early stopping and descent from zero give is of this kind, in O(d
+    r + T r) numbers; nothing is trained here. Between levels and beyond the ends every mode keeps
+    the variance ``lam = sigma^2 (1 - q) / q`` of the Gaussian that its share of noise q is that of
+    (blended in log sigma from the level below and the one above): exact at every sigma where lam is
+    the same at all levels, as without a ridge and with one of ``gamma abar_t``. A q outside [0, 1]
+    belongs to no variance, and its excess is kept as it is.
     """
 
     mean: nn.Parameter
@@ -166,7 +183,9 @@ class Shared(nn.Module):
         return weight, -alpha.to(self.mean) * self.mean
 
     def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance; alpha and std of shape (T,)."""
+        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance;
+        alpha and std of shape (T,).
+        """
         basis, offset = self.basis.double(), mean - self.mean.double()
         spread = ((cov @ basis) * basis).sum(0) + (
             offset @ basis
@@ -183,7 +202,9 @@ class Shared(nn.Module):
 
 
 def _mode_losses(gains: Tensor, spread: Tensor, count: float, alpha: Tensor, std: Tensor) -> Tensor:
-    """The loss of ``count`` modes of one gain, of variance ``spread`` together: gains (T, r), spread (r,) -> (T, r)."""
+    """The loss of ``count`` modes of one gain, of variance ``spread`` together: gains (T, r),
+    spread (r,) -> (T, r).
+    """
     alpha, std = alpha[:, None], std[:, None]
     return (
         count * (1 - 2 * std * gains + (std * gains).square()) + (alpha * gains).square() * spread
@@ -191,6 +212,8 @@ def _mode_losses(gains: Tensor, spread: Tensor, count: float, alpha: Tensor, std
 
 
 def _carried(share: Tensor, ratio: Tensor) -> Tensor:
-    """The share of noise q of a mode at a level ``ratio`` times higher in sigma^2, for the same variance of the mode."""
+    """The share of noise q of a mode at a level ``ratio`` times higher in sigma^2, for the same
+    variance of the mode.
+    """
     proper = share.clamp(0, 1)
     return ratio * proper / (1 - proper + ratio * proper) + (share - proper)

@@ -1,4 +1,6 @@
-"""The base of the studies of a denoiser's geometry: one cell is one denoiser, trained here or given as a file, and what it is asked."""
+"""The base of the studies of a denoiser's geometry: one cell is one denoiser, trained here or given
+as a file, and what it is asked.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from denoscope.types import Denoiser
 
 @dataclass(frozen=True, kw_only=True)
 class Probed(Recipe):
-    """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the one in a file."""
+    """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the
+    one in a file.
+    """
 
     seconds: ClassVar[float] = 1.0
     """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
@@ -39,7 +43,8 @@ class Probed(Recipe):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     model: str = axis(
         "",
-        "file of a trained network, or folder of a cell that keeps one, to measure instead of training",
+        "file of a trained network, or folder of a cell that keeps one, to measure "
+        "instead of training",
     )
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
     net: str = option("mlp", "network", ("mlp", "unet"))
@@ -49,13 +54,16 @@ class Probed(Recipe):
         self.trained()
         if self.test and not self.model:
             raise ValueError(
-                "--test goes with --model: networks that are trained here hold out --held images of --data"
+                "--test goes with --model: networks that are trained here hold out "
+                "--held images of --data"
             )
         if self.model:
             model_file(self.model)
 
     def trained(self) -> PhaseTransition:
-        """The same network as a cell of the transition's study, whose recipe trains and samples it."""
+        """The same network as a cell of the transition's study, whose recipe trains and samples
+        it.
+        """
         names = {item.name for item in fields(PhaseTransition)}
         return PhaseTransition(
             **{name: value for name, value in self.fields().items() if name in names}
@@ -94,7 +102,9 @@ class Probed(Recipe):
 
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        """Networks that are given, each alone; those to train in fleets of alike cells, as large as pays but two where that keeps two cores busy."""
+        """Networks that are given, each alone; those to train in fleets of alike cells, as large as
+        pays but two where that keeps two cores busy.
+        """
         jobs = [[cell] for cell in cells if cell.model]
         for members in alike([cell for cell in cells if not cell.model], "n", "subset", "seed"):
             count = max(
@@ -121,7 +131,9 @@ class Probed(Recipe):
     def denoisers(
         cls, cells: Sequence[Self], work: Work
     ) -> Iterator[tuple[Denoiser, Tensor | None, str]]:
-        """Each cell's denoiser, its samples where they are made already, and why its training stopped, if it did."""
+        """Each cell's denoiser, its samples where they are made already, and why its training
+        stopped, if it did.
+        """
         if cells[0].model:
             return ((given(cell.model, cell.where()), None, "") for cell in cells)
         trained: Any = learned([cell.trained() for cell in cells], work)
@@ -136,7 +148,9 @@ class Probed(Recipe):
 
     @classmethod
     def sections(cls, rows: Sequence[Row]) -> list[Section]:
-        """What the study shows of these cells: findings first, then figures and tables; titles that make sense beside other studies'."""
+        """What the study shows of these cells: findings first, then figures and tables; titles that
+        make sense beside other studies'.
+        """
         raise NotImplementedError
 
     @classmethod

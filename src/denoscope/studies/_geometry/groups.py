@@ -1,4 +1,6 @@
-"""Stored cells read back: models that differ in their training seed and subset alone, together, and what to call them."""
+"""Stored cells read back: models that differ in their training seed and subset alone, together, and
+what to call them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ MEMBERS = ("seed", "subset")
 
 @dataclass(frozen=True, eq=False)
 class Group(Averaged):
-    """Models alike but for ``MEMBERS``: ``label`` names them in a legend; a given model is alone."""
+    """Models alike but for ``MEMBERS``: ``label`` names them in a legend; a given model is
+    alone.
+    """
 
     label: str
     rows: Sequence[Row]
@@ -32,7 +36,9 @@ class Group(Averaged):
 
     @property
     def width(self) -> int:
-        """Width of networks that were trained here; of a given one the field says nothing unless its cell was read."""
+        """Width of networks that were trained here; of a given one the field says nothing unless
+        its cell was read.
+        """
         return int(str(self.rows[0].fields["width"]))
 
     def data(self) -> Data:
@@ -40,7 +46,8 @@ class Group(Averaged):
         return data_of(self.rows[0])
 
     def along(self, name: str) -> list[Estimate]:
-        """Means over points of an array (levels, points), one a level: first averaged over members, which share their points; then by t.
+        """Means over points of an array (levels, points), one a level: first averaged over members,
+        which share their points; then by t.
 
         The intervals are for these models: they say nothing of training others.
         """
@@ -75,13 +82,17 @@ def grouped(rows: Sequence[Row]) -> list[Group]:
 
 
 def is_file(row: Row) -> bool:
-    """Whether the model is a plain file, of which size and width of training are not known; a stored cell's are among the fields."""
+    """Whether the model is a plain file, of which size and width of training are not known; a
+    stored cell's are among the fields.
+    """
     model = str(row.fields["model"])
     return bool(model) and Path(model).parent.name != "cells"
 
 
 def label(row: Row, *, widths: bool) -> str:
-    """What a legend calls the model of a row: its file, or its training size and, where ``widths`` differ, its width."""
+    """What a legend calls the model of a row: its file, or its training size and, where ``widths``
+    differ, its width.
+    """
     if is_file(row):
         return Path(str(row.fields["model"])).stem
     return f"N = {row.fields['n']}" + (f", width {row.fields['width']}" if widths else "")
@@ -90,7 +101,8 @@ def label(row: Row, *, widths: bool) -> str:
 def data_of(row: Row) -> Data:
     """The images of a row's model."""
     fields = row.fields
-    reading = (bool(fields["skip_bad"]), int(str(fields["resize"])), tuple(fields["range"]))  # pyright: ignore[reportArgumentType] -- two numbers or none
+    # two numbers or none
+    reading = (bool(fields["skip_bad"]), int(str(fields["resize"])), tuple(fields["range"]))  # pyright: ignore[reportArgumentType]
     test = Source(str(fields["test"]), *reading) if fields["test"] else None
     return Data(
         Source(str(fields["data"]), *reading),
@@ -110,4 +122,7 @@ def told(rows: Sequence[Row]) -> str:
         if fields["test"]
         else f"{len(data.unseen())} images held out"
     )
-    return f"{fields['data']}, images of {shape} in [−1, 1]; unseen: {unseen}; smaller training sets lie within larger ones"
+    return (
+        f"{fields['data']}, images of {shape} in [−1, 1]; unseen: {unseen}; smaller "
+        "training sets lie within larger ones"
+    )

@@ -1,4 +1,6 @@
-"""The page of a study of geometry, around the sections that it fills: which models, what was run, what to cite."""
+"""The page of a study of geometry, around the sections that it fills: which models, what was run,
+what to cite.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def build(
 
 
 def _models(rows: Sequence[Row]) -> str:
-    """The models by their labels, or where those are many by the sizes and widths of training; files by name."""
+    """The models by their labels, or where those are many by the sizes and widths of training;
+    files by name.
+    """
     groups = grouped(rows)
     if len(groups) <= MOST_NAMED:
         return ", ".join(group.label for group in groups)

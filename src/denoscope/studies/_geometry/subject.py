@@ -1,4 +1,6 @@
-"""A denoiser with the images it was trained on and images it never saw: what the studies of geometry ask about."""
+"""A denoiser with the images it was trained on and images it never saw: what the studies of
+geometry ask about.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,11 @@ NOISES = 1 << 20
 
 @dataclass(frozen=True)
 class Data:
-    """Which images: training subset ``which`` of ``size`` images of ``source`` (0: all that are not held out), and the unseen ones.
+    """Which images: training subset ``which`` of ``size`` images of ``source`` (0: all that are not
+    held out), and the unseen ones.
 
-    Unseen are ``held`` images of the same set, or those of ``test`` where one is named; then nothing is held out of ``source``.
+    Unseen are ``held`` images of the same set, or those of ``test`` where one is named; then
+    nothing is held out of ``source``.
     """
 
     source: Source
@@ -49,7 +53,9 @@ class Data:
         return _split(self)[1]
 
     def pool(self) -> Tensor:
-        """All images that may be trained on: the best that is known of the population, (P, c, h, w)."""
+        """All images that may be trained on: the best that is known of the population, (P, c, h,
+        w).
+        """
         return _split(self)[2]
 
     def gaussian(self) -> Gaussian:
@@ -71,7 +77,8 @@ def _split(data: Data) -> tuple[Tensor, Tensor, Tensor]:
         pool, others = torch.arange(len(images)), load(data.test).data
         if others.shape[1:] != images.data.shape[1:]:
             raise ValueError(
-                f"--test has images of {tuple(others.shape[1:])}, --data of {tuple(images.shape)}: give both the same --resize"
+                f"--test has images of {tuple(others.shape[1:])}, --data of "
+                f"{tuple(images.shape)}: give both the same --resize"
             )
     rows = subset(pool, data.size or len(pool), data.which, seed=SPLIT_SEED, groups=images.groups)
     return images.data[rows], others, images.data[pool]
@@ -84,9 +91,11 @@ def _gaussian(data: Data) -> Gaussian:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A denoiser and its images. ``denoiser`` computes in float32 on images (b, c, h, w); ``generated`` are its samples, made when asked for.
+    """A denoiser and its images. ``denoiser`` computes in float32 on images (b, c, h, w);
+    ``generated`` are its samples, made when asked for.
 
-    ``noises`` and ``steps``: how many samples, each from a noise of its own seed, and by how many steps of Heun's method.
+    ``noises`` and ``steps``: how many samples, each from a noise of its own seed, and by how many
+    steps of Heun's method.
     """
 
     denoiser: Denoiser
@@ -123,7 +132,9 @@ class Subject:
         return images[torch.arange(count) % len(images)]
 
     def noise(self, count: int, first: int = 0) -> Tensor:
-        """Standard normal noise of ``count`` points, the same for every subject of one image shape, (count, c, h, w)."""
+        """Standard normal noise of ``count`` points, the same for every subject of one image shape,
+        (count, c, h, w).
+        """
         return Seeds(range(NOISES + first, NOISES + first + count)).randn(self.shape)
 
     def noisy(self, kind: Literal["train", "test"], count: int, level: float) -> Tensor:
@@ -131,7 +142,9 @@ class Subject:
         return self.clean(kind, count) + level * self.noise(count)
 
     def others(self) -> dict[str, Callable[[], Denoiser]]:
-        """The closed-form denoisers to compare with, made when called: memorizer and Gaussian of the training images, Gaussian of all, the truth."""
+        """The closed-form denoisers to compare with, made when called: memorizer and Gaussian of
+        the training images, Gaussian of all, the truth.
+        """
         found: dict[str, Callable[[], Denoiser]] = {
             "memorizer": lambda: Empirical(self.data.train()),
             "gaussian": self.data.gaussian,
@@ -143,18 +156,23 @@ class Subject:
 
 
 def model_file(path: str) -> Path:
-    """The file of a trained network: itself, or the one in the folder of a stored cell; neither is a ValueError."""
+    """The file of a trained network: itself, or the one in the folder of a stored cell; neither is
+    a ValueError.
+    """
     file = Path(path).expanduser()
     file = file / MODEL if file.is_dir() else file
     if not file.is_file():
         raise ValueError(
-            f"--model {path}: there is no file {file}; give a file written by denoscope.save, or the folder of a cell that keeps one"
+            f"--model {path}: there is no file {file}; give a file written by "
+            "denoscope.save, or the folder of a cell that keeps one"
         )
     return file
 
 
 def given(path: str, data: Data) -> Denoiser:
-    """The network of a file, tried on one image of the data; one that does not take such images is a ValueError."""
+    """The network of a file, tried on one image of the data; one that does not take such images is
+    a ValueError.
+    """
     denoiser = load_network(model_file(path)).eval().requires_grad_(False)
     try:
         expect(denoiser, tuple(data.train().shape[1:]))

@@ -1,4 +1,6 @@
-"""How findings about denoisers say numbers with their intervals, of one group or of each, and which groups are opposed."""
+"""How findings about denoisers say numbers with their intervals, of one group or of each, and which
+groups are opposed.
+"""
 
 from __future__ import annotations
 

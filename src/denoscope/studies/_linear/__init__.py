@@ -1,1 +1,3 @@
-"""What the studies of linear diffusion models share: where their data come from, in the coordinates in which theory is written."""
+"""What the studies of linear diffusion models share: where their data come from, in the coordinates
+in which theory is written.
+"""

@@ -1,4 +1,6 @@
-"""Stored cells of a linear study read back: all sizes of one kind of data, in order, with the law they were drawn from."""
+"""Stored cells of a linear study read back: all sizes of one kind of data, in order, with the law
+they were drawn from.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _ALONE = 1.5  # how far lines of theory reach to both sides of a size that is al
 
 @dataclass(frozen=True, eq=False)
 class BySize:
-    """The cells that differ in nothing but n, ascending, the law of their data, and a name that tells them from other cells."""
+    """The cells that differ in nothing but n, ascending, the law of their data, and a name that
+    tells them from other cells.
+    """
 
     name: str
     law: Population
@@ -80,7 +84,9 @@ class BySize:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """Where lines of theory begin and end: at the first and last size, around a size that is alone."""
+        """Where lines of theory begin and end: at the first and last size, around a size that is
+        alone.
+        """
         first, last = float(self.sizes[0]), float(self.sizes[-1])
         return (first, last) if first < last else (max(2.0, first / _ALONE), last * _ALONE)
 
@@ -105,7 +111,10 @@ class BySize:
         if self.law.rows is None:
             return f"{self.name}: Gaussian, d = {self.d}"
         shape = " × ".join(map(str, self.law.shape))
-        return f"{self.name}: {len(self.law.rows)} images of {shape}, d = {self.d} directions that vary"
+        return (
+            f"{self.name}: {len(self.law.rows)} images of {shape}, d = {self.d} "
+            "directions that vary"
+        )
 
 
 def _law(row: Row) -> Population:
@@ -117,7 +126,9 @@ def _law(row: Row) -> Population:
 
 
 def falls_below(sizes: np.ndarray, values: np.ndarray, level: float) -> float:
-    """The size from which values stay below ``level``, between two sizes on the log-log line; -inf: always, +inf: not in this range."""
+    """The size from which values stay below ``level``, between two sizes on the log-log line; -inf:
+    always, +inf: not in this range.
+    """
     above = np.flatnonzero(values >= level)
     if not len(above):
         return -np.inf

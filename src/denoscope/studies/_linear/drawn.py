@@ -1,4 +1,6 @@
-"""What the studies that draw training sets from a law have in common: where the law comes from, and what of it is checked."""
+"""What the studies that draw training sets from a law have in common: where the law comes from, and
+what of it is checked.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from denoscope.study import Study
 
 
 class Drawn(Study):
-    """A study with the fields ``data``, ``n``, ``d``, ``skip_bad``, ``resize`` and ``range``; ``least`` are the least values of its fields."""
+    """A study with the fields ``data``, ``n``, ``d``, ``skip_bad``, ``resize`` and ``range``;
+    ``least`` are the least values of its fields.
+    """
 
     least: ClassVar[dict[str, int]] = {}
 
@@ -39,7 +43,10 @@ class Drawn(Study):
             return f"--n {self.n}: a training set needs at least 2 rows"
         most = self.law().most
         if most is not None and self.n > most:
-            return f"--n {self.n}: {self.data} has {2 * most} images, half of which test; at most {most} train"
+            return (
+                f"--n {self.n}: {self.data} has {2 * most} images, half of which test; "
+                f"at most {most} train"
+            )
         return ""
 
     def inputs(self) -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""A law of data known by its second moments: a synthetic Gaussian with a power-law spectrum, or a whole set of real images.
+"""A law of data known by its second moments: a synthetic Gaussian with a power-law spectrum, or a
+whole set of real images.
 
-Everything is in the eigenbasis of the law's covariance Sigma, scaled so that Tr Sigma = d: there Sigma is diagonal and the mean is zero.
-Directions in which a set of images does not vary (constant pixels) are left out of d.
+Everything is in the eigenbasis of the law's covariance Sigma, scaled so that Tr Sigma = d: there
+Sigma is diagonal and the mean is zero. Directions in which a set of images does not vary (constant
+pixels) are left out of d.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """``spectrum`` (d,) descending with sum d; ``rows``: every image's coefficients (N, d), None for a synthetic law.
+    """``spectrum`` (d,) descending with sum d; ``rows``: every image's coefficients (N, d), None
+    for a synthetic law.
 
-    ``shape``, ``center`` (n,), ``basis`` (n, d) and ``scale`` lead back to images: pixels = center + basis @ coefficients / scale.
+    ``shape``, ``center`` (n,), ``basis`` (n, d) and ``scale`` lead back to images: pixels = center
+    + basis @ coefficients / scale.
     """
 
     name: str
@@ -49,7 +53,9 @@ class Population:
 
     @property
     def most(self) -> int | None:
-        """The largest training set that leaves as many images to test on; None where data are drawn."""
+        """The largest training set that leaves as many images to test on; None where data are
+        drawn.
+        """
         return None if self.rows is None else len(self.rows) // 2
 
     def moments(self) -> Moments:
@@ -57,7 +63,9 @@ class Population:
         return Moments(np.zeros(self.d), np.diag(self.spectrum))
 
     def draw(self, n: int, seed: int) -> tuple[np.ndarray, Moments]:
-        """A training set (n, d), and the moments of what it is tested on: the law itself, or all images that were not drawn."""
+        """A training set (n, d), and the moments of what it is tested on: the law itself, or all
+        images that were not drawn.
+        """
         draw = generator(seed, n)
         rng = np.random.default_rng(draw.initial_seed())
         if self.rows is None:
@@ -80,7 +88,9 @@ def moments(rows: np.ndarray) -> Moments:
 
 
 def synthetic(data: str) -> float | None:
-    """The exponent k of ``powerK``, the law with eigenvalues nu^-k; None for the name of a set of images."""
+    """The exponent k of ``powerK``, the law with eigenvalues nu^-k; None for the name of a set of
+    images.
+    """
     match = _POWER.fullmatch(data)
     return float(match[1]) if match else None
 

@@ -1,4 +1,6 @@
-"""A training set as theory knows it: moments, modes by falling variance, and which of them one looks at."""
+"""A training set as theory knows it: moments, modes by falling variance, and which of them one
+looks at.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,18 @@ from denoscope.studies._linear.population import Moments, Population, moments
 from denoscope.theory.linear.optimum import Modes, modes
 
 GROUPS = ("leading", "middle", "trailing", "unseen")
-"""Modes that are followed: the first, middle and last eigenvector that the training set spans, and the mean over those it does not."""
+"""Modes that are followed: the first, middle and last eigenvector that the training set spans, and
+the mean over those it does not.
+"""
 
 _SEEN = 1e-10  # of the largest eigenvalue
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Moments of the training and the test data, and the modes of the training covariance, largest variance first."""
+    """Moments of the training and the test data, and the modes of the training covariance, largest
+    variance first.
+    """
 
     train: Moments
     test: Moments
@@ -43,11 +49,15 @@ class TrainingSet:
 
     @property
     def unseen_variance(self) -> float:
-        """The mean second moment of the test data along a mode that the training set does not span; NaN where it spans all."""
+        """The mean second moment of the test data along a mode that the training set does not span;
+        NaN where it spans all.
+        """
         return float(self.grouped(self.other)[-1])
 
     def grouped(self, values: np.ndarray) -> np.ndarray:
-        """``values`` (..., d) of the modes for each of ``GROUPS``, (..., 4); NaN where no mode is unseen."""
+        """``values`` (..., d) of the modes for each of ``GROUPS``, (..., 4); NaN where no mode is
+        unseen.
+        """
         r = self.seen
         unseen = (
             values[..., r:].mean(-1) if r < values.shape[-1] else np.full(values.shape[:-1], np.nan)

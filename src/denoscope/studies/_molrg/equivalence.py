@@ -1,8 +1,10 @@
-"""How far denoising is from subspace clustering once the assignment sees the noise: measured against the noise level.
+"""How far denoising is from subspace clustering once the assignment sees the noise: measured
+against the noise level.
 
-With the assignment of the clean point, c = argmax_k |U_k^T x0|, the loss at a level is exactly ``|x0|^2 - g |U_c^T x0|^2 + h d_c``
-(:mod:`denoscope.theory.molrg`). A real denoiser sees x = x0 + sigma n alone: it assigns by the largest ``|U_k^T x|``, or mixes by soft weights.
-Here all three lose on the same points and the same noise, so that the differences are paired.
+With the assignment of the clean point, c = argmax_k |U_k^T x0|, the loss at a level is exactly
+``|x0|^2 - g |U_c^T x0|^2 + h d_c`` (:mod:`denoscope.theory.molrg`). A real denoiser sees x = x0 +
+sigma n alone: it assigns by the largest ``|U_k^T x|``, or mixes by soft weights. Here all three
+lose on the same points and the same noise, so that the differences are paired.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from denoscope.theory.times import Measured
 
 
 class Departure(NamedTuple):
-    """Losses summed over the n numbers of a point, one entry a level; ``Measured`` are means over points and noise with standard errors.
+    """Losses summed over the n numbers of a point, one entry a level; ``Measured`` are means over
+    points and noise with standard errors.
 
-    ``exact``: the formula, with the clean assignment. ``clean``: the same by Monte Carlo. ``argmax`` and ``soft``: the loss less that of the
-    clean assignment on the same noise, for the assignment of the noisy point and for soft weights; negative where the denoiser loses less
-    than the clustering form. ``wrong``: the share of noisy points that go to another subspace than their clean point.
+    ``exact``: the formula, with the clean assignment. ``clean``: the same by Monte Carlo.
+    ``argmax`` and ``soft``: the loss less that of the clean assignment on the same noise, for the
+    assignment of the noisy point and for soft weights; negative where the denoiser loses less than
+    the clustering form. ``wrong``: the share of noisy points that go to another subspace than their
+    clean point.
     """
 
     sigma: np.ndarray
@@ -46,10 +51,12 @@ def departures(
     draws: int = 64,
     seed: int = 0,
 ) -> Departure:
-    """What the loss of the points ``x`` (N, n) is at every level under the three assignments, for subspaces with these orthonormal ``bases``.
+    """What the loss of the points ``x`` (N, n) is at every level under the three assignments, for
+    subspaces with these orthonormal ``bases``.
 
-    The bases may be the truth's or any others, K tensors (n, d_k) or one (K, n, d). ``draws`` noises a point, the same at every level; the
-    standard errors are those over noise, the points being given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
+    The bases may be the truth's or any others, K tensors (n, d_k) or one (K, n, d). ``draws``
+    noises a point, the same at every level; the standard errors are those over noise, the points
+    being given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2 for a standard error, got {draws}")
@@ -77,7 +84,9 @@ def _exact(net: Subspaces, x: Tensor, sigma: float) -> float:
 def _at_level(
     hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float
 ) -> list[tuple[float, float]]:
-    """(mean, standard error) of the clean loss, the two differences from it, and the share of wrong assignments."""
+    """(mean, standard error) of the clean loss, the two differences from it, and the share of wrong
+    assignments.
+    """
     noisy, level = x + sigma * noise, torch.tensor(sigma, dtype=x.dtype)
     chosen = hard.assign(x).expand(noisy.shape[:-1])
     clean, argmax, mixed = (
@@ -96,6 +105,8 @@ def _at_level(
 
 
 def _mean(values: Tensor) -> tuple[float, float]:
-    """The mean of (draws, N) values and its standard error for given points: their means over draws are independent."""
+    """The mean of (draws, N) values and its standard error for given points: their means over draws
+    are independent.
+    """
     spread = values.var(0).sum().sqrt() / (values.shape[1] * math.sqrt(len(values)))
     return float(values.mean()), float(spread)

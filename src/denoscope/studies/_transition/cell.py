@@ -1,4 +1,6 @@
-"""What one trained model of a sweep is asked: does it copy, does it agree with the memorizer, how well does it denoise."""
+"""What one trained model of a sweep is asked: does it copy, does it agree with the memorizer, how
+well does it denoise.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ MOST_PROBED = 256
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell's training set comes from: the arguments of its setting, its size and which subset; all that the network does not change."""
+    """Where a cell's training set comes from: the arguments of its setting, its size and which
+    subset; all that the network does not change.
+    """
 
     source: Source
     held: int
@@ -53,7 +57,9 @@ class Place:
 
 @lru_cache(maxsize=64)
 def memorizer(place: Place) -> Tensor:
-    """What the closed-form memorizer of the training set makes from the same noises with the same levels and solver."""
+    """What the closed-form memorizer of the training set makes from the same noises with the same
+    levels and solver.
+    """
     setting = place.setting()
     return sample(
         Empirical(setting.train(place.size, place.which)),
@@ -64,7 +70,9 @@ def memorizer(place: Place) -> Tensor:
 
 @lru_cache(maxsize=64)
 def baseline_errors(place: Place) -> dict[str, np.ndarray]:
-    """The denoising errors of the memorizer and the Wiener denoiser of the training set, on it and on held-out images."""
+    """The denoising errors of the memorizer and the Wiener denoiser of the training set, on it and
+    on held-out images.
+    """
     setting = place.setting()
     train = setting.train(place.size, place.which)
     denoisers = {"memorizer": Empirical(train), "gaussian": Gaussian.from_data(train)}
@@ -78,15 +86,19 @@ def baseline_errors(place: Place) -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=4)
 def linear_errors(source: Source, held: int, samples: int, solver_steps: int) -> np.ndarray:
-    """The hold-out error of the Wiener denoiser of the whole pool, (levels,): what a linear model reaches with all the data."""
+    """The hold-out error of the Wiener denoiser of the whole pool, (levels,): what a linear model
+    reaches with all the data.
+    """
     setting = prepare(source, held, samples, solver_steps)
     return denoising_errors(Gaussian.from_data(setting.reals), setting.test)[0]
 
 
 def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared denoising error a pixel at each of ``LEVELS``, and its standard error: two arrays (levels,).
+    """Mean squared denoising error a pixel at each of ``LEVELS``, and its standard error: two
+    arrays (levels,).
 
-    Uses at least 256 noisy points a level (images repeated with fresh noise when there are fewer), the same noise for every denoiser.
+    Uses at least 256 noisy points a level (images repeated with fresh noise when there are fewer),
+    the same noise for every denoiser.
     """
     repeats = -(-MOST_PROBED // len(images))
     clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), MOST_PROBED)]
@@ -103,7 +115,9 @@ def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np
 
 
 def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
-    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h, w), both on the CPU."""
+    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h,
+    w), both on the CPU.
+    """
     setting = place.setting()
     train, test = setting.train(place.size, place.which), setting.test
     alike, values = _copying(setting, generated, train, test)
@@ -146,7 +160,9 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
 def _copying(
     setting: Setting, generated: Tensor, train: Tensor, test: Tensor
 ) -> tuple[Neighbors, dict[str, Value]]:
-    """Nearest training images by pixels, and the copy rates: calibrated by two descriptors, and at a fixed threshold."""
+    """Nearest training images by pixels, and the copy rates: calibrated by two descriptors, and at
+    a fixed threshold.
+    """
     values: dict[str, Value] = {}
     features = [setting.pixels(images) for images in (generated, train, test)]
     alike = neighbors(features[0], features[1], metric="cosine")

@@ -1,4 +1,6 @@
-"""What several cells say together: agreement of models from the same noises, and where each width turns from copying to generalizing."""
+"""What several cells say together: agreement of models from the same noises, and where each width
+turns from copying to generalizing.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +65,9 @@ class Model:
 class Agreement:
     """How often models of one kind of pair agree at one size.
 
-    kind: "seeds" (same width and training subset), "widths" (same subset, widths ``width`` < ``other``), "halves" (same width, disjoint
-    subsets). ``same``: (pairs, samples) bool, the two samples of one noise are alike; ``chance``: the rate over samples of unlike noises.
+    kind: "seeds" (same width and training subset), "widths" (same subset, widths ``width`` <
+    ``other``), "halves" (same width, disjoint subsets). ``same``: (pairs, samples) bool, the two
+    samples of one noise are alike; ``chance``: the rate over samples of unlike noises.
     """
 
     kind: str
@@ -101,7 +104,9 @@ def setting_of(row: Row) -> Setting:
 
 
 def memorizer_features(model: Model) -> Tensor:
-    """The features of what the closed-form memorizer of this model's training set makes from the same noises."""
+    """The features of what the closed-form memorizer of this model's training set makes from the
+    same noises.
+    """
     fields: dict[str, Any] = model.row.fields
     place = Place(
         source_of(model.row),
@@ -166,7 +171,9 @@ def training_runs(rows: Sequence[Row], width: int) -> list[TrainingRun]:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a sweep says: N* with its curve for each width, log2 growth of N* between neighbouring widths, and the two U-shape tests."""
+    """What a sweep says: N* with its curve for each width, log2 growth of N* between neighbouring
+    widths, and the two U-shape tests.
+    """
 
     transitions: dict[int, Transition]
     growths: dict[tuple[int, int], Estimate]
@@ -192,7 +199,9 @@ def verdicts(rows: Sequence[Row], pairs: Sequence[Agreement]) -> Verdicts:
 
 
 def rows_of(study: str, version: int, rows: Sequence[Row]) -> list[Row]:
-    """Agreements and transitions as rows, for tables: one a kind, pair of widths and size, and one a width."""
+    """Agreements and transitions as rows, for tables: one a kind, pair of widths and size, and one
+    a width.
+    """
     pairs = agreements(models(rows))
     found = verdicts(rows, pairs)
     results = [

@@ -10,7 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 RATES = {"mlp": 33e9, "unet": 55e9}
-"""Floating-point operations a second of one core, all overheads counted; measured with `denoscope run phase_transition` on a 2-core machine."""
+"""Floating-point operations a second of one core, all overheads counted; measured with `denoscope
+run phase_transition` on a 2-core machine.
+"""
 
 MEASURING = 0.5
 """Seconds a cell for its metrics."""
@@ -35,5 +37,7 @@ def seconds(
     trained: int,
     sampled: int,
 ) -> float:
-    """Seconds of one core for ``trained`` forward and backward passes and ``sampled`` forward ones, an image each."""
+    """Seconds of one core for ``trained`` forward and backward passes and ``sampled`` forward ones,
+    an image each.
+    """
     return operations(kind, shape, width) * (3 * trained + sampled) / RATES[name] + MEASURING

@@ -58,7 +58,9 @@ def _of(rows: Sequence[Row], width: int) -> list[Row]:
 def transition(
     rows: Sequence[Row], found: Verdicts, pairs: Sequence[Agreement], widths: Sequence[int]
 ) -> Figure:
-    """The main figure: GLc and RP against N, a line a width, N* marked, raw GL and that of held-out images as thin lines."""
+    """The main figure: GLc and RP against N, a line a width, N* marked, raw GL and that of held-out
+    images as thin lines.
+    """
     tone = tones(widths)
     raw = f"raw GL at cosine {FIXED_THRESHOLD:g}"
     main = [
@@ -122,10 +124,14 @@ def transition(
         ),
     ]
     caption = (
-        "**Memorization to generalization.** Left: GLc, the share of samples that are no copies of training images, relative to held-out "
-        "images (0 copies only, 1 as novel as real images outside the training set); bands are 95 % bootstrap over training runs, points on the "
-        "line at one half are N* with their 95 % intervals. Thin: the uncalibrated GL at a fixed threshold, by which even real held-out images stop "
-        "looking novel as N grows. Right: reproducibility RP, the share of noises from which two models that differ only in their training "
+        "**Memorization to generalization.** Left: GLc, the share of samples that are no "
+        "copies of training images, relative to held-out "
+        "images (0 copies only, 1 as novel as real images outside the training set); "
+        "bands are 95 % bootstrap over training runs, points on the "
+        "line at one half are N* with their 95 % intervals. Thin: the uncalibrated GL at "
+        "a fixed threshold, by which even real held-out images stop "
+        "looking novel as N grows. Right: reproducibility RP, the share of noises from "
+        "which two models that differ only in their training "
         "seed make the same image; bands over pairs of runs and noises."
     )
     return Figure("transition", caption, partial(drawn, panels))
@@ -175,7 +181,9 @@ def rp_series(
 
 
 def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> Figure:
-    """What stands behind GLc: the hold-out's own alarms, and the same score by a second descriptor."""
+    """What stands behind GLc: the hold-out's own alarms, and the same score by a second
+    descriptor.
+    """
     tone = tones(widths)
     above = [Series(*averaged(rows, "p_test"), "held-out images", tone=INK, style="dashed")]
     above += [Series(*averaged(_of(rows, w), "p_gen"), f"width {w}", tone=tone[w]) for w in widths]
@@ -195,14 +203,18 @@ def controls(rows: Sequence[Row], widths: Sequence[int], false_alarm: float) -> 
         Panel(second, "By a second descriptor", IMAGES, "GLc, whitened PCA", limits=(-0.08, 1.25)),
     ]
     caption = (
-        "**Controls.** The share above each training set's copy threshold, for samples and for held-out images that did not choose the threshold; "
-        "and GLc once more in another feature space, whitened principal components. Means over training runs."
+        "**Controls.** The share above each training set's copy threshold, for samples "
+        "and for held-out images that did not choose the threshold; "
+        "and GLc once more in another feature space, whitened principal components. "
+        "Means over training runs."
     )
     return Figure("controls", caption, partial(drawn, panels))
 
 
 def quality(rows: Sequence[Row], widths: Sequence[int], floor: Estimate) -> Figure:
-    """That the samples are images at all: Fréchet distance against its floor, held-out denoising error against a linear model's."""
+    """That the samples are images at all: Fréchet distance against its floor, held-out denoising
+    error against a linear model's.
+    """
     tone = tones(widths)
     distance = [
         Series(*averaged(_of(rows, w), "frechet"), f"width {w}", tone=tone[w]) for w in widths
@@ -227,9 +239,12 @@ def quality(rows: Sequence[Row], widths: Sequence[int], floor: Estimate) -> Figu
         ),
     ]
     caption = (
-        "**Quality.** Noise would look novel too, so novelty counts only where quality holds: the Fréchet distance of samples to held-out images in "
-        "pixel space with the distance of as many real images as its floor, and the denoising error on held-out images (geometric mean over noise "
-        "levels) relative to the best linear denoiser fitted to the whole pool. Means over training runs."
+        "**Quality.** Noise would look novel too, so novelty counts only where quality "
+        "holds: the Fréchet distance of samples to held-out images in "
+        "pixel space with the distance of as many real images as its floor, and the "
+        "denoising error on held-out images (geometric mean over noise "
+        "levels) relative to the best linear denoiser fitted to the whole pool. Means "
+        "over training runs."
     )
     return Figure("quality", caption, partial(drawn, panels))
 
@@ -255,15 +270,20 @@ def memorized(rows: Sequence[Row], widths: Sequence[int]) -> Figure:
         ),
     ]
     caption = (
-        "**Copying, seen two other ways.** Left: samples at less than a third of the distance to the nearest training image that they have to the second "
-        "nearest (near-duplicates of the first not counted), beside the rate of held-out images. Right: how often a model makes what the closed-form "
-        "memorizer (the optimal denoiser of the training set) makes from the same noise with the same solver. Means over training runs."
+        "**Copying, seen two other ways.** Left: samples at less than a third of the "
+        "distance to the nearest training image that they have to the second "
+        "nearest (near-duplicates of the first not counted), beside the rate of held-out "
+        "images. Right: how often a model makes what the closed-form "
+        "memorizer (the optimal denoiser of the training set) makes from the same noise "
+        "with the same solver. Means over training runs."
     )
     return Figure("memorized", caption, partial(drawn, panels))
 
 
 def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> Figure:
-    """Denoising error on training and held-out images against sigma, beside memorizer and Wiener denoiser."""
+    """Denoising error on training and held-out images against sigma, beside memorizer and Wiener
+    denoiser.
+    """
     tone = tones(widths)
     panels = []
     for size in sizes:
@@ -312,8 +332,10 @@ def errors(rows: Sequence[Row], sizes: Sequence[int], widths: Sequence[int]) -> 
             )
         )
     caption = (
-        "**Denoising error** on training images (dashed) and held-out ones (solid). A memorizer's gap is wide; where a model generalizes the two meet. "
-        "For reference the closed-form memorizer and the Wiener denoiser (the best linear one) of the same training set."
+        "**Denoising error** on training images (dashed) and held-out ones (solid). A "
+        "memorizer's gap is wide; where a model generalizes the two meet. "
+        "For reference the closed-form memorizer and the Wiener denoiser (the best "
+        "linear one) of the same training set."
     )
 
     def draw(width: float) -> Drawing:
@@ -328,5 +350,7 @@ LEAST_ERROR = 1e-4
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """Values for a logarithmic axis that ends at ``LEAST_ERROR``: what lies far below, as the memorizer's errors do, becomes a gap."""
+    """Values for a logarithmic axis that ends at ``LEAST_ERROR``: what lies far below, as the
+    memorizer's errors do, becomes a gap.
+    """
     return np.where(values > LEAST_ERROR / 10, values, np.nan)

@@ -22,7 +22,9 @@ def claims(
     sizes: Sequence[int],
     floor: Estimate,
 ) -> list[Finding]:
-    """Every claim of the papers that the sweep can test, over all widths, with its numbers, whether it appeared or not."""
+    """Every claim of the papers that the sweep can test, over all widths, with its numbers, whether
+    it appeared or not.
+    """
     results = [_crossings(found, widths, sizes)]
     if found.growths:
         results.append(_growth(found))
@@ -61,14 +63,17 @@ def _crossings(found: Verdicts, widths: Sequence[int], sizes: Sequence[int]) -> 
     every = all(math.isfinite(p.value) for p in points.values())
     ends = _each(
         {
-            w: f"{found.transitions[w].curve[0].value:.2f} to {found.transitions[w].curve[-1].value:.2f}"
+            w: f"{found.transitions[w].curve[0].value:.2f} to "
+            f"{found.transitions[w].curve[-1].value:.2f}"
             for w in widths
         }
     )
     return Finding(
-        f"{'Every' if every else 'Not every'} width goes from copying to generalizing as N grows. N* is {said}.",
+        f"{'Every' if every else 'Not every'} width goes from copying to generalizing as "
+        f"N grows. N* is {said}.",
         "good" if every else "absent",
-        f"From N = {sizes[0]} to N = {sizes[-1]}, GLc goes from {ends}. Intervals: {points[widths[0]].method}; with so few runs a size such an "
+        f"From N = {sizes[0]} to N = {sizes[-1]}, GLc goes from {ends}. Intervals: "
+        f"{points[widths[0]].method}; with so few runs a size such an "
         "interval covers less often than 95 %, so read it as the spread of these runs.",
     )
 
@@ -78,7 +83,8 @@ def _growth(found: Verdicts) -> Finding:
     factors = [
         f"{change.method} from width {small} to {large}"
         if math.isnan(change.value)
-        else f"by a factor of {2**change.value:.1f} [{2**change.low:.1f}, {2**change.high:.1f}] from width {small} to {large}"
+        else f"by a factor of {2**change.value:.1f} [{2**change.low:.1f}, "
+        f"{2**change.high:.1f}] from width {small} to {large}"
         for (small, large), change in found.growths.items()
     ]
     return Finding(
@@ -92,7 +98,7 @@ def _dips(found: Verdicts, pairs: Sequence[Agreement]) -> Finding:
     u = {w: start.high < 0 and end.high < 0 for w, (start, end) in found.dips.items()}
     least = {w: min(_of_kind(pairs, "seeds", w), key=lambda p: p.rp.value) for w in u}
     seen = [str(w) for w, yes in u.items() if yes]
-    headline = f"Reproducibility is U-shaped in N at {'every width' if all(u.values()) else 'width ' + ', '.join(seen)}" if seen else (
+    headline = "Reproducibility is U-shaped in N at " f"{'every width' if all(u.values()) else 'width ' + ', '.join(seen)}" if seen else (
         "Reproducibility shows no significant U in N"
     )  # fmt: skip
     tests = "; ".join(
@@ -100,9 +106,11 @@ def _dips(found: Verdicts, pairs: Sequence[Agreement]) -> Finding:
         for w, (start, end) in found.dips.items()
     )
     return Finding(
-        f"{headline}: its least is {_each({w: f'{p.rp.value:.2f} (N = {p.n})' for w, p in least.items()})}.",
+        f"{headline}: its least is "
+        f"{_each({w: f'{p.rp.value:.2f} (N = {p.n})' for w, p in least.items()})}.",
         "good" if all(u.values()) else "absent",
-        f"RP at the size nearest to N*, less RP at the smallest and less RP at the largest size, with intervals by bootstrap over pairs of "
+        "RP at the size nearest to N*, less RP at the smallest and less RP at the "
+        "largest size, with intervals by bootstrap over pairs of "
         f"runs and shared noises; both must lie below 0. {tests}.",
     )
 
@@ -122,10 +130,13 @@ def _memorizer(rows: Sequence[Row], widths: Sequence[int], sizes: Sequence[int])
         }
         ends[name] = _each({w: f"{mean[0]:.0%} and {mean[-1]:.0%}" for w, mean in means.items()})
     return Finding(
-        f"At N = {sizes[0]} and N = {sizes[-1]}, a model makes the closed-form memorizer's image from {ends['rp_memorizer']} of the noises.",
+        f"At N = {sizes[0]} and N = {sizes[-1]}, a model makes the closed-form "
+        f"memorizer's image from {ends['rp_memorizer']} of the noises.",
         "neutral",
-        f"Copies by the 1/3 rule at these sizes: {ends['memorized']}. The published curve of agreement with the memorizer (Zhang et al. 2024: CIFAR-10, SSCD) "
-        "falls to zero; where it does not here, a new sample and a training image are often within the RP threshold of each other.",
+        f"Copies by the 1/3 rule at these sizes: {ends['memorized']}. The published curve "
+        "of agreement with the memorizer (Zhang et al. 2024: CIFAR-10, SSCD) "
+        "falls to zero; where it does not here, a new sample and a training image are "
+        "often within the RP threshold of each other.",
     )
 
 
@@ -139,11 +150,14 @@ def _halves(widths: Sequence[int], halves: Sequence[Sequence[Agreement]]) -> Fin
         }
     )
     detail = "; ".join(
-        f"width {w}: {items[0].rp} (chance {items[0].chance:.2f}) and {items[-1].rp} (chance {items[-1].chance:.3f})"
+        f"width {w}: {items[0].rp} (chance {items[0].chance:.2f}) and {items[-1].rp} "
+        f"(chance {items[-1].chance:.3f})"
         for w, items in zip(widths, halves)
     )
     return Finding(
-        f"Models trained on disjoint images {'come to agree' if grown else 'do not clearly come to agree'}: on {said} of the noises, "
+        "Models trained on disjoint images "
+        f"{'come to agree' if grown else 'do not clearly come to agree'}: on {said} of "
+        "the noises, "
         f"at N = {first.n} and N = {last.n}.",
         "good" if grown else "absent",
         f"RP, {detail}.",
@@ -172,7 +186,9 @@ def _quality(
         }
     )
     return Finding(
-        f"Quality at N = {sizes[-1]}: the samples' Fréchet distance to held-out images is {ratios} times that of as many real images.",
+        f"Quality at N = {sizes[-1]}: the samples' Fréchet distance to held-out images is "
+        f"{ratios} times that of as many real images.",
         "neutral",
-        f"Held-out denoising error relative to the best linear denoiser of the whole pool: {errors}. Novelty counts only where quality holds.",
+        "Held-out denoising error relative to the best linear denoiser of the whole "
+        f"pool: {errors}. Novelty counts only where quality holds.",
     )

@@ -15,7 +15,9 @@ from denoscope.studies._transition.compare import Model, setting_of
 def galleries(
     models: Sequence[Model], width: int, sizes: Sequence[int], noises: int = 8
 ) -> list[Gallery]:
-    """Sample, nearest training image, and the other seed's sample from the same noise, at a few sizes."""
+    """Sample, nearest training image, and the other seed's sample from the same noise, at a few
+    sizes.
+    """
     found = []
     for size in sizes:
         pair = sorted(

@@ -1,4 +1,6 @@
-"""The report on a sweep: what was found in words, the figures, every cell, what was run, what to cite."""
+"""The report on a sweep: what was found in words, the figures, every cell, what was run, what to
+cite.
+"""
 
 from __future__ import annotations
 
@@ -65,18 +67,25 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
     fields = good[0].fields
-    subtitle = f"{len(rows)} models ({fields['net']}) on {setting.images.name}: {len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
+    subtitle = (
+        f"{len(rows)} models ({fields['net']}) on {setting.images.name}: "
+        f"{len(sizes)} training sizes, widths {', '.join(map(str, widths))}"
+    )
     return Page("From memorization to generalization", subtitle, sections)
 
 
 GALLERY = (
-    "Each row starts from one noise: the model's sample; the training image nearest to it (mean-removed pixel cosine below); and the sample "
-    "of a second model, trained on the same images with another seed, from the same noise (cosine between the two samples below)."
+    "Each row starts from one noise: the model's sample; the training image nearest to "
+    "it (mean-removed pixel cosine below); and the sample "
+    "of a second model, trained on the same images with another seed, from the same "
+    "noise (cosine between the two samples below)."
 )
 
 
 def telling_sizes(found: Verdicts, width: int, sizes: Sequence[int]) -> list[int]:
-    """A memorizing, a middle and a generalizing size: the ends, and the one nearest to N* of this width."""
+    """A memorizing, a middle and a generalizing size: the ends, and the one nearest to N* of this
+    width.
+    """
     point = found.transitions[width].point.value
     if not math.isfinite(point):
         point = 2 ** np.mean([math.log2(sizes[0]), math.log2(sizes[-1])])
@@ -128,7 +137,8 @@ def cells(rows: Sequence[Row]) -> Table:
         Column(
             "time",
             "s",
-            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            "seconds until this cell was measured after the one before; the first of a "
+            "job carries its training",
             ".1f",
         ),
     ]
@@ -157,10 +167,15 @@ def cells(rows: Sequence[Row]) -> Table:
 
 
 def duplicates(setting: Setting) -> str:
-    """Exact and near duplicates among the images that models may train on (at most 10 000 of them), in words."""
+    """Exact and near duplicates among the images that models may train on (at most 10 000 of them),
+    in words.
+    """
     reals = setting.reals[:MOST_SEARCHED]
     found = find_duplicates(reals)
-    words = f"{found.exact} exact, {len(found.links)} near pairs in {len(reals)} training images, largest cluster {found.largest}"
+    words = (
+        f"{found.exact} exact, {len(found.links)} near pairs in {len(reals)} training "
+        f"images, largest cluster {found.largest}"
+    )
     return "; ".join(
         [
             f"{words} (near: below the {found.quantile:g} quantile of nearest-neighbour distances)",
@@ -193,11 +208,15 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
             if runs
             else {}
         ),
-        "core time": f"{sum(float(row.made['seconds']) for row in rows):.0f} s over {len(rows)} cells, {first.made['threads']} thread(s) a process",
-        "image set": f"{setting.images.name}: {len(setting.images)} images of {' × '.join(map(str, setting.images.shape))}, {len(setting.test)} held out",
+        "core time": f"{sum(float(row.made['seconds']) for row in rows):.0f} s over "
+        f"{len(rows)} cells, {first.made['threads']} thread(s) a process",
+        "image set": f"{setting.images.name}: {len(setting.images)} images of "
+        f"{' × '.join(map(str, setting.images.shape))}, {len(setting.test)} "
+        "held out",
         **(
             {
-                "skipped": f"{len(setting.images.skipped)} unreadable images, such as {setting.images.skipped[0][0]}"
+                "skipped": f"{len(setting.images.skipped)} unreadable images, such as "
+                f"{setting.images.skipped[0][0]}"
             }
             if setting.images.skipped
             else {}
@@ -207,8 +226,10 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
         "training sizes": axes["n"],
         "widths": axes["width"],
         "subsets and seeds": f"{axes['subset']}; {axes['seed']}",
-        "copy threshold": f"chosen on half of the held-out images at a false-alarm rate of {FALSE_ALARM:g}, counted on the other half, halves swapped",
-        "RP threshold": f"{setting.same:.4f}, the {PAIR_QUANTILE:g} quantile of mean-removed pixel cosine over pairs of distinct real images",
+        "copy threshold": "chosen on half of the held-out images at a false-alarm rate "
+        f"of {FALSE_ALARM:g}, counted on the other half, halves swapped",
+        "RP threshold": f"{setting.same:.4f}, the {PAIR_QUANTILE:g} quantile of "
+        "mean-removed pixel cosine over pairs of distinct real images",
         "settings": ", ".join(f"{name} {value}" for name, value in fields.items()),
         "versions": ", ".join(f"{name} {value}" for name, value in first.made["versions"].items()),
         **(

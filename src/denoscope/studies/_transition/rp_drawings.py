@@ -69,8 +69,11 @@ def agreement(pairs: Sequence[Agreement], widths: Sequence[int]) -> Figure:
             )
         )
     caption = (
-        "**Who agrees with whom.** RP between two training seeds with the chance level (the rate over samples of unlike noises) taken out, dotted: "
-        "the chance level itself; at a fixed threshold, for comparison; between two widths trained on the same images; and between models trained on disjoint halves of "
+        "**Who agrees with whom.** RP between two training seeds with the chance level "
+        "(the rate over samples of unlike noises) taken out, dotted: "
+        "the chance level itself; at a fixed threshold, for comparison; between two "
+        "widths trained on the same images; and between models trained on disjoint "
+        "halves of "
         "the data, which can agree only if both learned the distribution and not their images."
     )
     return Figure("agreement", caption, partial(drawn, panels))
@@ -96,11 +99,15 @@ def _chances(
 
 
 def heat_maps(models: Sequence[Model], sizes: Sequence[int]) -> Figure:
-    """RP between all widths and subsets, and with the closed-form memorizer of each subset, at a few sizes."""
+    """RP between all widths and subsets, and with the closed-form memorizer of each subset, at a
+    few sizes.
+    """
     maps = [_heat_map([m for m in models if m.n == size], f"N = {size}") for size in sizes]
     caption = (
-        "**RP between all kinds of models** at a memorizing, a middle and a generalizing training size, means over training seeds (on the diagonal: "
-        'between two seeds of one width). The off-diagonal blocks compare models that saw disjoint images; "memorizer" is the optimal denoiser of '
+        "**RP between all kinds of models** at a memorizing, a middle and a generalizing "
+        "training size, means over training seeds (on the diagonal: "
+        "between two seeds of one width). The off-diagonal blocks compare models that "
+        'saw disjoint images; "memorizer" is the optimal denoiser of '
         "the training subset, sampled from the same noises with the same solver."
     )
 

@@ -1,4 +1,6 @@
-"""What all cells of a sweep share: images and their split, descriptors, thresholds, the noises and the solver's levels."""
+"""What all cells of a sweep share: images and their split, descriptors, thresholds, the noises and
+the solver's levels.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,13 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Setting:
-    """Images split into a pool (training subsets come from it) and a hold-out that no model sees; all tensors on the CPU.
+    """Images split into a pool (training subsets come from it) and a hold-out that no model sees;
+    all tensors on the CPU.
 
-    ``noise``: (samples, c, h, w), row i from seed i alone; ``sigmas``: the solver's levels, last 0; ``same``: RP's threshold, the 0.99
-    quantile of mean-removed pixel cosine over pairs of distinct real images (at most 4 000 of the pool); ``spread``: the standard
-    deviation of the pool's pixels, which networks take as that of their data.
+    ``noise``: (samples, c, h, w), row i from seed i alone; ``sigmas``: the solver's levels, last 0;
+    ``same``: RP's threshold, the 0.99 quantile of mean-removed pixel cosine over pairs of distinct
+    real images (at most 4 000 of the pool); ``spread``: the standard deviation of the pool's
+    pixels, which networks take as that of their data.
     """
 
     images: Images
@@ -53,7 +57,9 @@ class Setting:
         return self.images.data[self.pool]
 
     def floor(self) -> Estimate:
-        """The Fréchet distance to the hold-out of as many real images as there are samples (or as the pool has)."""
+        """The Fréchet distance to the hold-out of as many real images as there are samples (or as
+        the pool has).
+        """
         size = min(len(self.noise), len(self.pool))
         return frechet_floor(
             self.reals.flatten(1),
@@ -63,7 +69,9 @@ class Setting:
         )
 
     def train(self, size: int, which: int) -> Tensor:
-        """Training subset ``which`` of this size: nested in size, the two disjoint while they fit, (size, c, h, w)."""
+        """Training subset ``which`` of this size: nested in size, the two disjoint while they fit,
+        (size, c, h, w).
+        """
         return self.images.data[self.train_rows(size, which)]
 
     def train_rows(self, size: int, which: int) -> Tensor:
@@ -72,7 +80,9 @@ class Setting:
 
 
 def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
-    """Pool and hold-out rows: the hold-out comes from the set's own test split where it has one, else at random, groups kept whole."""
+    """Pool and hold-out rows: the hold-out comes from the set's own test split where it has one,
+    else at random, groups kept whole.
+    """
     if images.test_from is None:
         return hold_out(len(images), held, seed=SPLIT_SEED, groups=images.groups)
     own = torch.arange(images.test_from, len(images))

@@ -1,17 +1,22 @@
-"""What a linear diffusion model samples in continuous time: exact laws of the probability-flow ODE and of the reverse SDE.
+"""What a linear diffusion model samples in continuous time: exact laws of the probability-flow ODE
+and of the reverse SDE.
 
-In the clock y = abar, running from abar_T to 1, a mode with the weight per noise ``q(y) = (1 - e^{-k u})/u``, ``u = y lam + 1 - y + ridge``, obeys
+In the clock y = abar, running from abar_T to 1, a mode with the weight per noise ``q(y) = (1 -
+e^{-k u})/u``, ``u = y lam + 1 - y + ridge``, obeys
 
     ODE    d ln v / dy = (1 - q) / y
     SDE    d v / dy = (v (1 - 2q) + 1) / y
 
-Both follow from ``h(y) = int_y^1 (1 - q)/y' dy'``: the ODE's samples have the variance ``v_T e^{h(abar_T)}``, the SDE's
-``abar_T v_T e^{2h(abar_T)} + int e^{2h} dy``, and the means fall short by the gains of a deviation, ``e^{h/2}`` and ``sqrt(y) e^h``. With b = 1 + ridge, m = lam - 1
-and partial fractions of 1/(y u),
+Both follow from ``h(y) = int_y^1 (1 - q)/y' dy'``: the ODE's samples have the variance ``v_T
+e^{h(abar_T)}``, the SDE's ``abar_T v_T e^{2h(abar_T)} + int e^{2h} dy``, and the means fall short
+by the gains of a deviation, ``e^{h/2}`` and ``sqrt(y) e^h``. With b = 1 + ridge, m = lam - 1 and
+partial fractions of 1/(y u),
 
-    h(y) = ln(1/y) - (1/b) { (1 - e^{-kb}) ln(1/y) + e^{-kb} [Ein(km) - Ein(kmy)] - Ein(k u(1)) + Ein(k u(y)) },
+    h(y) = ln(1/y) - (1/b) { (1 - e^{-kb}) ln(1/y) + e^{-kb} [Ein(km) - Ein(kmy)] - Ein(k u(1)) +
+    Ein(k u(y)) },
 
-at k = inf ``e^h = z^{1/b} / y`` with ``z = y u(1)/u(y)``. Merger and Goldt 2025; Song et al. 2021 (score SDE).
+at k = inf ``e^h = z^{1/b} / y`` with ``z = y u(1)/u(y)``. Merger and Goldt 2025; Song et al. 2021
+(score SDE).
 """
 
 from __future__ import annotations
@@ -51,9 +56,11 @@ def ode_law(
     k: float | None = None,
     scaled: bool = False,
 ) -> Any:
-    """Variances of samples of the probability-flow ODE from N(0, v_T I) at abar_T, lam's shape; ``lam v_T / v*_T`` at the optimum.
+    """Variances of samples of the probability-flow ODE from N(0, v_T I) at abar_T, lam's shape;
+    ``lam v_T / v*_T`` at the optimum.
 
-    The ridge is ``ridge`` at every level, or ``ridge * abar`` when ``scaled``, which is the same as lam + ridge in place of lam.
+    The ridge is ``ridge`` at every level, or ``ridge * abar`` when ``scaled``, which is the same as
+    lam + ridge in place of lam.
     """
     return _start(v_T) * _whole_gain(_flow(lam, abar_T, ridge, k, scaled))
 
@@ -67,7 +74,9 @@ def ode_mean(
     k: float | None = None,
     scaled: bool = False,
 ) -> Any:
-    """The mean of samples of the probability-flow ODE along each mode as a share of the training mean's."""
+    """The mean of samples of the probability-flow ODE along each mode as a share of the training
+    mean's.
+    """
     return 1 - np.sqrt(abar_T * _whole_gain(_flow(lam, abar_T, ridge, k, scaled)))
 
 
@@ -83,8 +92,9 @@ def sde_law(
 ) -> Any:
     """Variances of samples of the reverse SDE from N(0, v_T I) at abar_T, lam's shape.
 
-    At the optimum and v_T = 1 it is ``lam (1 - (abar_T lam / v*_T)(1 - 1/v*_T))``. The ridge is that of :func:`ode_law`. After a finite training time
-    it is a quadrature of the closed integrand, to about 1e-13.
+    At the optimum and v_T = 1 it is ``lam (1 - (abar_T lam / v*_T)(1 - 1/v*_T))``. The ridge is
+    that of :func:`ode_law`. After a finite training time it is a quadrature of the closed
+    integrand, to about 1e-13.
     """
     flow = _flow(lam, abar_T, ridge, k, scaled)
     return flow.abar_T * _whole_gain(flow) ** 2 * _start(v_T) + (
@@ -101,7 +111,9 @@ def sde_mean(
     k: float | None = None,
     scaled: bool = False,
 ) -> Any:
-    """The mean of samples of the reverse SDE along each mode as a share of the training mean's; ``1 - abar_T lam / v*_T`` at the optimum."""
+    """The mean of samples of the reverse SDE along each mode as a share of the training mean's; ``1
+    - abar_T lam / v*_T`` at the optimum.
+    """
     flow = _flow(lam, abar_T, ridge, k, scaled)
     return 1 - flow.abar_T * _whole_gain(flow)
 
@@ -138,7 +150,9 @@ def _ratio(flow: _Flow) -> np.ndarray:
 
 
 def _exponent(flow: _Flow, y: Any, rest: Any) -> np.ndarray:
-    """``h(y)`` after a finite training time, where rest = 1 - y is given apart to be exact near the data."""
+    """``h(y)`` after a finite training time, where rest = 1 - y is given apart to be exact near the
+    data.
+    """
     lam, b, k = flow.lam, 1 + flow.ridge, flow.k
     log = np.where(rest < 0.5, -np.log1p(-np.minimum(rest, 0.5)), -np.log(y))
     noise_scale = (
@@ -162,7 +176,9 @@ def _trained_noise(flow: _Flow) -> np.ndarray:
 
 
 def _stopped_noise(flow: _Flow) -> np.ndarray:
-    """``int e^{2h} dy`` from abar_T to 1 after a finite training time: Gauss-Legendre on panels graded towards both ends."""
+    """``int e^{2h} dy`` from abar_T to 1 after a finite training time: Gauss-Legendre on panels
+    graded towards both ends.
+    """
     modes, total = flow._replace(lam=flow.lam.ravel()), np.zeros(flow.lam.size)
     for y, rest, weight in _nodes(flow):
         total += weight @ np.exp(2 * _exponent(modes, y[:, None], rest[:, None]))
@@ -172,7 +188,8 @@ def _stopped_noise(flow: _Flow) -> np.ndarray:
 def _nodes(flow: _Flow) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """y, 1 - y and weight of the nodes of every panel.
 
-    The integrand varies on the scale of u near the data, at least ``max(lam + ridge, 1/k)``, and on that of y far from it.
+    The integrand varies on the scale of u near the data, at least ``max(lam + ridge, 1/k)``, and on
+    that of y far from it.
     """
     finest = np.maximum(flow.lam + flow.ridge, 1 / max(flow.k, 1.0)).min()
     half = min(0.5, 1 - flow.abar_T)
@@ -186,7 +203,9 @@ def _nodes(flow: _Flow) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
 
 
 def _panels(first: float, last: float, *, from_zero: bool) -> list[tuple[float, float]]:
-    """Intervals that at most double in width from ``first`` to ``last``, with [0, first] before them when ``from_zero``."""
+    """Intervals that at most double in width from ``first`` to ``last``, with [0, first] before
+    them when ``from_zero``.
+    """
     edges = np.geomspace(first, last, 2 + int(np.log2(last / first)))
     edges = np.concatenate([[0.0], edges]) if from_zero else edges
     return list(pairwise(edges.tolist()))

@@ -1,13 +1,17 @@
-"""The equivalents from the training covariance alone: what its own eigenvalues say about data it has not seen.
+"""The equivalents from the training covariance alone: what its own eigenvalues say about data it
+has not seen.
 
-Symbols as in :mod:`denoscope.theory.linear.equivalents`; lam0 the eigenvalues of S_0, n degrees of freedom. Because df1 = Tr S_0 (S_0+c)^-1 is
-observed, so is ``r = kappa/c = n/(n - df1)``, and with it the traces against the unknown truth::
+Symbols as in :mod:`denoscope.theory.linear.equivalents`; lam0 the eigenvalues of S_0, n degrees of
+freedom. Because df1 = Tr S_0 (S_0+c)^-1 is observed, so is ``r = kappa/c = n/(n - df1)``, and with
+it the traces against the unknown truth::
 
-    Tr S (S_0+c)^-1 = r df1        Tr S (S_0+c)^-2 = r^2 Tr S_0 (S_0+c)^-2        Tr P S = n kappa(0) = n^2 / sum_{lam0 > 0} 1/lam0
+    Tr S (S_0+c)^-1 = r df1        Tr S (S_0+c)^-2 = r^2 Tr S_0 (S_0+c)^-2        Tr P S = n
+    kappa(0) = n^2 / sum_{lam0 > 0} 1/lam0
 
-the last where S_0 has as many positive eigenvalues as degrees of freedom (else nothing is unseen). This is generalised cross-validation (Craven
-and Wahba 1978) for every function of the resolvent. Where n items have their mean subtracted and S_0 is normalised by 1/n, n - 1 degrees of
-freedom are left and the traces against S are divided by f = (n - 1)/n.
+the last where S_0 has as many positive eigenvalues as degrees of freedom (else nothing is unseen).
+This is generalised cross-validation (Craven and Wahba 1978) for every function of the resolvent.
+Where n items have their mean subtracted and S_0 is normalised by 1/n, n - 1 degrees of freedom are
+left and the traces against S are divided by f = (n - 1)/n.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ class Observed(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Positive eigenvalues (*s, m), 0 where rounding, their number, what the items leave, and the dimension."""
+    """Positive eigenvalues (*s, m), 0 where rounding, their number, what the items leave, and the
+    dimension.
+    """
 
     lam0: np.ndarray
     rank: np.ndarray
@@ -52,12 +58,14 @@ def observed(
     d: int | None = None,
     centred: bool = True,
 ) -> Observed:
-    """Train and test loss, unseen variance and Tr S (S_0 + c)^-1 from the eigenvalues ``lam0`` (*s, m) of S_0 and the number n of items.
+    """Train and test loss, unseen variance and Tr S (S_0 + c)^-1 from the eigenvalues ``lam0`` (*s,
+    m) of S_0 and the number n of items.
 
     Zeros in lam0 may be left out where ``d`` tells the dimension. c >= 0 and abar are as in
-    :func:`~denoscope.theory.linear.equivalents.deterministic`; n, c and abar broadcast against s. S_0 is normalised by 1/n, its mean subtracted
-    unless ``centred`` is False. At c = 0 test loss and cross are +inf where the items do no more than span their directions. n < 2 (centred)
-    or more positive eigenvalues than degrees of freedom are a ValueError.
+    :func:`~denoscope.theory.linear.equivalents.deterministic`; n, c and abar broadcast against s.
+    S_0 is normalised by 1/n, its mean subtracted unless ``centred`` is False. At c = 0 test loss
+    and cross are +inf where the items do no more than span their directions. n < 2 (centred) or
+    more positive eigenvalues than degrees of freedom are a ValueError.
     """
     seen, level = _seen(lam0, n, d, centred), within("c", c, 0, np.inf, closed=True)
     df1, missing, own2 = _sums(seen, level)
@@ -78,10 +86,11 @@ def observed(
 def observed_best_c(
     lam0: ArrayLike, n: ArrayLike, *, d: int | None = None, centred: bool = True
 ) -> Any:
-    """The c with the least estimated divergence true||model, up to a constant ``1/2 [(1 + 1/n) Tr S (S_0+c)^-1 + ln|S_0+c|]``.
+    """The c with the least estimated divergence true||model, up to a constant ``1/2 [(1 + 1/n) Tr S
+    (S_0+c)^-1 + ln|S_0+c|]``.
 
-    Where the items span less than they could, the directions without variance have none in truth and are left out; 0 where there is no
-    variance at all. Arguments as for :func:`observed`.
+    Where the items span less than they could, the directions without variance have none in truth
+    and are left out; 0 where there is no variance at all. Arguments as for :func:`observed`.
     """
     seen = _seen(lam0, n, d, centred)
     empty = np.where(
@@ -114,7 +123,8 @@ def observed_best_c(
 def observed_best_ridge(
     lam0: ArrayLike, n: ArrayLike, abar: ArrayLike, *, d: int | None = None, centred: bool = True
 ) -> Any:
-    """The ridge with the least estimated test loss at the noise level abar, 0 where none helps; to about 1e-7 of 1 - abar + ridge.
+    """The ridge with the least estimated test loss at the noise level abar, 0 where none helps; to
+    about 1e-7 of 1 - abar + ridge.
 
     Arguments as for :func:`observed`. Source: Craven and Wahba 1978 (generalised cross-validation).
     """
@@ -143,12 +153,14 @@ def _seen(lam0: Any, n: Any, d: int | None, centred: bool) -> _Seen:
         )
     if (items.freedom < 1).any():
         raise ValueError(
-            "n must be at least 2 items where the mean is subtracted, else 1: fewer tell nothing about their variance"
+            "n must be at least 2 items where the mean is subtracted, else 1: fewer tell "
+            "nothing about their variance"
         )
     rank = (kept > 0).sum(-1)
     if (rank > items.freedom).any():
         raise ValueError(
-            f"lam0 must not hold more positive eigenvalues ({rank.max()}) than degrees of freedom ({items.freedom.min():g})"
+            f"lam0 must not hold more positive eigenvalues ({rank.max()}) than degrees of "
+            f"freedom ({items.freedom.min():g})"
         )
     return _Seen(kept, rank, items, size)
 
@@ -190,7 +202,9 @@ def _kappa0(seen: _Seen) -> np.ndarray:
 
 
 def _range(seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
-    """Where the best c may lie, of the shape of lam0's batch and n: from well below the least eigenvalue to above their sum."""
+    """Where the best c may lie, of the shape of lam0's batch and n: from well below the least
+    eigenvalue to above their sum.
+    """
     largest = np.where(seen.lam0.max(-1) > 0, seen.lam0.max(-1), 1.0)
     least = np.minimum(np.where(seen.lam0 > 0, seen.lam0, np.inf).min(-1), largest)
     low = 1e-3 * least * np.minimum(1.0, seen.d / seen.items.freedom)

@@ -1,8 +1,11 @@
-"""How far the law that a linear diffusion model samples, N(mu_0, S_0 + c), is from the true N(mu, S): both divergences, in nats.
+"""How far the law that a linear diffusion model samples, N(mu_0, S_0 + c), is from the true N(mu,
+S): both divergences, in nats.
 
-``KL(p||q) = 1/2 [Tr S_q^-1 S_p - d + ln|S_q|/|S_p| + (mu_p - mu_q).S_q^-1 (mu_p - mu_q)]``. The one of the truth from the model is also half the
-excess denoising loss over all noise levels, ``1/2 int_0^1 [L_test(y) - L_Bayes(y)] / (y (1-y)) dy``, y = abar, where the model at each level has
-the ridge y c, which makes it the exact predictor of N(mu_0, S_0 + c); in u = ln(y/(1-y)) the weight is du, and the integrand is analytic for
+``KL(p||q) = 1/2 [Tr S_q^-1 S_p - d + ln|S_q|/|S_p| + (mu_p - mu_q).S_q^-1 (mu_p - mu_q)]``. The one
+of the truth from the model is also half the excess denoising loss over all noise levels, ``1/2
+int_0^1 [L_test(y) - L_Bayes(y)] / (y (1-y)) dy``, y = abar, where the model at each level has the
+ridge y c, which makes it the exact predictor of N(mu_0, S_0 + c); in u = ln(y/(1-y)) the weight is
+du, and the integrand is analytic for
 |Im u| < pi and falls exponentially on both sides. On average over training sets (c = 0, more items than dimensions) both are digamma
 functions of n and d alone, whatever the mean and covariance, and d/(4n) a dimension to first order.
 """
@@ -45,9 +48,10 @@ def kl(
 ) -> Any:
     """KL divergence between the model N(mean0, cov0 + c I) and the truth N(mean, cov), in nats.
 
-    +inf, in both directions, where one of the two covariances is singular (an eigenvalue of at most d eps times its largest): that law lives on
-    a subspace, which has no share of the other. Also where both live on the same one: give the moments in its coordinates. Source: Kullback
-    and Leibler 1951.
+    +inf, in both directions, where one of the two covariances is singular (an eigenvalue of at most
+    d eps times its largest): that law lives on a subspace, which has no share of the other. Also
+    where both live on the same one: give the moments in its coordinates. Source: Kullback and
+    Leibler 1951.
     """
     ridge = float(within("c", c, 0, np.inf, closed=True))
     truth = modes(cov, cov0, mean, mean0)
@@ -61,7 +65,9 @@ def kl(
 
 
 def _kl(base: np.ndarray, other: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-    """KL(p||q) from q's eigenvalues, the variance plus squared mean error of p along each, and p's eigenvalues; rounding below 0 cut."""
+    """KL(p||q) from q's eigenvalues, the variance plus squared mean error of p along each, and p's
+    eigenvalues; rounding below 0 cut.
+    """
     return np.maximum(0.5 * ((other / base - 1) + np.log(base) - np.log(spectrum)).sum(), 0.0)
 
 
@@ -74,10 +80,12 @@ def _singular(lam: np.ndarray) -> bool:
 def kl_from_losses(
     mean: ArrayLike, cov: ArrayLike, mean0: ArrayLike, cov0: ArrayLike, c: float = 0.0
 ) -> Any:
-    """``KL(true||model) = 1/2 int [L_test(y) - L_Bayes(y)] / (y (1-y)) dy`` with the ridge y c at each level: equal to :func:`kl`.
+    """``KL(true||model) = 1/2 int [L_test(y) - L_Bayes(y)] / (y (1-y)) dy`` with the ridge y c at
+    each level: equal to :func:`kl`.
 
-    +inf where :func:`kl` is. The trapezoidal rule in ln(y/(1-y)) is exact here to about 1e-10 relative until condition numbers of 1e10.
-    Source: Guo, Shamai and Verdú 2005; Verdú 2010 (mismatched estimation).
+    +inf where :func:`kl` is. The trapezoidal rule in ln(y/(1-y)) is exact here to about 1e-10
+    relative until condition numbers of 1e10. Source: Guo, Shamai and Verdú 2005; Verdú 2010
+    (mismatched estimation).
     """
     ridge = float(within("c", c, 0, np.inf, closed=True))
     truth, lam = modes(cov, cov0, mean, mean0), eigen("cov", cov)[0]
@@ -113,11 +121,13 @@ def _excess(truth: Modes, lam: np.ndarray, c: float, scale: float, abar: np.ndar
 
 @numeric
 def expected_kl(d: int, n: ArrayLike, direction: Direction = "model||true") -> Any:
-    """The divergence averaged over Gaussian training sets of ``n`` items in d dimensions, c = 0: exact, n's shape, in nats.
+    """The divergence averaged over Gaussian training sets of ``n`` items in d dimensions, c = 0:
+    exact, n's shape, in nats.
 
-    The mean is estimated and the covariance normalised by 1/n; neither the true mean nor the true covariance (not singular) matters.
-    +inf for n <= d, where the training covariance is singular; true||model for n <= d + 2, where its inverse has no mean.
-    Source: moments of the Wishart law (Muirhead 1982); Merger and Goldt 2025 for d^2/(4n).
+    The mean is estimated and the covariance normalised by 1/n; neither the true mean nor the true
+    covariance (not singular) matters. +inf for n <= d, where the training covariance is singular;
+    true||model for n <= d + 2, where its inverse has no mean. Source: moments of the Wishart law
+    (Muirhead 1982); Merger and Goldt 2025 for d^2/(4n).
     """
     size, count = _dimensions(d), within("n", n, 0, np.inf)
     least = size if forward(direction) else size + 2
@@ -130,9 +140,11 @@ def expected_kl(d: int, n: ArrayLike, direction: Direction = "model||true") -> A
 
 @numeric
 def expected_kl_limit(phi: ArrayLike, direction: Direction = "model||true") -> Any:
-    """:func:`expected_kl` a dimension for many of them at phi = d/n: ``1/2 [1 + (1/phi - 1) ln(1 - phi)]`` = phi/4 + phi^2/12 + ...
+    """:func:`expected_kl` a dimension for many of them at phi = d/n: ``1/2 [1 + (1/phi - 1) ln(1 -
+    phi)]`` = phi/4 + phi^2/12 + ...
 
-    and, true||model, ``1/2 [1/(1 - phi) - 2 - (1/phi - 1) ln(1 - phi)]``, also phi/4 first. phi's shape; +inf beyond phi = 1 (there 1/2 and +inf).
+    and, true||model, ``1/2 [1/(1 - phi) - 2 - (1/phi - 1) ln(1 - phi)]``, also phi/4 first. phi's
+    shape; +inf beyond phi = 1 (there 1/2 and +inf).
     """
     ratio = within("phi", phi, 0, np.inf, closed=True)
     there = np.minimum(ratio, 1.0)

@@ -1,11 +1,14 @@
-"""How a linear diffusion model learns: gradient descent on the noise-averaged loss, mode by mode, and when to stop it.
+"""How a linear diffusion model learns: gradient descent on the noise-averaged loss, mode by mode,
+and when to stop it.
 
-At noise level y = abar the loss is quadratic in W with the curvature ``C = y Sigma_0 + (1-y) I (+ ridge)``, so gradient flow from zero is
-``W(tau) = W* (I - e^{-2 eta tau C})`` and n descent steps of size eta put ``(1 - 2 eta C)^n`` in place of the exponential. Per mode
-``w = sqrt(1-y) (1 - e^{-k u}) / u`` with ``u = y lam + 1 - y + ridge`` and ``k = 2 eta tau``. Directions that the training set spans are
-learned at the rate u ~ y lam, all others at 1 - y: slowly where the noise is low, which is why stopping early helps. The best weight of
-a direction that the data do not span but the truth has (variance S) is passed at ``k = ln(1 + (1-y)/(y S)) / (1-y) ~ 1/(y S)``, nearly the same time
-at every noise level. Merger and Goldt 2025.
+At noise level y = abar the loss is quadratic in W with the curvature ``C = y Sigma_0 + (1-y) I (+
+ridge)``, so gradient flow from zero is ``W(tau) = W* (I - e^{-2 eta tau C})`` and n descent steps
+of size eta put ``(1 - 2 eta C)^n`` in place of the exponential. Per mode ``w = sqrt(1-y) (1 - e^{-k
+u}) / u`` with ``u = y lam + 1 - y + ridge`` and ``k = 2 eta tau``. Directions that the training set
+spans are learned at the rate u ~ y lam, all others at 1 - y: slowly where the noise is low, which
+is why stopping early helps. The best weight of a direction that the data do not span but the truth
+has (variance S) is passed at ``k = ln(1 + (1-y)/(y S)) / (1-y) ~ 1/(y S)``, nearly the same time at
+every noise level. Merger and Goldt 2025.
 """
 
 from __future__ import annotations
@@ -36,9 +39,11 @@ _SETTLED = 40.0  # e^{-40} is below rounding
 def flow_weights(
     lam: ArrayLike, abar: ArrayLike, k: ArrayLike | None, ridge: ArrayLike = 0.0
 ) -> Any:
-    """Each mode's weight ``sqrt(1-abar) (1 - e^{-k u}) / u`` after the training time k = 2 eta tau of gradient flow from zero.
+    """Each mode's weight ``sqrt(1-abar) (1 - e^{-k u}) / u`` after the training time k = 2 eta tau
+    of gradient flow from zero.
 
-    Shape (*levels, d), where abar, k and ridge broadcast to the levels; k = inf or None is the optimum.
+    Shape (*levels, d), where abar, k and ridge broadcast to the levels; k = inf or None is the
+    optimum.
     """
     lam, (abar, ridge), k = spectrum("lam", lam), levels(abar, ridge), training_time(k)
     abar, ridge, k = abar[..., None], ridge[..., None], k[..., None]
@@ -49,7 +54,8 @@ def flow_weights(
 def descent_weights(
     lam: ArrayLike, abar: ArrayLike, rate: ArrayLike, steps: ArrayLike, ridge: ArrayLike = 0.0
 ) -> Any:
-    """Each mode's weight ``sqrt(1-abar) (1 - (1 - 2 rate u)^steps) / u`` after gradient descent from zero, shape (*levels, d).
+    """Each mode's weight ``sqrt(1-abar) (1 - (1 - 2 rate u)^steps) / u`` after gradient descent
+    from zero, shape (*levels, d).
 
     It is what the loop does, also where ``rate u > 1`` and descent diverges.
     """
@@ -63,10 +69,12 @@ def descent_weights(
 def affine_descent(
     cov0: ArrayLike, mean0: ArrayLike, abar: float, rate: float, steps: float, ridge: float = 0.0
 ) -> tuple[Any, Any]:
-    """W (d, d) and beta (d,) of the noise predictor ``W x_t + beta`` after gradient descent from zero on data with a mean.
+    """W (d, d) and beta (d,) of the noise predictor ``W x_t + beta`` after gradient descent from
+    zero on data with a mean.
 
-    Weights and bias are learned together, so the mean mixes the modes: the curvature is that of the homogeneous coordinates (x_t, 1). The
-    ridge is on W alone. They end at ``W*`` and ``-sqrt(abar) W* mean0``.
+    Weights and bias are learned together, so the mean mixes the modes: the curvature is that of the
+    homogeneous coordinates (x_t, 1). The ridge is on W alone. They end at ``W*`` and ``-sqrt(abar)
+    W* mean0``.
     """
     rate, steps = (float(part) for part in _descent(rate, steps))
     return _affine(
@@ -97,8 +105,9 @@ def early_stopped(
 ) -> Any:
     """The loss after the training time k of gradient flow from zero, shape of the levels.
 
-    ``other`` (d,) is the second moment, along the training modes and about the training mean, of the data that the loss is measured on:
-    ``modes.variance + modes.offset`` for the test loss, left out for the training loss.
+    ``other`` (d,) is the second moment, along the training modes and about the training mean, of
+    the data that the loss is measured on: ``modes.variance + modes.offset`` for the test loss, left
+    out for the training loss.
     """
     lam = spectrum("lam", lam)
     other = lam if other is None else _alike("other", other, lam)
@@ -109,7 +118,9 @@ def early_stopped(
 
 @numeric
 def mode_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
-    """The training time at which each mode passes its best weight, shape (*abar, d); +inf for a mode with ``other <= lam``."""
+    """The training time at which each mode passes its best weight, shape (*abar, d); +inf for a
+    mode with ``other <= lam``.
+    """
     lam = spectrum("lam", lam)
     abar = levels(abar, 0.0)[0][..., None]
     return _passing(lam, _alike("other", other, lam), abar)
@@ -117,9 +128,11 @@ def mode_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
 
 @numeric
 def best_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
-    """The training time k = 2 eta tau with the least test loss at each ``abar``, its shape; +inf where training on is best.
+    """The training time k = 2 eta tau with the least test loss at each ``abar``, its shape; +inf
+    where training on is best.
 
-    Every root of the loss's derivative between the first and the last :func:`mode_stopping` is tried.
+    Every root of the loss's derivative between the first and the last :func:`mode_stopping` is
+    tried.
     """
     lam = spectrum("lam", lam)
     other, abar = _alike("other", other, lam), levels(abar, 0.0)[0]
@@ -153,7 +166,9 @@ def _best_stopping_at(lam: np.ndarray, other: np.ndarray, abar: float) -> float:
 
 
 def _passing(lam: np.ndarray, other: np.ndarray, abar: np.ndarray) -> np.ndarray:
-    """The k at which ``(1 - e^{-k v}) / v = 1 / (abar other + 1 - abar)``, v = abar lam + 1 - abar."""
+    """The k at which ``(1 - e^{-k v}) / v = 1 / (abar other + 1 - abar)``, v = abar lam + 1 -
+    abar.
+    """
     excess = abar * (other - lam)
     with np.errstate(over="ignore"):
         ahead = np.where(
@@ -165,7 +180,9 @@ def _passing(lam: np.ndarray, other: np.ndarray, abar: np.ndarray) -> np.ndarray
 def _affine(
     cov0: Any, mean0: Any, abar: Any, ridge: Any, filtered: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The predictor ``B f(E)`` with B = E[eps (x_t, 1)^T] and the curvature E, f acting on E's eigenvalues."""
+    """The predictor ``B f(E)`` with B = E[eps (x_t, 1)^T] and the curvature E, f acting on E's
+    eigenvalues.
+    """
     values, vectors = eigen("cov0", cov0)
     d, (abar, ridge) = len(values), levels(abar, ridge)
     mean, curvature = vector("mean0", mean0, d), np.empty((d + 1, d + 1))
@@ -182,14 +199,18 @@ def _affine(
 
 
 def _gained(total: np.ndarray, rate: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """``1 - (1 - 2 rate total)^steps``, exact also where it is small; infinite where descent has left the floats."""
+    """``1 - (1 - 2 rate total)^steps``, exact also where it is small; infinite where descent has
+    left the floats.
+    """
     left = 1 - 2 * rate * total
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         return np.where(left > 0.5, -np.expm1(steps * np.log1p(-2 * rate * total)), 1 - left**steps)
 
 
 def _descent(rate: Any, steps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """``rate`` of at least 0 and ``steps`` a whole number of at least 0; else a ValueError naming the argument."""
+    """``rate`` of at least 0 and ``steps`` a whole number of at least 0; else a ValueError naming
+    the argument.
+    """
     steps = within("steps", steps, 0, np.inf, closed=True)
     if (steps != np.floor(steps)).any():
         raise ValueError(f"steps must be a whole number, got {steps}")

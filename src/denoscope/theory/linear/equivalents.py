@@ -1,19 +1,24 @@
-"""What a random training set does on average: deterministic equivalents for any spectrum and any N/d, with ridge or without.
+"""What a random training set does on average: deterministic equivalents for any spectrum and any
+N/d, with ridge or without.
 
-Symbols: lambda_i the eigenvalues of the true covariance S, dimension d; S_0 = (1/n) X^T X of n independent items (degrees of freedom), c the
-number added to S_0. kappa(c) is the root of ``kappa = c + (kappa/n) sum lambda/(lambda + kappa)``: the resolvent (S_0 + c)^-1 behaves like
-``(kappa/c) (S + kappa)^-1``. With df1 = sum lambda/(lambda + kappa), df2 = sum (lambda/(lambda + kappa))^2, q = (df1 - df2)/kappa,
-s_j = sum (lambda + kappa)^-j, r = kappa/c = n/(n - df1) and kappa' = dkappa/dc = n/(n - df2), every trace is a sum of positive terms::
+Symbols: lambda_i the eigenvalues of the true covariance S, dimension d; S_0 = (1/n) X^T X of n
+independent items (degrees of freedom), c the number added to S_0. kappa(c) is the root of ``kappa =
+c + (kappa/n) sum lambda/(lambda + kappa)``: the resolvent (S_0 + c)^-1 behaves like ``(kappa/c) (S
++ kappa)^-1``. With df1 = sum lambda/(lambda + kappa), df2 = sum (lambda/(lambda + kappa))^2, q =
+(df1 - df2)/kappa, s_j = sum (lambda + kappa)^-j, r = kappa/c = n/(n - df1) and kappa' = dkappa/dc =
+n/(n - df2), every trace is a sum of positive terms::
 
-    Tr (S_0+c)^-1     = r s_1                              Tr S (S_0+c)^-1   = r df1
-    Tr (S_0+c)^-2     = r kappa' (r q s_1 / n + s_2)       Tr S (S_0+c)^-2   = r^2 kappa' q
-    E ln|S_0+c|       = sum ln(lambda + kappa) + (n - d) ln r - df1       Tr S_0 (S_0+c)^-2 = kappa' q
+    Tr (S_0+c)^-1     = r s_1                              Tr S (S_0+c)^-1   = r df1 Tr (S_0+c)^-2
+    = r kappa' (r q s_1 / n + s_2)       Tr S (S_0+c)^-2   = r^2 kappa' q E ln|S_0+c|       = sum
+    ln(lambda + kappa) + (n - d) ln r - df1       Tr S_0 (S_0+c)^-2 = kappa' q
 
-so that c = 0 needs no limit. Where n items have their mean subtracted (``centred``) and S_0 is normalised by 1/n, S_0 is that of n - 1
-degrees of freedom and the spectrum f lambda, f = (n - 1)/n, and the estimated mean is off by S/n.
+so that c = 0 needs no limit. Where n items have their mean subtracted (``centred``) and S_0 is
+normalised by 1/n, S_0 is that of n - 1 degrees of freedom and the spectrum f lambda, f = (n - 1)/n,
+and the estimated mean is off by S/n.
 
-Relative errors are O(1/d) in general; Gaussian data are not needed, but independent entries are. Sources: Silverstein 1995, Ledoit and Péché
-2011, Bach 2024 (the equivalents); Merger and Goldt 2025 (their use).
+Relative errors are O(1/d) in general; Gaussian data are not needed, but independent entries are.
+Sources: Silverstein 1995, Ledoit and Péché 2011, Bach 2024 (the equivalents); Merger and Goldt 2025
+(their use).
 """
 
 from __future__ import annotations
@@ -35,7 +40,9 @@ _NO_FREEDOM = (
 
 
 class Traces(NamedTuple):
-    """Expected traces of the training covariance S_0 against c and the true S, each of the broadcast shape."""
+    """Expected traces of the training covariance S_0 against c and the true S, each of the
+    broadcast shape.
+    """
 
     kappa: Any  # (S_0 + c)^-1 behaves like (kappa/c) (E S_0 + kappa)^-1
     slope: Any  # d kappa / d c
@@ -50,7 +57,9 @@ class Traces(NamedTuple):
 
 
 class Equivalents(NamedTuple):
-    """Expected losses, unseen variance and divergences (nats), totals over d, each of the broadcast shape."""
+    """Expected losses, unseen variance and divergences (nats), totals over d, each of the broadcast
+    shape.
+    """
 
     kappa: Any
     train: Any
@@ -61,7 +70,9 @@ class Equivalents(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """What n items leave: degrees of freedom, the factor of E S_0 = factor S, and the share of S in the error of the mean."""
+    """What n items leave: degrees of freedom, the factor of E S_0 = factor S, and the share of S in
+    the error of the mean.
+    """
 
     freedom: np.ndarray
     factor: np.ndarray
@@ -69,7 +80,9 @@ class Sampled(NamedTuple):
 
 
 def sampled(n: ArrayLike, centred: bool) -> Sampled:
-    """n items whose mean is known (n > 0, any real number), or with ``centred`` estimated and subtracted (n >= 1, S_0 with 1/n)."""
+    """n items whose mean is known (n > 0, any real number), or with ``centred`` estimated and
+    subtracted (n >= 1, S_0 with 1/n).
+    """
     if not centred:
         count = within("n", n, 0, np.inf)
         return Sampled(count, np.ones_like(count), np.zeros_like(count))
@@ -82,10 +95,12 @@ def sampled(n: ArrayLike, centred: bool) -> Sampled:
 
 @numeric
 def kappa(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike) -> Any:
-    """The root of ``kappa = c + (kappa/n) sum_i lambda_i/(lambda_i + kappa)``, to about 1e-14 relative.
+    """The root of ``kappa = c + (kappa/n) sum_i lambda_i/(lambda_i + kappa)``, to about 1e-14
+    relative.
 
-    ``spectrum`` (*s, d), n > 0 degrees of freedom and c >= 0 broadcast against s. At c = 0 it is the positive root where n is less than the
-    rank (the number of positive variances), else 0. Source: Silverstein 1995.
+    ``spectrum`` (*s, d), n > 0 degrees of freedom and c >= 0 broadcast against s. At c = 0 it is
+    the positive root where n is less than the rank (the number of positive variances), else 0.
+    Source: Silverstein 1995.
     """
     return _kappa(
         variances("spectrum", spectrum),
@@ -95,7 +110,9 @@ def kappa(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike) -> Any:
 
 
 def _kappa(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Newton on ln kappa for ``n - df1 - n c/kappa``, increasing in kappa, inside a bracket that bisection shrinks."""
+    """Newton on ln kappa for ``n - df1 - n c/kappa``, increasing in kappa, inside a bracket that
+    bisection shrinks.
+    """
     low, high = _bracket(spectrum, n, c)
     zero = low <= 0  # c = 0 and n >= rank
     low, high = np.where(zero, 1.0, low), np.where(zero, 1.0, high)
@@ -138,7 +155,9 @@ def _excess(
 def _missing(
     spectrum: np.ndarray, n: np.ndarray, value: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``n - df1`` at kappa > 0, precise where all modes are nearly learned or nearly not, and its derivative in ln kappa."""
+    """``n - df1`` at kappa > 0, precise where all modes are nearly learned or nearly not, and its
+    derivative in ln kappa.
+    """
     at = value[..., None]
     large = spectrum > at
     shares = np.where(large, at, spectrum) / (spectrum + at)
@@ -151,8 +170,9 @@ def _missing(
 def traces(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike, *, centred: bool = False) -> Traces:
     """All expected traces at c: ``spectrum`` (*s, d), n and c broadcast against s.
 
-    Where c = 0 and S_0 is singular those that diverge are +inf (``log_det``: -inf). n > 0 are degrees of freedom; with ``centred`` n >= 1 items
-    with their mean subtracted, S_0 normalised by 1/n.
+    Where c = 0 and S_0 is singular those that diverge are +inf (``log_det``: -inf). n > 0 are
+    degrees of freedom; with ``centred`` n >= 1 items with their mean subtracted, S_0 normalised by
+    1/n.
     """
     given = variances("spectrum", spectrum)
     return _traces(given, sampled(n, centred), within("c", c, 0, np.inf, closed=True))
@@ -167,7 +187,9 @@ def _traces(spectrum: np.ndarray, items: Sampled, c: np.ndarray) -> Traces:
 
 @_limits
 def traces_at(spectrum: np.ndarray, items: Sampled, root: np.ndarray) -> tuple[Traces, np.ndarray]:
-    """The traces where kappa is ``root`` > kappa(0), and the c that belongs to it: without any equation to solve."""
+    """The traces where kappa is ``root`` > kappa(0), and the c that belongs to it: without any
+    equation to solve.
+    """
     seen = spectrum * items.factor[..., None]
     missing = np.maximum(_missing(seen, items.freedom, root)[0], 0.0)
     r = items.freedom / missing
@@ -225,13 +247,16 @@ def deterministic(
     abar: ArrayLike | None = None,
     centred: bool = False,
 ) -> Equivalents:
-    """Expected train and test loss at one noise level, unseen variance and both divergences of N(mean_0, S_0 + c) from the true law.
+    """Expected train and test loss at one noise level, unseen variance and both divergences of
+    N(mean_0, S_0 + c) from the true law.
 
-    ``spectrum`` (*s, d), n, c and abar broadcast against s; nats and losses are totals over d. c >= 0 is that of the loss,
-    c = (1 - abar + ridge)/abar: without ``abar`` the ridge is 0 and abar = 1/(1 + c); an abar with (1 - abar)/abar > c is a ValueError.
-    n are degrees of freedom (mean known) or, with ``centred``, items. At c = 0 the losses are their limits, the test loss +inf where n <= rank.
-    Both divergences are +inf where a true variance is 0 (leave such directions out), at c = 0 also where n < d (S_0 is singular), and
-    the one true||model at n = d. Source: Merger and Goldt 2025.
+    ``spectrum`` (*s, d), n, c and abar broadcast against s; nats and losses are totals over d. c >=
+    0 is that of the loss, c = (1 - abar + ridge)/abar: without ``abar`` the ridge is 0 and abar =
+    1/(1 + c); an abar with (1 - abar)/abar > c is a ValueError. n are degrees of freedom (mean
+    known) or, with ``centred``, items. At c = 0 the losses are their limits, the test loss +inf
+    where n <= rank. Both divergences are +inf where a true variance is 0 (leave such directions
+    out), at c = 0 also where n < d (S_0 is singular), and the one true||model at n = d. Source:
+    Merger and Goldt 2025.
     """
     given, items = variances("spectrum", spectrum), sampled(n, centred)
     level = within("c", c, 0, np.inf, closed=True)
@@ -251,7 +276,9 @@ def deterministic(
 
 
 def noise_share(c: np.ndarray, abar: ArrayLike | None) -> np.ndarray:
-    """rho = ((1 - abar)/abar)/c, the share of c that is noise and not ridge, in [0, 1]; 1 without abar."""
+    """rho = ((1 - abar)/abar)/c, the share of c that is noise and not ridge, in [0, 1]; 1 without
+    abar.
+    """
     if abar is None:
         return np.ones_like(c)
     level = within("abar", abar, 0, 1 + _EPS)
@@ -272,10 +299,11 @@ def losses_of(
     c: np.ndarray,
     rho: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Train and test loss (totals) from the traces at c, ``cross2`` with the error of the mean in it; rho as in :func:`noise_share`.
+    """Train and test loss (totals) from the traces at c, ``cross2`` with the error of the mean in
+    it; rho as in :func:`noise_share`.
 
-    ``train = df1 + (1-rho)^2 (d - df1) + rho (1-rho) c own2`` and ``test = train + rho c (cross2 - own2)``, +inf where cross2 is (a singular
-    S_0 at c = 0).
+    ``train = df1 + (1-rho)^2 (d - df1) + rho (1-rho) c own2`` and ``test = train + rho c (cross2 -
+    own2)``, +inf where cross2 is (a singular S_0 at c = 0).
     """
     own = np.where(c > 0, rho * (1 - rho) * c * own2, 0.0)
     train = df1 + (1 - rho) ** 2 * (d - df1) + own
@@ -300,9 +328,11 @@ def divergences_of(
 
 @numeric
 def unseen_variance(spectrum: ArrayLike, n: ArrayLike) -> Any:
-    """``Tr P S = n kappa(0)``: the expected variance in the directions that n independent items do not span, 0 where n >= rank.
+    """``Tr P S = n kappa(0)``: the expected variance in the directions that n independent items do
+    not span, 0 where n >= rank.
 
-    n are degrees of freedom: pass N - 1 where the mean was removed. ``spectrum`` (*s, d), n broadcast against s.
+    n are degrees of freedom: pass N - 1 where the mean was removed. ``spectrum`` (*s, d), n
+    broadcast against s.
     """
     return _unseen(variances("spectrum", spectrum), within("n", n, 0, np.inf))
 

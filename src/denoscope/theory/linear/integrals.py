@@ -1,6 +1,8 @@
-"""The entire exponential integral ``Ein(z) = int_0^z (1 - e^{-t})/t dt``: what exponential relaxation leaves in a sampler's exponent.
+"""The entire exponential integral ``Ein(z) = int_0^z (1 - e^{-t})/t dt``: what exponential
+relaxation leaves in a sampler's exponent.
 
-``Ein(z) = ln|z| + gamma_E + E1(z)`` for z > 0 and ``ln|z| + gamma_E - Ei(-z)`` for z < 0, where it grows like ``-e^{|z|}/|z|``.
+``Ein(z) = ln|z| + gamma_E + E1(z)`` for z > 0 and ``ln|z| + gamma_E - Ei(-z)`` for z < 0, where it
+grows like ``-e^{|z|}/|z|``.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def ein(z: np.ndarray) -> np.ndarray:
 
 
 def damped_ein(z: np.ndarray, damping: float) -> np.ndarray:
-    """``e^{-damping} Ein(z)`` for any z >= -damping, damping >= 0: finite where Ein alone overflows."""
+    """``e^{-damping} Ein(z)`` for any z >= -damping, damping >= 0: finite where Ein alone
+    overflows.
+    """
     z = np.asarray(z, np.float64)
     size = np.maximum(-z, _SERIES)
     growing = np.exp(-damping) * (np.log(size) + np.euler_gamma) - np.exp(

@@ -1,17 +1,23 @@
-"""What a linear diffusion model samples: exact Gaussian laws of DDPM and DDIM, and the c in "covariance Sigma_0 + c" of every sampler.
+"""What a linear diffusion model samples: exact Gaussian laws of DDPM and DDIM, and the c in
+"covariance Sigma_0 + c" of every sampler.
 
-Every sampler is linear, so samples from N(0, I) are Gaussian, and the modes of the training covariance (eigenvalue lam) evolve alone. With
-``v*_t = abar_t lam + 1 - abar_t``, ``u = v*_t + ridge_t`` and the weight per noise ``q_t = 1/u``, or ``(1 - e^{-k u})/u`` after the training time
-k = 2 eta tau, a step from abar_t to abar_s multiplies the mode's deviation from ``sqrt(abar_t) mu`` by a gain and adds independent noise:
+Every sampler is linear, so samples from N(0, I) are Gaussian, and the modes of the training
+covariance (eigenvalue lam) evolve alone. With ``v*_t = abar_t lam + 1 - abar_t``, ``u = v*_t +
+ridge_t`` and the weight per noise ``q_t = 1/u``, or ``(1 - e^{-k u})/u`` after the training time k
+= 2 eta tau, a step from abar_t to abar_s multiplies the mode's deviation from ``sqrt(abar_t) mu``
+by a gain and adds independent noise:
 
     DDPM   gain (1 - beta_t q_t) / sqrt(1 - beta_t)
     DDIM   gain sqrt(abar_s/abar_t) (1 - (1-abar_t) q_t) + sqrt((1-abar_s-sigma^2)(1-abar_t)) q_t
 
-The samples' covariance is ``Sigma_0 + c`` with a c that depends on schedule, sampler and regularisation (:func:`realised_c`): 0 on unseen directions
-for an optimum sampled without noise in the last step, beta_1 with it; ridge everywhere for ``ridge_t = abar_t ridge``; for a constant ridge to first
-order ``ridge (1 + lam)`` (SDE, DDPM) or ``ridge (1 + lam (ln(1/(abar_T lam)) - 1))`` (ODE, DDIM: the missing noise of each level adds up); and on
-unseen directions ``0.7476/k`` (SDE) or ``0.5615/k`` (ODE, e^{-gamma_E}) when training stopped at k. Laws are variances of x_0 along the modes, in
-lam's shape; ``ridge`` is gamma_t itself, of the penalty gamma_t |W|_F^2. Merger and Goldt 2025; Ho et al. 2020.
+The samples' covariance is ``Sigma_0 + c`` with a c that depends on schedule, sampler and
+regularisation (:func:`realised_c`): 0 on unseen directions for an optimum sampled without noise in
+the last step, beta_1 with it; ridge everywhere for ``ridge_t = abar_t ridge``; for a constant ridge
+to first order ``ridge (1 + lam)`` (SDE, DDPM) or ``ridge (1 + lam (ln(1/(abar_T lam)) - 1))`` (ODE,
+DDIM: the missing noise of each level adds up); and on unseen directions ``0.7476/k`` (SDE) or
+``0.5615/k`` (ODE, e^{-gamma_E}) when training stopped at k. Laws are variances of x_0 along the
+modes, in lam's shape; ``ridge`` is gamma_t itself, of the penalty gamma_t |W|_F^2. Merger and Goldt
+2025; Ho et al. 2020.
 """
 
 from __future__ import annotations
@@ -33,7 +39,9 @@ SAMPLERS = ("ddpm", "ddim", "ode", "sde")
 
 
 def slide_betas(steps: int = 1000) -> np.ndarray:
-    """The schedule ``beta_t = ((1e-2 - 1e-4)/T) t + 1e-4``, t = 1 ... T, least noise first. Merger and Goldt 2025."""
+    """The schedule ``beta_t = ((1e-2 - 1e-4)/T) t + 1e-4``, t = 1 ... T, least noise first. Merger
+    and Goldt 2025.
+    """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     return (1e-2 - 1e-4) / steps * np.arange(1, steps + 1) + 1e-4
@@ -57,8 +65,9 @@ def ddpm_law(
 ) -> Any:
     """Variances of ancestral samples, starting at N(0, I); betas[0] = beta_1 is the least noise.
 
-    ``sigma_t^2`` is beta_t, with ``posterior_variance`` beta_t (1-abar_{t-1})/(1-abar_t), and 0 at t = 1 without ``last_noise``. ``ridge`` and ``k`` are one
-    number or one a beta. Ho et al. 2020, algorithm 2.
+    ``sigma_t^2`` is beta_t, with ``posterior_variance`` beta_t (1-abar_{t-1})/(1-abar_t), and 0 at
+    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta. Ho et al. 2020,
+    algorithm 2.
     """
     lam, noises = eigenvalues("lam", lam), _ancestral_noises(betas, last_noise, posterior_variance)
     return _variance(lam, zip(_ddpm_gains(lam, betas, ridge, k), noises[::-1]))
@@ -68,7 +77,9 @@ def ddpm_law(
 def ddpm_mean(
     lam: ArrayLike, betas: ArrayLike, *, ridge: ArrayLike = 0.0, k: ArrayLike | None = None
 ) -> Any:
-    """The mean of ancestral samples along each mode as a share of the training mean's; ``1 - abar_T lam / v*_T`` at the optimum."""
+    """The mean of ancestral samples along each mode as a share of the training mean's; ``1 - abar_T
+    lam / v*_T`` at the optimum.
+    """
     lam = eigenvalues("lam", lam)
     return 1 - np.exp(0.5 * _log_abars(betas)[-1]) * _product(
         lam, _ddpm_gains(lam, betas, ridge, k)
@@ -84,11 +95,13 @@ def ddim_law(
     ridge: ArrayLike = 0.0,
     k: ArrayLike | None = None,
 ) -> Any:
-    """Variances of DDIM samples on the grid ``abars``, rising from abar_T to 1 or to a last level below 1, whose x_t they then describe.
+    """Variances of DDIM samples on the grid ``abars``, rising from abar_T to 1 or to a last level
+    below 1, whose x_t they then describe.
 
-    ``ridge`` and ``k`` are one number or one an abar; the last level's is not used. An eta that asks for more noise than a level has is a
-    ValueError. At the optimum and eta = 0 it is ``v*_S/v*_0`` times the squared cosines of the steps between the angles
-    ``atan2(sqrt(1-abar), sqrt(abar lam))``. Song et al. 2021 (DDIM), eqs. 12 and 16.
+    ``ridge`` and ``k`` are one number or one an abar; the last level's is not used. An eta that
+    asks for more noise than a level has is a ValueError. At the optimum and eta = 0 it is
+    ``v*_S/v*_0`` times the squared cosines of the steps between the angles ``atan2(sqrt(1-abar),
+    sqrt(abar lam))``. Song et al. 2021 (DDIM), eqs. 12 and 16.
     """
     lam = eigenvalues("lam", lam)
     return _variance(lam, _ddim_steps(lam, _grid(abars), eta, ridge, k))
@@ -103,7 +116,9 @@ def ddim_mean(
     ridge: ArrayLike = 0.0,
     k: ArrayLike | None = None,
 ) -> Any:
-    """The mean of DDIM samples along each mode as a share of ``sqrt(abars[-1])`` times the training mean's."""
+    """The mean of DDIM samples along each mode as a share of ``sqrt(abars[-1])`` times the training
+    mean's.
+    """
     lam, grid = eigenvalues("lam", lam), _grid(abars)
     gains = (gain for gain, _ in _ddim_steps(lam, grid, eta, ridge, k))
     return 1 - np.sqrt(grid[0] / grid[-1]) * _product(lam, gains)
@@ -121,8 +136,9 @@ def realised_c(
 ) -> Any:
     """The c of each mode that a sampler really has: the variance of its samples less lam.
 
-    DDIM visits every level of the betas and ends at 1; ODE and SDE start at its last abar. The ridge is ``ridge`` at every level, or ``ridge * abar``
-    when ``scaled``. ``options`` are those of the sampler's law: k, last_noise, posterior_variance, eta.
+    DDIM visits every level of the betas and ends at 1; ODE and SDE start at its last abar. The
+    ridge is ``ridge`` at every level, or ``ridge * abar`` when ``scaled``. ``options`` are those of
+    the sampler's law: k, last_noise, posterior_variance, eta.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
@@ -139,7 +155,9 @@ def realised_c(
 
 
 def _variance(lam: np.ndarray, steps: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The variance after all steps, each a gain of the deviation and the variance of its noise, from 1."""
+    """The variance after all steps, each a gain of the deviation and the variance of its noise,
+    from 1.
+    """
     variance = np.ones_like(lam)
     for gain, noise in steps:
         variance = gain**2 * variance + noise
@@ -173,7 +191,8 @@ def _ancestral_noises(betas: Any, last_noise: bool, posterior_variance: bool) ->
 
 
 def _ddpm_gains(lam: np.ndarray, betas: Any, ridge: Any, k: Any) -> Iterator[np.ndarray]:
-    """``(1 - beta_t q_t) / sqrt(alpha_t)``, t = T ... 1, in the form ``(alpha_t v*_{t-1} + ridge_t + beta_t e^{-ku}) / (u sqrt(alpha_t))``.
+    """``(1 - beta_t q_t) / sqrt(alpha_t)``, t = T ... 1, in the form ``(alpha_t v*_{t-1} + ridge_t
+    + beta_t e^{-ku}) / (u sqrt(alpha_t))``.
 
     Nothing cancels in it: an unseen direction gets exactly 0 in the last step of an optimum.
     """
@@ -218,7 +237,8 @@ def _ddim_noises(grid: np.ndarray, eta: float) -> np.ndarray:
     )
     if (noises > 1 - after).any():
         raise ValueError(
-            f"eta must not ask for more noise than a level has; {eta:g} does on this grid, 1 never does"
+            f"eta must not ask for more noise than a level has; {eta:g} does on this "
+            "grid, 1 never does"
         )
     return noises
 
@@ -227,7 +247,8 @@ def _grid(abars: Any) -> np.ndarray:
     grid = within("abars", abars, 0, 1, closed=True)
     if grid.ndim != 1 or len(grid) < 2 or not (grid[0] > 0 and (np.diff(grid) > 0).all()):
         raise ValueError(
-            "abars must rise from abar_T above 0 to at most 1, two levels or more; with betas: [*abars(betas)[::-1], 1]"
+            "abars must rise from abar_T above 0 to at most 1, two levels or more; with "
+            "betas: [*abars(betas)[::-1], 1]"
         )
     return grid
 

@@ -1,13 +1,16 @@
-"""Learning curves of linear denoisers, mode by mode: which variances a half-trained model samples, and when each emerges.
+"""Learning curves of linear denoisers, mode by mode: which variances a half-trained model samples,
+and when each emerges.
 
-Variance-exploding convention: a denoiser ``D(x) = W (x - mu) + mu`` of ``x = x0 + sigma n`` is trained apart at every noise level by gradient flow on
-``E |D - x0|^2``, in the training time ``k = 2 eta tau``. Along a mode of variance lam its weight goes to ``w* = lam/(lam + sigma^2)``, from Q as
+Variance-exploding convention: a denoiser ``D(x) = W (x - mu) + mu`` of ``x = x0 + sigma n`` is
+trained apart at every noise level by gradient flow on ``E |D - x0|^2``, in the training time ``k =
+2 eta tau``. Along a mode of variance lam its weight goes to ``w* = lam/(lam + sigma^2)``, from Q as
 
     one layer,  W      w = w* + (Q - w*) e^{-k (lam + sigma^2)}
     two layers, P P^T  w = w* Q / ((w* - Q) e^{-4 k lam} + Q)
 
-and the probability-flow ODE ``d ln x / d sigma = (1 - w)/sigma`` turns ``sigma_T^2`` into the variance of the samples. Large variances emerge first, at
-times about proportional to 1/lam. A circular convolution as long as the signal learns its Fourier modes alike, at a rate multiplied by
+and the probability-flow ODE ``d ln x / d sigma = (1 - w)/sigma`` turns ``sigma_T^2`` into the
+variance of the samples. Large variances emerge first, at times about proportional to 1/lam. A
+circular convolution as long as the signal learns its Fourier modes alike, at a rate multiplied by
 the length. Wang and Pehlevan 2025 (arXiv 2503.03206).
 """
 
@@ -30,7 +33,9 @@ _BISECTIONS = 60
 def denoiser_weights(
     lam: ArrayLike, sigma: ArrayLike, k: ArrayLike | None, *, initial: ArrayLike = 0.0
 ) -> Any:
-    """Each mode's weight at the training time k from the weight ``initial``; lam, sigma and k broadcast."""
+    """Each mode's weight at the training time k from the weight ``initial``; lam, sigma and k
+    broadcast.
+    """
     lam, sigma, k, start = (
         eigenvalues("lam", lam),
         _level("sigma", sigma),
@@ -45,9 +50,11 @@ def denoiser_weights(
 def denoiser_variance(
     lam: ArrayLike, k: ArrayLike | None, sigma_0: float, sigma_T: float, *, initial: ArrayLike = 0.0
 ) -> Any:
-    """Variances of probability-flow samples from N(mu, sigma_T^2) down to sigma_0 after the training time k; lam and k broadcast.
+    """Variances of probability-flow samples from N(mu, sigma_T^2) down to sigma_0 after the
+    training time k; lam and k broadcast.
 
-    ``initial`` is the weight that every noise level starts from. Wang and Pehlevan 2025: ``sigma_T^2 (Phi(sigma_0) / Phi(sigma_T))^2``.
+    ``initial`` is the weight that every noise level starts from. Wang and Pehlevan 2025:
+    ``sigma_T^2 (Phi(sigma_0) / Phi(sigma_T))^2``.
     """
     lam, k, start = eigenvalues("lam", lam), training_time(k), finite("initial", initial)
     return _one_layer_variance(lam, k, _span(sigma_0, sigma_T), start)
@@ -57,7 +64,8 @@ def denoiser_variance(
 def two_layer_weights(
     lam: ArrayLike, sigma: ArrayLike, k: ArrayLike | None, *, initial: ArrayLike
 ) -> Any:
-    """Each mode's weight of the two-layer denoiser P P^T at the training time k, a sigmoid; lam, sigma and k broadcast.
+    """Each mode's weight of the two-layer denoiser P P^T at the training time k, a sigmoid; lam,
+    sigma and k broadcast.
 
     It starts at ``initial`` above 0: at 0 it would stay.
     """
@@ -76,7 +84,8 @@ def two_layer_variance(
 ) -> Any:
     """:func:`denoiser_variance` of the two-layer denoiser P P^T.
 
-    With w = Q / (A + B sigma^2) at a fixed k the flow integrates to ``sigma^{1 - Q/A} (A + B sigma^2)^{Q/2A}``.
+    With w = Q / (A + B sigma^2) at a fixed k the flow integrates to ``sigma^{1 - Q/A} (A + B
+    sigma^2)^{Q/2A}``.
     """
     lam, k, start = eigenvalues("lam", lam), training_time(k), within("initial", initial, 0, np.inf)
     return _two_layer_variance(lam, k, _span(sigma_0, sigma_T), start)
@@ -86,7 +95,8 @@ def two_layer_variance(
 def weight_times(
     lam: ArrayLike, sigma: ArrayLike, *, initial: ArrayLike = 0.0, two_layer: bool = False
 ) -> Any:
-    """The training time at which each mode's weight rises to half its optimum; 0 where it starts higher, +inf where lam = 0.
+    """The training time at which each mode's weight rises to half its optimum; 0 where it starts
+    higher, +inf where lam = 0.
 
     ``ln(2 (1 - Q/w*)) / (lam + sigma^2)`` with one layer, ``ln(w*/Q - 1) / (4 lam)`` with two.
     """
@@ -114,9 +124,11 @@ def emergence_times(
     initial: ArrayLike = 0.0,
     two_layer: bool = False,
 ) -> Any:
-    """The training time at which each mode's sampled variance is half way, in its logarithm, from the untrained to the trained one.
+    """The training time at which each mode's sampled variance is half way, in its logarithm, from
+    the untrained to the trained one.
 
-    The first such time if there are several; +inf for a mode whose variance training does not change.
+    The first such time if there are several; +inf for a mode whose variance training does not
+    change.
     """
     lam, span = eigenvalues("lam", lam), _span(sigma_0, sigma_T)
     start = within("initial", initial, 0, np.inf) if two_layer else finite("initial", initial)
@@ -144,7 +156,9 @@ def emergence_times(
 
 @numeric
 def fourier_variances(cov: ArrayLike) -> Any:
-    """The variances (n,) of a signal's Fourier modes, in the order of ``numpy.fft.fft``: all that a circular convolution sees of cov (n, n)."""
+    """The variances (n,) of a signal's Fourier modes, in the order of ``numpy.fft.fft``: all that a
+    circular convolution sees of cov (n, n).
+    """
     return (
         np.fft.ifft(np.fft.fft(covariance("cov", cov), axis=0), axis=1)
         .diagonal()
@@ -156,9 +170,11 @@ def fourier_variances(cov: ArrayLike) -> Any:
 def convolution_weights(
     lam: ArrayLike, sigma: ArrayLike, k: ArrayLike | None, *, initial: ArrayLike = 0.0
 ) -> Any:
-    """The Fourier coefficients of a circular convolution's filter at the training time k, from filters with the coefficients ``initial``.
+    """The Fourier coefficients of a circular convolution's filter at the training time k, from
+    filters with the coefficients ``initial``.
 
-    ``lam`` holds the variances of all Fourier modes, of any shape; the filter is as large as the signal, so its rates are those of
+    ``lam`` holds the variances of all Fourier modes, of any shape; the filter is as large as the
+    signal, so its rates are those of
     :func:`denoiser_weights` times the number of modes. Wang and Pehlevan 2025.
     """
     return denoiser_weights(lam, sigma, training_time(k) * np.size(lam), initial=initial)
@@ -198,7 +214,9 @@ def _entire(lam: np.ndarray, k: np.ndarray, span: tuple[float, float]) -> np.nda
 
 
 def _span(sigma_0: Any, sigma_T: Any) -> tuple[float, float]:
-    """The squares of the last and the first noise level, 0 < sigma_0 < sigma_T; else a ValueError naming the argument."""
+    """The squares of the last and the first noise level, 0 < sigma_0 < sigma_T; else a ValueError
+    naming the argument.
+    """
     high = float(within("sigma_T", sigma_T, 0, np.inf))
     return float(within("sigma_0", sigma_0, 0, high)) ** 2, high**2
 

@@ -1,4 +1,6 @@
-"""Least values of many scalar functions of a positive number at once: a scan that no second valley escapes, then a refinement."""
+"""Least values of many scalar functions of a positive number at once: a scan that no second valley
+escapes, then a refinement.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Function = Callable[[np.ndarray], np.ndarray]
 def cell(
     value: Function, low: np.ndarray, high: np.ndarray, points: int = _SCAN
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbours of the least of ``points`` values between low > 0 and high, geometrically spaced; elementwise."""
+    """The neighbours of the least of ``points`` values between low > 0 and high, geometrically
+    spaced; elementwise.
+    """
     ratio = (high / low) ** (1 / (points - 1))
     least, place = np.full(np.shape(ratio), np.inf), np.zeros(np.shape(ratio))
     for step in range(points):

@@ -1,9 +1,11 @@
-"""One mode of a linear denoiser at one noise level: what optimum, training dynamics and sampling laws have in common.
+"""One mode of a linear denoiser at one noise level: what optimum, training dynamics and sampling
+laws have in common.
 
-Along an eigenvector of the training covariance with eigenvalue ``lam``, ``x_t = sqrt(y) x0 + sqrt(1-y) eps`` has the variance
-``v = y lam + 1 - y`` (y = abar), and a ridge ``gamma |W|_F^2`` adds to it: ``u = v + gamma``. The noise predictor's weight is
-``w = sqrt(1-y) q``. Gradient flow at rate eta from zero solves ``dq/dk = 1 - u q`` in the training time ``k = 2 eta tau``:
-``q = (1 - e^{-k u}) / u``, and ``q = 1/u`` at k = inf, the optimum.
+Along an eigenvector of the training covariance with eigenvalue ``lam``, ``x_t = sqrt(y) x0 +
+sqrt(1-y) eps`` has the variance ``v = y lam + 1 - y`` (y = abar), and a ridge ``gamma |W|_F^2``
+adds to it: ``u = v + gamma``. The noise predictor's weight is ``w = sqrt(1-y) q``. Gradient flow at
+rate eta from zero solves ``dq/dk = 1 - u q`` in the training time ``k = 2 eta tau``: ``q = (1 -
+e^{-k u}) / u``, and ``q = 1/u`` at k = inf, the optimum.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _FOR_EVER = 1e200  # training times beyond it would overflow
 
 
 def eigenvalues(name: str, value: Any) -> np.ndarray:
-    """``value`` as variances of its own shape, a number as an array without axes; else a ValueError naming the argument."""
+    """``value`` as variances of its own shape, a number as an array without axes; else a ValueError
+    naming the argument.
+    """
     return variances(name, value).reshape(np.shape(value))
 
 
@@ -39,11 +43,14 @@ def vector(name: str, value: Any, d: int) -> np.ndarray:
 
 
 def training_time(k: Any) -> np.ndarray:
-    """``k`` as float64 of at least 0, +inf allowed and None meaning it, as does all beyond 1e200; else a ValueError naming the argument."""
+    """``k`` as float64 of at least 0, +inf allowed and None meaning it, as does all beyond 1e200;
+    else a ValueError naming the argument.
+    """
     times = np.asarray(np.inf if k is None else k, np.float64)
     if not (times >= 0).all():
         raise ValueError(
-            f"k must be a training time of at least 0, or inf for the optimum, got {np.extract(~(times >= 0), times)[0]:g}"
+            "k must be a training time of at least 0, or inf for the optimum, got "
+            f"{np.extract(~(times >= 0), times)[0]:g}"
         )
     return np.where(times > _FOR_EVER, np.inf, times)
 
@@ -72,10 +79,12 @@ def loss(
     ridge: np.ndarray,
     left: np.ndarray | float,
 ) -> np.ndarray:
-    """The noise-prediction loss ``(1 - (1-y) q)^2 + y (1-y) other q^2`` of one mode that has ``left`` of its way to the optimum before it.
+    """The noise-prediction loss ``(1 - (1-y) q)^2 + y (1-y) other q^2`` of one mode that has
+    ``left`` of its way to the optimum before it.
 
-    ``other`` is the second moment, along the mode and about the learned mean, of the data that the loss is measured on: lam itself for the
-    training loss. Written without cancellation, so that it is exact at small noise, too.
+    ``other`` is the second moment, along the mode and about the learned mean, of the data that the
+    loss is measured on: lam itself for the training loss. Written without cancellation, so that it
+    is exact at small noise, too.
     """
     total = abar * lam + (1 - abar) + ridge
     return (

@@ -1,12 +1,14 @@
-"""The optimum of a linear diffusion model and its losses: exact for any data, because only first and second moments enter.
+"""The optimum of a linear diffusion model and its losses: exact for any data, because only first
+and second moments enter.
 
-The model predicts the noise of ``x_t = sqrt(y) x0 + sqrt(1-y) eps`` (y = abar) by ``W (x_t + b)`` and minimises the mean of
-``|eps - W (x_t + b)|^2 + gamma |W|_F^2`` over a training set with mean mu_0 and covariance Sigma_0 (1/N):
-``W = sqrt(1-y) R``, ``R = (y Sigma_0 + (1-y+gamma) I)^-1``, ``b = -sqrt(y) mu_0``. On data with moments mu and Sigma every loss is a sum
-over the eigenvectors e of Sigma_0 (eigenvalue lam) that needs two more numbers each: ``S = e.Sigma e`` and ``D = (e.(mu - mu_0))^2``.
-With ``c = (1-y+gamma)/y`` the gap between test and train is
-``((1-y)/y) { Tr (Sigma - Sigma_0)(Sigma_0 + c)^-2 + |(Sigma_0 + c)^-1 (mu - mu_0)|^2 }``. Losses are sums over the d dimensions; a model that
-predicts 0 has the loss d. Merger and Goldt 2025.
+The model predicts the noise of ``x_t = sqrt(y) x0 + sqrt(1-y) eps`` (y = abar) by ``W (x_t + b)``
+and minimises the mean of ``|eps - W (x_t + b)|^2 + gamma |W|_F^2`` over a training set with mean
+mu_0 and covariance Sigma_0 (1/N): ``W = sqrt(1-y) R``, ``R = (y Sigma_0 + (1-y+gamma) I)^-1``, ``b
+= -sqrt(y) mu_0``. On data with moments mu and Sigma every loss is a sum over the eigenvectors e of
+Sigma_0 (eigenvalue lam) that needs two more numbers each: ``S = e.Sigma e`` and ``D = (e.(mu -
+mu_0))^2``. With ``c = (1-y+gamma)/y`` the gap between test and train is ``((1-y)/y) { Tr (Sigma -
+Sigma_0)(Sigma_0 + c)^-2 + |(Sigma_0 + c)^-1 (mu - mu_0)|^2 }``. Losses are sums over the d
+dimensions; a model that predicts 0 has the loss d. Merger and Goldt 2025.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _SCAN, _LEAST = 500, 1e-12  # ridges tried, from this share of the largest that 
 
 
 class Modes(NamedTuple):
-    """Eigenvalues of the training covariance (d,), ascending, the true variance S and squared mean error D along each, eigenvectors (d, d)."""
+    """Eigenvalues of the training covariance (d,), ascending, the true variance S and squared mean
+    error D along each, eigenvectors (d, d).
+    """
 
     lam: np.ndarray
     variance: np.ndarray
@@ -34,7 +38,9 @@ class Modes(NamedTuple):
 
 @numeric
 def optimal(cov0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
-    """The optimal weights ``sqrt(1-abar) [abar cov0 + (1-abar+ridge) I]^-1``, shape (*abar, d, d). Merger and Goldt 2025."""
+    """The optimal weights ``sqrt(1-abar) [abar cov0 + (1-abar+ridge) I]^-1``, shape (*abar, d, d).
+    Merger and Goldt 2025.
+    """
     lam, vectors = eigen("cov0", cov0)
     abar, ridge = (level[..., None] for level in np.broadcast_arrays(*levels(abar, ridge)))
     weights = np.sqrt(1 - abar) / (abar * lam + (1 - abar) + ridge)
@@ -43,14 +49,18 @@ def optimal(cov0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
 
 @numeric
 def optimal_bias(mean0: ArrayLike, abar: ArrayLike) -> Any:
-    """The optimal bias ``-sqrt(abar) mean0`` of ``W (x_t + b)``, shape (*abar, d), whatever the ridge. Merger and Goldt 2025."""
+    """The optimal bias ``-sqrt(abar) mean0`` of ``W (x_t + b)``, shape (*abar, d), whatever the
+    ridge. Merger and Goldt 2025.
+    """
     abar, _ = levels(abar, 0.0)
     return -np.sqrt(abar)[..., None] * finite("mean0", mean0)
 
 
 @numeric
 def modes(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike) -> Modes:
-    """What every loss needs of the truth (cov, mean) and the training set (cov0, mean0): one eigendecomposition, then numbers a mode."""
+    """What every loss needs of the truth (cov, mean) and the training set (cov0, mean0): one
+    eigendecomposition, then numbers a mode.
+    """
     true = _semidefinite("cov", cov)
     lam, vectors = eigen("cov0", cov0)
     if len(true) != len(lam):
@@ -62,7 +72,9 @@ def modes(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike) ->
 
 @numeric
 def losses(modes: Modes, abar: ArrayLike, ridge: ArrayLike = 0.0) -> tuple[Any, Any]:
-    """Train and test loss at every ``abar`` and ``ridge``, broadcast against each other; the answers have their common shape."""
+    """Train and test loss at every ``abar`` and ``ridge``, broadcast against each other; the
+    answers have their common shape.
+    """
     return _own_loss(modes.lam, abar, ridge), _loss_on(
         modes.variance + modes.offset, modes.lam, abar, ridge
     )
@@ -72,7 +84,9 @@ def losses(modes: Modes, abar: ArrayLike, ridge: ArrayLike = 0.0) -> tuple[Any, 
 def train_loss(
     cov: Any, cov0: ArrayLike, mean: Any, mean0: Any, abar: ArrayLike, ridge: ArrayLike = 0.0
 ) -> Any:
-    """The loss of the optimum on its own training set; the true moments and both means have no say in it."""
+    """The loss of the optimum on its own training set; the true moments and both means have no say
+    in it.
+    """
     return _own_loss(eigen("cov0", cov0)[0], abar, ridge)
 
 
@@ -83,13 +97,16 @@ def test_loss(
     mean: ArrayLike,
     mean0: ArrayLike,
     abar: ArrayLike,
-    ridge: ArrayLike = 0.0,
-) -> Any:  # noqa: PT028 -- no test
-    """The loss of the training set's optimum on fresh data with the moments ``mean`` and ``cov``. Merger and Goldt 2025."""
+    ridge: ArrayLike = 0.0,  # noqa: PT028 -- no test
+) -> Any:
+    """The loss of the training set's optimum on fresh data with the moments ``mean`` and ``cov``.
+    Merger and Goldt 2025.
+    """
     return losses(modes(cov, cov0, mean, mean0), abar, ridge)[1]
 
 
-test_loss.__test__ = False  # pyright: ignore[reportFunctionMemberAccess] -- pytest would collect it by its name
+# pytest would collect it by its name
+test_loss.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @numeric
@@ -101,7 +118,9 @@ def gap(
     abar: ArrayLike,
     ridge: ArrayLike = 0.0,
 ) -> Any:
-    """Test less train loss, ``((1-y)/y) sum (S + D - lam) / (lam + c)^2`` with c = (1-y+ridge)/y. Merger and Goldt 2025."""
+    """Test less train loss, ``((1-y)/y) sum (S + D - lam) / (lam + c)^2`` with c = (1-y+ridge)/y.
+    Merger and Goldt 2025.
+    """
     found = modes(cov, cov0, mean, mean0)
     abar, ridge = (level[..., None] for level in levels(abar, ridge))
     excess = found.variance + found.offset - found.lam
@@ -110,7 +129,9 @@ def gap(
 
 @numeric
 def bayes_loss(cov: ArrayLike, abar: ArrayLike) -> Any:
-    """The least loss on data with the covariance ``cov``, ``sum y lam / (y lam + 1 - y)``, shape of ``abar``; Gaussian data allow no less."""
+    """The least loss on data with the covariance ``cov``, ``sum y lam / (y lam + 1 - y)``, shape of
+    ``abar``; Gaussian data allow no less.
+    """
     return _own_loss(eigen("cov", cov)[0], abar, 0.0)
 
 
@@ -124,8 +145,8 @@ def bayes_loss_of(lam: ArrayLike, abar: ArrayLike) -> Any:
 def best_ridge(modes: Modes, abar: ArrayLike) -> Any:
     """The ridge with the least test loss at each ``abar``, its shape; 0 where no ridge helps.
 
-    It solves ``gamma Tr R^3 = y Tr R^3 (Sigma - Sigma_0 + (mu - mu_0)(mu - mu_0)^T)``, hence lies below the largest y (S + D - lam); every
-    root there is tried. Merger and Goldt 2025.
+    It solves ``gamma Tr R^3 = y Tr R^3 (Sigma - Sigma_0 + (mu - mu_0)(mu - mu_0)^T)``, hence lies
+    below the largest y (S + D - lam); every root there is tried. Merger and Goldt 2025.
     """
     noise_levels, _ = levels(abar, 0.0)
     best = [
@@ -140,7 +161,9 @@ def _own_loss(lam: np.ndarray, abar: Any, ridge: Any) -> np.ndarray:
 
 
 def _loss_on(other: np.ndarray, lam: np.ndarray, abar: Any, ridge: Any) -> np.ndarray:
-    """The optimum's loss on data with the second moments ``other`` about the training mean, shape of the levels."""
+    """The optimum's loss on data with the second moments ``other`` about the training mean, shape
+    of the levels.
+    """
     abar, ridge = (level[..., None] for level in levels(abar, ridge))
     return loss(lam, other, abar, ridge, 0.0).sum(-1)
 
@@ -163,9 +186,11 @@ def _best_ridge_at(lam: np.ndarray, other: np.ndarray, abar: float) -> float:
 
 
 def _semidefinite(name: str, value: Any) -> np.ndarray:
-    """``value`` as a covariance without negative eigenvalues, up to rounding; else a ValueError naming the argument.
+    """``value`` as a covariance without negative eigenvalues, up to rounding; else a ValueError
+    naming the argument.
 
-    A Cholesky factorisation decides: a tenth of the price of the eigenvalues, which nobody needs here.
+    A Cholesky factorisation decides: a tenth of the price of the eigenvalues, which nobody needs
+    here.
     """
     matrix = covariance(name, value)
     slack = 1e-7 * np.linalg.norm(matrix) + np.finfo(np.float64).tiny

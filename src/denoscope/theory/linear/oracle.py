@@ -1,9 +1,12 @@
-"""The variance that the truth has along an eigenvector of the training covariance, given its eigenvalue (Ledoit and Péché).
+"""The variance that the truth has along an eigenvector of the training covariance, given its
+eigenvalue (Ledoit and Péché).
 
-Symbols as in :mod:`denoscope.theory.linear.equivalents`, continued to c = -z: ``kappa (1 - df1(kappa)/n) = -z`` has, for Im z > 0, exactly one
-root with Im kappa < 0 (1/kappa is the Stieltjes transform of the n x n companion of S_0). At z = x + i0 the expected variance
-e^T S e along an eigenvector e of S_0 with eigenvalue x is ``|kappa|^2 / x``, which is x/|1 - phi - phi x m(x + i0)|^2. With it any spectral
-filter (early stopping, ridge, truncation) has its expected test loss: replace the variance S_nu of each mode by the oracle at lambda_nu.
+Symbols as in :mod:`denoscope.theory.linear.equivalents`, continued to c = -z: ``kappa (1 -
+df1(kappa)/n) = -z`` has, for Im z > 0, exactly one root with Im kappa < 0 (1/kappa is the Stieltjes
+transform of the n x n companion of S_0). At z = x + i0 the expected variance e^T S e along an
+eigenvector e of S_0 with eigenvalue x is ``|kappa|^2 / x``, which is x/|1 - phi - phi x m(x +
+i0)|^2. With it any spectral filter (early stopping, ridge, truncation) has its expected test loss:
+replace the variance S_nu of each mode by the oracle at lambda_nu.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ _DESCENT = np.linspace(0, 1, 17)
 
 @numeric
 def oracle_variances(spectrum: ArrayLike, n: float, x: ArrayLike) -> Any:
-    """``E[e^T S e | eigenvalue x]`` for sample eigenvalues ``x`` (m,) of n degrees of freedom, true ``spectrum`` (d,); x's shape.
+    """``E[e^T S e | eigenvalue x]`` for sample eigenvalues ``x`` (m,) of n degrees of freedom, true
+    ``spectrum`` (d,); x's shape.
 
-    At x = 0 the mean variance of an unseen direction, n kappa(0)/(d - n), and 0 where n >= d. Eigenvalues outside the limiting support, where
-    none is expected, are answered by analytic continuation. For S_0 normalised by 1/N with N - 1 degrees of freedom pass
-    n = N - 1 and x N/(N - 1). Source: Ledoit and Péché 2011.
+    At x = 0 the mean variance of an unseen direction, n kappa(0)/(d - n), and 0 where n >= d.
+    Eigenvalues outside the limiting support, where none is expected, are answered by analytic
+    continuation. For S_0 normalised by 1/N with N - 1 degrees of freedom pass n = N - 1 and x N/(N
+    - 1). Source: Ledoit and Péché 2011.
     """
     given = np.ravel(variances("spectrum", spectrum))
     count = float(within("n", n, 0, np.inf))
@@ -45,7 +50,9 @@ def oracle_variances(spectrum: ArrayLike, n: float, x: ArrayLike) -> Any:
 
 
 def _companion(spectrum: np.ndarray, n: float, x: np.ndarray) -> np.ndarray:
-    """kappa at z = x + i0 for x > 0, followed down from far above the real axis, where kappa is about -z."""
+    """kappa at z = x + i0 for x > 0, followed down from far above the real axis, where kappa is
+    about -z.
+    """
     high, low = 10 * (x + spectrum.sum() / n), 1e-13 * x
     root = -(x + 1j * high)
     for part in _DESCENT:

@@ -1,8 +1,10 @@
-"""How many samples a linear diffusion model needs, and which ridge helps where there are fewer: on average over training sets.
+"""How many samples a linear diffusion model needs, and which ridge helps where there are fewer: on
+average over training sets.
 
-Symbols as in :mod:`denoscope.theory.linear.equivalents`. The best c is where a divergence is stationary: for model||true
-``Tr (S_0+c)^-1 = Tr S^-1`` (isotropic data: c = sigma^2 d/(n+d)), for true||model ``Tr (S_0+c)^-1 = Tr S (S_0+c)^-2``. All traces are
-explicit functions of kappa, so the search runs over kappa, and c = kappa (n - df1)/n follows.
+Symbols as in :mod:`denoscope.theory.linear.equivalents`. The best c is where a divergence is
+stationary: for model||true ``Tr (S_0+c)^-1 = Tr S^-1`` (isotropic data: c = sigma^2 d/(n+d)), for
+true||model ``Tr (S_0+c)^-1 = Tr S (S_0+c)^-2``. All traces are explicit functions of kappa, so the
+search runs over kappa, and c = kappa (n - df1)/n follows.
 """
 
 from __future__ import annotations
@@ -40,15 +42,18 @@ def best_c(
     *,
     centred: bool = False,
 ) -> Any:
-    """The c with the least expected divergence of N(mean_0, S_0 + c) from the true law; ``spectrum`` (*s, d) and n broadcast.
+    """The c with the least expected divergence of N(mean_0, S_0 + c) from the true law;
+    ``spectrum`` (*s, d) and n broadcast.
 
-    n > 0 are degrees of freedom (mean known) or, with ``centred``, items. A variance of 0 is a ValueError: no c makes the divergence
-    finite, so leave such directions out. Source: Merger and Goldt 2025.
+    n > 0 are degrees of freedom (mean known) or, with ``centred``, items. A variance of 0 is a
+    ValueError: no c makes the divergence finite, so leave such directions out. Source: Merger and
+    Goldt 2025.
     """
     given, items, toward = variances("spectrum", spectrum), sampled(n, centred), forward(direction)
     if (given <= 0).any():
         raise ValueError(
-            "spectrum must hold positive variances for a best c; leave out the directions of variance 0"
+            "spectrum must hold positive variances for a best c; leave out the "
+            "directions of variance 0"
         )
     inverse = (1 / given).sum(-1)
 
@@ -69,10 +74,12 @@ def best_c(
 def expected_best_ridge(
     spectrum: ArrayLike, n: ArrayLike, abar: ArrayLike, *, centred: bool = False
 ) -> Any:
-    """The ridge with the least expected test loss at the noise level abar, 0 where none helps; ``spectrum`` (*s, d), n and abar broadcast.
+    """The ridge with the least expected test loss at the noise level abar, 0 where none helps;
+    ``spectrum`` (*s, d), n and abar broadcast.
 
-    About the mean variance of an unseen direction, and nearly the same at every noise level. To about 1e-7 of c = (1 - abar + ridge)/abar.
-    n are degrees of freedom or, with ``centred``, items. Source: Merger and Goldt 2025.
+    About the mean variance of an unseen direction, and nearly the same at every noise level. To
+    about 1e-7 of c = (1 - abar + ridge)/abar. n are degrees of freedom or, with ``centred``, items.
+    Source: Merger and Goldt 2025.
     """
     given, items, level = (
         variances("spectrum", spectrum),
@@ -97,7 +104,9 @@ def expected_best_ridge(
 def _range(
     spectrum: np.ndarray, items: Sampled, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """kappa(c), and how much further the best kappa may lie: from well below the least variance to well above the largest."""
+    """kappa(c), and how much further the best kappa may lie: from well below the least variance to
+    well above the largest.
+    """
     seen, n = spectrum * items.factor[..., None], items.freedom
     start = np.asarray(kappa(seen, n, c))
     largest = np.where(spectrum.max(-1) > 0, spectrum.max(-1), 1.0)
@@ -123,12 +132,14 @@ def samples_needed(
     c: float | Literal["best"] = 0.0,
     direction: Direction = "model||true",
 ) -> int:
-    """The least number of items whose model N(mean_0, S_0 + c) has an expected divergence of at most ``kl_per_dim`` nats a dimension.
+    """The least number of items whose model N(mean_0, S_0 + c) has an expected divergence of at
+    most ``kl_per_dim`` nats a dimension.
 
-    c = 0: exact, and the same for every spectrum (about d/(4 kl_per_dim)); c > 0 and "best" (the best c at each number of items):
-    deterministic equivalents. ``spectrum`` (d,); variances within rounding of 0 need no samples, and d is the number of the others (1
-    where there are none). A divergence that no number of samples reaches, because c is too large, is a ValueError. Mean and covariance
-    are estimated, 1/N.
+    c = 0: exact, and the same for every spectrum (about d/(4 kl_per_dim)); c > 0 and "best" (the
+    best c at each number of items): deterministic equivalents. ``spectrum`` (d,); variances within
+    rounding of 0 need no samples, and d is the number of the others (1 where there are none). A
+    divergence that no number of samples reaches, because c is too large, is a ValueError. Mean and
+    covariance are estimated, 1/N.
     """
     target, given = float(within("kl_per_dim", kl_per_dim, 0, np.inf)), support(spectrum)
     if not len(given):
@@ -138,7 +149,8 @@ def samples_needed(
         raise ValueError(f"c must be a number of at least 0 or 'best', got {c!r}")
     if not isinstance(level, str) and _floor(given, level, direction) >= target:
         raise ValueError(
-            f"no number of samples brings the divergence below {_floor(given, level, direction):.3g} a dimension at c = {level:g}"
+            "no number of samples brings the divergence below "
+            f"{_floor(given, level, direction):.3g} a dimension at c = {level:g}"
         )
     return minima.least_whole(
         lambda n: _divergence(given, n, level, direction) <= target * len(given)
@@ -165,10 +177,12 @@ def _floor(spectrum: np.ndarray, c: float, direction: Direction) -> float:
 
 @numeric
 def samples_for_gap(spectrum: ArrayLike, abar: float, share: float, *, ridge: float = 0.0) -> int:
-    """The least number of items for which test less train loss at ``abar`` is expected to be at most ``share`` of the Bayes loss.
+    """The least number of items for which test less train loss at ``abar`` is expected to be at
+    most ``share`` of the Bayes loss.
 
-    ``ridge`` is that of the noise level. Mean and covariance are estimated, 1/N. Without any variance in ``spectrum`` (d,) there is no gap: 1.
-    A large ridge closes the gap by learning nothing. Source: Merger and Goldt 2025.
+    ``ridge`` is that of the noise level. Mean and covariance are estimated, 1/N. Without any
+    variance in ``spectrum`` (d,) there is no gap: 1. A large ridge closes the gap by learning
+    nothing. Source: Merger and Goldt 2025.
     """
     given, target = (
         np.ravel(variances("spectrum", spectrum)),

@@ -1,9 +1,11 @@
-"""What an odd activation is worth on noised Gaussian data: its linear part, what two noises share beyond it, and the rest.
+"""What an odd activation is worth on noised Gaussian data: its linear part, what two noises share
+beyond it, and the rest.
 
-With ``G^2 = e^{-2t} variance + D`` the variance of x_t and u, v, w standard normal: ``mu = E[sigma(G u) u]``, ``a = mu/G`` and
-``b = sqrt(D) mu/G`` (Stein) are the coefficients of the signal and of the noise, ``v^2 = E[sigma(x_t) sigma(x_t')] - a^2 e^{-2t} variance``
-over two noises on one point, and ``s^2 = E sigma^2 - mu^2 - v^2``. As functions of x the features act like
-``W(a e^{-t} x_0 + b xi)/sqrt(d) + v (one Gaussian a point) + s (one Gaussian a noise)``.
+With ``G^2 = e^{-2t} variance + D`` the variance of x_t and u, v, w standard normal: ``mu =
+E[sigma(G u) u]``, ``a = mu/G`` and ``b = sqrt(D) mu/G`` (Stein) are the coefficients of the signal
+and of the noise, ``v^2 = E[sigma(x_t) sigma(x_t')] - a^2 e^{-2t} variance`` over two noises on one
+point, and ``s^2 = E sigma^2 - mu^2 - v^2``. As functions of x the features act like ``W(a e^{-t}
+x_0 + b xi)/sqrt(d) + v (one Gaussian a point) + s (one Gaussian a noise)``.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _WEIGHTS = (
 
 
 class Constants(NamedTuple):
-    """``mu = E[sigma(G u) u]``, ``power = E sigma(G u)^2`` and ``a``, ``b``, ``v``, ``s`` with ``power = mu^2 + v^2 + s^2``."""
+    """``mu = E[sigma(G u) u]``, ``power = E sigma(G u)^2`` and ``a``, ``b``, ``v``, ``s`` with
+    ``power = mu^2 + v^2 + s^2``.
+    """
 
     mu: float
     power: float
@@ -38,9 +42,11 @@ class Constants(NamedTuple):
 
 @numeric
 def constants(time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> Constants:
-    """The constants of an odd, nonlinear ``activation`` of numpy arrays at ``time`` > 0, for data of mean ``variance`` a coordinate.
+    """The constants of an odd, nonlinear ``activation`` of numpy arrays at ``time`` > 0, for data
+    of mean ``variance`` a coordinate.
 
-    Another activation is a ValueError. Source: Bonnaire et al. 2025, with ``a`` and ``b`` by Stein's lemma.
+    Another activation is a ValueError. Source: Bonnaire et al. 2025, with ``a`` and ``b`` by
+    Stein's lemma.
     """
     return _constants(
         float(within("time", time, 0.0, math.inf)),
@@ -59,7 +65,8 @@ def _constants(time: float, variance: float, activation: Activation) -> Constant
         raise ValueError("activation must be odd, sigma(-x) = -sigma(x), such as numpy.tanh")
     if power - mu**2 <= 1e-9 * power:
         raise ValueError(
-            "activation must not be linear on the data: theory.linear is the theory of linear models"
+            "activation must not be linear on the data: theory.linear is the theory of "
+            "linear models"
         )
     shared = activation(math.sqrt(signal) * _NODES[:, None] + math.sqrt(noise) * _NODES) @ _WEIGHTS
     common = max(_expectation(shared**2) - mu**2 * signal / (signal + noise), 0.0)

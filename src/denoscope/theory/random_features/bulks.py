@@ -1,4 +1,6 @@
-"""The spectrum of the feature matrix U: its density, its atom, its bulks, and the training times that they set."""
+"""The spectrum of the feature matrix U: its density, its atom, its bulks, and the training times
+that they set.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ def density(
     noises: float = math.inf,
     activation: Activation = np.tanh,
 ) -> Any:
-    """The density of the eigenvalues of U at ``x``, of x's shape, without its atom (:func:`atom`): Im q(x)/pi.
+    """The density of the eigenvalues of U at ``x``, of x's shape, without its atom (:func:`atom`):
+    Im q(x)/pi.
 
-    The solution is followed down to the real axis from large imaginary parts. psi_n = inf gives the population's U. Source: Bonnaire et al.
+    The solution is followed down to the real axis from large imaginary parts. psi_n = inf gives the
+    population's U. Source: Bonnaire et al.
     2025.
     """
     place, weight = _atom(psi_p, psi_n, time, spectrum, noises, activation)
@@ -57,10 +61,11 @@ def atom(
     noises: float = math.inf,
     activation: Activation = np.tanh,
 ) -> tuple[float, float]:
-    """Place and weight of the eigenvalues of U that no data reach: s^2 with 1 - (1 + psi_n)/psi_p, for finite m 0 with 1 - psi_n m/psi_p.
+    """Place and weight of the eigenvalues of U that no data reach: s^2 with 1 - (1 + psi_n)/psi_p,
+    for finite m 0 with 1 - psi_n m/psi_p.
 
-    The population's, psi_n = inf, is at s^2 + v^2 with 1 - 1/psi_p. The weight is 0 where that is negative. Source: Bonnaire et al. 2025;
-    for finite m the rank of U.
+    The population's, psi_n = inf, is at s^2 + v^2 with 1 - 1/psi_p. The weight is 0 where that is
+    negative. Source: Bonnaire et al. 2025; for finite m the rank of U.
     """
     return _atom(psi_p, psi_n, time, spectrum, noises, activation)
 
@@ -85,10 +90,12 @@ def support(
     activation: Activation = np.tanh,
     points: int = 4000,
 ) -> Any:
-    """The intervals (k, 2), ascending, on which U has a density: its bulks, each end to about 1e-6 of its value.
+    """The intervals (k, 2), ascending, on which U has a density: its bulks, each end to about 1e-6
+    of its value.
 
-    They are looked for on ``points`` places, logarithmically spaced from 0 and from s^2: a narrower bulk or gap is not seen, nor is what
-    lies within 1e-6 of the atom. The atom is not among them. At p = n m the lowest bulk reaches 0.
+    They are looked for on ``points`` places, logarithmically spaced from 0 and from s^2: a narrower
+    bulk or gap is not seen, nor is what lies within 1e-6 of the atom. The atom is not among them.
+    At p = n m the lowest bulk reaches 0.
     """
     model = (psi_p, psi_n, time, spectrum, noises, activation)
     ensemble, (place, weight) = Ensemble.of(*model), _atom(*model)
@@ -114,9 +121,11 @@ def support(
 def memorization_bulk(
     psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
 ) -> tuple[Any, Any]:
-    """Ends of the bulk that the single training points make, ``s^2 + v^2 (1 ∓ sqrt(psi_p/psi_n))^2``, for psi_p and psi_n far above 1.
+    """Ends of the bulk that the single training points make, ``s^2 + v^2 (1 ∓
+    sqrt(psi_p/psi_n))^2``, for psi_p and psi_n far above 1.
 
-    Arguments broadcast; the noise is averaged exactly. :func:`support` has the ends at any size. Source: Bonnaire et al. 2025.
+    Arguments broadcast; the noise is averaged exactly. :func:`support` has the ends at any size.
+    Source: Bonnaire et al. 2025.
     """
     k = constants(time, variance=variance, activation=activation)
     ratio = np.sqrt(within("psi_p", psi_p, 0.0, math.inf) / within("psi_n", psi_n, 0.0, math.inf))
@@ -127,7 +136,8 @@ def memorization_bulk(
 def generalization_bulk(
     psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
 ) -> tuple[Any, Any]:
-    """Ends of the bulk that isotropic data of any number make, ``s^2 + v^2 + mu^2 (sqrt(psi_p) ∓ 1)^2``: the Marchenko-Pastur law of W W^T/d.
+    """Ends of the bulk that isotropic data of any number make, ``s^2 + v^2 + mu^2 (sqrt(psi_p) ∓
+    1)^2``: the Marchenko-Pastur law of W W^T/d.
 
     Source: Bonnaire et al. 2025, the spectrum of the population's U.
     """
@@ -140,9 +150,11 @@ def generalization_bulk(
 
 @numeric
 def relaxation_time(eigenvalue: Any, psi_p: Any, time: Any) -> Any:
-    """psi_p/(2 D eigenvalue): the training time, steps times learning rate over d^2, in which a mode of U is learned to all but 1/e.
+    """psi_p/(2 D eigenvalue): the training time, steps times learning rate over d^2, in which a
+    mode of U is learned to all but 1/e.
 
-    ``time`` > 0 is the noise's; an eigenvalue of 0 takes for ever: +inf. Arguments broadcast. Source: Bonnaire et al. 2025.
+    ``time`` > 0 is the noise's; an eigenvalue of 0 takes for ever: +inf. Arguments broadcast.
+    Source: Bonnaire et al. 2025.
     """
     noise = -np.expm1(-2 * within("time", time, 0.0, math.inf))
     rate = 2 * noise * within("eigenvalue", eigenvalue, 0.0, math.inf, closed=True)
@@ -154,7 +166,8 @@ def relaxation_time(eigenvalue: Any, psi_p: Any, time: Any) -> Any:
 def memorization_time(
     psi_p: Any, psi_n: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
 ) -> Any:
-    """tau_mem = psi_p/(D u) with u the low end of :func:`memorization_bulk`: for psi_p far above psi_n it grows like psi_n/D.
+    """tau_mem = psi_p/(D u) with u the low end of :func:`memorization_bulk`: for psi_p far above
+    psi_n it grows like psi_n/D.
 
     Source: Bonnaire et al. 2025.
     """
@@ -169,7 +182,8 @@ def memorization_time(
 def generalization_time(
     psi_p: Any, time: float, *, variance: float = 1.0, activation: Activation = np.tanh
 ) -> Any:
-    """tau_gen = psi_p/(D u) with u the low end of :func:`generalization_bulk`: for large psi_p it is 1/(mu^2 D), whatever the data's number.
+    """tau_gen = psi_p/(D u) with u the low end of :func:`generalization_bulk`: for large psi_p it
+    is 1/(mu^2 D), whatever the data's number.
 
     Source: Bonnaire et al. 2025, with the constant.
     """

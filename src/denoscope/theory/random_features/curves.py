@@ -1,8 +1,11 @@
-"""Training and test loss of random features fitted to the end, with a ridge, for any number of noises a training point.
+"""Training and test loss of random features fitted to the end, with a ridge, for any number of
+noises a training point.
 
-With ``tau = e1/m + (1 - 1/m) e2``, the minimum of the training objective is ``1 - T`` with ``T = 1 - tau + b^2 psi_p s tau^2`` at z =
--ridge. The rest are derivatives of T: along the ridge for the penalty, and for the test loss along the second moment of the features over
-the population, ``U~ = (mu/G)^2 W (e^{-2t} Sigma + D) W^T/d + (E sigma^2 - mu^2) I``, which is added to U with a small factor.
+With ``tau = e1/m + (1 - 1/m) e2``, the minimum of the training objective is ``1 - T`` with ``T = 1
+- tau + b^2 psi_p s tau^2`` at z =
+-ridge. The rest are derivatives of T: along the ridge for the penalty, and for the test loss along
+the second moment of the features over the population, ``U~ = (mu/G)^2 W (e^{-2t} Sigma + D) W^T/d +
+(E sigma^2 - mu^2) I``, which is added to U with a small factor.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from denoscope.theory.random_features.resolvent import Ensemble, Point
 
 
 class Losses(NamedTuple):
-    """Denoising losses ``E |sqrt(D) s_A + xi|^2/d`` and the score's error ``E |s_A - grad log P_t|^2/d`` on new data.
+    """Denoising losses ``E |sqrt(D) s_A + xi|^2/d`` and the score's error ``E |s_A - grad log
+    P_t|^2/d`` on new data.
 
-    ``objective`` is the training loss with its penalty; ``score_error`` is ``bias`` (squared, of the model averaged over training sets,
-    noises and features) plus variance.
+    ``objective`` is the training loss with its penalty; ``score_error`` is ``bias`` (squared, of
+    the model averaged over training sets, noises and features) plus variance.
     """
 
     train: Any
@@ -42,18 +46,22 @@ def losses(
     noises: Any = math.inf,
     activation: Activation = np.tanh,
 ) -> Losses:
-    """Losses of the minimum of the training objective at ``psi_p = p/d``, ``psi_n = n/d``, ``noises`` m a training point; all four broadcast.
+    """Losses of the minimum of the training objective at ``psi_p = p/d``, ``psi_n = n/d``,
+    ``noises`` m a training point; all four broadcast.
 
-    ``ridge`` is added to U; it may be 0 where the noise is averaged exactly (m = inf), and must be positive for finite m, where the test
-    loss peaks at p = n m as it falls. ``spectrum`` holds the eigenvalues of the data's covariance (default: all 1; zeros make a linear
-    manifold). Sources: Bonnaire et al. 2025 for U; Urfin et al. 2026 for finite m and a flat spectrum; other spectra by the same argument.
+    ``ridge`` is added to U; it may be 0 where the noise is averaged exactly (m = inf), and must be
+    positive for finite m, where the test loss peaks at p = n m as it falls. ``spectrum`` holds the
+    eigenvalues of the data's covariance (default: all 1; zeros make a linear manifold). Sources:
+    Bonnaire et al. 2025 for U; Urfin et al. 2026 for finite m and a flat spectrum; other spectra by
+    the same argument.
     """
     penalty = within("ridge", ridge, 0.0, math.inf, closed=True)
     model = Ensemble.of(psi_p, psi_n, time, spectrum, noises, activation, penalty)
     lam = np.broadcast_to(penalty, model.u.shape)
     if ((lam == 0) & (model.u > 0)).any():
         raise ValueError(
-            "ridge must be positive where noises is finite: without one the fit is not unique for p > n m"
+            "ridge must be positive where noises is finite: without one the fit is not "
+            "unique for p > n m"
         )
     point = model.solve(-lam, -1.0, 1e-2 * (lam + model.constants.s**2 * (model.u == 0)))
     return _losses(model, lam, point)

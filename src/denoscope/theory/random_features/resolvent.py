@@ -1,11 +1,13 @@
-"""The self-consistent equations of the resolvent (U - z)^-1 of random features, for any spectrum and any number of noises.
+"""The self-consistent equations of the resolvent (U - z)^-1 of random features, for any spectrum
+and any number of noises.
 
-Over the noises of one training point, features split into their mean, of which there are n, and m - 1 differences, of which there are
-n(m - 1). With ``q = Tr(U - z)^-1/p``, ``e1`` and ``e2`` the fractions of the two that the resolvent leaves, and for the mode of eigenvalue
-l
+Over the noises of one training point, features split into their mean, of which there are n, and m -
+1 differences, of which there are n(m - 1). With ``q = Tr(U - z)^-1/p``, ``e1`` and ``e2`` the
+fractions of the two that the resolvent leaves, and for the mode of eigenvalue l
 
-    h(l) = (a^2 e^{-2t} l + b^2/m) e1 + (1 - 1/m) b^2 e2,          w(l) = 1/(1 + psi_p q h(l)),
-    s = q <w> = Tr W^T (U - z)^-1 W/(p d),                         r = q <l w>, the same between two roots of the covariance,
+    h(l) = (a^2 e^{-2t} l + b^2/m) e1 + (1 - 1/m) b^2 e2,          w(l) = 1/(1 + psi_p q h(l)), s =
+    q <w> = Tr W^T (U - z)^-1 W/(p d),                         r = q <l w>, the same between two
+    roots of the covariance,
 
 the averages <> over the spectrum, the three unknowns solve
 
@@ -13,8 +15,10 @@ the averages <> over the spectrum, the three unknowns solve
     1/e1 = 1 + (psi_p/psi_n) [a^2 e^{-2t} r + b^2 s/m + (v^2 + s^2/m) q],
     1/e2 = 1 + (psi_p/psi_n) [b^2 s + s^2 q]/m,
 
-s^2 being the constant of the activation where it stands beside v^2 or q. m = inf is Bonnaire et al. 2025, a flat spectrum Urfin et al.
-2026. The physical solution is followed by Newton's method from far away, where ``q = -1/z`` and ``e1 = e2 = 1``, to z.
+s^2 being the constant of the activation where it stands beside v^2 or q. m = inf is Bonnaire et al.
+2025, a flat spectrum Urfin et al.
+2026. The physical solution is followed by Newton's method from far away, where ``q = -1/z`` and
+``e1 = e2 = 1``, to z.
 """
 
 from __future__ import annotations
@@ -35,7 +39,8 @@ _UNIT = np.eye(3)
 class Point:
     """One solution: ``state`` = (q, e1, e2) on the last axis, s, and what derivatives take.
 
-    ``jacobian`` (..., 3, 3) of the equations, ``gradient`` (..., 3) of s, ``weights`` w (..., k) of the modes, ``residual`` (..., 3).
+    ``jacobian`` (..., 3, 3) of the equations, ``gradient`` (..., 3) of s, ``weights`` w (..., k) of
+    the modes, ``residual`` (..., 3).
     """
 
     state: np.ndarray
@@ -48,7 +53,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Random features in the limit of large d: constants, distinct eigenvalues (k,) with their shares, ratios (...), ``u = 1/m`` (...)."""
+    """Random features in the limit of large d: constants, distinct eigenvalues (k,) with their
+    shares, ratios (...), ``u = 1/m`` (...).
+    """
 
     constants: Constants
     signal: float
@@ -69,7 +76,9 @@ class Ensemble:
         activation: Activation,
         *others: np.ndarray,
     ) -> Ensemble:
-        """With ratios broadcast against each other and ``others``; psi_n may be infinite, ``spectrum`` None is flat."""
+        """With ratios broadcast against each other and ``others``; psi_n may be infinite,
+        ``spectrum`` None is flat.
+        """
         values, counts = np.unique(
             variances("spectrum", 1.0 if spectrum is None else spectrum), return_counts=True
         )
@@ -155,7 +164,9 @@ class Ensemble:
         )
 
     def solve(self, z: np.ndarray, away: complex, nearest: np.ndarray) -> Point:
-        """The solution at ``z``, followed along ``z + away * distance`` from far away until the distance is below ``nearest``, then at z."""
+        """The solution at ``z``, followed along ``z + away * distance`` from far away until the
+        distance is below ``nearest``, then at z.
+        """
         reach = self.reach
         state = np.stack([-1 / (z + away * reach), np.ones_like(z), np.ones_like(z)], -1)
         halvings = math.ceil(np.log2(reach / nearest).max(initial=0.0))

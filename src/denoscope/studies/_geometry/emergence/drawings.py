@@ -1,4 +1,6 @@
-"""The figures: distance, linearity, errors and samples over training time, a panel a training size; then over noise levels and over sizes."""
+"""The figures: distance, linearity, errors and samples over training time, a panel a training size;
+then over noise levels and over sizes.
+"""
 
 from __future__ import annotations
 
@@ -95,8 +97,11 @@ def distance(courses: Sequence[Run]) -> Figure:
     drawn = _by_width(courses, DISTANCE, lambda run: run.distance, (0.0, top))
     low, high = courses[0].course.edges
     caption = (
-        "**Distance to the Gaussian (Wiener) denoiser of the training set over training time**: root mean squared difference a pixel on noisy unseen images, averaged over noise "
-        f"levels from {low:g} to {high:.3g}. Averaged weights under a constant learning rate. {INTERVALS}"
+        "**Distance to the Gaussian (Wiener) denoiser of the training set over training "
+        "time**: root mean squared difference a pixel on noisy unseen images, averaged "
+        "over noise "
+        f"levels from {low:g} to {high:.3g}. Averaged weights under a constant learning "
+        f"rate. {INTERVALS}"
     )
     return Figure(_NAME + "distance", caption, partial(_over_steps, drawn))
 
@@ -129,8 +134,11 @@ def solutions(courses: Sequence[Run]) -> Figure:
             )
         )
     caption = (
-        f"**Distance to the closed-form denoisers**, width {chosen[0].width}: to the Gaussian of the training set, that of all images that may be trained on, and the memorizer"
-        f"{', and the true denoiser' if 'to_truth' in chosen[0].group.first else ''}. Levels and units as before. {INTERVALS}"
+        f"**Distance to the closed-form denoisers**, width {chosen[0].width}: to the "
+        "Gaussian of the training set, that of all images that may be trained on, and "
+        "the memorizer"
+        f"{', and the true denoiser' if 'to_truth' in chosen[0].group.first else ''}. "
+        f"Levels and units as before. {INTERVALS}"
     )
     return Figure(_NAME + "solutions", caption, partial(_over_steps, drawn))
 
@@ -164,7 +172,9 @@ def linearity(courses: Sequence[Run]) -> Figure:
         for p in drawn
     ]
     caption = (
-        "**Linearity over training time**: mean |cos| of D((x₁ + x₂)/√2) and (D(x₁) + D(x₂))/√2 for pairs of noisy unseen images, averaged over the same levels. A linear denoiser "
+        "**Linearity over training time**: mean |cos| of D((x₁ + x₂)/√2) and (D(x₁) + "
+        "D(x₂))/√2 for pairs of noisy unseen images, averaged over the same levels. A "
+        "linear denoiser "
         f"has 1; a Gaussian one is affine. {INTERVALS}"
     )
     return Figure(_NAME + "linearity", caption, partial(_over_steps, drawn))
@@ -197,7 +207,9 @@ def errors(courses: Sequence[Run]) -> Figure:
             )
         )
     caption = (
-        f"**Denoising error over training time**, width {chosen[0].width}: squared error over that of the best linear denoiser (the Gaussian of all images) on held-out images, averaged over "
+        f"**Denoising error over training time**, width {chosen[0].width}: squared error "
+        "over that of the best linear denoiser (the Gaussian of all images) on held-out "
+        "images, averaged over "
         f"the same levels. {INTERVALS}"
     )
     return Figure(_NAME + "errors", caption, partial(_over_steps, drawn))
@@ -230,14 +242,20 @@ def samples(courses: Sequence[Run]) -> Figure:
             )
         )
     caption = (
-        f"**Samples over training time**, width {widest(courses)[0].width}, all from the same noises: cosine about the mean image with the sample of the Gaussian of the training set, and between "
-        "networks of two disjoint training sets; and the share of samples that are less than a third as far from their nearest training image as from the second nearest. Bands: 95 % over noises."
+        f"**Samples over training time**, width {widest(courses)[0].width}, all from the "
+        "same noises: cosine about the mean image with the sample of the Gaussian of the "
+        "training set, and between "
+        "networks of two disjoint training sets; and the share of samples that are less "
+        "than a third as far from their nearest training image as from the second "
+        "nearest. Bands: 95 % over noises."
     )
     return Figure(_NAME + "samples", caption, partial(_over_steps, drawn))
 
 
 def levels(every: Sequence[Run]) -> Figure:
-    """The distance to closed forms against the noise level, at the end and where nearest: the largest width of every size, or every given network."""
+    """The distance to closed forms against the noise level, at the end and where nearest: the
+    largest width of every size, or every given network.
+    """
     shown = widest(every) if all(run.known for run in every) else list(every)
     drawn = [
         Panel(
@@ -252,9 +270,11 @@ def levels(every: Sequence[Run]) -> Figure:
         for run in shown
     ]
     caption = (
-        "**Distance against the noise level** to the Gaussian and the memorizer of the training set, at the end of training (solid) and where nearest to the Gaussian (dashed). Dotted: the Gaussian of "
-        "the training set from that of all images, which is what few images alone cost. Upright lines: the regime that averages are taken over. "
-        + INTERVALS
+        "**Distance against the noise level** to the Gaussian and the memorizer of the "
+        "training set, at the end of training (solid) and where nearest to the Gaussian "
+        "(dashed). Dotted: the Gaussian of "
+        "the training set from that of all images, which is what few images alone cost. "
+        "Upright lines: the regime that averages are taken over. " + INTERVALS
     )
     return Figure(_NAME + "levels", caption, partial(_over_steps, drawn))
 
@@ -298,7 +318,9 @@ def _highest(every: Sequence[Run]) -> float:
 
 
 def sizes(known: Sequence[Run]) -> Figure:
-    """Distance and linearity at the end of training, and where nearest, against the number of images."""
+    """Distance and linearity at the end of training, and where nearest, against the number of
+    images.
+    """
     tones = _widths(known)
     both: dict[str, list[Series]] = {"distance": [], "linearity": []}
     for width, tone in tones.items():
@@ -327,8 +349,9 @@ def sizes(known: Sequence[Run]) -> Figure:
         Panel(both["linearity"], "Linearity", IMAGES, "linearity"),
     ]
     caption = (
-        "**Over the number of training images**: distance to the Gaussian of the training set, and linearity, at the end of training and at the moment nearest to the Gaussian. "
-        + INTERVALS
+        "**Over the number of training images**: distance to the Gaussian of the "
+        "training set, and linearity, at the end of training and at the moment nearest "
+        "to the Gaussian. " + INTERVALS
     )
     return Figure(_NAME + "sizes", caption, partial(_over_sizes, drawn))
 

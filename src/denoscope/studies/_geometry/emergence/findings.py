@@ -1,4 +1,6 @@
-"""What a sweep says of the claims: nearest to the Gaussian in mid-training, less so with more images or less width; and what stopping there brings."""
+"""What a sweep says of the claims: nearest to the Gaussian in mid-training, less so with more
+images or less width; and what stopping there brings.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def claims(every: Sequence[Run]) -> list[Finding]:
 def _regime(run: Run) -> str:
     """Over which levels distances are averaged."""
     low, high = run.course.edges
-    return f"noise levels from {low:g} to {high:.3g}, the standard deviation of all images along their leading principal component"
+    return (
+        f"noise levels from {low:g} to {high:.3g}, the standard deviation of all "
+        "images along their leading principal component"
+    )
 
 
 def _step(run: Run, index: int) -> str:
@@ -57,25 +62,37 @@ def _middle(courses: Sequence[Run]) -> Finding:
     each = ", ".join(f"{level:g}: {step}" for level, step in zip(small.course.levels, steps))
     if near.within:
         said = (
-            "With few images a network is nearest to the Gaussian of its training set in mid-training, and then leaves it: "
-            f"{small.group.label}, nearest at {_step(small, near.index)}, distance {_said(near.value)}; at the end {_said(near.end)}, {100 * near.share:.0f} % more."
+            "With few images a network is nearest to the Gaussian of its training set in "
+            "mid-training, and then leaves it: "
+            f"{small.group.label}, nearest at {_step(small, near.index)}, distance "
+            f"{_said(near.value)}; at the end {_said(near.end)}, {100 * near.share:.0f} % "
+            "more."
         )
     else:
         said = (
-            f"The distance to the Gaussian has no smallest value within the training: {small.group.label}, smallest at {_step(small, near.index)}, {_said(near.value)}; at the "
+            "The distance to the Gaussian has no smallest value within the training: "
+            f"{small.group.label}, smallest at {_step(small, near.index)}, "
+            f"{_said(near.value)}; at the "
             f"end {_said(near.end)}."
         )
     return Finding(
         said,
         "good" if near.within else "absent",
-        f"Root mean squared difference a pixel on noisy unseen images, averaged over {_regime(small)}; the moment is chosen on one half of the points and measured on the "
-        f"other. Over the published regime, {LOW:g} to {HIGH:g}: nearest at {_step(small, wide.index)}, rise to the end {_said(wide.rise)}. Step nearest to the Gaussian, noise level by noise level: {each}. Intervals are over points, for "
+        "Root mean squared difference a pixel on noisy unseen images, averaged over "
+        f"{_regime(small)}; the moment is chosen on one half of the points and measured "
+        "on the "
+        f"other. Over the published regime, {LOW:g} to {HIGH:g}: nearest at "
+        f"{_step(small, wide.index)}, rise to the end {_said(wide.rise)}. Step nearest to "
+        f"the Gaussian, noise level by noise level: {each}. Intervals are over points, "
+        "for "
         "these networks.",
     )
 
 
 def _images(courses: Sequence[Run]) -> list[Finding]:
-    """Whether networks of more images leave the Gaussian less far: from the size at which they leave it farthest to the largest."""
+    """Whether networks of more images leave the Gaussian less far: from the size at which they
+    leave it farthest to the largest.
+    """
     found = widest(courses)
     far, large = max(found, key=lambda run: run.nearest.rise.value), found[-1]
     if len(found) < 2:
@@ -90,15 +107,19 @@ def _images(courses: Sequence[Run]) -> list[Finding]:
     )
     least = found[0]
     spanned = (
-        f" At N = {least.n} the smallest distance is itself {_said(least.nearest.value)}: the Gaussian of so few images keeps nothing outside of their span."
+        f" At N = {least.n} the smallest distance is itself {_said(least.nearest.value)}: "
+        "the Gaussian of so few images keeps nothing outside of their span."
         if least.n <= least.group.data().train()[0].numel()
         else ""
     )
     return [
         Finding(
-            f"With more than {far.n} images it leaves the Gaussian less far: the distance rises by {_said(far.nearest.rise)} at N = {far.n} and by {_said(large.nearest.rise)} at N = {large.n}."
+            f"With more than {far.n} images it leaves the Gaussian less far: the distance "
+            f"rises by {_said(far.nearest.rise)} at N = {far.n} and by "
+            f"{_said(large.nearest.rise)} at N = {large.n}."
             if falls
-            else f"With more images it does not leave the Gaussian less far: the distance rises by {_said(large.nearest.rise)} at N = {large.n}.",
+            else "With more images it does not leave the Gaussian less far: the distance "
+            f"rises by {_said(large.nearest.rise)} at N = {large.n}.",
             "good" if falls else "absent",
             f"Rise from the smallest distance to the end, width {large.width}: {rises}.{spanned}",
         )
@@ -116,16 +137,23 @@ def _stopping(courses: Sequence[Run]) -> Finding:
     )
     gain = change(error, near)
     moments = "; ".join(
-        f"N = {run.n}: {int(run.course.steps[run.nearest.index])} and {int(run.course.steps[run.best.index])}"
+        f"N = {run.n}: {int(run.course.steps[run.nearest.index])} and "
+        f"{int(run.course.steps[run.best.index])}"
         for run in found
     )
     words = "Stopping where the network is nearest to the Gaussian"
     return Finding(
-        f"{words} {'avoids most of the damage' if gain.low > 0 else 'does not lower the held-out error'}: {small.group.label}, held-out error {_said(mean(error[near]))} there, "
+        f"{words} "
+        f"{'avoids most of the damage' if gain.low > 0 else 'does not lower the held-out error'}: "
+        f"{small.group.label}, held-out error {_said(mean(error[near]))} there, "
         f"{_said(mean(error[-1]))} at the end (1: the best linear denoiser).",
         "good" if gain.low > 0 else "absent",
-        f"The held-out error's own best moment is {_step(small, best)}, {_said(mean(error[best]))}; stopping nearest to the Gaussian instead costs {_said(change(error, best, near))}. "
-        f"Copies among its samples: {100 * copies[near]:.0f} % then, {100 * copies[-1]:.0f} % at the end. Nearest to the Gaussian and least held-out error, in steps, width "
+        f"The held-out error's own best moment is {_step(small, best)}, "
+        f"{_said(mean(error[best]))}; stopping nearest to the Gaussian instead costs "
+        f"{_said(change(error, best, near))}. "
+        f"Copies among its samples: {100 * copies[near]:.0f} % then, "
+        f"{100 * copies[-1]:.0f} % at the end. Nearest to the Gaussian and least held-out "
+        "error, in steps, width "
         f"{small.width}: {moments}.",
     )
 
@@ -146,9 +174,13 @@ def _leaving(courses: Sequence[Run]) -> list[Finding]:
     )
     return [
         Finding(
-            f"With {large.n} images the network leaves the Gaussian {words}: held-out error {_said(mean(error[near]))} at {_step(large, near)}, {_said(mean(error[-1]))} at the end.",
+            f"With {large.n} images the network leaves the Gaussian {words}: held-out "
+            f"error {_said(mean(error[near]))} at {_step(large, near)}, "
+            f"{_said(mean(error[-1]))} at the end.",
             "neutral",
-            f"Change, point by point: {_said(moved)}. Networks are first like the Gaussian; what they learn beyond second moments is the training images where these are few, and what all images share "
+            f"Change, point by point: {_said(moved)}. Networks are first like the "
+            "Gaussian; what they learn beyond second moments is the training images "
+            "where these are few, and what all images share "
             "where they are many.",
         )
     ]
@@ -169,11 +201,21 @@ def _halves(courses: Sequence[Run]) -> list[Finding]:
     )
     return [
         Finding(
-            f"Networks of disjoint training sets make {'more similar images when stopped early' if lost.low > 0 else 'no more similar images when stopped early'}: N = {small.n}, width "
-            f"{small.width}, cosine of samples from one noise {_said(mean(small.pairs[near]))} nearest to the Gaussian, {_said(mean(small.pairs[-1]))} at the end{other}.",
+            "Networks of disjoint training sets make "
+            f"{'more similar images when stopped early' if lost.low > 0 else 'no more similar images when stopped early'}: "
+            ""
+            f"N = {small.n}, width "
+            f"{small.width}, cosine of samples from one noise "
+            f"{_said(mean(small.pairs[near]))} nearest to the Gaussian, "
+            f"{_said(mean(small.pairs[-1]))} at the end{other}.",
             "good" if lost.low > 0 else "absent",
-            f"About the mean image. Samples of the Gaussians of the two sets: {_said(mean(small.gaussian_pairs))}. Networks that have hardly trained are alike as well: their agreement with the Gaussian's "
-            f"samples, {mean(small.group.mean('with_gaussian')[0]).value:.2f} at {_step(small, 0)}, {mean(small.group.mean('with_gaussian')[near]).value:.2f} where nearest, tells them apart.",
+            "About the mean image. Samples of the Gaussians of the two sets: "
+            f"{_said(mean(small.gaussian_pairs))}. Networks that have hardly trained are "
+            "alike as well: their agreement with the Gaussian's "
+            f"samples, {mean(small.group.mean('with_gaussian')[0]).value:.2f} at "
+            f"{_step(small, 0)}, "
+            f"{mean(small.group.mean('with_gaussian')[near]).value:.2f} where nearest, "
+            "tells them apart.",
         )
     ]
 
@@ -185,10 +227,14 @@ def _sizes(known: Sequence[Run]) -> list[Finding]:
     fall = paired(small.distance[-1], large.distance[-1])
     return [
         Finding(
-            f"At the end of training the distance to the Gaussian {'falls' if fall.low > 0 else 'does not fall'} with the number of images: {_said(mean(small.distance[-1]))} at N = {small.n}, "
+            "At the end of training the distance to the Gaussian "
+            f"{'falls' if fall.low > 0 else 'does not fall'} with the number of images: "
+            f"{_said(mean(small.distance[-1]))} at N = {small.n}, "
             f"{_said(mean(large.distance[-1]))} at N = {large.n}.",
             "good" if fall.low > 0 else "absent",
-            f"Width {' and '.join(dict.fromkeys((str(small.width), str(large.width))))}; each against the Gaussian of its own training set. Difference, point by point: {_said(fall)}.",
+            f"Width {' and '.join(dict.fromkeys((str(small.width), str(large.width))))}; "
+            "each against the Gaussian of its own training set. Difference, point by "
+            f"point: {_said(fall)}.",
         )
     ]
 
@@ -215,9 +261,11 @@ def _widths(known: Sequence[Run]) -> list[Finding]:
     )
     return [
         Finding(
-            f"At the end of training the distance {where}{f', not at N = {rest}' if grows and rest else ''}.",
+            "At the end of training the distance "
+            f"{where}{f', not at N = {rest}' if grows and rest else ''}.",
             "good" if 2 * len(grows) >= len(found) else "absent",
-            f"Width {group[-1].width} less width {group[0].width}, point by point: {'; '.join(f'N = {n}: {_said(e)}' for n, e in found.items())}."
+            f"Width {group[-1].width} less width {group[0].width}, point by point: "
+            f"{'; '.join(f'N = {n}: {_said(e)}' for n, e in found.items())}."
             + (
                 f" Rise from the smallest distance to the end at width {group[0].width}: {stays}."
                 if stays
@@ -235,22 +283,28 @@ def _linearity(known: Sequence[Run]) -> list[Finding]:
     more = paired(last[-1], first[-1])
     narrow = panels(known)[small.n][0]
     beside = (
-        f" At N = {small.n}, width {narrow.width}: {_said(mean(narrow.course.average('linearity')[-1]), '.4f')}."
+        f" At N = {small.n}, width {narrow.width}: "
+        f"{_said(mean(narrow.course.average('linearity')[-1]), '.4f')}."
         if narrow is not small
         else ""
     )
     best = mean(small.course.average("linearity_gaussian_all"))
     affine = ", below 1 since it is affine, not linear" if best.value < _LINEAR else ""
     near = (
-        f" At N = {small.n}, where nearest to the Gaussian: {_said(mean(first[small.nearest.index]), '.4f')}; the score only falls on the way, from {_said(mean(first[0]), '.4f')} at the first snapshot."
+        f" At N = {small.n}, where nearest to the Gaussian: "
+        f"{_said(mean(first[small.nearest.index]), '.4f')}; the score only falls on the "
+        f"way, from {_said(mean(first[0]), '.4f')} at the first snapshot."
         if small.trained and (first.mean(1)[1:] <= first.mean(1)[:-1]).all()
         else ""
     )
     return [
         Finding(
-            f"Networks of many images {'end' if more.low > 0 else 'do not end'} more linear: linearity {_said(mean(first[-1]), '.4f')} at N = {small.n}, {_said(mean(last[-1]), '.4f')} at N = {large.n}.",
+            f"Networks of many images {'end' if more.low > 0 else 'do not end'} more "
+            f"linear: linearity {_said(mean(first[-1]), '.4f')} at N = {small.n}, "
+            f"{_said(mean(last[-1]), '.4f')} at N = {large.n}.",
             "good" if more.low > 0 else "absent",
-            f"Width {small.width}. The Gaussian of all images has {_said(best, '.4f')}{affine}.{beside}{near}",
+            f"Width {small.width}. The Gaussian of all images has "
+            f"{_said(best, '.4f')}{affine}.{beside}{near}",
         )
     ]
 
@@ -274,9 +328,12 @@ def _truth(every: Sequence[Run]) -> list[Finding]:
     )
     return [
         Finding(
-            f"{last.group.label}: the network ends {_said(mean(distance[-1]))} from the true denoiser and {_said(mean(last.distance[-1]))} from the Gaussian of its training set.",
+            f"{last.group.label}: the network ends {_said(mean(distance[-1]))} from the "
+            f"true denoiser and {_said(mean(last.distance[-1]))} from the Gaussian of its "
+            "training set.",
             "neutral",
-            f"Squared error of the true denoiser on unseen images, a pixel: {_said(mean(error))}; of the best linear one: {_said(mean(from_all))}."
+            "Squared error of the true denoiser on unseen images, a pixel: "
+            f"{_said(mean(error))}; of the best linear one: {_said(mean(from_all))}."
             + (f" Step nearest to the truth: {when}." if when else ""),
         )
     ]
@@ -289,7 +346,10 @@ def _ends(every: Sequence[Run]) -> Finding:
         )
 
     return Finding(
-        f"At the end of its training the distance of a given network to the Gaussian of its training set is {each('to_gaussian')}.",
+        "At the end of its training the distance of a given network to the Gaussian of "
+        f"its training set is {each('to_gaussian')}.",
         "neutral",
-        f"Root mean squared difference a pixel on noisy unseen images, averaged over {_regime(every[0])}. To the memorizer: {each('to_memorizer')}. How these networks came there was not looked at.",
+        "Root mean squared difference a pixel on noisy unseen images, averaged over "
+        f"{_regime(every[0])}. To the memorizer: {each('to_memorizer')}. How these "
+        "networks came there was not looked at.",
     )

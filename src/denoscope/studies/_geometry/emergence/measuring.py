@@ -1,4 +1,6 @@
-"""What a network is asked at every snapshot of its training, on points, pairs and starting noises that all networks share."""
+"""What a network is asked at every snapshot of its training, on points, pairs and starting noises
+that all networks share.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ EVALUATIONS = 5 * POINTS * len(LEVELS)
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Noisy points, levels beside each other, (L P, *event), with their ``sigma`` (L P,) and clean images (P, n)."""
+    """Noisy points, levels beside each other, (L P, *event), with their ``sigma`` (L P,) and clean
+    images (P, n).
+    """
 
     noisy: Tensor
     others: Tensor
@@ -49,7 +53,9 @@ class Asked:
         return _squared(answers, self.clean)
 
     def linearity(self, D: Denoiser) -> np.ndarray:
-        """|cos(D((x1 + x2)/sqrt 2), (D(x1) + D(x2))/sqrt 2)| over pairs of points and others, (L, P)."""
+        """|cos(D((x1 + x2)/sqrt 2), (D(x1) + D(x2))/sqrt 2)| over pairs of points and others, (L,
+        P).
+        """
         return (
             superposition(D, self.noisy, self.others, self.sigma)
             .cosine.abs()
@@ -59,7 +65,9 @@ class Asked:
 
 
 def asked(subject: Subject, kind: str) -> Asked:
-    """``POINTS`` images of that kind, "train" or "test", as many others to pair them with, and the noises that go with them."""
+    """``POINTS`` images of that kind, "train" or "test", as many others to pair them with, and the
+    noises that go with them.
+    """
     assert kind in ("train", "test")
     both = torch.stack([subject.noisy(kind, 2 * POINTS, level) for level in LEVELS])
     noisy, others = (part.flatten(0, 1) for part in both.split(POINTS, 1))
@@ -77,7 +85,9 @@ def _squared(first: Tensor, second: Tensor) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """What is the same at every snapshot: the points, and what the closed-form denoisers answer there."""
+    """What is the same at every snapshot: the points, and what the closed-form denoisers answer
+    there.
+    """
 
     test: Asked
     train: Asked
@@ -88,7 +98,9 @@ class Shared:
 
 
 def shared(subject: Subject) -> Shared:
-    """Points and closed forms of a subject's images; ``samples`` are those of the Gaussian of its training images, (S, c, h, w)."""
+    """Points and closed forms of a subject's images; ``samples`` are those of the Gaussian of its
+    training images, (S, c, h, w).
+    """
     test, train = asked(subject, "test"), asked(subject, "train")
     closed = {name: make() for name, make in subject.others().items()}
     answers = {name: test.answers(D) for name, D in closed.items()}
@@ -112,7 +124,9 @@ def deviation(law: Gaussian) -> float:
 
 
 def measure(course: Mapping[int, Subject]) -> Result:
-    """Every value and array of a network along its training: subjects of the same images, by training step."""
+    """Every value and array of a network along its training: subjects of the same images, by
+    training step.
+    """
     first = next(iter(course.values()))
     known = shared(first)
     parts = [snapshot(subject, known) for subject in course.values()]
@@ -131,7 +145,9 @@ def measure(course: Mapping[int, Subject]) -> Result:
 
 
 def snapshot(subject: Subject, known: Shared) -> dict[str, np.ndarray]:
-    """Distances (L, P) to the closed forms, linearity (L, P), denoising errors (L, P), samples (S, n), their agreement with the Gaussian's (S,), copies."""
+    """Distances (L, P) to the closed forms, linearity (L, P), denoising errors (L, P), samples (S,
+    n), their agreement with the Gaussian's (S,), copies.
+    """
     D = subject.denoiser
     answers, made = known.test.answers(D), subject.samples()
     return {
@@ -155,7 +171,9 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
 
 
 def values(arrays: Mapping[str, np.ndarray]) -> dict[str, Value]:
-    """One number each, at the end of training and, where there is a course, at the snapshots nearest to the Gaussian and of least held-out error."""
+    """One number each, at the end of training and, where there is a course, at the snapshots
+    nearest to the Gaussian and of least held-out error.
+    """
     course = Course(arrays.__getitem__)
     distance, error = course.average("to_gaussian"), course.error("test")
     found: dict[str, Value] = {

@@ -1,4 +1,6 @@
-"""The study's sections: what was found, over training time, over noise levels and sizes, every cell."""
+"""The study's sections: what was found, over training time, over noise levels and sizes, every
+cell.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def table(every: Sequence[Run]) -> Table:
         Column(
             "distance",
             "there",
-            "root mean squared difference a pixel from the Gaussian, averaged over the intermediate levels",
+            "root mean squared difference a pixel from the Gaussian, averaged over the "
+            "intermediate levels",
             ".3f",
         ),
         Column("distance", "end", "the same at the end of training", ".3f"),
@@ -88,7 +91,8 @@ def table(every: Sequence[Run]) -> Table:
         Column(
             "time",
             "s",
-            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            "seconds until this cell was measured after the one before; the first of a "
+            "job carries its training",
             ".1f",
         ),
     ]

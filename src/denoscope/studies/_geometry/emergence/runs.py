@@ -1,4 +1,6 @@
-"""Groups of cells read back as courses: alike networks averaged over their training sets and seeds, and pairs on disjoint sets."""
+"""Groups of cells read back as courses: alike networks averaged over their training sets and seeds,
+and pairs on disjoint sets.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from denoscope.studies._geometry.groups import Group, grouped, is_file
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Alike networks: what they measured, averaged over members at every shared point. Intervals are over points, for these networks."""
+    """Alike networks: what they measured, averaged over members at every shared point. Intervals
+    are over points, for these networks.
+    """
 
     group: Group
 
@@ -70,7 +74,9 @@ class Run:
 
     @cached_property
     def pairs(self) -> np.ndarray | None:
-        """The cosine, about the mean image, of samples of networks on disjoint training sets from one noise, (T, S); None without such pairs."""
+        """The cosine, about the mean image, of samples of networks on disjoint training sets from
+        one noise, (T, S); None without such pairs.
+        """
         return self._paired("samples")
 
     @cached_property

@@ -1,8 +1,10 @@
-"""A training looked at on its way: averaged weights kept at steps that are evenly spaced in the logarithm.
+"""A training looked at on its way: averaged weights kept at steps that are evenly spaced in the
+logarithm.
 
-The learning rate is constant: under a falling rate a network would be seen to change because its rate does, not because it has trained for
-long. The average has the decay ``min(decay, (1 + k)/(10 + k))`` at update k, so that it lags behind the weights by at most a ninth of the
-steps done, at every snapshot; decay 0 keeps the weights themselves.
+The learning rate is constant: under a falling rate a network would be seen to change because its
+rate does, not because it has trained for long. The average has the decay ``min(decay, (1 + k)/(10 +
+k))`` at update k, so that it lags behind the weights by at most a ninth of the steps done, at every
+snapshot; decay 0 keeps the weights themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _TOLD = 200  # times that progress is told
 
 
 def snapshot_steps(first: int, last: int, count: int) -> list[int]:
-    """At most ``count`` different steps from ``first`` to ``last``, evenly spaced in the logarithm; ``last`` is always one."""
+    """At most ``count`` different steps from ``first`` to ``last``, evenly spaced in the logarithm;
+    ``last`` is always one.
+    """
     return (
         np.unique(np.geomspace(min(first, last), last, count).round().astype(int)).tolist()
         if count > 1
@@ -33,7 +37,9 @@ def snapshot_steps(first: int, last: int, count: int) -> list[int]:
 
 
 class Snapshots:
-    """The weights of a fleet by training step, in memory and, where a ``folder`` is given, in one file a step that outlives the process."""
+    """The weights of a fleet by training step, in memory and, where a ``folder`` is given, in one
+    file a step that outlives the process.
+    """
 
     def __init__(self, folder: Path | None):
         self.folder = folder
@@ -62,7 +68,9 @@ class Snapshots:
         return True
 
     def members(self, step: int, like: Fleet) -> list[nn.Module]:
-        """Copies of all members at ``step`` as ordinary denoisers, in the fleet ``like``, which takes the weights of that step."""
+        """Copies of all members at ``step`` as ordinary denoisers, in the fleet ``like``, which
+        takes the weights of that step.
+        """
         like.load_state_dict(self.weights[step])
         return like.members()
 
@@ -74,10 +82,11 @@ class Snapshots:
 def trajectories(
     cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float
 ) -> Iterator[tuple[dict[int, nn.Module], str]]:
-    """Trains the cells as one fleet: each one's denoisers by step, and why its training stopped, if it did.
+    """Trains the cells as one fleet: each one's denoisers by step, and why its training stopped, if
+    it did.
 
-    ``steps`` rise and end with the training; ``share`` of the job's time is training. A killed job goes on from its checkpoint and has the
-    same snapshots, bit for bit.
+    ``steps`` rise and end with the training; ``share`` of the job's time is training. A killed job
+    goes on from its checkpoint and has the same snapshots, bit for bit.
     """
     snapshots, stopped = _train(cells, steps, work, share)
     fleet = _untrained(cells, "cpu")
@@ -96,7 +105,9 @@ def _untrained(cells: Sequence[PhaseTransition], device: str) -> Fleet:
 def _train(
     cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float
 ) -> tuple[Snapshots, dict[int, str]]:
-    """The snapshots of a fleet, and why members stopped; resumed where the folder of the job holds a checkpoint and every snapshot before it."""
+    """The snapshots of a fleet, and why members stopped; resumed where the folder of the job holds
+    a checkpoint and every snapshot before it.
+    """
     first, snapshots = cells[0], Snapshots(work.folder)
     averaged, run = _begun(cells, work)
     if not snapshots.recall([step for step in steps if step < averaged.updates]):
@@ -116,7 +127,9 @@ def _train(
 
 
 def _begun(cells: Sequence[PhaseTransition], work: Work) -> tuple[Averaged, Iterator[Progress]]:
-    """The averaged fleet and its training, taken up from the job's checkpoint: an iterator of the progress after every step."""
+    """The averaged fleet and its training, taken up from the job's checkpoint: an iterator of the
+    progress after every step.
+    """
     first = cells[0]
     fleet = _untrained(cells, work.device)
     averaged = Averaged(fleet, first.ema)

@@ -1,8 +1,11 @@
-"""How far a denoiser is from closed forms and from its best affine map, point by point at one noise level.
+"""How far a denoiser is from closed forms and from its best affine map, point by point at one noise
+level.
 
-The distance of two denoisers at y is ``|D_1(y) - D_2(y)|/sqrt(d)``, that of their score fields times sigma^2, in units of a pixel; relative, it
-is ``|D_1 - D_2|/|D_1|``. All are measured at the same noisy images that no model saw. As sigma -> 0 a denoiser that keeps clean images leaves
-them where they are, while the Wiener filter of N <= d images projects onto their affine span: the distance tends to that from the span.
+The distance of two denoisers at y is ``|D_1(y) - D_2(y)|/sqrt(d)``, that of their score fields
+times sigma^2, in units of a pixel; relative, it is ``|D_1 - D_2|/|D_1|``. All are measured at the
+same noisy images that no model saw. As sigma -> 0 a denoiser that keeps clean images leaves them
+where they are, while the Wiener filter of N <= d images projects onto their affine span: the
+distance tends to that from the span.
 """
 
 from __future__ import annotations
@@ -20,17 +23,22 @@ from denoscope.types import Denoiser
 
 POINTS = 200
 _IMAGES, _ROWS = 8, 2048  # images for each number of a row of W, and least rows, of a distillation
-_MOST_CONTROLLED = 4096  # images of a memorizer that is distilled, beside the network, to see what distillation alone does
+# images of a memorizer that is distilled, beside the network, to see what distillation alone does
+_MOST_CONTROLLED = 4096
 _PAIRS = (("memorizer", "gaussian"), ("distillate", "gaussian"), ("control", "gaussian"))
 
 
 def points(subject: Subject) -> int:
-    """How many noisy unseen images are used: at most 200, an even number, and each image once where there are two."""
+    """How many noisy unseen images are used: at most 200, an even number, and each image once where
+    there are two.
+    """
     return max(2, min(POINTS, len(subject.data.unseen())) // 2 * 2)
 
 
 def neutral(data: Data) -> Tensor:
-    """The images that every model is distilled on: the unseen ones, filled up with the first of the pool to 8 (d + 1)."""
+    """The images that every model is distilled on: the unseen ones, filled up with the first of the
+    pool to 8 (d + 1).
+    """
     unseen = data.unseen()[: wanted(data)]
     return torch.cat([unseen, data.pool()[: wanted(data) - len(unseen)]])
 
@@ -43,7 +51,9 @@ def wanted(data: Data) -> int:
 def distances(
     subject: Subject, models: Mapping[str, Denoiser], level: float
 ) -> dict[str, np.ndarray]:
-    """``rmse_A_B`` and ``relative_A_B`` (points,) between the network and all else, and between some others; ``weight_A`` () of distillates."""
+    """``rmse_A_B`` and ``relative_A_B`` (points,) between the network and all else, and between
+    some others; ``weight_A`` () of distillates.
+    """
     affine = _distilled(subject, models, level)
     y = subject.noisy("test", points(subject), level)
     values = {name: outputs(model, y, level) for name, model in {**models, **affine}.items()}
@@ -61,7 +71,9 @@ def distances(
 
 
 def _distilled(subject: Subject, models: Mapping[str, Denoiser], level: float) -> dict[str, Affine]:
-    """The best affine maps to the network and, where the training set is not too large, to the memorizer, on the same inputs."""
+    """The best affine maps to the network and, where the training set is not too large, to the
+    memorizer, on the same inputs.
+    """
     images = neutral(subject.data)
     repeats = -(-_ROWS // len(images))
     found = {"distillate": distill(models["network"], images, level, repeats=repeats)}
@@ -77,7 +89,9 @@ def _wiener(data: Data, level: float) -> Tensor:
 
 
 def beyond_span(data: Data, count: int) -> tuple[np.ndarray, int]:
-    """The distance of ``count`` unseen images from the affine span of the training images, a pixel (count,), and that span's dimension."""
+    """The distance of ``count`` unseen images from the affine span of the training images, a pixel
+    (count,), and that span's dimension.
+    """
     train, x = data.train().flatten(1).double(), data.unseen().flatten(1).double()
     x = x[torch.arange(count) % len(x)] - train.mean(0)
     centred = train - train.mean(0)

@@ -1,4 +1,6 @@
-"""The figures: distances against noise level, model by model and size by size, matrices of distillates, and linearity."""
+"""The figures: distances against noise level, model by model and size by size, matrices of
+distillates, and linearity.
+"""
 
 from __future__ import annotations
 
@@ -102,9 +104,14 @@ def models(every: Sequence[Group]) -> Figure:
         for series, group in zip(parts, every)
     ]
     caption = (
-        "**How far from each other**: root mean square distance a pixel between pairs of denoisers at noisy unseen images; that of their score fields is this over σ². Memorizer and "
-        "Gaussian are those of the model’s own training set, the distillate is the best affine map to the network at that σ. Bands: 95 % over images; models averaged over training seeds. "
-        f"Upright lines: σ = {EDGES[0]:g} and {EDGES[1]:g}, between the low, intermediate and high regimes."
+        "**How far from each other**: root mean square distance a pixel between pairs of "
+        "denoisers at noisy unseen images; that of their score fields is this over σ². "
+        "Memorizer and "
+        "Gaussian are those of the model’s own training set, the distillate is the best "
+        "affine map to the network at that σ. Bands: 95 % over images; models averaged "
+        "over training seeds. "
+        f"Upright lines: σ = {EDGES[0]:g} and {EDGES[1]:g}, between the low, intermediate "
+        "and high regimes."
     )
     return Figure("score_gap_models", caption, partial(_log, panels))
 
@@ -123,8 +130,11 @@ def sizes(every: Sequence[Group], prefix: str) -> Figure:
     limits = (0.0, _top(parts))
     panels = [_panel(series, _EACH[name], y, levels, limits) for series, name in zip(parts, names)]
     caption = {
-        "rmse": "**Memorizing and generalizing networks**: the same distances, pair by pair, a line a training size; Gaussian and memorizer are those of each model’s own training set.",
-        "relative": "**The same distances relative to the length of the first one’s answer** (not squared).",
+        "rmse": "**Memorizing and generalizing networks**: the same distances, pair by "
+        "pair, a line a training size; Gaussian and memorizer are those of each "
+        "model’s own training set.",
+        "relative": "**The same distances relative to the length of the first one’s "
+        "answer** (not squared).",
     }[prefix]
     return Figure(
         f"score_gap_{'sizes' if prefix == 'rmse' else 'relative'}",
@@ -157,8 +167,11 @@ def weights(every: Sequence[Group]) -> Figure:
         positions=_REGIMES,
     )
     caption = (
-        "**The matrix of the distillate against the Wiener filter’s** of the training images. At low noise the Wiener filter of few images projects onto their span, so that a map that leaves "
-        "images as they are is far from it. Dashed: the memorizer of the same training images, distilled on the same inputs. Means over training seeds."
+        "**The matrix of the distillate against the Wiener filter’s** of the training "
+        "images. At low noise the Wiener filter of few images projects onto their span, "
+        "so that a map that leaves "
+        "images as they are is far from it. Dashed: the memorizer of the same training "
+        "images, distilled on the same inputs. Means over training seeds."
     )
     return Figure("score_gap_weights", caption, partial(_log, [panel]))
 
@@ -168,7 +181,9 @@ def _drawable(values: np.ndarray) -> np.ndarray:
 
 
 def linearity(every: Sequence[Group]) -> Figure:
-    """Score and relative error of superpositions, on three kinds of input, of networks, memorizers and the last Gaussian."""
+    """Score and relative error of superpositions, on three kinds of input, of networks, memorizers
+    and the last Gaussian.
+    """
     panels = []
     for measure, y in (("linearity", "linearity score"), ("nonlinearity", "relative error")):
         parts = [_scores(every, f"{measure}_{kind}") for kind in _INPUTS]
@@ -183,8 +198,12 @@ def linearity(every: Sequence[Group]) -> Figure:
             for series, title in zip(parts, _INPUTS.values())
         ]
     caption = (
-        "**Linearity**: D(αx₁ + βx₂) against αD(x₁) + βD(x₂), α = β = 1/√2: size of the cosine (upper row) and length of the difference over that of the first (lower row), on pairs of noisy unseen "
-        f"images, on noise alone, and on the noisy images with the mean training image as origin. The Gaussian ({every[-1].label}) is affine: what it loses is the offset’s, and nothing about the mean image. "
+        "**Linearity**: D(αx₁ + βx₂) against αD(x₁) + βD(x₂), α = β = 1/√2: size of the "
+        "cosine (upper row) and length of the difference over that of the first (lower "
+        "row), on pairs of noisy unseen "
+        "images, on noise alone, and on the noisy images with the mean training image as "
+        f"origin. The Gaussian ({every[-1].label}) is affine: what it loses is the "
+        "offset’s, and nothing about the mean image. "
         "Bands: 95 % over pairs."
     )
     return Figure("score_gap_linearity", caption, partial(_log, panels))

@@ -46,14 +46,19 @@ def _regimes(every: Sequence[Group]) -> Finding:
     same = [regime for regime in ends if worst[regime][1].value < NEAR]
     level, peak = worst["intermediate"]
     good = len(same) == 2 and peak.low > NEAR
-    numbers = f"at most {worst['low'][1].value:.3f} a pixel at σ ≤ {EDGES[0]:g} and {worst['high'][1].value:.3f} at σ ≥ {EDGES[1]:g}"
+    numbers = (
+        f"at most {worst['low'][1].value:.3f} a pixel at σ ≤ {EDGES[0]:g} and "
+        f"{worst['high'][1].value:.3f} at σ ≥ {EDGES[1]:g}"
+    )
     words = (
         "Three regimes"
         if good
-        else f"Not all of the three regimes: network and Gaussian are within {NEAR:g} of each other at {_where(same, ends)}"
+        else f"Not all of the three regimes: network and Gaussian are within {NEAR:g} of "
+        f"each other at {_where(same, ends)}"
     )
     return Finding(
-        f"{words}. Distance of the network ({many.label}) from the Gaussian of its training set: {numbers}; between, up to {peak.value:.3f} at σ = {level:.2g}.",
+        f"{words}. Distance of the network ({many.label}) from the Gaussian of its "
+        f"training set: {numbers}; between, up to {peak.value:.3f} at σ = {level:.2g}.",
         "good" if good else "absent",
         "Largest mean distance at low, intermediate and high noise. "
         + each(
@@ -62,7 +67,8 @@ def _regimes(every: Sequence[Group]) -> Finding:
                 said(extreme(g, GAUSSIAN, chosen)[1]) for chosen in REGIMES.values()
             ),
         )
-        + f". {POINTS} noisy unseen images at most; averages over training seeds, intervals by t over images.{_reach(many)}",
+        + f". {POINTS} noisy unseen images at most; averages over training seeds, "
+        f"intervals by t over images.{_reach(many)}",
     )
 
 
@@ -99,11 +105,17 @@ def _sides(every: Sequence[Group]) -> Finding:
     )
     words = f"At intermediate noise the network ({every[-1].label}) is {nearer}: {_pair(every[-1])}"
     if sizes(every) is not None:
-        words += f"; for {every[0].label} {'the memorizer is nearer' if few.low > 0 else 'too' if few.high < 0 else 'neither is nearer'}: {_pair(every[0])}"
+        words += (
+            f"; for {every[0].label} "
+            f"{'the memorizer is nearer' if few.low > 0 else 'too' if few.high < 0 else 'neither is nearer'}: "
+            ""
+            f"{_pair(every[0])}"
+        )
     return Finding(
         f"{words}.",
         "good" if many.high < 0 else "absent",
-        f"Mean over the levels between {EDGES[0]:g} and {EDGES[1]:g}. Distance from the Gaussian less that from the memorizer, image by image: "
+        f"Mean over the levels between {EDGES[0]:g} and {EDGES[1]:g}. Distance from the "
+        "Gaussian less that from the memorizer, image by image: "
         + "; ".join(f"{g.label}: {said(gap)}" for g, gap in zip(every, gaps))
         + ".",
     )
@@ -122,11 +134,18 @@ def _distillate(every: Sequence[Group]) -> Finding:
         controls, lambda g: f"{said(extreme(g, CONTROL)[1])} at σ = {extreme(g, CONTROL)[0]:.2g}"
     )
     return Finding(
-        f"The best affine map to the network ({every[-1].label}) is {'within' if near else 'not within'} {NEAR:g} of the Gaussian at every σ: at most {most.value:.3f} a pixel, at σ = {level:.2g}.",
+        f"The best affine map to the network ({every[-1].label}) is "
+        f"{'within' if near else 'not within'} {NEAR:g} of the Gaussian at every σ: at "
+        f"most {most.value:.3f} a pixel, at σ = {level:.2g}.",
         "good" if near else "absent",
-        f"Largest mean distance of the distillate from the Gaussian: {each(every, lambda g: said(extreme(g, DISTILLED)[1]))}. {_where_trained(every)}"
+        "Largest mean distance of the distillate from the Gaussian: "
+        f"{each(every, lambda g: said(extreme(g, DISTILLED)[1]))}. "
+        f"{_where_trained(every)}"
         + (f"Of the memorizer, distilled alike: {beside}. " if controls else "")
-        + f"Relative squared error of its matrix against the Wiener filter's, median over levels: {each(every, _weights)}. Distilled on {every[0].rows[0].values['distilled']} images that are the same for all models: the unseen ones, filled up with images that may be trained on.",
+        + "Relative squared error of its matrix against the Wiener filter's, median over "
+        f"levels: {each(every, _weights)}. Distilled on "
+        f"{every[0].rows[0].values['distilled']} images that are the same for all "
+        "models: the unseen ones, filled up with images that may be trained on.",
     )
 
 
@@ -138,7 +157,10 @@ def _where_trained(every: Sequence[Group]) -> str:
     inside = (reach[0] <= LEVELS) & (reach[1] >= LEVELS)
     if not inside.any():
         return ""
-    return f"At the levels of 95 % of training, {reach[0]:.2g} to {reach[1]:.3g}: {each(every, lambda g: said(extreme(g, DISTILLED, inside)[1]))}. "
+    return (
+        f"At the levels of 95 % of training, {reach[0]:.2g} to {reach[1]:.3g}: "
+        f"{each(every, lambda g: said(extreme(g, DISTILLED, inside)[1]))}. "
+    )
 
 
 def _weights(group: Group) -> str:
@@ -157,10 +179,15 @@ def _contrast(few: Group, many: Group) -> Finding:
         for who, name in names.items()
     }
     return Finding(
-        f"Trained on few images both the network and its distillate are {'farther from' if good else 'not both farther from'} the Gaussian: at the peak {peaks['network'][0]:.3f} and "
-        f"{peaks['distillate'][0]:.3f} a pixel ({few.label}), against {peaks['network'][1]:.3f} and {peaks['distillate'][1]:.3f} ({many.label}).",
+        "Trained on few images both the network and its distillate are "
+        f"{'farther from' if good else 'not both farther from'} the Gaussian: at the peak "
+        f"{peaks['network'][0]:.3f} and "
+        f"{peaks['distillate'][0]:.3f} a pixel ({few.label}), against "
+        f"{peaks['network'][1]:.3f} and {peaks['distillate'][1]:.3f} ({many.label}).",
         "good" if good else "absent",
-        f"Differences of the means over intermediate noise, image by image: network {said(more['network'])}, distillate {said(more['distillate'])}. Each against the Gaussian of its own training set.",
+        "Differences of the means over intermediate noise, image by image: network "
+        f"{said(more['network'])}, distillate {said(more['distillate'])}. Each against "
+        "the Gaussian of its own training set.",
     )
 
 
@@ -168,11 +195,15 @@ def _span(every: Sequence[Group]) -> Finding:
     gaps, beyond = [g.along(GAUSSIAN)[0] for g in every], [g.mean("beyond").mean() for g in every]
     good = all(abs(gap.value - rest) <= 2 * LEVELS[0] for gap, rest in zip(gaps, beyond))
     return Finding(
-        f"As σ falls the distance of network and Gaussian {'tends' if good else 'does not tend'} to that of unseen images from the span of the training images: at σ = {LEVELS[0]:g}, "
+        "As σ falls the distance of network and Gaussian "
+        f"{'tends' if good else 'does not tend'} to that of unseen images from the span "
+        f"of the training images: at σ = {LEVELS[0]:g}, "
         f"{each(every, _limit)}.",
         "good" if good else "absent",
-        f"So it stays above zero where too few images span too few directions: {each(every, _spanned)}. Directions in which no image varies, such as "
-        f"black corners, leave no distance. Counted as equal within 2 σ; intervals over images: {each(every, lambda g: said(g.along(GAUSSIAN)[0]))}.",
+        "So it stays above zero where too few images span too few directions: "
+        f"{each(every, _spanned)}. Directions in which no image varies, such as "
+        "black corners, leave no distance. Counted as equal within 2 σ; intervals over "
+        f"images: {each(every, lambda g: said(g.along(GAUSSIAN)[0]))}.",
     )
 
 
@@ -192,8 +223,12 @@ def _truth(every: Sequence[Group]) -> Finding:
         within(many, "rmse_network_truth", "intermediate"), within(many, GAUSSIAN, "intermediate")
     )
     return Finding(
-        f"At intermediate noise the network ({many.label}) is {'nearer to the true denoiser than to its Gaussian' if gap.high < 0 else 'not nearer to the true denoiser than to its Gaussian'}: "
+        f"At intermediate noise the network ({many.label}) is "
+        f"{'nearer to the true denoiser than to its Gaussian' if gap.high < 0 else 'not nearer to the true denoiser than to its Gaussian'}: "
+        ""
+        ""
         f"{true.value:.3f} and {gauss.value:.3f} a pixel.",
         "neutral",
-        f"Distance from the truth: {each(every, lambda g: said(average(g, 'rmse_network_truth')))}.",
+        "Distance from the truth: "
+        f"{each(every, lambda g: said(average(g, 'rmse_network_truth')))}.",
     )

@@ -17,7 +17,9 @@ _WORDS = {
 
 
 def linear(every: Sequence[Group]) -> list[Finding]:
-    """The linearity score of every model, and whether it is higher where the training set is larger, on each kind of input."""
+    """The linearity score of every model, and whether it is higher where the training set is
+    larger, on each kind of input.
+    """
     if (ends := sizes(every)) is not None:
         return [_higher(every, *ends, kind) for kind in _WORDS]
     return [_lowest(every, kind) for kind in _WORDS]
@@ -34,16 +36,20 @@ def _higher(every: Sequence[Group], few: Group, many: Group, kind: str) -> Findi
         else "is not clearly more linear"
     )
     return Finding(
-        f"On {_WORDS[kind]} the network trained on more images {verdict}: the score is at least {least[1][1].value:.3f} ({many.label}) against {least[0][1].value:.3f} ({few.label}).",
+        f"On {_WORDS[kind]} the network trained on more images {verdict}: the score is at "
+        f"least {least[1][1].value:.3f} ({many.label}) against {least[0][1].value:.3f} "
+        f"({few.label}).",
         "neutral" if kind == "noise" else "good" if more.low > 0 else "absent",
-        f"Difference of the mean score at intermediate noise, pair by pair: {said(more)}. {_lows(every, kind)}",
+        f"Difference of the mean score at intermediate noise, pair by pair: {said(more)}. "
+        f"{_lows(every, kind)}",
     )
 
 
 def _lowest(every: Sequence[Group], kind: str) -> Finding:
     level, least = extreme(every[-1], _score(kind), sign=-1)
     return Finding(
-        f"On {_WORDS[kind]} the linearity score of the network ({every[-1].label}) is at least {least.value:.3f}, at σ = {level:.2g}.",
+        f"On {_WORDS[kind]} the linearity score of the network ({every[-1].label}) is at "
+        f"least {least.value:.3f}, at σ = {level:.2g}.",
         "neutral",
         _lows(every, kind),
     )
@@ -74,9 +80,12 @@ def offset(every: Sequence[Group]) -> Finding:
         extreme(many, "linearity_centred_gaussian", sign=-1),
     )
     return Finding(
-        f"The score takes an offset for non-linearity: the Gaussian itself, which is affine, scores down to {own[1].value:.3f} (relative error up to {error[1].value:.3f}); about the mean image it scores {about[1].value:.3f}.",
+        "The score takes an offset for non-linearity: the Gaussian itself, which is "
+        f"affine, scores down to {own[1].value:.3f} (relative error up to "
+        f"{error[1].value:.3f}); about the mean image it scores {about[1].value:.3f}.",
         "neutral",
-        f"At σ = {own[0]:.2g} and {error[0]:.2g}; {many.label}. The memorizer of the same images scores down to {memorizer[1].value:.3f}, about the mean image to "
+        f"At σ = {own[0]:.2g} and {error[0]:.2g}; {many.label}. The memorizer of the same "
+        f"images scores down to {memorizer[1].value:.3f}, about the mean image to "
         f"{extreme(many, 'linearity_centred_memorizer', sign=-1)[1].value:.3f}.",
     )
 

@@ -1,4 +1,6 @@
-"""What one denoiser is asked, level by level: its distances from closed forms and from its own distillate, and how linear it is."""
+"""What one denoiser is asked, level by level: its distances from closed forms and from its own
+distillate, and how linear it is.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from denoscope.study import Result
 
 
 def measure(subject: Subject) -> Result:
-    """Every value and array of one cell: arrays are (levels, points) or (levels, pairs), and weights (levels,)."""
+    """Every value and array of one cell: arrays are (levels, points) or (levels, pairs), and
+    weights (levels,).
+    """
     models = {"network": subject.denoiser} | {
         name: make() for name, make in subject.others().items()
     }
@@ -36,7 +40,9 @@ def measure(subject: Subject) -> Result:
 
 
 def _values(arrays: dict[str, np.ndarray], rank: int) -> dict[str, Value]:
-    """One number each: means over points of the distance in each regime, and of the least linear level."""
+    """One number each: means over points of the distance in each regime, and of the least linear
+    level.
+    """
     values: dict[str, Value] = {"rank": rank}
     for name in ("gaussian", "memorizer", "distillate"):
         for regime, chosen in REGIMES.items():

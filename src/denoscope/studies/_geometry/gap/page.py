@@ -36,7 +36,9 @@ _COLUMNS = {
 
 
 def sections(rows: Sequence[Row]) -> list[Section]:
-    """Findings, figures and the table of cells; rows whose training stopped are listed and left out of the rest."""
+    """Findings, figures and the table of cells; rows whose training stopped are listed and left out
+    of the rest.
+    """
     every = grouped(rows)
     sized = [drawings.sizes(every, "rmse")] if len(every) > 1 else []
     return [

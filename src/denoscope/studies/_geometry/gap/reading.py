@@ -1,4 +1,6 @@
-"""What the pages say of stored arrays: averages over members, within a regime, at the worst level, and paired differences."""
+"""What the pages say of stored arrays: averages over members, within a regime, at the worst level,
+and paired differences.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def average(group: Group, name: str, regime: str = "intermediate") -> Estimate:
 def extreme(
     group: Group, name: str, chosen: np.ndarray | None = None, *, sign: int = 1
 ) -> tuple[float, Estimate]:
-    """The level of the largest (``sign`` -1: smallest) mean over points, of all or of the ``chosen`` levels, and that mean."""
+    """The level of the largest (``sign`` -1: smallest) mean over points, of all or of the
+    ``chosen`` levels, and that mean.
+    """
     found = group.along(name)
     among = range(len(found)) if chosen is None else np.flatnonzero(chosen)
     best = max(among, key=lambda i: sign * found[i].value)
@@ -38,7 +42,9 @@ def difference(first: np.ndarray, second: np.ndarray) -> Estimate:
 
 
 def trained(group: Group) -> tuple[float, float] | None:
-    """The central 95 % of the noise levels of training, log-normal ones; None for a file, of whose training nothing is known."""
+    """The central 95 % of the noise levels of training, log-normal ones; None for a file, of whose
+    training nothing is known.
+    """
     if is_file(group.rows[0]):
         return None
     middle, spread = _levels(group)

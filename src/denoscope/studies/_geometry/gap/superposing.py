@@ -1,8 +1,10 @@
 """The linearity score of denoisers at one noise level, pair by pair, on three kinds of input.
 
-``noisy`` and ``noise`` are those of Li, Dai and Qu 2024: noisy unseen images, and noise alone. The score asks for ``D(a x1 + b x2) = a D(x1) + b
-D(x2)``, which an affine map with an offset fails, so that the Wiener filter itself scores below 1 where the mean image is not zero.
-``centred`` asks the same about the mean image m of the training set, of ``x -> D(x + m) - m`` at ``x - m``: every Wiener filter scores 1.
+``noisy`` and ``noise`` are those of Li, Dai and Qu 2024: noisy unseen images, and noise alone. The
+score asks for ``D(a x1 + b x2) = a D(x1) + b D(x2)``, which an affine map with an offset fails, so
+that the Wiener filter itself scores below 1 where the mean image is not zero. ``centred`` asks the
+same about the mean image m of the training set, of ``x -> D(x + m) - m`` at ``x - m``: every Wiener
+filter scores 1.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class _About:
 def linearities(
     subject: Subject, models: Mapping[str, Denoiser], level: float
 ) -> dict[str, np.ndarray]:
-    """``linearity_KIND_MODEL`` (the size of the cosine) and ``nonlinearity_KIND_MODEL`` (the relative error), each (pairs,)."""
+    """``linearity_KIND_MODEL`` (the size of the cosine) and ``nonlinearity_KIND_MODEL`` (the
+    relative error), each (pairs,).
+    """
     count = points(subject)
     noisy, mean = subject.noisy("test", count, level), subject.data.train().mean(0)
     inputs = {"noisy": noisy, "noise": level * subject.noise(count), "centred": noisy - mean}

@@ -11,7 +11,9 @@ from denoscope.geometry.subspaces import principal_angles
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``|U^T V|_F^2 / r`` of orthonormal rows (*b, r, n), the mean squared cosine of the principal angles: 1 for equal subspaces, r/n by chance."""
+    """``|U^T V|_F^2 / r`` of orthonormal rows (*b, r, n), the mean squared cosine of the principal
+    angles: 1 for equal subspaces, r/n by chance.
+    """
     u, v = (
         torch.linalg.qr(torch.from_numpy(rows).double().mT).Q for rows in (first, second)
     )  # kept rows are orthonormal to single rounding
@@ -26,5 +28,7 @@ def with_truth(members: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
 def between_places(
     members: Sequence[Mapping[str, np.ndarray]], name: str = "vectors"
 ) -> np.ndarray:
-    """Overlaps of a model's bases at two different points, averaged over models, for disjoint pairs of points: 1 if they do not adapt."""
+    """Overlaps of a model's bases at two different points, averaged over models, for disjoint pairs
+    of points: 1 if they do not adapt.
+    """
     return np.mean([overlap(member[name][0::2], member[name][1::2]) for member in members], 0)

@@ -51,8 +51,12 @@ def eigenvalues(groups: Sequence[Group]) -> Figure:
             Panel(lines, title, "rank k", "eigenvalue λₖ", limits=_LIMITS, levels=[Level(0.0)])
         )
     caption = (
-        f"**Shrinkage factors**: eigenvalues of the symmetrised Jacobian at noisy unseen images, input {HARMONIC:g} dB (σ = {psnr.level(HARMONIC):.2f}); means over images, bands 95 % by t over them, models averaged "
-        "over seeds and halves. The memorizer's are Cov(x₀ | x)/σ² of training images: zero where one image has all the weight, and far above 1 (outside of the frame) where two that are far apart share it."
+        "**Shrinkage factors**: eigenvalues of the symmetrised Jacobian at noisy unseen "
+        f"images, input {HARMONIC:g} dB (σ = {psnr.level(HARMONIC):.2f}); means over "
+        "images, bands 95 % by t over them, models averaged "
+        "over seeds and halves. The memorizer's are Cov(x₀ | x)/σ² of training images: "
+        "zero where one image has all the weight, and far above 1 (outside of the frame) "
+        "where two that are far apart share it."
     )
     return Figure("disjoint_halves_eigenvalues", caption, partial(over_linear, panels))
 
@@ -91,8 +95,12 @@ def overlaps(grown: Sequence[Growth]) -> Figure:
         chance = [Level(LEADING / item.groups[0].first["vectors"].shape[-1], "chance", INK)]
         panels.append(Panel(lines, title, IMAGES, "overlap", levels=chance, limits=(0.0, 1.03)))
     caption = (
-        f"**Do models share their harmonics?** Overlap of the spans of the {LEADING} leading eigenvectors of the symmetrised Jacobian (mean squared cosine of their principal angles) at input {HARMONIC:g} dB: of models of "
-        "disjoint halves at the same noisy image; of two seeds; of one model at two images, which is 1 if a basis does not adapt to the image, as the principal components do not. Bands: 95 % by t over images, after "
+        f"**Do models share their harmonics?** Overlap of the spans of the {LEADING} "
+        "leading eigenvectors of the symmetrised Jacobian (mean squared cosine of their "
+        f"principal angles) at input {HARMONIC:g} dB: of models of "
+        "disjoint halves at the same noisy image; of two seeds; of one model at two "
+        "images, which is 1 if a basis does not adapt to the image, as the principal "
+        "components do not. Bands: 95 % by t over images, after "
         "averaging over pairs of models."
     )
     return Figure("disjoint_halves_overlap", caption, partial(over_sizes, panels))

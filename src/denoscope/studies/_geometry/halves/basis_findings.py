@@ -1,4 +1,6 @@
-"""What a sweep says of the denoisers of disjoint halves as functions, and of their geometry-adaptive bases."""
+"""What a sweep says of the denoisers of disjoint halves as functions, and of their
+geometry-adaptive bases.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ def _functions(halves: Sequence[Pairs], seeds: Sequence[Pairs]) -> Finding:
     return Finding(
         f"The denoisers of disjoint halves {words}: they differ by {trend}{times}.",
         "good" if falls else "neutral" if few is many else "absent",
-        f"Root mean square over unseen noisy images at input {HARMONIC:g} dB, images in [−1, 1]: {over_sizes(halves, lambda p: p.apart, '.3f')}.{beside} {INTERVALS}",
+        f"Root mean square over unseen noisy images at input {HARMONIC:g} dB, images in "
+        f"[−1, 1]: {over_sizes(halves, lambda p: p.apart, '.3f')}.{beside} {INTERVALS}",
     )
 
 
@@ -83,10 +86,17 @@ def _bases(halves: Sequence[Pairs], groups: Sequence[Group]) -> Finding:
         else "Overlap of the halves' harmonics at the same noisy image"
     )
     return Finding(
-        f"{words}: overlap {trend}; {'only' if adapts else 'yet'} {elsewhere.value:.2f} between two images in one model, so the bases {'adapt, and alike' if adapts else 'are not shown to adapt alike'}.",
+        f"{words}: overlap {trend}; {'only' if adapts else 'yet'} {elsewhere.value:.2f} "
+        "between two images in one model, so the bases "
+        f"{'adapt, and alike' if adapts else 'are not shown to adapt alike'}.",
         verdict(adapts and (grows or few is many), group),
-        f"{caution(group)}Mean squared cosine between the spans of the {LEADING} leading eigenvectors, by chance {LEADING / many.members[0][0]['vectors'].shape[-1]:.2f}. Halves {over_sizes(halves, lambda p: p.shared)}; two images "
-        f"{each(groups, lambda g: said(adaptation(g), '.2f'))}; one image less two, N = {group.n}: {said(more, '.2f')}. The Gaussians', which are the principal components whatever the image: "
+        f"{caution(group)}Mean squared cosine between the spans of the {LEADING} leading "
+        "eigenvectors, by chance "
+        f"{LEADING / many.members[0][0]['vectors'].shape[-1]:.2f}. Halves "
+        f"{over_sizes(halves, lambda p: p.shared)}; two images "
+        f"{each(groups, lambda g: said(adaptation(g), '.2f'))}; one image less two, N = "
+        f"{group.n}: {said(more, '.2f')}. The Gaussians', which are the principal "
+        "components whatever the image: "
         f"{', '.join(f'{share:.2f}' for share in components)}. {INTERVALS}",
     )
 
@@ -95,9 +105,12 @@ def _truth(groups: Sequence[Group]) -> Finding:
     found = [mean(with_truth(group.arrays)) for group in groups]
     grows = found[-1].low > found[0].high
     return Finding(
-        f"The overlap of the models' harmonics with those of the true denoiser {'grows with N' if grows else 'does not grow with N' if len(found) > 1 else 'is'}: {', '.join(f'{e.value:.2f} ({g.label})' for e, g in zip(found, groups))}.",
+        "The overlap of the models' harmonics with those of the true denoiser "
+        f"{'grows with N' if grows else 'does not grow with N' if len(found) > 1 else 'is'}: "
+        f"{', '.join(f'{e.value:.2f} ({g.label})' for e, g in zip(found, groups))}.",
         "good" if grows else "neutral" if len(found) == 1 else "absent",
-        f"{'; '.join(f'{g.label}: {said(e)}' for e, g in zip(found, groups))}; {LEADING} leading eigenvectors at input {HARMONIC:g} dB, intervals by t over images.",
+        f"{'; '.join(f'{g.label}: {said(e)}' for e, g in zip(found, groups))}; {LEADING} "
+        f"leading eigenvectors at input {HARMONIC:g} dB, intervals by t over images.",
     )
 
 
@@ -109,10 +122,14 @@ def adaptation(group: Group) -> Estimate:
 def given(item: Pairs) -> Finding:
     """How alike two given models are."""
     return Finding(
-        f"{item.label}: samples from the same noise have cosine {item.agreement.value:.2f} (unlike noises {chance(item)}), denoisers differ by {item.apart.value:.2f} a pixel, harmonics overlap by "
+        f"{item.label}: samples from the same noise have cosine "
+        f"{item.agreement.value:.2f} (unlike noises {chance(item)}), denoisers differ by "
+        f"{item.apart.value:.2f} a pixel, harmonics overlap by "
         f"{item.shared.value:.2f}.",
         "neutral",
-        f"Cosine {said(item.agreement)}, with the nearest training image {said(item.likeness)}; share nearer to the other model's sample than to training images {said(averaged(item.closer()))}; difference at input "
+        f"Cosine {said(item.agreement)}, with the nearest training image "
+        f"{said(item.likeness)}; share nearer to the other model's sample than to "
+        f"training images {said(averaged(item.closer()))}; difference at input "
         f"{HARMONIC:g} dB {said(item.apart)}; overlap {said(item.shared)}. {INTERVALS}",
     )
 
@@ -124,7 +141,8 @@ def missing(every: Sequence[Pairs]) -> list[Finding]:
         return []
     return [
         Finding(
-            "Agreement of disjoint halves is left out: no two of these models were trained on subsets 0 and 1 with the same N, width and seed.",
+            "Agreement of disjoint halves is left out: no two of these models were "
+            "trained on subsets 0 and 1 with the same N, width and seed.",
             "neutral",
         )
     ]

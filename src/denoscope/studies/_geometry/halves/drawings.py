@@ -1,4 +1,6 @@
-"""The figures of denoising: output against input PSNR on training and unseen images, their gap over N, and how far denoisers are apart."""
+"""The figures of denoising: output against input PSNR on training and unseen images, their gap over
+N, and how far denoisers are apart.
+"""
 
 from __future__ import annotations
 
@@ -115,8 +117,12 @@ def denoising(groups: Sequence[Group]) -> Figure:
         lines.append(Series(psnr.INPUTS, psnr.INPUTS, "output = input", tone=MUTED, style="thin"))
         panels.append(Panel(lines, group.label, INPUT, OUTPUT, limits=(5.0, 55.0)))
     caption = (
-        "**Denoising training and unseen images.** Images taken as in [0, 1], peak 1, so that input PSNR is −20 log₁₀(σ/2) for σ in our units, [−1, 1]; output PSNR is that of the mean squared error over "
-        "images. Errors of models averaged over training seeds and halves, bands: 95 % by t over images. Memorizer and Gaussian are those of each model's own training set; curves that leave the frame make almost no "
+        "**Denoising training and unseen images.** Images taken as in [0, 1], peak 1, so "
+        "that input PSNR is −20 log₁₀(σ/2) for σ in our units, [−1, 1]; output PSNR is "
+        "that of the mean squared error over "
+        "images. Errors of models averaged over training seeds and halves, bands: 95 % "
+        "by t over images. Memorizer and Gaussian are those of each model's own training "
+        "set; curves that leave the frame make almost no "
         "error there."
     )
     return Figure("disjoint_halves_psnr", caption, partial(over_linear, panels))
@@ -127,7 +133,9 @@ def _values(found: Sequence[Estimate]) -> np.ndarray:
 
 
 def gap(grown: Sequence[Growth]) -> Figure:
-    """The train-test gap over N, and output PSNR on unseen images beside that of the best linear denoiser."""
+    """The train-test gap over N, and output PSNR on unseen images beside that of the best linear
+    denoiser.
+    """
     panels = []
     for item, title in zip(grown, widths(grown)):
         sizes, levels = [group.n for group in item.groups], list(zip(SHOWN, ordered(len(SHOWN))))
@@ -174,14 +182,19 @@ def gap(grown: Sequence[Growth]) -> Figure:
             )
         panels.append(Panel(unseen, title or "Unseen images", IMAGES, OUTPUT))
     caption = (
-        "**The gap closes.** Left: output PSNR on training less that on unseen images, over the size of the training set. Right: output PSNR on unseen images; dashed: the best linear denoiser, of all images that "
-        "may be trained on. Bands: 95 % by t over images; models averaged over training seeds and halves."
+        "**The gap closes.** Left: output PSNR on training less that on unseen images, "
+        "over the size of the training set. Right: output PSNR on unseen images; dashed: "
+        "the best linear denoiser, of all images that "
+        "may be trained on. Bands: 95 % by t over images; models averaged over training "
+        "seeds and halves."
     )
     return Figure("disjoint_halves_gap", caption, partial(over_sizes, panels))
 
 
 def distances(every: Sequence[Pairs]) -> Figure:
-    """Root mean square difference of two denoisers against input PSNR, a panel a kind of pair, a line a size."""
+    """Root mean square difference of two denoisers against input PSNR, a panel a kind of pair, a
+    line a size.
+    """
     labels = list(dict.fromkeys(item.label for item in every))
     tone = dict(zip(labels, tones(len(labels))))
     panels = []
@@ -201,9 +214,15 @@ def distances(every: Sequence[Pairs]) -> Figure:
         [Panel(lines, "Gaussians of halves", INPUT, "RMS difference a pixel")] if lines else []
     )
     caption = (
-        "**How far two denoisers are apart** at the same noisy unseen images, in units of images in [−1, 1]: models of disjoint halves; two training seeds on one half, which share their images; and the "
-        "closed-form Gaussians of the halves. Bands: 95 % by t over images, after averaging over pairs of models."
+        "**How far two denoisers are apart** at the same noisy unseen images, in units "
+        "of images in [−1, 1]: models of disjoint halves; two training seeds on one "
+        "half, which share their images; and the "
+        "closed-form Gaussians of the halves. Bands: 95 % by t over images, after "
+        "averaging over pairs of models."
     )
     if not halves:
-        caption = "**How far two denoisers are apart** at the same noisy unseen images, in units of images in [−1, 1]. Bands: 95 % by t over images."
+        caption = (
+            "**How far two denoisers are apart** at the same noisy unseen images, "
+            "in units of images in [−1, 1]. Bands: 95 % by t over images."
+        )
     return Figure("disjoint_halves_distances", caption, partial(over_linear, panels))

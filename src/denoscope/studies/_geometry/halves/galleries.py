@@ -1,4 +1,6 @@
-"""Pictures: samples of the two halves beside their nearest training images, and the leading harmonics at a noisy image."""
+"""Pictures: samples of the two halves beside their nearest training images, and the leading
+harmonics at a noisy image.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,18 @@ from denoscope.studies._geometry.halves.pairs import Member, Pairs
 
 NOISES, IMAGES, VECTORS = 4, 2, 5
 SAMPLES = (
-    "Each row starts from one noise, the same for all models: sample of the model of half 0 and its nearest training image (cosine of images less their mean below), then sample of the model of half 1 (below: "
+    "Each row starts from one noise, the same for all models: sample of the model of "
+    "half 0 and its nearest training image (cosine of images less their mean below), "
+    "then sample of the model of half 1 (below: "
     "cosine with half 0's) and its nearest training image. Disjoint halves, same training seed."
 )
 HARMONICS = (
-    "Each row is a denoiser: what it makes of one noisy unseen image, and the leading eigenvectors of its symmetrised Jacobian there (grey is 0; eigenvalue below). Signs are chosen to fit the first row's. Memorizer "
-    "and Gaussian are of half 0's training images; the Gaussian's harmonics are principal components, the same at every image; the memorizer's with eigenvalue 0 are arbitrary."
+    "Each row is a denoiser: what it makes of one noisy unseen image, and the leading "
+    "eigenvectors of its symmetrised Jacobian there (grey is 0; eigenvalue below). Signs "
+    "are chosen to fit the first row's. Memorizer "
+    "and Gaussian are of half 0's training images; the Gaussian's harmonics are "
+    "principal components, the same at every image; the memorizer's with eigenvalue 0 "
+    "are arbitrary."
 )
 
 
@@ -40,7 +48,9 @@ def samples(groups: Sequence[Group]) -> list[Gallery]:
 
 
 def _halves(group: Group) -> tuple[int, int] | None:
-    """Places of two members of disjoint halves and equal seed; None where there are none, or the model is a file."""
+    """Places of two members of disjoint halves and equal seed; None where there are none, or the
+    model is a file.
+    """
     keys = {
         (row.fields["subset"], row.fields["seed"]): place for place, row in enumerate(group.rows)
     }
@@ -81,7 +91,9 @@ def _samples(group: Group) -> Gallery:
 
 
 def harmonics(groups: Sequence[Group]) -> list[Gallery]:
-    """Leading harmonics at two noisy images: of both halves at the smallest and largest size, or of every given model."""
+    """Leading harmonics at two noisy images: of both halves at the smallest and largest size, or of
+    every given model.
+    """
     halved = [group for group in groups if _halves(group)]
     shown = [halved[0], halved[-1]] if len(halved) > 1 else halved
     shown = [*shown, *(group for group in groups if group not in halved)][: max(2, len(shown))]

@@ -1,14 +1,18 @@
-"""What one model is asked: how well it denoises seen and unseen images, what it makes from shared noises, and its harmonics at shared points.
+"""What one model is asked: how well it denoises seen and unseen images, what it makes from shared
+noises, and its harmonics at shared points.
 
-Arrays of one model; ``levels`` are those of :data:`~denoscope.studies._geometry.halves.psnr.INPUTS`, ``points`` noisy unseen images:
+Arrays of one model; ``levels`` are those of
+:data:`~denoscope.studies._geometry.halves.psnr.INPUTS`, ``points`` noisy unseen images:
 
-* ``error_{train,test}``, with ``_NAME`` for the closed forms: mean squared errors a number, averaged over the noises of an image, (levels, images);
+* ``error_{train,test}``, with ``_NAME`` for the closed forms: mean squared errors a number,
+  averaged over the noises of an image, (levels, images);
 * ``answers``, ``answers_gaussian``: D at the first points, (levels, points, n);
 * ``samples``, ``samples_memorizer``, ``samples_gaussian``: from the shared noises, (noises, n);
-* ``nearest``, ``similarity``: index of the training image nearest to a sample and its mean-removed cosine, (noises,); ``similarity_plain`` by the
-  cosine of images in [0, 1] as they are; ``similarity_unseen``: that of unseen images;
-* ``values``, ``vectors``, with ``_NAME``: eigenvalues (points, k) of the symmetrised Jacobian at ``HARMONIC`` dB and its leading eigenvectors
-  (points, ``LEADING``, n).
+* ``nearest``, ``similarity``: index of the training image nearest to a sample and its mean-removed
+  cosine, (noises,); ``similarity_plain`` by the cosine of images in [0, 1] as they are;
+  ``similarity_unseen``: that of unseen images;
+* ``values``, ``vectors``, with ``_NAME``: eigenvalues (points, k) of the symmetrised Jacobian at
+  ``HARMONIC`` dB and its leading eigenvectors (points, ``LEADING``, n).
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from denoscope.studies._geometry.halves.reading import Growth, growths
 
 
 def sections(rows: Sequence[Row]) -> list[Section]:
-    """Findings, figures and tables; rows whose training stopped are listed and left out of the rest."""
+    """Findings, figures and tables; rows whose training stopped are listed and left out of the
+    rest.
+    """
     groups, every = grouped(rows), collected(rows)
     grown = growths(groups, every)
     growing, halved = ([item for item in grown if enough(item)] for enough in (_grows, _halved))

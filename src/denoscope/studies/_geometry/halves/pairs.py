@@ -1,7 +1,9 @@
-"""Pairs of models from the same noises at the same points: disjoint halves, two seeds of one half, or two models that were given.
+"""Pairs of models from the same noises at the same points: disjoint halves, two seeds of one half,
+or two models that were given.
 
-Cosines are of images less their own mean, unless called plain. Every mean is first taken over the pairs of a kind, which share noises and
-points, then by t over these: intervals are for these models and say nothing of training others.
+Cosines are of images less their own mean, unless called plain. Every mean is first taken over the
+pairs of a kind, which share noises and points, then by t over these: intervals are for these models
+and say nothing of training others.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ KINDS = {"halves": "disjoint halves", "seeds": "two seeds of one half", "given":
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """All pairs of one ``kind`` among models of one training size ``n`` and width, called ``label``; arrays of both members of each."""
+    """All pairs of one ``kind`` among models of one training size ``n`` and width, called
+    ``label``; arrays of both members of each.
+    """
 
     kind: str
     label: str
@@ -39,7 +43,9 @@ class Pairs:
     members: Sequence[tuple[Member, Member]]
 
     def cosines(self, ending: str = "") -> np.ndarray:
-        """Of the two samples from each noise, (pairs, noises); ``ending`` _NAME puts a closed form in the models' place."""
+        """Of the two samples from each noise, (pairs, noises); ``ending`` _NAME puts a closed form
+        in the models' place.
+        """
         return self._over(
             lambda a, b: paired_similarity(*(self._pixels(m, ending) for m in (a, b))).numpy()
         )
@@ -53,11 +59,15 @@ class Pairs:
         )
 
     def nearest(self, name: str = "similarity") -> np.ndarray:
-        """Cosine of each member's sample with its nearest training image, averaged over the two members, (pairs, noises)."""
+        """Cosine of each member's sample with its nearest training image, averaged over the two
+        members, (pairs, noises).
+        """
         return self._over(lambda a, b: (a[name] + b[name]) / 2)
 
     def closer(self) -> np.ndarray:
-        """Whether a sample is more like the other member's than like any of its own training images, averaged over both, (pairs, noises)."""
+        """Whether a sample is more like the other member's than like any of its own training
+        images, averaged over both, (pairs, noises).
+        """
         return np.mean(
             [
                 self.cosines() > np.stack([pair[i]["similarity"] for pair in self.members])
@@ -71,7 +81,9 @@ class Pairs:
         return self._over(lambda a, b: overlap(a[name], b[name]))
 
     def distances(self, name: str = "answers") -> list[Estimate]:
-        """Root mean squared difference a number of the two denoisers at unseen noisy points, one a level."""
+        """Root mean squared difference a number of the two denoisers at unseen noisy points, one a
+        level.
+        """
         tables = self._over(
             lambda a, b: np.sqrt(np.square(a[name] - b[name]).mean(-1, dtype=np.float64))
         )
@@ -79,7 +91,9 @@ class Pairs:
 
     @cached_property
     def unlike(self) -> np.ndarray:
-        """Cosines of one model's samples with the other's from *other* noises, (pairs, noises (noises - 1)): the chance level."""
+        """Cosines of one model's samples with the other's from *other* noises, (pairs, noises
+        (noises - 1)): the chance level.
+        """
         return self._over(lambda a, b: _off_diagonal(self._pixels(a), self._pixels(b)))
 
     @cached_property
@@ -126,7 +140,9 @@ def _off_diagonal(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
 
 
 def collected(rows: Sequence[Row]) -> list[Pairs]:
-    """Every kind of pair at every training size and width, smallest first; among given models each with each."""
+    """Every kind of pair at every training size and width, smallest first; among given models each
+    with each.
+    """
     groups = grouped(rows)
     files = [group for group in groups if is_file(group.rows[0])]
     given = [

@@ -1,8 +1,10 @@
-"""Peak signal-to-noise ratios in dB, for images taken as in [0, 1], peak 1, as in Kadkhodaie et al. 2024.
+"""Peak signal-to-noise ratios in dB, for images taken as in [0, 1], peak 1, as in Kadkhodaie et al.
+2024.
 
-Our images are in [-1, 1], so in those units noise and errors are half as large: input PSNR is ``-20 log10(sigma/2)``, output PSNR
-``-10 log10(MSE/4)`` of the mean squared error over images. Its interval is that of the MSE by t over images, carried to dB by the slope of the
-logarithm (delta method).
+Our images are in [-1, 1], so in those units noise and errors are half as large: input PSNR is ``-20
+log10(sigma/2)``, output PSNR ``-10 log10(MSE/4)`` of the mean squared error over images. Its
+interval is that of the MSE by t over images, carried to dB by the slope of the logarithm (delta
+method).
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ def at(db: float) -> int:
 
 
 def output(errors: np.ndarray) -> Estimate:
-    """The output PSNR of images with mean squared errors (images,); not available where all are denoised without error."""
+    """The output PSNR of images with mean squared errors (images,); not available where all are
+    denoised without error.
+    """
     value, variance, n = _logarithm(errors)
     return _estimate(-_DB * (value - math.log(4)), variance, n - 1, n)
 
 
 def gap(train: np.ndarray, test: np.ndarray) -> Estimate:
-    """Output PSNR of images with mean squared errors ``train`` (images,) less that of others with ``test``; degrees of freedom as Welch 1947."""
+    """Output PSNR of images with mean squared errors ``train`` (images,) less that of others with
+    ``test``; degrees of freedom as Welch 1947.
+    """
     (first, variance, n), (second, other, m) = _logarithm(train), _logarithm(test)
     total = variance + other
     freedom = (

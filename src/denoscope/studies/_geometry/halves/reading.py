@@ -1,4 +1,6 @@
-"""What the page says of groups of models: errors over images, and what grows with the training set."""
+"""What the page says of groups of models: errors over images, and what grows with the training
+set.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ _DRAWS = 2000
 
 
 def errors(group: Group, kind: Kind, name: str = "") -> np.ndarray:
-    """Mean squared errors (levels, images) of the models, or of a closed form by ``name``, averaged over models that denoise the same images.
+    """Mean squared errors (levels, images) of the models, or of a closed form by ``name``, averaged
+    over models that denoise the same images.
 
-    Members share their unseen images; those of one training subset share its images, and both subsets' images stand side by side.
+    Members share their unseen images; those of one training subset share its images, and both
+    subsets' images stand side by side.
     """
     array = f"error_{kind}" + (f"_{name}" if name else "")
     if kind == "test":
@@ -45,7 +49,8 @@ def gaps(group: Group) -> list[Estimate]:
 
 
 def learned(group: Group) -> bool:
-    """Whether the models denoise unseen images better than the Gaussian of their training set, at the level of the harmonics.
+    """Whether the models denoise unseen images better than the Gaussian of their training set, at
+    the level of the harmonics.
 
     Models that have learned little are alike too, so agreement of others proves nothing.
     """
@@ -57,7 +62,9 @@ def learned(group: Group) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """Networks of one ``width`` on growing training sets: groups, and pairs by kind, smallest first."""
+    """Networks of one ``width`` on growing training sets: groups, and pairs by kind, smallest
+    first.
+    """
 
     width: int
     groups: Sequence[Group]
@@ -78,10 +85,11 @@ def growths(groups: Sequence[Group], every: Sequence[Pairs]) -> list[Growth]:
 
 
 def takeover(halves: Sequence[Pairs]) -> Estimate:
-    """The training size from which the two halves' samples are more like each other than like training images.
+    """The training size from which the two halves' samples are more like each other than like
+    training images.
 
-    The first crossing of the isotonic fit of the difference of cosines on log2 N, linear between; by bootstrap over the shared noises. Infinite
-    where it lies beyond the sizes.
+    The first crossing of the isotonic fit of the difference of cosines on log2 N, linear between;
+    by bootstrap over the shared noises. Infinite where it lies beyond the sizes.
     """
     tables = np.stack([(item.cosines() - item.nearest()).mean(0) for item in halves])
     sizes, noises = [item.n for item in halves], tables.shape[1]

@@ -1,4 +1,6 @@
-"""The figures of samples: how alike those of two models from one noise are, beside their likeness to training images."""
+"""The figures of samples: how alike those of two models from one noise are, beside their likeness
+to training images.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def histograms(every: Sequence[Pairs]) -> Figure:
         ]
         panels.append(Panel(lines, item.label, "cosine", "share of samples"))
     caption = (
-        "**Samples of two models that share no training image**: cosine of the two samples from the same noise, of a sample with its nearest training image, and, as chance level, of samples from unlike noises. "
+        "**Samples of two models that share no training image**: cosine of the two "
+        "samples from the same noise, of a sample with its nearest training image, and, "
+        "as chance level, of samples from unlike noises. "
         "Images less their own mean; all models of a size together."
     )
     return Figure("disjoint_halves_histograms", caption, partial(over_linear, panels))
@@ -119,9 +123,15 @@ def agreement(grown: Sequence[Growth]) -> Figure:
             )
         )
     caption = (
-        "**Over the size of the training set.** Left: mean cosine between samples from one noise of models of disjoint halves, and of two training seeds on one half; of a sample with its nearest training image; of "
-        "samples from unlike noises. Middle: the same between the halves' closed forms, and of unseen images with their nearest training image: even real images come nearer as N grows. Right: share of samples nearer to the other half's sample than to any "
-        "training image of their own. Images less their own mean. Bands: 95 % by t over noises (unseen images), after averaging over pairs of models."
+        "**Over the size of the training set.** Left: mean cosine between samples from "
+        "one noise of models of disjoint halves, and of two training seeds on one half; "
+        "of a sample with its nearest training image; of "
+        "samples from unlike noises. Middle: the same between the halves' closed forms, "
+        "and of unseen images with their nearest training image: even real images come "
+        "nearer as N grows. Right: share of samples nearer to the other half's sample "
+        "than to any "
+        "training image of their own. Images less their own mean. Bands: 95 % by t over "
+        "noises (unseen images), after averaging over pairs of models."
     )
     return Figure("disjoint_halves_agreement", caption, partial(over_sizes, panels))
 

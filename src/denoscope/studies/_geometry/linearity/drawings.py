@@ -1,4 +1,6 @@
-"""The figures: norm ratio, cosine and the change alone against the length of the step, and all against noise beside closed forms."""
+"""The figures: norm ratio, cosine and the change alone against the length of the step, and all
+against noise beside closed forms.
+"""
 
 from __future__ import annotations
 
@@ -117,16 +119,26 @@ def steps(every: Sequence[Group], measure: str) -> Figure:
 
 _BANDS = "Bands: 95 % over noisy unseen images."
 _CAPTIONS = {
-    "ratio": "**Norm ratio**: |D(x + λv)| over |D(x) + λJv|, as published (LOCO Edit, figure 2b), along the three leading right singular vectors of J and along random directions, both signs of λ. λ is the "
-    f"length of the step in the variance-preserving coordinates of the article, x/√(1 + σ²), whose time is t. Upright lines: λ = 40 for images of 3 × 64 × 64 and of 3 × 32 × 32. {_BANDS}",
-    "cosine": f"**Cosine** between D(x + λv) and D(x) + λJv, as published; otherwise as above. {_BANDS}",
-    "change_cosine": f"**Cosine of the change**: between D(x + λv) − D(x) and λJv, without the D(x) that both of the published vectors hold. {_BANDS}",
-    "change_error": f"**Error of the change**: |D(x + λv) − D(x) − λJv| over |λJv|, each point capped at 1, where the first-order model misses as much as it predicts. {_BANDS}",
+    "ratio": "**Norm ratio**: |D(x + λv)| over |D(x) + λJv|, as published (LOCO Edit, "
+    "figure 2b), along the three leading right singular vectors of J and along "
+    "random directions, both signs of λ. λ is the "
+    "length of the step in the variance-preserving coordinates of the article, x/√(1 + "
+    "σ²), whose time is t. Upright lines: λ = 40 for images of 3 × 64 × 64 and of 3 × 32 "
+    f"× 32. {_BANDS}",
+    "cosine": "**Cosine** between D(x + λv) and D(x) + λJv, as published; otherwise as "
+    f"above. {_BANDS}",
+    "change_cosine": "**Cosine of the change**: between D(x + λv) − D(x) and λJv, "
+    f"without the D(x) that both of the published vectors hold. {_BANDS}",
+    "change_error": "**Error of the change**: |D(x + λv) − D(x) − λJv| over |λJv|, each "
+    "point capped at 1, where the first-order model misses as much as it "
+    f"predicts. {_BANDS}",
 }
 
 
 def noise(every: Sequence[Group], measure: str) -> Figure:
-    """One measure of network and closed forms against sigma, at the shorter end of the published range, a panel a group."""
+    """One measure of network and closed forms against sigma, at the shorter end of the published
+    range, a panel a group.
+    """
     step = PUBLISHED[0]
     parts = []
     for group in every:
@@ -150,7 +162,9 @@ def noise(every: Sequence[Group], measure: str) -> Figure:
         for series, group in zip(parts, every)
     ]
     caption = (
-        f"**Beside closed forms**, {_MEASURES[measure]} at λ = {step:g} √d: the network, the memorizer and the Gaussian of its training images"
-        f"{', and the true denoiser' if 'cosine_random_truth' in every[0].first else ''}. Principal directions are each denoiser’s own, random ones shared. {_BANDS}"
+        f"**Beside closed forms**, {_MEASURES[measure]} at λ = {step:g} √d: the network, "
+        "the memorizer and the Gaussian of its training images"
+        f"{', and the true denoiser' if 'cosine_random_truth' in every[0].first else ''}. "
+        f"Principal directions are each denoiser’s own, random ones shared. {_BANDS}"
     )
     return Figure(f"local_linearity_noise_{measure}", caption, partial(_log, panels))

@@ -1,4 +1,6 @@
-"""What a sweep says of the claims: near 1 at intermediate noise, worse at low noise, and what training on more images does."""
+"""What a sweep says of the claims: near 1 at intermediate noise, worse at low noise, and what
+training on more images does.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from denoscope.studies._geometry.linearity.setting import LEVELS, PUBLISHED, TIM
 from denoscope.studies._geometry.words import each, said, sizes
 
 NEAR = 0.04
-"""How far from 1 the published ratios and cosines are at most, at the end of the published range."""
+"""How far from 1 the published ratios and cosines are at most, at the end of the published
+range.
+"""
 
 HIGH, MIDDLE, LOW = (0.7, 0.5), 0.2, 0.04
 """Times: those of the claim, one where models differ, and the low noise of the published panels."""
@@ -48,7 +52,9 @@ def _when(time: float) -> str:
 
 
 def _off(group: Group, kind: str, time: float, step: float) -> Estimate:
-    """How far the published measures are from 1: the larger of the distances of ratio and cosine."""
+    """How far the published measures are from 1: the larger of the distances of ratio and
+    cosine.
+    """
     pair = [
         at(group, f"off_{kind}_network", time, step),
         _lost(group, f"cosine_{kind}_network", time, step),
@@ -69,15 +75,21 @@ def _near_one(every: Sequence[Group], kind: str) -> Finding:
     )
     good = far <= NEAR
     return Finding(
-        f"Along {kind} directions, at {' and '.join(_when(time) for time in HIGH)}, norm ratio and cosine ({many.label}) are {'near 1' if good else 'not all near 1'} for steps up to "
-        f"{PUBLISHED[1]:g} √d: off by at most {far:.3f}, and by {near:.3f} up to {PUBLISHED[0]:g} √d.",
+        f"Along {kind} directions, at {' and '.join(_when(time) for time in HIGH)}, norm "
+        f"ratio and cosine ({many.label}) are {'near 1' if good else 'not all near 1'} "
+        "for steps up to "
+        f"{PUBLISHED[1]:g} √d: off by at most {far:.3f}, and by {near:.3f} up to "
+        f"{PUBLISHED[0]:g} √d.",
         "good" if good else "absent",
-        f"The published ones are off by at most {NEAR:g}; how their directions were drawn is not told. Larger of |ratio − 1| and 1 − cosine at {PUBLISHED[1]:g} √d: "
+        f"The published ones are off by at most {NEAR:g}; how their directions were drawn "
+        f"is not told. Larger of |ratio − 1| and 1 − cosine at {PUBLISHED[1]:g} √d: "
         + "; ".join(
-            f"{_when(time)}: {each(every, lambda g, time=time: said(_off(g, kind, time, PUBLISHED[1])))}"
+            f"{_when(time)}: "
+            f"{each(every, lambda g, time=time: said(_off(g, kind, time, PUBLISHED[1])))}"
             for time in HIGH
         )
-        + ". Means over noisy unseen images, models averaged over training seeds; intervals by t over images.",
+        + ". Means over noisy unseen images, models averaged over training seeds; "
+        "intervals by t over images.",
     )
 
 
@@ -92,10 +104,14 @@ def _worse(every: Sequence[Group]) -> Finding:
     ]
     good = all(e.low > 0 for e in more)
     return Finding(
-        f"At low noise, {_when(LOW)}, the denoiser ({many.label}) is {'less linear' if good else 'not less linear in both kinds of direction'} than at {_when(HIGH[0])}: cosine "
+        f"At low noise, {_when(LOW)}, the denoiser ({many.label}) is "
+        f"{'less linear' if good else 'not less linear in both kinds of direction'} than "
+        f"at {_when(HIGH[0])}: cosine "
         f"{_cosines(many, LOW)} against {_cosines(many, HIGH[0])} at {step:g} √d.",
         "good" if good else "absent",
-        f"Principal, random directions. Differences, image by image: {', '.join(map(said, more))}. At low noise: {each(every, lambda g: _cosines(g, LOW))}. "
+        "Principal, random directions. Differences, image by image: "
+        f"{', '.join(map(said, more))}. At low noise: "
+        f"{each(every, lambda g: _cosines(g, LOW))}. "
         f"Smallest over all levels: {each(every, _least)}.",
     )
 
@@ -117,10 +133,17 @@ def _change(every: Sequence[Group]) -> Finding:
     error = {kind: at(many, f"change_error_{kind}_network", MIDDLE, step) for kind in DIRECTIONS}
     cosine = {kind: at(many, f"cosine_{kind}_network", MIDDLE, step) for kind in DIRECTIONS}
     return Finding(
-        f"The published measures flatter, since D(x) is on both sides: at {_when(MIDDLE)} and {step:g} √d the first-order model misses {100 * error['principal'].value:.0f} % of the change it predicts "
-        f"along principal and {100 * error['random'].value:.0f} % along random directions, where the cosines are {cosine['principal'].value:.3f} and {cosine['random'].value:.3f}.",
+        f"The published measures flatter, since D(x) is on both sides: at {_when(MIDDLE)} "
+        f"and {step:g} √d the first-order model misses "
+        f"{100 * error['principal'].value:.0f} % of the change it predicts "
+        f"along principal and {100 * error['random'].value:.0f} % along random "
+        f"directions, where the cosines are {cosine['principal'].value:.3f} and "
+        f"{cosine['random'].value:.3f}.",
         "neutral",
-        f"{many.label}. Error of the change, by time, principal and random directions: {'; '.join(f'{_when(time)}: {_errors(many, time)}' for time in (LOW, MIDDLE, *reversed(HIGH)))}. "
+        f"{many.label}. Error of the change, by time, principal and random directions: "
+        f"{'; '.join(f'{_when(time)}: {_errors(many, time)}' for time in (LOW, MIDDLE, *reversed(HIGH)))}. "
+        ""
+        ""
         "Each point's error is capped at 100 %.",
     )
 
@@ -150,12 +173,15 @@ def _trained(few: Group, many: Group) -> Finding:
         for g in (many, few)
     ]
     return Finding(
-        f"At {_when(MIDDLE)} the network trained on more images {words}: cosine of change and first-order change {values[0][0]:.3f} (principal) and {values[0][1]:.3f} (random) for {many.label}, "
+        f"At {_when(MIDDLE)} the network trained on more images {words}: cosine of change "
+        f"and first-order change {values[0][0]:.3f} (principal) and {values[0][1]:.3f} "
+        f"(random) for {many.label}, "
         f"{values[1][0]:.3f} and {values[1][1]:.3f} for {few.label}.",
         "good" if good else "absent",
         f"Differences, image by image, principal and random, at {step:g} √d: "
         + "; ".join(
-            f"{_when(time)}: {', '.join(said(gap('change_cosine', kind, time)) for kind in DIRECTIONS)}"
+            f"{_when(time)}: "
+            f"{', '.join(said(gap('change_cosine', kind, time)) for kind in DIRECTIONS)}"
             for time in (LOW, MIDDLE, *reversed(HIGH))
         )
         + ".",
@@ -165,10 +191,14 @@ def _trained(few: Group, many: Group) -> Finding:
 def _memorizer(every: Sequence[Group]) -> Finding:
     step = PUBLISHED[0]
     return Finding(
-        f"Cosine of the change at {_when(MIDDLE)} and {step:g} √d, along principal and random directions: memorizer of the same training images "
-        f"{each(every, lambda g: _changes(g, 'memorizer'))}; network {each(every, lambda g: _changes(g, 'network'))}.",
+        f"Cosine of the change at {_when(MIDDLE)} and {step:g} √d, along principal and "
+        "random directions: memorizer of the same training images "
+        f"{each(every, lambda g: _changes(g, 'memorizer'))}; network "
+        f"{each(every, lambda g: _changes(g, 'network'))}.",
         "neutral",
-        "Principal directions are each denoiser's own, random ones shared. Where the memorizer's answer is one training image its derivative is next to nothing, and its first-order model says "
+        "Principal directions are each denoiser's own, random ones shared. Where the "
+        "memorizer's answer is one training image its derivative is next to nothing, and "
+        "its first-order model says "
         "nothing of the jump to another.",
     )
 
@@ -183,7 +213,9 @@ def _changes(group: Group, model: str) -> str:
 def _truth(every: Sequence[Group]) -> Finding:
     many = every[-1]
     return Finding(
-        f"The true denoiser, at {_when(MIDDLE)} and {PUBLISHED[0]:g} √d, has a cosine of the change of {_changes(many, 'truth')} along principal and random directions; the network ({many.label}) "
+        f"The true denoiser, at {_when(MIDDLE)} and {PUBLISHED[0]:g} √d, has a cosine of "
+        f"the change of {_changes(many, 'truth')} along principal and random directions; "
+        f"the network ({many.label}) "
         f"{_changes(many, 'network')}.",
     )
 
@@ -198,5 +230,6 @@ def _exact(every: Sequence[Group]) -> Finding:
     return Finding(
         f"The Gaussian denoiser, which is affine, has ratios and cosines of 1 to within {off:.1g}.",
         "good" if off < 1e-3 else "absent",
-        "The largest deviation of any level, step and point, in single precision: what the measurement itself adds.",
+        "The largest deviation of any level, step and point, in single precision: what "
+        "the measurement itself adds.",
     )

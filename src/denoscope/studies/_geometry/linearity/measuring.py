@@ -1,7 +1,9 @@
-"""What one denoiser is asked: D(x + lv) against D(x) + l J v around noisy unseen images, along principal and random directions.
+"""What one denoiser is asked: D(x + lv) against D(x) + l J v around noisy unseen images, along
+principal and random directions.
 
-All means of one point are over three directions and both signs of l. ``ratio`` and ``cosine`` are the published ones, in which D(x) is on both sides;
-``off`` is ``|ratio - 1|``, whose mean does not let signs cancel; ``change_cosine`` and ``change_error`` compare D(x + lv) - D(x) with l J v, the
+All means of one point are over three directions and both signs of l. ``ratio`` and ``cosine`` are
+the published ones, in which D(x) is on both sides; ``off`` is ``|ratio - 1|``, whose mean does not
+let signs cancel; ``change_cosine`` and ``change_error`` compare D(x + lv) - D(x) with l J v, the
 error relative to ``|l J v|`` and capped at 1, where it is as large as what was to be predicted.
 """
 
@@ -37,7 +39,9 @@ _APART = 10_000  # place of the random directions' noises behind those of the po
 
 
 def measure(subject: Subject) -> Result:
-    """Every value and array of one cell; ``MEASURE_DIRECTIONS_MODEL`` is (levels, steps, points)."""
+    """Every value and array of one cell; ``MEASURE_DIRECTIONS_MODEL`` is (levels, steps,
+    points).
+    """
     models = {"network": subject.denoiser} | {
         name: make() for name, make in subject.others().items() if name != "gaussian_all"
     }
@@ -71,7 +75,9 @@ def at_level(
 
 
 def _along(model: Denoiser, x: Tensor, directions: Tensor, level: float) -> dict[str, np.ndarray]:
-    """The measures (steps, points) along directions (points, k, n), averaged over them and over both signs."""
+    """The measures (steps, points) along directions (points, k, n), averaged over them and over
+    both signs.
+    """
     points, each, n = directions.shape
     steps = [sign * length(step, level, n) for step in STEPS for sign in (1, -1)]
     states = x.repeat_interleave(each, 0)
@@ -92,7 +98,9 @@ def _along(model: Denoiser, x: Tensor, directions: Tensor, level: float) -> dict
 
 
 def _values(arrays: dict[str, np.ndarray]) -> dict[str, Value]:
-    """The network's measures at the times that have panels, at the larger end of the published range, by t over points."""
+    """The network's measures at the times that have panels, at the larger end of the published
+    range, by t over points.
+    """
     step = STEPS.index(PUBLISHED[1])
     return {
         f"{measure}_{kind}_{time:g}": mean(

@@ -1,4 +1,6 @@
-"""What the study shows: what was found, the published measures, the change alone, closed forms, every cell."""
+"""What the study shows: what was found, the published measures, the change alone, closed forms,
+every cell.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _TIMES = (0.5, 0.04)
 
 
 def sections(rows: Sequence[Row]) -> list[Section]:
-    """Findings, figures and the table of cells; rows whose training stopped are listed and left out of the rest."""
+    """Findings, figures and the table of cells; rows whose training stopped are listed and left out
+    of the rest.
+    """
     every = grouped(rows)
     return [
         Section(

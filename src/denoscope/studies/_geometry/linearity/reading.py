@@ -1,4 +1,6 @@
-"""What the page says of stored arrays (levels, steps, points): means over points at one level and step, with intervals."""
+"""What the page says of stored arrays (levels, steps, points): means over points at one level and
+step, with intervals.
+"""
 
 from __future__ import annotations
 

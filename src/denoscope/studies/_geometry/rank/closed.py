@@ -1,7 +1,9 @@
-"""The closed-form denoisers beside a network: exact eigenvalues of their Jacobians, which are posterior covariances over sigma^2.
+"""The closed-form denoisers beside a network: exact eigenvalues of their Jacobians, which are
+posterior covariances over sigma^2.
 
-The memorizer's is the covariance of the training images by their posterior weights; that of a Gaussian has ``lam/(lam + sigma^2)`` everywhere, lam
-an eigenvalue of its covariance. As sigma grows both tend to ``Cov/sigma^2``.
+The memorizer's is the covariance of the training images by their posterior weights; that of a
+Gaussian has ``lam/(lam + sigma^2)`` everywhere, lam an eigenvalue of its covariance. As sigma grows
+both tend to ``Cov/sigma^2``.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _WEIGHT = 1e-16  # of a posterior: what is left out of its covariance
 
 @lru_cache(maxsize=16)
 def references(data: Data, points: Points) -> dict[str, np.ndarray]:
-    """All arrays of the memorizer and, where it is known, the true denoiser at the same points, and the eigenvalues of both covariances."""
+    """All arrays of the memorizer and, where it is known, the true denoiser at the same points, and
+    the eigenvalues of both covariances.
+    """
     arrays = {
         "spectrum_train": spectrum(data.gaussian()),
         "spectrum_all": spectrum(data.gaussian_all()),
@@ -68,7 +72,9 @@ def memorizer_facts(memorizer: Empirical, x: Tensor, sigma: Tensor) -> Facts:
 
 
 def _values(rows: Tensor, weights: Tensor) -> Tensor:
-    """Eigenvalues of the weighted covariance of rows (N, n), as many as the smaller of N and n; zeros for what the weights leave out."""
+    """Eigenvalues of the weighted covariance of rows (N, n), as many as the smaller of N and n;
+    zeros for what the weights leave out.
+    """
     kept = weights > _WEIGHT
     share, chosen = weights[kept, None], rows[kept]
     centred = share.sqrt() * (chosen - (share * chosen).sum(0))

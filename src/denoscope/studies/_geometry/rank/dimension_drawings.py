@@ -1,4 +1,6 @@
-"""The figure of intrinsic dimension: what a denoiser states of it at every noise level, beside what the images do."""
+"""The figure of intrinsic dimension: what a denoiser states of it at every noise level, beside what
+the images do.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SHORT = {
 
 
 def dimension(groups: Sequence[Group], known: int | None) -> Figure:
-    """FLIPD and the trace against sigma, with the estimates from the images as levels; ``known``: the true dimension, if it is."""
+    """FLIPD and the trace against sigma, with the estimates from the images as levels; ``known``:
+    the true dimension, if it is.
+    """
     n = size(groups[0])
     marks = [
         Level(value.value, f"images: {SHORT[name]}", MUTED)
@@ -51,8 +55,13 @@ def dimension(groups: Sequence[Group], known: int | None) -> Figure:
         ),
     ]
     caption = (
-        "**Intrinsic dimension at the scale σ.** Left: FLIPD, tr J + ‖D(x) − x‖²/σ² at clean unseen images. Right: the trace of J at noisy unseen images, the number of directions that the denoiser keeps. "
-        "Dots: networks, means over points with 95 % t intervals, averaged over training seeds before. Horizontal: estimates from the images themselves. A network that copies pushes unseen images away, which raises its FLIPD beyond the pixels. Both fall to 0 once σ is above the spread of the images; "
+        "**Intrinsic dimension at the scale σ.** Left: FLIPD, tr J + ‖D(x) − x‖²/σ² at "
+        "clean unseen images. Right: the trace of J at noisy unseen images, the number "
+        "of directions that the denoiser keeps. "
+        "Dots: networks, means over points with 95 % t intervals, averaged over training "
+        "seeds before. Horizontal: estimates from the images themselves. A network that "
+        "copies pushes unseen images away, which raises its FLIPD beyond the pixels. "
+        "Both fall to 0 once σ is above the spread of the images; "
         "values below 0.8 are not drawn."
     )
     return Figure("jacobian_rank_dimension", caption, partial(log, panels))

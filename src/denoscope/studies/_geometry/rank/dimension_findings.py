@@ -47,9 +47,11 @@ def _exact(groups: Sequence[Group]) -> Finding:
     phases = [_phase(groups[-1], "truth", place) for place in PLACES]
     good = all((low == d).all() and (high == total).all() for low, high in phases)
     return Finding(
-        f"The true denoiser has rank {d} = d at low and {total} = Kd at high noise, {'exactly' if good else 'but not at every level'}.",
+        f"The true denoiser has rank {d} = d at low and {total} = Kd at high noise, "
+        f"{'exactly' if good else 'but not at every level'}.",
         "good" if good else "absent",
-        f"Medians over points at σ ≤ {LOW_NOISE:.2g} and σ ≥ {HIGH_NOISE:.2g}, on {', '.join(PLACES.values())}.",
+        f"Medians over points at σ ≤ {LOW_NOISE:.2g} and σ ≥ {HIGH_NOISE:.2g}, on "
+        f"{', '.join(PLACES.values())}.",
     )
 
 
@@ -71,9 +73,11 @@ def _network(groups: Sequence[Group]) -> Finding:
     each = ", ".join(f"{rank.value:.3g} (σ = {level:.2g})" for level, rank in zip(sigma, medians))
     where = [f"about {rank} at σ = {', '.join(at)}" for rank, at in ((d, low), (total, high)) if at]
     return Finding(
-        f"{many.label} has the true rank, within 1, at {len(low)} low and {len(high)} high levels of {len(sigma)}{': ' if where else ''}{'; '.join(where)}.",
+        f"{many.label} has the true rank, within 1, at {len(low)} low and {len(high)} "
+        f"high levels of {len(sigma)}{': ' if where else ''}{'; '.join(where)}.",
         "good" if low and high else "absent",
-        f"Median ranks on noisy unseen images: {each}. At the other levels the network's rank is not that of the data.",
+        f"Median ranks on noisy unseen images: {each}. At the other levels the network's "
+        "rank is not that of the data.",
     )
 
 
@@ -99,10 +103,14 @@ def _dimension(groups: Sequence[Group]) -> Finding:
     )
     status, told = _plateau(many, known) if known else ("neutral", _passes(sigma, stated, many))
     return Finding(
-        f"{many.label} states a dimension that falls with the noise level, from {stated[0]:.3g} at σ = {sigma[0]:.2g} to {number(stated[-1], '.2g')} at σ = {sigma[-1]:.3g}{told}.",
+        f"{many.label} states a dimension that falls with the noise level, from "
+        f"{stated[0]:.3g} at σ = {sigma[0]:.2g} to {number(stated[-1], '.2g')} at σ = "
+        f"{sigma[-1]:.3g}{told}.",
         status,
-        f"From the images: {of_data}. FLIPD of {many.label}, by level: {_listed(stated)}; trace of J: {_listed(traces(many).mean(1))}. "
-        f"Normal bundle at σ = {BUNDLE:g}, median over clean images: {bundles} (n − 1 where no direction stands out as across).",
+        f"From the images: {of_data}. FLIPD of {many.label}, by level: {_listed(stated)}; "
+        f"trace of J: {_listed(traces(many).mean(1))}. "
+        f"Normal bundle at σ = {BUNDLE:g}, median over clean images: {bundles} (n − 1 "
+        "where no direction stands out as across).",
     )
 
 
@@ -114,7 +122,10 @@ def _plateau(group: Group, known: int) -> tuple[Literal["good", "absent"], str]:
     """What is stated where it changes least, against the known dimension."""
     at = flattest(flipd(group).mean(1))
     there = mean(flipd(group)[at])
-    said_there = f"; where it changes least, at σ = {levels(group, 'test')[at]:.2g}, it is {said(there, '.3g')}; the known dimension is {known}"
+    said_there = (
+        f"; where it changes least, at σ = {levels(group, 'test')[at]:.2g}, it "
+        f"is {said(there, '.3g')}; the known dimension is {known}"
+    )
     return "good" if abs(there.value - known) <= CLOSE else "absent", said_there
 
 
@@ -124,10 +135,16 @@ def _passes(sigma: np.ndarray, stated: np.ndarray, group: Group) -> str:
     inside = (stated >= min(values, default=np.nan)) & (stated <= max(values, default=np.nan))
     if not inside.any():
         return ""
-    return f"; it lies between the images' own estimates, {min(values):.2g} to {max(values):.2g}, at σ = {', '.join(f'{level:.2g}' for level in sigma[inside])} only"
+    return (
+        f"; it lies between the images' own estimates, {min(values):.2g} to "
+        f"{max(values):.2g}, at σ = "
+        f"{', '.join(f'{level:.2g}' for level in sigma[inside])} only"
+    )
 
 
 def flattest(values: np.ndarray) -> int:
-    """The level at which the values change least against the logarithm of the level, of those where they are above 1."""
+    """The level at which the values change least against the logarithm of the level, of those where
+    they are above 1.
+    """
     change = np.abs(np.gradient(np.log(np.maximum(values, 1e-3))))
     return int(np.where(values > 1, change, np.inf).argmin())

@@ -58,7 +58,9 @@ def _tried(estimate: Callable[[], Estimate], count: int) -> Estimate:
 
 
 def participation(rows: Tensor) -> Estimate:
-    """The participation ratio of the rows' covariance, bias of their number removed; interval by a jackknife over blocks of rows."""
+    """The participation ratio of the rows' covariance, bias of their number removed; interval by a
+    jackknife over blocks of rows.
+    """
     data = rows.double().numpy()
     value = float(participation_ratio(data, correct=True))
     blocks = min(_BLOCKS, len(data) // 2)

@@ -1,4 +1,6 @@
-"""The figures of ranks: of each model beside the closed forms, of all models over both axes of noise, by both rules."""
+"""The figures of ranks: of each model beside the closed forms, of all models over both axes of
+noise, by both rules.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ BELOW = 0.1
 
 MIDDLE = (0.2, 0.7)
 _LEAST_SIZE = 1e-5
-_POINTS = "Medians over points with intervals between order statistics (at least 95 % from 6 points on); ranks are first averaged over training seeds, which share their points."
+_POINTS = (
+    "Medians over points with intervals between order statistics (at least 95 % "
+    "from 6 points on); ranks are first averaged over training seeds, which share "
+    "their points."
+)
 
 
 def log(panels: Sequence[Panel], width: float) -> Drawing:
@@ -57,7 +63,9 @@ def tones(count: int) -> list[str]:
 def line(
     x: np.ndarray, found: np.ndarray, label: str, tone: str, kind: str = "", least: float = -np.inf
 ) -> Series:
-    """Medians over points of (levels, points) with their band; what is below ``least`` is not drawn."""
+    """Medians over points of (levels, points) with their band; what is below ``least`` is not
+    drawn.
+    """
     y, low, high = medians(found)
     shown = y > least
     return Series(
@@ -88,12 +96,18 @@ def beside_closed_forms(groups: Sequence[Group], place: str) -> Figure:
     where = {
         "test": "at x0 + σn, x0 images that no model was trained on",
         "train": "at x0 + σn, x0 training images",
-        "path": "along the sampling paths of each denoiser, all from the same noises, the published protocol",
+        "path": "along the sampling paths of each denoiser, all from the same noises, "
+        "the published protocol",
     }[place]
     caption = (
-        f"**Rank of the Jacobian on {PLACES[place]}**: rank ({RULES[PUBLISHED]}) over pixels, {where}, of the network, the empirical denoiser of its training images (memorizer)"
-        f"{', the true denoiser' if has(groups[0], 'truth') else ''} and the Gaussian of the training images or of all images, whose Jacobian is the same at every point. "
-        f"Horizontal: rank of the two covariances, which the Jacobian of an exact denoiser approaches as σ grows. {_POINTS}"
+        f"**Rank of the Jacobian on {PLACES[place]}**: rank ({RULES[PUBLISHED]}) over "
+        f"pixels, {where}, of the network, the empirical denoiser of its training images "
+        "(memorizer)"
+        f"{', the true denoiser' if has(groups[0], 'truth') else ''} and the Gaussian of "
+        "the training images or of all images, whose Jacobian is the same at every "
+        "point. "
+        "Horizontal: rank of the two covariances, which the Jacobian of an exact "
+        f"denoiser approaches as σ grows. {_POINTS}"
     )
     return Figure(f"jacobian_rank_{place}", caption, partial(log, panels))
 
@@ -123,7 +137,9 @@ def _limits(group: Group) -> list[Level]:
 
 
 def over_time(groups: Sequence[Group]) -> Figure:
-    """The networks' ranks against the time of a linear variance-preserving diffusion, at all three kinds of points."""
+    """The networks' ranks against the time of a linear variance-preserving diffusion, at all three
+    kinds of points.
+    """
     panels = []
     for place, title in PLACES.items():
         series = [
@@ -143,7 +159,9 @@ def over_time(groups: Sequence[Group]) -> Figure:
             )
         )
     caption = (
-        f"**Rank of the networks' Jacobian against time**: rank ({RULES[PUBLISHED]}) over pixels, at the times t of a linear variance-preserving diffusion (β from 0.1 to 20) that has "
+        f"**Rank of the networks' Jacobian against time**: rank ({RULES[PUBLISHED]}) over "
+        "pixels, at the times t of a linear variance-preserving diffusion (β from 0.1 to "
+        "20) that has "
         f"these noise levels, σ² = exp(9.95 t² + 0.1 t) − 1, as in the published figure. {_POINTS}"
     )
     return Figure("jacobian_rank_time", caption, partial(_linear, panels))
@@ -163,7 +181,9 @@ def by_rule(groups: Sequence[Group]) -> Figure:
         ]
         panels.append(Panel(series, f"Rule: {title}", SIGMA, RATIO, limits=_WHOLE, scale="linear"))
     caption = (
-        "**Two rules in use**: the least number of singular values that hold more than 0.99 of the Frobenius norm (0.9801 of its square; the published rule), or more than 0.99 of its "
+        "**Two rules in use**: the least number of singular values that hold more than "
+        "0.99 of the Frobenius norm (0.9801 of its square; the published rule), or more "
+        "than 0.99 of its "
         f"square, the energy. Networks on noisy unseen images. {_POINTS}"
     )
     return Figure("jacobian_rank_rules", caption, partial(log, panels))
@@ -190,9 +210,14 @@ def sizes(groups: Sequence[Group]) -> Figure:
         Panel(skew, "Asymmetry", SIGMA, "‖J − Jᵀ‖ / ‖J‖", limits=(0.0, 1.5), scale="linear"),
     ]
     caption = (
-        "**How large, and how symmetric.** Left: Frobenius norm of the Jacobian on noisy unseen images. Middle: the same times σ², which for an exact denoiser is the norm of the posterior "
-        "covariance and tends to that of the data's covariance. Right: asymmetry of the networks' Jacobian, 0 for any exact denoiser and for all closed forms. Norms below "
-        "1e-5 are not drawn. Medians over points; ranks and norms are averaged over training seeds before."
+        "**How large, and how symmetric.** Left: Frobenius norm of the Jacobian on noisy "
+        "unseen images. Middle: the same times σ², which for an exact denoiser is the "
+        "norm of the posterior "
+        "covariance and tends to that of the data's covariance. Right: asymmetry of the "
+        "networks' Jacobian, 0 for any exact denoiser and for all closed forms. Norms "
+        "below "
+        "1e-5 are not drawn. Medians over points; ranks and norms are averaged over "
+        "training seeds before."
     )
     return Figure("jacobian_rank_size", caption, partial(log, panels))
 

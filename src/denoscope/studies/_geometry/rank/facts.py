@@ -1,8 +1,10 @@
-"""What is asked of the Jacobian J of a denoiser at a point: its rank by both rules, its size, its trace and its asymmetry.
+"""What is asked of the Jacobian J of a denoiser at a point: its rank by both rules, its size, its
+trace and its asymmetry.
 
-The rank is the least r whose leading singular values hold more than 0.99 of the squared Frobenius norm ("energy"), or of the norm itself
-("norm", 0.9801 of the square; Chen et al. 2024). J counts as zero, of rank 0, where noise of one sigma moves the answer by no more than a
-float32 rounds a pixel of 1: ``sigma |J|_F <= eps n^(1/2)``.
+The rank is the least r whose leading singular values hold more than 0.99 of the squared Frobenius
+norm ("energy"), or of the norm itself ("norm", 0.9801 of the square; Chen et al. 2024). J counts as
+zero, of rank 0, where noise of one sigma moves the answer by no more than a float32 rounds a pixel
+of 1: ``sigma |J|_F <= eps n^(1/2)``.
 """
 
 from __future__ import annotations
@@ -22,14 +24,18 @@ from denoscope.geometry.traces import trace
 from denoscope.types import Denoiser
 
 DENSE = 1024
-"""Numbers of an image up to which J is formed, which then costs no more than products enough for the ranks of small networks; above, products."""
+"""Numbers of an image up to which J is formed, which then costs no more than products enough for
+the ranks of small networks; above, products.
+"""
 
 PROBES = 16
 _EPS = torch.finfo(torch.float32).eps
 
 
 class Facts(NamedTuple):
-    """All of shape (*b): ranks by the two rules, 0 where J is numerically zero; |J|_F; tr J; |J - J^T|_F/|J|_F."""
+    """All of shape (*b): ranks by the two rules, 0 where J is numerically zero; |J|_F; tr J; |J -
+    J^T|_F/|J|_F.
+    """
 
     energy: Tensor
     norm: Tensor
@@ -46,7 +52,9 @@ class Facts(NamedTuple):
 
 
 def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
-    """The facts of D at points x (*b, *event) and levels (*b): from the dense J of small images, else from products with directions."""
+    """The facts of D at points x (*b, *event) and levels (*b): from the dense J of small images,
+    else from products with directions.
+    """
     n = x[(0,) * sigma.ndim].numel()
     flat, levels = x.reshape(-1, *x.shape[sigma.ndim :]), sigma.reshape(-1)
     ask = _dense if n <= DENSE else _free
@@ -55,13 +63,17 @@ def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
 
 
 def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> Facts:
-    """The facts of a symmetric J of n numbers by its eigenvalues (*b, k), none negative, and level (*b)."""
+    """The facts of a symmetric J of n numbers by its eigenvalues (*b, k), none negative, and level
+    (*b).
+    """
     size = values.square().sum(-1).sqrt()
     return Facts(*ranks(values, size, sigma, n), size, values.sum(-1), torch.zeros_like(size))
 
 
 def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The ranks by the two rules from leading singular values (*b, k) and |J|_F (*b): 0 where J is numerically zero."""
+    """The ranks by the two rules from leading singular values (*b, k) and |J|_F (*b): 0 where J is
+    numerically zero.
+    """
     there = sigma * size > _EPS * n**0.5
     return tuple(
         torch.where(there, energy_rank(values, rule=rule, total=size.double() ** 2), 0)

@@ -1,4 +1,6 @@
-"""What the ranks say of the article's claims: low in between, high at both ends, and what of that the data explain."""
+"""What the ranks say of the article's claims: low in between, high at both ends, and what of that
+the data explain.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +65,15 @@ def _u_shape(groups: Sequence[Group]) -> Finding:
         for place, name in PLACES.items()
     ]
     return Finding(
-        f"{words}: {groups[-1].label} has rank / pixels {said(one.ends[0])} at σ = {sigma[0]:.2g}, {said(one.least)} at σ = {sigma[one.at]:.2g}, "
+        f"{words}: {groups[-1].label} has rank / pixels {said(one.ends[0])} at σ = "
+        f"{sigma[0]:.2g}, {said(one.least)} at σ = {sigma[one.at]:.2g}, "
         f"{said(one.ends[1])} at σ = {sigma[-1]:.3g}.",
         "good" if good else "absent",
-        f"Rise from the minimum to the low and to the high end. {'. '.join(each)}. Rank by {RULES[PUBLISHED]}; means over points with 95 % t intervals; each point's "
-        f"minimum is read at the level that the other half of the points chooses. Levels σ that stand out by more than {PEAK:g} above both neighbours on noisy unseen images: {peaks}.",
+        f"Rise from the minimum to the low and to the high end. {'. '.join(each)}. Rank "
+        f"by {RULES[PUBLISHED]}; means over points with 95 % t intervals; each point's "
+        "minimum is read at the level that the other half of the points chooses. Levels "
+        f"σ that stand out by more than {PEAK:g} above both neighbours on noisy unseen "
+        f"images: {peaks}.",
     )
 
 
@@ -82,11 +88,18 @@ def _low(groups: Sequence[Group]) -> Finding:
     good = all(value.value < BELOW for value in worst)
     n, (low, high) = size(groups[0]), MIDDLE
     return Finding(
-        f"Between t = {low:g} and {high:g} the rank {'stays' if good else 'does not stay'} below {BELOW:g} of the {n} pixels, as it does in the published models of 3 072 to "
-        f"12 288: its least value on sampling paths is {' and '.join(f'{said(e)} ({group.label})' for e, group in zip(least, groups))}.",
+        f"Between t = {low:g} and {high:g} the rank "
+        f"{'stays' if good else 'does not stay'} below {BELOW:g} of the {n} pixels, as it "
+        "does in the published models of 3 072 to "
+        "12 288: its least value on sampling paths is "
+        f"{' and '.join(f'{said(e)} ({group.label})' for e, group in zip(least, groups))}.",
         "good" if good else "absent",
-        f"Largest median between these times, on sampling paths: {'; '.join(f'{group.label}: {said(e)}' for e, group in zip(worst, groups))}. "
-        f"In directions, least: {'; '.join(f'{group.label}: {n * e.value:.3g} of {n}' for e, group in zip(least, groups))}. "
+        "Largest median between these times, on sampling paths: "
+        f"{'; '.join(f'{group.label}: {said(e)}' for e, group in zip(worst, groups))}. "
+        "In directions, least: "
+        f"{'; '.join(f'{group.label}: {n * e.value:.3g} of {n}' for e, group in zip(least, groups))}. "
+        ""
+        ""
         f"What is small beside thousands of pixels need not be beside {n}.",
     )
 
@@ -103,16 +116,22 @@ def _right_arm(groups: Sequence[Group]) -> Finding:
         group.label for group, one in zip(groups, found) if one.ends[1].low > _highest_limit(group)
     ]
     words = (
-        f"The right arm is not explained by the data: at σ = {HIGH:g} the rank lies above that of either covariance, where an exact denoiser ends"
+        f"The right arm is not explained by the data: at σ = {HIGH:g} the rank lies above "
+        "that of either covariance, where an exact denoiser ends"
         if above
-        else f"At σ = {HIGH:g} the rank does not lie above that of the covariances, where an exact denoiser ends"
+        else f"At σ = {HIGH:g} the rank does not lie above that of the covariances, where "
+        "an exact denoiser ends"
     )
     norms = [medians(facts(group, "test", "network", "size"))[0][-1] for group in groups]
     return Finding(
         f"{words}{'' if len(above) in (0, len(groups)) else ': ' + ', '.join(above)}.",
         "absent" if above else "good",
-        f"Rank / pixels on noisy unseen images, at the minimum and at σ = {HIGH:g}: {'; '.join(_ending(group, one) for group, one in zip(groups, found))}. What exceeds the covariance's "
-        f"rank is error of the network, at ‖J‖ = {', '.join(f'{norm:.2g}' for norm in norms)}: noise that high is hardly ever drawn in training.",
+        f"Rank / pixels on noisy unseen images, at the minimum and at σ = {HIGH:g}: "
+        f"{'; '.join(_ending(group, one) for group, one in zip(groups, found))}. What "
+        "exceeds the covariance's "
+        "rank is error of the network, at ‖J‖ = "
+        f"{', '.join(f'{norm:.2g}' for norm in norms)}: noise that high is hardly ever "
+        "drawn in training.",
     )
 
 
@@ -130,13 +149,18 @@ def _ending(group: Group, found: Arms) -> str:
         min(1.0, max(0.0, _highest_limit(group) - found.least.value) / rise) if rise > 0 else 1.0
     )
     return (
-        f"{group.label}: {said(found.least)} and {said(found.ends[1])}, where the covariance of the training images has {train:.2f} and that of all images {every:.2f}, "
-        f"which explains {100 * explained:.0f} % of the rise; σ²‖J‖ there is {said(size_share(group), '.3g')} times the norm of the latter"
+        f"{group.label}: {said(found.least)} and {said(found.ends[1])}, where the "
+        f"covariance of the training images has {train:.2f} and that of all images "
+        f"{every:.2f}, "
+        f"which explains {100 * explained:.0f} % of the rise; σ²‖J‖ there is "
+        f"{said(size_share(group), '.3g')} times the norm of the latter"
     )
 
 
 def size_share(group: Group) -> Estimate:
-    """sigma^2 |J|_F of the network at the highest level over the norm of the covariance of all images."""
+    """sigma^2 |J|_F of the network at the highest level over the norm of the covariance of all
+    images.
+    """
     found = facts(group, "test", "network", "size")[-1] * HIGH**2 / covariance_norm(group, "all")
     return median(found)
 
@@ -156,11 +180,16 @@ def _models(groups: Sequence[Group]) -> Finding:
         f"{group.label}: {_middle(group, 'test', 'memorizer').mean():.2f}" for group in groups
     )
     return Finding(
-        f"At intermediate noise the rank of {many.label} is {sign} of {few.label}: by {said(first, '.3f')} of the pixels on noisy unseen images.",
+        f"At intermediate noise the rank of {many.label} is {sign} of {few.label}: by "
+        f"{said(first, '.3f')} of the pixels on noisy unseen images.",
         "neutral",
-        f"Means over points and over the levels at times {MIDDLE[0]:g} to {MIDDLE[1]:g}, with 95 % t intervals of paired differences; "
-        f"{'; '.join(f'{PLACES[place]} {said(value)}' for place, value in difference.items())}. Share of samples that copy a training image: "
-        f"{'; '.join(f'{group.label}: {_copies(group)}' for group in groups)}. Memorizer of the same images, mean at these levels: {exact}. Level by level on noisy unseen images, {many.label} is {_by_level(many, few)}.",
+        f"Means over points and over the levels at times {MIDDLE[0]:g} to {MIDDLE[1]:g}, "
+        "with 95 % t intervals of paired differences; "
+        f"{'; '.join(f'{PLACES[place]} {said(value)}' for place, value in difference.items())}. "
+        "Share of samples that copy a training image: "
+        f"{'; '.join(f'{group.label}: {_copies(group)}' for group in groups)}. Memorizer "
+        f"of the same images, mean at these levels: {exact}. Level by level on noisy "
+        f"unseen images, {many.label} is {_by_level(many, few)}.",
     )
 
 
@@ -192,16 +221,26 @@ def _symmetry(groups: Sequence[Group]) -> Finding:
     good = all(value <= SYMMETRIC for value in found[-1])
     whole = medians(facts(groups[-1], "test", "network", "asymmetry"))[0]
     return Finding(
-        f"The Jacobian is {'' if good else 'not '}near-symmetric where the published models' are: ‖J − Jᵀ‖/‖J‖ is {found[-1][0]:.2f} at t < 0.1 and {found[-1][1]:.2f} at t of 0.6 to 0.7 "
+        f"The Jacobian is {'' if good else 'not '}near-symmetric where the published "
+        f"models' are: ‖J − Jᵀ‖/‖J‖ is {found[-1][0]:.2f} at t < 0.1 and "
+        f"{found[-1][1]:.2f} at t of 0.6 to 0.7 "
         f"({groups[-1].label}).",
         "good" if good else "absent",
-        f"Medians over points on noisy unseen images; up to {SYMMETRIC:g} counts as near-symmetric. {'; '.join(f'{group.label}: {a:.2f} and {b:.2f}' for group, (a, b) in zip(groups, found))}. "
-        f"At all levels, rising, {groups[-1].label}: {', '.join(f'{value:.2f}' for value in whole)}. An exact denoiser's Jacobian is symmetric: what is not is error of the network.",
+        f"Medians over points on noisy unseen images; up to {SYMMETRIC:g} counts as "
+        "near-symmetric. "
+        f"{'; '.join(f'{group.label}: {a:.2f} and {b:.2f}' for group, (a, b) in zip(groups, found))}. "
+        ""
+        ""
+        f"At all levels, rising, {groups[-1].label}: "
+        f"{', '.join(f'{value:.2f}' for value in whole)}. An exact denoiser's Jacobian is "
+        "symmetric: what is not is error of the network.",
     )
 
 
 def _asymmetry(group: Group, window: tuple[float, float]) -> float:
-    """The median over points of all levels in a window of times, or of the level nearest to its middle where none is in it."""
+    """The median over points of all levels in a window of times, or of the level nearest to its
+    middle where none is in it.
+    """
     inside = between(group, "test", *window)
     if not inside.any():
         inside[np.abs(times(levels(group, "test")) - np.mean(window)).argmin()] = True
@@ -224,7 +263,9 @@ def _limits(groups: Sequence[Group]) -> Finding:
         for end, group in zip(ends, groups)
     )
     return Finding(
-        f"The closed forms end where they must: at σ = {HIGH:g} memorizer and Gaussians have the rank of their covariance, {'exactly' if off == 0 else f'within {off:.2g} directions'}.",
+        f"The closed forms end where they must: at σ = {HIGH:g} memorizer and Gaussians "
+        "have the rank of their covariance, "
+        f"{'exactly' if off == 0 else f'within {off:.2g} directions'}.",
         "good" if off <= 1 else "absent",
         f"Memorizer, and covariance of its images, rank / pixels: {each}.",
     )
@@ -249,6 +290,8 @@ def _zeros(groups: Sequence[Group]) -> list[Finding]:
         Finding(
             f"Numerically zero Jacobians count as rank 0: {counts}.",
             "neutral",
-            "Zero means that noise of one σ moves the answer by less than a float32 rounds a pixel of 1. A memorizer's posterior is a single image at low noise, so that its Jacobian vanishes.",
+            "Zero means that noise of one σ moves the answer by less than a float32 "
+            "rounds a pixel of 1. A memorizer's posterior is a single image at low "
+            "noise, so that its Jacobian vanishes.",
         )
     ]

@@ -1,4 +1,6 @@
-"""Every value and array of one denoiser: facts of its Jacobian at all points, beside the closed forms, and dimensions."""
+"""Every value and array of one denoiser: facts of its Jacobian at all points, beside the closed
+forms, and dimensions.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def _dimensions(subject: Subject, points: Points) -> dict[str, np.ndarray]:
 
 
 def _values(subject: Subject, points: Points, arrays: dict[str, np.ndarray]) -> dict[str, Value]:
-    """What the table shows of a cell: ends and minimum of its ranks, copies among its samples, dimensions of the images."""
+    """What the table shows of a cell: ends and minimum of its ranks, copies among its samples,
+    dimensions of the images.
+    """
     ratios = arrays["test_network_norm"] / points.size
     least = int(np.median(ratios, 1).argmin())
     train = subject.data.train()

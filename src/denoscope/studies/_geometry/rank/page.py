@@ -21,7 +21,9 @@ from denoscope.studies._geometry.rank.ushape import arms
 
 
 def sections(rows: Sequence[Row]) -> list[Section]:
-    """What the study shows of these cells; rows whose training stopped are listed and left out of every figure."""
+    """What the study shows of these cells; rows whose training stopped are listed and left out of
+    every figure.
+    """
     groups = grouped(rows)
     known = known_dimension(groups)
     return [
@@ -119,7 +121,8 @@ def cells(groups: Sequence[Group]) -> Table:
         Column(
             "least",
             "rank / pixels",
-            "noisy unseen images, median over points at the level where it is lowest; 0.99 of the norm",
+            "noisy unseen images, median over points at the level where it is lowest; "
+            "0.99 of the norm",
             ".2f",
         ),
         Column("at σ", "", "that level", ".2g"),
@@ -130,13 +133,15 @@ def cells(groups: Sequence[Group]) -> Table:
         Column(
             "copies",
             "share",
-            "of samples whose nearest training image is less than a third as far as the second nearest",
+            "of samples whose nearest training image is less than a third as far as the "
+            "second nearest",
             ".2f",
         ),
         Column(
             "time",
             "s",
-            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            "seconds until this cell was measured after the one before; the first of a "
+            "job carries its training",
             ".1f",
         ),
     ]

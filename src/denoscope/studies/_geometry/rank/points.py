@@ -1,4 +1,6 @@
-"""Where the Jacobian is asked: at noisy images, seen and unseen, at clean ones, and along sampling paths; the same for every denoiser."""
+"""Where the Jacobian is asked: at noisy images, seen and unseen, at clean ones, and along sampling
+paths; the same for every denoiser.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _STRIDE = 3  # of images that are not small, every third state of a path is aske
 
 @dataclass(frozen=True)
 class Points:
-    """``count`` points a level, of images of ``size`` numbers; ``noises`` and ``steps`` of the sampling paths."""
+    """``count`` points a level, of images of ``size`` numbers; ``noises`` and ``steps`` of the
+    sampling paths.
+    """
 
     count: int
     size: int
@@ -39,7 +43,9 @@ class Points:
 
     @classmethod
     def of(cls, subject: Subject, count: int) -> Points:
-        """As many as asked for, or, for 0, as the size of an image allows; no more than the subject has noises."""
+        """As many as asked for, or, for 0, as the size of an image allows; no more than the subject
+        has noises.
+        """
         size = subject.shape.numel()
         return cls(
             min(count or (MANY if size <= SMALL else FEW), subject.noises),
@@ -49,7 +55,9 @@ class Points:
         )
 
     def noisy(self, subject: Subject, kind: Kind) -> tuple[Tensor, Tensor]:
-        """x0 + sigma n at every level, (levels, points, c, h, w), and the levels, (levels, points)."""
+        """x0 + sigma n at every level, (levels, points, c, h, w), and the levels, (levels,
+        points).
+        """
         x = torch.stack([subject.noisy(kind, self.count, float(level)) for level in LEVELS])
         return x, self._levels(LEVELS)
 

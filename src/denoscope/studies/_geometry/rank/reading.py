@@ -1,4 +1,6 @@
-"""Ranks read back from stored cells: of a group of models, over points, at every level, beside the closed forms."""
+"""Ranks read back from stored cells: of a group of models, over points, at every level, beside the
+closed forms.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def medians(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def gaussian_ratios(group: Group, of: str, sigma: np.ndarray, rule: str = PUBLISHED) -> np.ndarray:
-    """The rank ratio of the Gaussian of the training ("train") or of all ("all") images at any levels."""
+    """The rank ratio of the Gaussian of the training ("train") or of all ("all") images at any
+    levels.
+    """
     return energy_rank(
         gaussian_values(group.first[f"spectrum_{of}"], sigma), rule=rule
     ).numpy() / size(group)

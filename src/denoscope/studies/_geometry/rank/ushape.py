@@ -1,4 +1,6 @@
-"""Whether a rank over the noise levels is U-shaped: its two ends against its minimum, point by point."""
+"""Whether a rank over the noise levels is U-shaped: its two ends against its minimum, point by
+point.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ PEAK = 0.05
 
 @dataclass(frozen=True)
 class Arms:
-    """``at``: the level of the least median over points, ``least`` that median, ``ends`` those at the first and last level, ``peaks`` the
-    levels in between whose median stands out by more than ``PEAK`` above both neighbours: none in a plain U.
+    """``at``: the level of the least median over points, ``least`` that median, ``ends`` those at
+    the first and last level, ``peaks`` the levels in between whose median stands out by more than
+    ``PEAK`` above both neighbours: none in a plain U.
 
-    ``rises``: how much more the rank is there than at the minimum, mean over points with the t interval of their differences.
+    ``rises``: how much more the rank is there than at the minimum, mean over points with the t
+    interval of their differences.
     """
 
     at: int
@@ -35,8 +39,8 @@ class Arms:
 def arms(ratios: np.ndarray) -> Arms:
     """The arms of ranks (levels, points), levels in order.
 
-    Each point's minimum is read at the level where the other half of the points has its least mean: the choice of the lowest level does not
-    favour a difference.
+    Each point's minimum is read at the level where the other half of the points has its least mean:
+    the choice of the lowest level does not favour a difference.
     """
     medians = [median(row) for row in ratios]
     values = np.array([estimate.value for estimate in medians])

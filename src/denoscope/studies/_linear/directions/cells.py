@@ -51,5 +51,7 @@ class Directions(BySize):
         return spanned(self.law.spectrum, sizes)
 
     def found_at(self, name: str) -> float:
-        """The size from which an overlap or share stays above FOUND, between sizes by interpolation; +-inf beyond them."""
+        """The size from which an overlap or share stays above FOUND, between sizes by
+        interpolation; +-inf beyond them.
+        """
         return falls_below(self.sizes, 1 - self.means(name), 1 - FOUND)

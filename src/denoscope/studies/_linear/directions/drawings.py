@@ -1,4 +1,6 @@
-"""The figures: how the leading directions of N rows come to be those of the law, and the directions themselves as images."""
+"""The figures: how the leading directions of N rows come to be those of the law, and the directions
+themselves as images.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def _tones(item: Directions) -> list[tuple[int, str]]:
 
 
 def overlaps(every: Sequence[Directions]) -> Figure:
-    """The overlap of the k leading directions with the law's against N, with theory, the twin and the chance level."""
+    """The overlap of the k leading directions with the law's against N, with theory, the twin and
+    the chance level.
+    """
     panels = []
     for item in every:
         series = []
@@ -101,9 +105,11 @@ def overlaps(every: Sequence[Directions]) -> Figure:
             )
         panels.append(_panel(item, series, "overlap |U_kᵀV_k|² / k", (-0.03, 1.05)))
     caption = (
-        "**How much of the k leading directions N rows find**: the overlap of their subspace with the law's, 1 where the two are the "
+        "**How much of the k leading directions N rows find**: the overlap of their "
+        "subspace with the law's, 1 where the two are the "
         "same. What counts is how far apart the "
-        "variances are: a direction whose variance is nearly that of the next one is found late, even the first."
+        "variances are: a direction whose variance is nearly that of the next one is "
+        "found late, even the first."
     )
     return Figure("overlap", caption, partial(_drawn, panels))
 
@@ -122,7 +128,8 @@ def angles(every: Sequence[Directions]) -> Figure:
         ]
         panels.append(_panel(item, series, "largest principal angle, degrees", (-3.0, 95.0)))
     caption = (
-        "**The worst direction among the k leading ones**: the largest principal angle between their subspace and the law's; 90° means "
+        "**The worst direction among the k leading ones**: the largest principal angle "
+        "between their subspace and the law's; 90° means "
         "that some direction of one is not in the "
         "other at all."
     )
@@ -130,7 +137,9 @@ def angles(every: Sequence[Directions]) -> Figure:
 
 
 def variance(every: Sequence[Directions]) -> Figure:
-    """The share of the variance that the rows span, beside the share of directions, and what the leading ones hold of it."""
+    """The share of the variance that the rows span, beside the share of directions, and what the
+    leading ones hold of it.
+    """
     panels = []
     for item in every:
         series = [
@@ -154,15 +163,19 @@ def variance(every: Sequence[Directions]) -> Figure:
         )
         panels.append(_panel(item, series, "share of the variance", (-0.03, 1.05)))
     caption = (
-        "**Not enough to span the space.** The share of the variance (of images that were not drawn, or of the law) in the span of N "
+        "**Not enough to span the space.** The share of the variance (of images that "
+        "were not drawn, or of the law) in the span of N "
         "rows: well before N = d most of it, though never more than N − 1 of d "
-        "directions. Coloured: what the k leading training directions hold, relative to the most that k directions can."
+        "directions. Coloured: what the k leading training directions hold, relative to "
+        "the most that k directions can."
     )
     return Figure("variance", caption, partial(_drawn, panels))
 
 
 def gallery(item: Directions) -> Gallery:
-    """Leading directions of the first training set at a few sizes, and last those of the whole set, with |cos| under each."""
+    """Leading directions of the first training set at a few sizes, and last those of the whole set,
+    with |cos| under each.
+    """
     kept = np.unique(
         np.linspace(0, len(item.rows) - 1, min(STRIPS - 1, len(item.rows))).round().astype(int)
     )

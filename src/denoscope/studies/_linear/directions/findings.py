@@ -46,7 +46,7 @@ def _span(every: Sequence[Directions]) -> Finding:
         for item in every
     }
     said = {
-        item.name: f"{shares[item.name][0]:.0%} of the variance in {shares[item.name][1]:.0%} of the directions (N = {item.sizes[at[item.name]]:.0f})" for item in every
+        item.name: f"{shares[item.name][0]:.0%} of the variance in " f"{shares[item.name][1]:.0%} of the directions (N " "= " f"{item.sizes[at[item.name]]:.0f})" for item in every
     }  # fmt: skip
     good = all(variance > directions for variance, directions in shares.values())
     late = {item.name: _from(item.found_at("span"), item) for item in every}
@@ -54,7 +54,8 @@ def _span(every: Sequence[Directions]) -> Finding:
     return Finding(
         f"About N = d_eff rows span much of the variance and little of the space: {each(said)}.",
         "good" if good else "absent",
-        f"{FOUND:.0%} of the variance is spanned from {each(late)}, and {NEARLY:.0%}, in theory, from {each(nearly)}; a model has "
+        f"{FOUND:.0%} of the variance is spanned from {each(late)}, and {NEARLY:.0%}, in "
+        f"theory, from {each(nearly)}; a model has "
         "samples in no other directions.",
     )
 
@@ -74,11 +75,17 @@ def _order(item: Directions) -> Finding:
     return Finding(
         f"{item.name}: "
         f"{'the first direction is found long before the tail' if good else 'the first direction is not found before the others'}. "
-        f"The k leading directions overlap with the law's by {FOUND:g} from {_counted(item, sizes)}.",
+        ""
+        ""
+        f"The k leading directions overlap with the law's by {FOUND:g} from "
+        f"{_counted(item, sizes)}.",
         "good" if good else "absent",
-        f"d_eff = {item.effective:.1f}, d = {item.d}. The largest variance is {gap:.2f} times the second: gaps between variances decide, "
+        f"d_eff = {item.effective:.1f}, d = {item.d}. The largest variance is {gap:.2f} "
+        "times the second: gaps between variances decide, "
         "not d_eff. To first order a subspace costs so "
-        f"many rows, (1 − overlap) N: {', '.join(f'{item.cost(k):.0f} for k = {k}' for k in item.counts)}. Neighbours of nearly equal "
+        "many rows, (1 − overlap) N: "
+        f"{', '.join(f'{item.cost(k):.0f} for k = {k}' for k in item.counts)}. Neighbours "
+        "of nearly equal "
         "variance that are mixed up cost little variance: the k "
         f"leading training directions hold {FOUND:.0%} of what k can hold from {held}.",
     )
@@ -103,11 +110,13 @@ def _twins(every: Sequence[Directions]) -> list[Finding]:
         span = float(np.abs(item.means("span") - item.means(TWIN + "span")).max())
         found.append(
             Finding(
-                f"{item.name} against Gaussian data of the same covariance and number: overlaps differ by at most {off[worst].max():.2f} "
+                f"{item.name} against Gaussian data of the same covariance and number: "
+                f"overlaps differ by at most {off[worst].max():.2f} "
                 f"(k = {worst}, N = {size:.0f}), "
                 f"by {rest:.2f} for the other k; the spanned variance by {span:.3f}.",
                 "neutral",
-                f"Means over {item.fields['draws']} training sets each. Where the differences are within the intervals, leading "
+                f"Means over {item.fields['draws']} training sets each. Where the "
+                "differences are within the intervals, leading "
                 "directions of images are found as those of Gaussian data.",
             )
         )
@@ -136,7 +145,8 @@ def _theory(every: Sequence[Directions]) -> Finding:
         f"{each({name: f'{off:.1%}' for name, off in span.items()})}"
         + (f"; of overlaps {said}." if said else "."),
         "good" if good else "absent",
-        f"Overlaps where first-order theory has more than {FOUND:g}: below that the next orders count.",
+        f"Overlaps where first-order theory has more than {FOUND:g}: below that the next "
+        "orders count.",
     )
 
 

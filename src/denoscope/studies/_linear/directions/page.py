@@ -1,4 +1,6 @@
-"""The report: what was found in words, the directions as images, the figures, every cell, what was run, what to cite."""
+"""The report: what was found in words, the directions as images, the figures, every cell, what was
+run, what to cite.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from denoscope.studies._linear.directions.cells import Directions
 from denoscope.studies._linear.directions.measurements import COUNTS
 
 GALLERY = (
-    "The leading eigenvectors of the covariance of N images beside those of the whole set, largest variance first; grey is zero, and "
+    "The leading eigenvectors of the covariance of N images beside those of the whole "
+    "set, largest variance first; grey is zero, and "
     "each has the sign with which it points along the whole set's. "
-    "Under each: |cos| of the angle to the whole set's direction of the same rank. Neighbours of nearly equal variance are mixed up long "
+    "Under each: |cos| of the angle to the whole set's direction of the same rank. "
+    "Neighbours of nearly equal variance are mixed up long "
     "after their common plane is found."
 )
 
@@ -35,7 +39,10 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("What was run", [KeyValues(conditions(rows, noted, told(every)))]),
         Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
-    subtitle = f"{', '.join(item.name for item in every)}: {len(rows)} cells, {rows[0].fields['draws']} training sets each"
+    subtitle = (
+        f"{', '.join(item.name for item in every)}: {len(rows)} cells, "
+        f"{rows[0].fields['draws']} training sets each"
+    )
     return Page("The leading directions of few samples", subtitle, sections)
 
 
@@ -76,8 +83,10 @@ def told(every: Sequence[Directions]) -> dict[str, object]:
     """What must be known of the data."""
     return {
         "data": "; ".join(item.described() for item in every),
-        "truth": "directions: those of the law, for images of the whole set, of which training sets are a part; variance: of the law, "
+        "truth": "directions: those of the law, for images of the whole set, of which "
+        "training sets are a part; variance: of the law, "
         "for images of all that were not drawn",
-        "Gaussian twin": "for images: Gaussian rows, as many as there are images, with exactly their mean and covariance, drawn from in "
+        "Gaussian twin": "for images: Gaussian rows, as many as there are images, with "
+        "exactly their mean and covariance, drawn from in "
         "the same way",
     }

@@ -1,7 +1,9 @@
-"""Gradient descent of a linear model, recorded on its way, beside what theory says of the same steps.
+"""Gradient descent of a linear model, recorded on its way, beside what theory says of the same
+steps.
 
-All noise levels train at once with one step size eta on the noise-averaged loss; the training time is k = 2 eta steps. A mode with
-``v = y lam + 1 - y`` has lost ``(1 - 2 eta v)^steps`` of its way to the optimum.
+All noise levels train at once with one step size eta on the noise-averaged loss; the training time
+is k = 2 eta steps. A mode with ``v = y lam + 1 - y`` has lost ``(1 - 2 eta v)^steps`` of its way to
+the optimum.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def recorded(steps: int) -> np.ndarray:
 
 
 def rate_of(sets: Sequence[TrainingSet], abars: Sequence[float], share: float) -> float:
-    """The step size: ``share`` of the largest with which every set's descent is stable at every level."""
+    """The step size: ``share`` of the largest with which every set's descent is stable at every
+    level.
+    """
     levels = schedule(abars)
     return share * min(float(largest_rate(item.train.cov, levels).min()) for item in sets)
 
@@ -43,8 +47,8 @@ def descent(
 ) -> dict[str, np.ndarray]:
     """What the descent of one training set measures at its recorded steps (R,).
 
-    ``train`` and ``test`` (R, levels): exact losses of the maps as they are; ``weight`` (R, levels, groups): single modes' weights
-    ``e.W e`` in units of their optimum.
+    ``train`` and ``test`` (R, levels): exact losses of the maps as they are; ``weight`` (R, levels,
+    groups): single modes' weights ``e.W e`` in units of their optimum.
     """
     vectors = torch.from_numpy(np.ascontiguousarray(item.modes.vectors))
     net = LinearMaps((len(vectors),), schedule(abars))
@@ -77,7 +81,9 @@ def predicted(
 
 
 def flowing(item: TrainingSet, abars: Sequence[float], k: np.ndarray) -> dict[str, np.ndarray]:
-    """Train and test loss (R, levels) of gradient flow, the limit of small steps, at the training times k (R,)."""
+    """Train and test loss (R, levels) of gradient flow, the limit of small steps, at the training
+    times k (R,).
+    """
     lam, y = item.modes.lam, np.asarray(abars)
     return {
         "train": early_stopped(lam, y, k[:, None]),
@@ -97,9 +103,11 @@ def difference(measured: dict[str, np.ndarray], theory: dict[str, np.ndarray]) -
 
 
 def lowest(k: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """Where each column of ``losses`` (R, levels) is least, by a parabola in log k through the least record and its neighbours.
+    """Where each column of ``losses`` (R, levels) is least, by a parabola in log k through the
+    least record and its neighbours.
 
-    NaN where the least record is the first or the last: the minimum then lies beyond what was recorded.
+    NaN where the least record is the first or the last: the minimum then lies beyond what was
+    recorded.
     """
     found = np.full(losses.shape[1], np.nan)
     for column, values in enumerate(losses.T):

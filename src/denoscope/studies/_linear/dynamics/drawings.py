@@ -41,7 +41,9 @@ def _thinned(k: np.ndarray) -> np.ndarray:
 
 
 def _dots(x: np.ndarray, values: np.ndarray, label: str, tone: str) -> Series:
-    """Means over training sets, the first axis of ``values``, with their intervals as bars where there is more than one set."""
+    """Means over training sets, the first axis of ``values``, with their intervals as bars where
+    there is more than one set.
+    """
     found = averages(values)
     low, high = (
         np.array([getattr(e, end) if e.n > 1 else e.value for e in found])
@@ -85,9 +87,12 @@ def losses(data: Data, place: int) -> Figure:
             )
         )
     caption = (
-        f"**Loss against training time, {_said(cell, data)}.** All noise levels train together; dots: gradient descent, means over training sets "
-        "with 95 % intervals; lines: the closed form of the same descent, continued beyond it. Untrained the loss is d. The less noise, the "
-        "higher the test loss climbs after its minimum, the later it does so, and the flatter the minimum looks beside the loss itself."
+        f"**Loss against training time, {_said(cell, data)}.** All noise levels train "
+        "together; dots: gradient descent, means over training sets "
+        "with 95 % intervals; lines: the closed form of the same descent, continued "
+        "beyond it. Untrained the loss is d. The less noise, the "
+        "higher the test loss climbs after its minimum, the later it does so, and the "
+        "flatter the minimum looks beside the loss itself."
     )
     return _figure(f"losses_{place}", caption, panels)
 
@@ -119,15 +124,19 @@ def modes(data: Data, place: int) -> Figure:
             )
         )
     caption = (
-        f"**Mode by mode, {_said(cell, data)}.** The weight of single eigenvectors of the training covariance, in units of its optimum: the first, the "
-        "middle and the last that the training set spans, and the mean over those it does not. Seen modes are learned at the rate ᾱλ + 1 − ᾱ, "
+        f"**Mode by mode, {_said(cell, data)}.** The weight of single eigenvectors of the "
+        "training covariance, in units of its optimum: the first, the "
+        "middle and the last that the training set spans, and the mean over those it "
+        "does not. Seen modes are learned at the rate ᾱλ + 1 − ᾱ, "
         "unseen ones at 1 − ᾱ: ever later, the less noise there is."
     )
     return _figure(f"modes_{place}", caption, panels)
 
 
 def minima(every: Sequence[Data]) -> Figure:
-    """What is left of the avoidable test loss against training time, all noise levels on one axis, a panel a kind of data."""
+    """What is left of the avoidable test loss against training time, all noise levels on one axis,
+    a panel a kind of data.
+    """
     panels = []
     for data in every:
         cell, series = data.shown, []
@@ -151,8 +160,11 @@ def minima(every: Sequence[Data]) -> Figure:
             )
         panels.append(Panel(series, _title(cell, data), TIME, AVOIDABLE, limits=(0.03, 10.0)))
     caption = (
-        "**The minimum, at all noise levels.** The test loss above the least that Gaussian data with the true covariance allow (Bayes), as a share of what it is before "
-        "training: 1 is untrained, 0 the optimum for the truth. Where the curves turn at one time, one stopping time serves all levels."
+        "**The minimum, at all noise levels.** The test loss above the least that "
+        "Gaussian data with the true covariance allow (Bayes), as a share of what it is "
+        "before "
+        "training: 1 is untrained, 0 the optimum for the truth. Where the curves turn at "
+        "one time, one stopping time serves all levels."
     )
     return _figure("minima", caption, panels)
 
@@ -210,9 +222,12 @@ def stopping(every: Sequence[Data]) -> Figure:
             )
         )
     caption = (
-        "**When to stop.** The training time with the least test loss against the noise level: one flat line is one time for all levels. Lines: exact, "
-        "geometric means over training sets; dots: the least recorded loss of the descents themselves (none where it lies beyond their last step); "
-        "dotted: the rule that the best time is one over the mean variance of a direction the training set does not span."
+        "**When to stop.** The training time with the least test loss against the noise "
+        "level: one flat line is one time for all levels. Lines: exact, "
+        "geometric means over training sets; dots: the least recorded loss of the "
+        "descents themselves (none where it lies beyond their last step); "
+        "dotted: the rule that the best time is one over the mean variance of a "
+        "direction the training set does not span."
     )
     return _figure("stopping", caption, panels)
 
@@ -229,7 +244,9 @@ def _geometric(values: np.ndarray) -> np.ndarray:
 
 
 def prices(every: Sequence[Data]) -> Figure:
-    """Test loss of four ways to train, relative to what Gaussian data allow, a panel a kind of data."""
+    """Test loss of four ways to train, relative to what Gaussian data allow, a panel a kind of
+    data.
+    """
     ways = {
         "loss_trained": "trained to the end",
         "loss_ridge": "best ridge",
@@ -252,14 +269,18 @@ def prices(every: Sequence[Data]) -> Figure:
             )
         panels.append(Panel(series, _title(cell, data), NOISE, AVOIDABLE))
     caption = (
-        "**What stopping early and a ridge save.** The same share of the avoidable test loss, means over training sets with 95 % bands, for four ways to train. "
-        "Where the two lines of stopping lie on each other, one time for all noise levels costs nothing."
+        "**What stopping early and a ridge save.** The same share of the avoidable test "
+        "loss, means over training sets with 95 % bands, for four ways to train. "
+        "Where the two lines of stopping lie on each other, one time for all noise "
+        "levels costs nothing."
     )
     return _figure("prices", caption, panels)
 
 
 def sampled(data: Data, place: int) -> Figure:
-    """Variances that half-trained models sample, by mode, for both samplers; and c k on unseen directions."""
+    """Variances that half-trained models sample, by mode, for both samplers; and c k on unseen
+    directions.
+    """
     cell = data.shown
     panels = []
     for name, title in SAMPLER_NAMES.items():
@@ -279,9 +300,12 @@ def sampled(data: Data, place: int) -> Figure:
                 )
         panels.append(Panel(series, title, TIME, "sampled variance", limits=(1e-6, 1e3)))
     caption = (
-        f"**What half-trained models sample, {_said(cell, data)}, first training set.** The variance of samples along eigenvectors of the training covariance when "
-        "all noise levels stop at the time k. Lines: exact laws; dots: samples of the models, from as many noises. A model that has learned nothing "
-        "samples huge variances, which come down to those of the training set one mode after the other; unseen directions go on falling."
+        f"**What half-trained models sample, {_said(cell, data)}, first training set.** "
+        "The variance of samples along eigenvectors of the training covariance when "
+        "all noise levels stop at the time k. Lines: exact laws; dots: samples of the "
+        "models, from as many noises. A model that has learned nothing "
+        "samples huge variances, which come down to those of the training set one mode "
+        "after the other; unseen directions go on falling."
     )
     return _figure(f"sampled_{place}", caption, panels)
 
@@ -324,8 +348,10 @@ def unseen(every: Sequence[Data]) -> Figure:
             )
         )
     caption = (
-        "**The c of unseen directions.** The variance c that a model stopped at the time k samples where its training set has none, times k. Between k of order 1 and "
-        "1/β₁ it is nearly constant; beyond 1/β₁ the finite steps of DDPM without noise in the last one suppress it."
+        "**The c of unseen directions.** The variance c that a model stopped at the time "
+        "k samples where its training set has none, times k. Between k of order 1 and "
+        "1/β₁ it is nearly constant; beyond 1/β₁ the finite steps of DDPM without noise "
+        "in the last one suppress it."
     )
     return _figure("unseen", caption, panels)
 
@@ -347,9 +373,13 @@ def emergence(every: Sequence[Data]) -> Figure:
             Panel(series, _title(cell, data), "variance λ of the mode", "emergence time k")
         )
     caption = (
-        "**When modes emerge**, by the exact laws of probability-flow samples on the first training set. A denoiser that starts at zero samples a point, and each variance "
-        "rises half way (in its logarithm) to λ at a time ∝ 1/λ. A noise predictor that starts at zero samples huge variances, which fall: small "
-        "ones emerge last here too, but modes with λ above about 1 all need k of order 1, since at high noise all are learned at the rate 1."
+        "**When modes emerge**, by the exact laws of probability-flow samples on the "
+        "first training set. A denoiser that starts at zero samples a point, and each "
+        "variance "
+        "rises half way (in its logarithm) to λ at a time ∝ 1/λ. A noise predictor that "
+        "starts at zero samples huge variances, which fall: small "
+        "ones emerge last here too, but modes with λ above about 1 all need k of order "
+        "1, since at high noise all are learned at the rate 1."
     )
     return _figure("emergence", caption, panels)
 

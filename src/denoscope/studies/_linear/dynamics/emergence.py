@@ -1,7 +1,9 @@
-"""Which variances a half-trained linear model samples: laws of two samplers, samples drawn for comparison, and when each mode emerges.
+"""Which variances a half-trained linear model samples: laws of two samplers, samples drawn for
+comparison, and when each mode emerges.
 
-A model stopped at the training time k samples, along a direction its training set does not span, the variance 0.5615/k by the
-probability-flow ODE and about 0.7476/k by DDPM: the c of "covariance Sigma_0 + c". Merger and Goldt 2025; Wang and Pehlevan 2025.
+A model stopped at the training time k samples, along a direction its training set does not span,
+the variance 0.5615/k by the probability-flow ODE and about 0.7476/k by DDPM: the c of "covariance
+Sigma_0 + c". Merger and Goldt 2025; Wang and Pehlevan 2025.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ UNSEEN_C = {"ode": 0.561459, "ddpm": 0.747598}
 """c k on unseen directions: e^{-gamma_E}, and the integral of e^{-2 Ein(x)} over x > 0."""
 
 SPAN = (0.002, 80.0)
-"""The last and the first noise level of the denoiser of Wang and Pehlevan (2025) whose emergence times are compared."""
+"""The last and the first noise level of the denoiser of Wang and Pehlevan (2025) whose emergence
+times are compared.
+"""
 
 EMERGENCES = ("noise", "denoising")
 
@@ -39,7 +43,9 @@ _FLOW_LEVELS = 80
 
 
 def law(name: str, lam: np.ndarray, k: float) -> np.ndarray:
-    """The exact variances that a sampler has along modes of variance ``lam`` after the training time k, from N(0, I) at abar_T."""
+    """The exact variances that a sampler has along modes of variance ``lam`` after the training
+    time k, from N(0, I) at abar_T.
+    """
     if name == "ode":
         return ode_law(lam, ABAR_T, k=k)
     return ddpm_law(lam, BETAS, k=k, posterior_variance=True)
@@ -56,11 +62,13 @@ def curves(item: TrainingSet) -> dict[str, np.ndarray]:
 
 
 def emergence(lam: np.ndarray) -> dict[str, np.ndarray]:
-    """The training time at which each mode emerges in samples of the two kinds of model, by the names of ``EMERGENCES``.
+    """The training time at which each mode emerges in samples of the two kinds of model, by the
+    names of ``EMERGENCES``.
 
-    A noise predictor that is untrained samples variances of 1/abar_T, which fall: a mode emerges at the harmonic mean of the untrained and
-    the final one (near twice the latter). A denoiser that is untrained samples a point, and the variances rise (Wang and Pehlevan 2025):
-    a mode emerges half way in the logarithm. NaN where the last of ``TIMES`` is too early.
+    A noise predictor that is untrained samples variances of 1/abar_T, which fall: a mode emerges at
+    the harmonic mean of the untrained and the final one (near twice the latter). A denoiser that is
+    untrained samples a point, and the variances rise (Wang and Pehlevan 2025): a mode emerges half
+    way in the logarithm. NaN where the last of ``TIMES`` is too early.
     """
     falling = np.array([law("ode", lam, float(k)) for k in (0.0, *TIMES, np.inf)])
     excess = np.log(falling[1:-1] * (1 / falling[0] + 1 / falling[-1]) / 2)
@@ -74,7 +82,9 @@ def emergence(lam: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def exponent(lam: np.ndarray, times: np.ndarray) -> float:
-    """The slope of log emergence time against log variance, by least squares over the modes that emerge."""
+    """The slope of log emergence time against log variance, by least squares over the modes that
+    emerge.
+    """
     known = np.isfinite(times)
     return (
         float(np.polyfit(np.log(lam[known]), np.log(times[known]), 1)[0])
@@ -84,9 +94,11 @@ def exponent(lam: np.ndarray, times: np.ndarray) -> float:
 
 
 def samples(item: TrainingSet, noises: int) -> dict[str, np.ndarray]:
-    """Variances of real samples at the ``SAMPLED`` times: arrays (times, groups, 3) of the value and its 95 % interval, one a sampler.
+    """Variances of real samples at the ``SAMPLED`` times: arrays (times, groups, 3) of the value
+    and its 95 % interval, one a sampler.
 
-    Each model is stopped at its time at all levels of the schedule, its training set centred; every sample starts from a noise of its own.
+    Each model is stopped at its time at all levels of the schedule, its training set centred; every
+    sample starts from a noise of its own.
     """
     schedule = VP(list(BETAS))
     start = Seeds(range(noises)).randn((len(item.modes.lam),), torch.float64) / schedule.alpha(

@@ -69,9 +69,11 @@ def _exact(every: Sequence[Data]) -> Finding:
     flow = max(cell.number("difference_flow") for _, cell in _cells(every))
     steps = every[0].cells[0].row.fields["steps"]
     return Finding(
-        f"Gradient descent follows its closed form: the largest relative difference is {off:.1e}, over all losses and modes, levels and {steps} steps.",
+        "Gradient descent follows its closed form: the largest relative difference is "
+        f"{off:.1e}, over all losses and modes, levels and {steps} steps.",
         "good" if off < EXACT else "absent",
-        f"From gradient flow, the limit of small steps, the losses at the same time k = 2ητ differ by at most {_percent(flow)}.",
+        "From gradient flow, the limit of small steps, the losses at the same time k = "
+        f"2ητ differ by at most {_percent(flow)}.",
     )
 
 
@@ -81,14 +83,16 @@ def _one_time(every: Sequence[Data]) -> Finding | None:
         return None
     paid = max(e.value for _, cell in few if (e := cell.estimate("paid")))
     rest = (
-        f" With N > d there is little to stop for, and the best times spread: {_each(many, 'spread')}; one time then costs at most {_each(many, 'paid', _percent)}."
+        " With N > d there is little to stop for, and the best times spread: "
+        f"{_each(many, 'spread')}; one time then costs at most "
+        f"{_each(many, 'paid', _percent)}."
         if many
         else ""
     )
     return Finding(
-        f"One training time serves all noise levels when N ≤ d: its test loss is at most {_percent(paid)} above that of the best time of each level.",
+        "One training time serves all noise levels when N ≤ d: its test loss is at most " f"{_percent(paid)} above that of the best time of " "each level.",
         "good" if paid < CHEAP else "absent",
-        f"1 − ᾱ from {NOISES.max():g} to {NOISES.min():g}. Largest over smallest best time, mean over training sets: {_each(few, 'spread')}. Largest excess loss "
+        f"1 − ᾱ from {NOISES.max():g} to {NOISES.min():g}. Largest over smallest best " "time, mean over training sets: " f"{_each(few, 'spread')}. Largest excess loss "
         f"over the levels: {_each(few, 'paid', _percent)}.{rest}",
     )  # fmt: skip
 
@@ -100,9 +104,11 @@ def _rule(every: Sequence[Data]) -> Finding | None:
     values = [e.value for _, cell in few if (e := cell.estimate("predicted"))]
     off = max(max(value, 1 / value) for value in values)
     return Finding(
-        f"The best time is within a factor of {off:.2f} of one over the mean variance of an unseen direction.",
+        f"The best time is within a factor of {off:.2f} of one over the mean variance of "
+        "an unseen direction.",
         "good" if off <= NEAR else "absent",
-        f"Best common time times that variance: {_each(few, 'predicted')}. The rule takes all unseen directions to be alike; where their variances differ "
+        f"Best common time times that variance: {_each(few, 'predicted')}. The rule takes "
+        "all unseen directions to be alike; where their variances differ "
         "widely, the rule stops too late.",
     )
 
@@ -127,8 +133,8 @@ def _ridge(every: Sequence[Data]) -> Finding | None:
     return Finding(
         f"Early stopping {words} {ends}",
         "good" if all(better) else "absent",
-        f"Test loss of the ridge less that of stopping, relative to the latter, each at its best at every level, mean over levels: {_each(few, 'ridge_less_stop', _percent)}. "
-        f"Trained to the end, the worst level's loss is {_each(few, 'trained')} times the early-stopped one.",
+        "Test loss of the ridge less that of stopping, relative to the latter, each at " "its best at every level, mean over levels: " f"{_each(few, 'ridge_less_stop', _percent)}. "
+        f"Trained to the end, the worst level's loss is {_each(few, 'trained')} times the " "" "early-stopped one.",
     )  # fmt: skip
 
 
@@ -143,10 +149,14 @@ def _laws(every: Sequence[Data]) -> Finding:
             inside += int(((found[..., 1] <= law) & (law <= found[..., 2]))[known].sum())
             count += int(known.sum())
     return Finding(
-        f"Samples of half-trained models have the predicted variances: {inside} of {count} 95 % intervals contain them.",
+        f"Samples of half-trained models have the predicted variances: {inside} of "
+        f"{count} 95 % intervals contain them.",
         "good" if inside >= 0.85 * count else "absent",
-        f"Largest relative difference of a sampled variance from its law: {_percent(off)}, with {every[0].cells[0].row.fields['samples']} samples a model; all cells, "
-        f"both samplers, k = {', '.join(f'{k:g}' for k in SAMPLED)}. The intervals of one model share their noises.",
+        "Largest relative difference of a sampled variance from its law: "
+        f"{_percent(off)}, with {every[0].cells[0].row.fields['samples']} samples a "
+        "model; all cells, "
+        f"both samplers, k = {', '.join(f'{k:g}' for k in SAMPLED)}. The intervals of one "
+        "model share their noises.",
     )
 
 
@@ -159,12 +169,15 @@ def _constants(every: Sequence[Data]) -> Finding | None:
     for name, title in SAMPLER_NAMES.items():
         found = [cell.arrays[f"sampled_{name}"][2, unseen] * SAMPLED[2] for cell in cells]
         said.append(
-            f"{', '.join(f'{c[0]:.3f} [{c[1]:.3f}, {c[2]:.3f}]' for c in found)} by {title} (limit {UNSEEN_C[name]:.4f})"
+            f"{', '.join(f'{c[0]:.3f} [{c[1]:.3f}, {c[2]:.3f}]' for c in found)} by "
+            f"{title} (limit {UNSEEN_C[name]:.4f})"
         )
     return Finding(
-        f"On unseen directions a model stopped at k = {SAMPLED[2]:g} samples the variance c = const/k: c·k is {'; '.join(said)}.",
+        f"On unseen directions a model stopped at k = {SAMPLED[2]:g} samples the variance "
+        f"c = const/k: c·k is {'; '.join(said)}.",
         "neutral",
-        "The limit holds for 1 ≪ k, and for DDPM also k ≪ 1/β₁; the exact laws, drawn as lines, include both ends.",
+        "The limit holds for 1 ≪ k, and for DDPM also k ≪ 1/β₁; the exact laws, drawn as "
+        "lines, include both ends.",
     )
 
 
@@ -173,8 +186,11 @@ def _exponents(every: Sequence[Data]) -> Finding:
     found = [e for _, cell in cells if (e := cell.estimate("exponent_denoising"))]
     inverse = all(abs(e.value + 1) < 0.05 for e in found)
     return Finding(
-        f"Modes of a denoiser emerge at times ∝ λ to the power {_each(cells, 'exponent_denoising')}.",
+        "Modes of a denoiser emerge at times ∝ λ to the power "
+        f"{_each(cells, 'exponent_denoising')}.",
         "good" if inverse else "absent",
-        f"Wang and Pehlevan: −1. In noise prediction, the model trained here, the exponent over all seen modes is {_each(cells, 'exponent_noise')}: "
-        "it tends to −1 for λ ≪ 1 alone, because at high noise every mode is learned at the same rate.",
+        "Wang and Pehlevan: −1. In noise prediction, the model trained here, the "
+        f"exponent over all seen modes is {_each(cells, 'exponent_noise')}: "
+        "it tends to −1 for λ ≪ 1 alone, because at high noise every mode is learned at "
+        "the same rate.",
     )

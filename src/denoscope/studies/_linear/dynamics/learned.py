@@ -1,4 +1,6 @@
-"""Everything one cell of the dynamics study measures: descent beside theory, stopping times, and what half-trained models sample."""
+"""Everything one cell of the dynamics study measures: descent beside theory, stopping times, and
+what half-trained models sample.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def _descents(
 def _stoppings(
     sets: Sequence[TrainingSet], population: Population, n: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
-    """The best stopping times and ridges at many levels, their expectations, and what one stopping time for all levels costs."""
+    """The best stopping times and ridges at many levels, their expectations, and what one stopping
+    time for all levels costs.
+    """
     found = [stopping.stopping(item) for item in sets]
     arrays = {
         f"best_{name}": np.array([getattr(item, name) for item in found])
@@ -130,7 +134,9 @@ def _emergence(sets: Sequence[TrainingSet]) -> dict[str, Value]:
 
 
 def _sampled(sets: Sequence[TrainingSet], samples: int) -> dict[str, np.ndarray]:
-    """Laws and real samples of half-trained models on the first training set, and its modes' emergence times."""
+    """Laws and real samples of half-trained models on the first training set, and its modes'
+    emergence times.
+    """
     first = sets[0]
     lam = first.modes.lam[: first.seen]
     arrays = {f"law_{name}": values for name, values in emergence.curves(first).items()}

@@ -1,4 +1,6 @@
-"""Stored cells read back: those of one kind of data together, and the size at which its figures are drawn."""
+"""Stored cells read back: those of one kind of data together, and the size at which its figures are
+drawn.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ class Data:
 
     @property
     def shown(self) -> Cell:
-        """The cell whose training is drawn: the most items that are clearly fewer than d, else the fewest."""
+        """The cell whose training is drawn: the most items that are clearly fewer than d, else the
+        fewest.
+        """
         few = [cell for cell in self.cells if cell.n <= _FEW * self.d]
         return few[-1] if few else self.cells[0]
 

@@ -1,4 +1,6 @@
-"""The report: what was found, the figures, early stopping against ridge as a table, every cell, what was run, what to cite."""
+"""The report: what was found, the figures, early stopping against ridge as a table, every cell,
+what was run, what to cite.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("What was run", [KeyValues(conditions(rows, noted, {"data": told(every)}))]),
         Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
-    subtitle = f"{len(rows)} cells of {rows[0].fields['draws']} training sets: {', '.join(data.name for data in every)}"
+    subtitle = (
+        f"{len(rows)} cells of {rows[0].fields['draws']} training sets: "
+        f"{', '.join(data.name for data in every)}"
+    )
     return Page("Training a linear diffusion model", subtitle, sections)
 
 
@@ -66,8 +71,10 @@ def samples_of(every: Sequence[Data]) -> list[Figure]:
 
 
 TABLES = (
-    "At each noise level the best training time and the best ridge, and the test loss they lead to: means over training sets, beside their expectation for "
-    "Gaussian data of the same spectrum. Early stopping is expected from the average true variance along a mode of given eigenvalue (Ledoit and Péché 2011), "
+    "At each noise level the best training time and the best ridge, and the test loss "
+    "they lead to: means over training sets, beside their expectation for "
+    "Gaussian data of the same spectrum. Early stopping is expected from the average "
+    "true variance along a mode of given eigenvalue (Ledoit and Péché 2011), "
     "the ridge and the optimum of the training loss by deterministic equivalents."
 )
 
@@ -106,7 +113,9 @@ def _settings(arrays: Mapping[str, np.ndarray], i: int) -> list[object]:
 
 
 def best_losses(data: Data) -> Table:
-    """The test losses of early stopping, ridge and training on, at five noise levels, and their expectation."""
+    """The test losses of early stopping, ridge and training on, at five noise levels, and their
+    expectation.
+    """
     cell = data.shown
     columns = [
         Column("ᾱ", "", "share of the signal in the variance", ".4f"),

@@ -1,8 +1,10 @@
-"""When to stop, and against which ridge: the least test losses of one training set at many noise levels, and their expectation.
+"""When to stop, and against which ridge: the least test losses of one training set at many noise
+levels, and their expectation.
 
-One training time for all noise levels costs, at each, the ratio of its loss to the least one there. The expectation over training sets
-replaces the true variance along each mode by its average given the mode's eigenvalue (Ledoit and Péché 2011), or needs the true
-spectrum alone (deterministic equivalents).
+One training time for all noise levels costs, at each, the ratio of its loss to the least one there.
+The expectation over training sets replaces the true variance along each mode by its average given
+the mode's eigenvalue (Ledoit and Péché 2011), or needs the true spectrum alone (deterministic
+equivalents).
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ _TRIED = 1000  # stopping times
 
 
 class Stopping(NamedTuple):
-    """At each of ``LEVELS``: the best training time, the best ridge, the test losses (sums over d) they lead to, and that of training on.
+    """At each of ``LEVELS``: the best training time, the best ridge, the test losses (sums over d)
+    they lead to, and that of training on.
 
-    ``shared`` is the one training time for all levels with the least mean log loss, ``loss_shared`` what it leads to.
+    ``shared`` is the one training time for all levels with the least mean log loss, ``loss_shared``
+    what it leads to.
     """
 
     k: np.ndarray
@@ -58,7 +62,9 @@ def stopping(item: TrainingSet) -> Stopping:
 
 
 def _shared(lam: np.ndarray, other: np.ndarray, k: np.ndarray) -> float:
-    """The training time with the least mean of log test losses over the levels; +inf where every level wants to train on."""
+    """The training time with the least mean of log test losses over the levels; +inf where every
+    level wants to train on.
+    """
     finite = k[np.isfinite(k)]
     if not len(finite):
         return np.inf
@@ -67,7 +73,9 @@ def _shared(lam: np.ndarray, other: np.ndarray, k: np.ndarray) -> float:
 
 
 class Expected(NamedTuple):
-    """Expectations over training sets at each of ``LEVELS``, and the mean variance of an unseen direction (0 where none is unseen)."""
+    """Expectations over training sets at each of ``LEVELS``, and the mean variance of an unseen
+    direction (0 where none is unseen).
+    """
 
     loss_k: np.ndarray
     loss_ridge: np.ndarray
@@ -78,7 +86,9 @@ class Expected(NamedTuple):
 
 
 def expected(spectrum: np.ndarray, n: int, sets: Sequence[TrainingSet]) -> Expected:
-    """Of ``n`` items with their mean subtracted; early stopping by the oracle variances at the eigenvalues of ``sets``."""
+    """Of ``n`` items with their mean subtracted; early stopping by the oracle variances at the
+    eigenvalues of ``sets``.
+    """
     d = len(spectrum)
     stopped = [_oracle_stopped(spectrum, n, item.modes.lam) for item in sets]
     ridges = expected_best_ridge(spectrum, n, LEVELS, centred=True)
@@ -93,7 +103,9 @@ def expected(spectrum: np.ndarray, n: int, sets: Sequence[TrainingSet]) -> Expec
 
 
 def _oracle_stopped(spectrum: np.ndarray, n: int, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best training times and their losses where the truth has its expected variance along each mode, and the mean is off by 1/n of it."""
+    """Best training times and their losses where the truth has its expected variance along each
+    mode, and the mean is off by 1/n of it.
+    """
     known = np.where(lam > 1e-10 * lam.max(), lam, 0.0) * n / (n - 1)
     other = (1 + 1 / n) * oracle_variances(spectrum, n - 1, known)
     k = best_stopping(lam, other, LEVELS)

@@ -59,7 +59,9 @@ class Measured(BySize):
 
 
 class Compared(NamedTuple):
-    """One measured number beside its theory: the relative difference, and the difference in half-widths of the 95 % interval."""
+    """One measured number beside its theory: the relative difference, and the difference in
+    half-widths of the 95 % interval.
+    """
 
     name: str
     size: float
@@ -86,7 +88,8 @@ def compared(item: Measured, prefix: str = "") -> list[Compared]:
 def differences(
     item: Measured, prefix: str = "", *, apart: float = 1.0
 ) -> dict[str, tuple[float, float]]:
-    """For every number, the largest relative difference of simulation from theory, and the size where it is.
+    """For every number, the largest relative difference of simulation from theory, and the size
+    where it is.
 
     ``apart`` above 1 leaves out sizes closer to N = d than by that factor.
     """

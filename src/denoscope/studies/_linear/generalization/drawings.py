@@ -1,4 +1,6 @@
-"""The figures: lines are theory, dots simulation; a panel a kind of data, or all of them over N/d."""
+"""The figures: lines are theory, dots simulation; a panel a kind of data, or all of them over
+N/d.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def _tones(every: Sequence[Measured]) -> list[str]:
 
 
 def losses(every: Sequence[Measured], *, mean: bool = False) -> Figure:
-    """Train and test loss against N, a panel a kind of data; with ``mean`` averaged over the schedule."""
+    """Train and test loss against N, a panel a kind of data; with ``mean`` averaged over the
+    schedule.
+    """
     train, test = ordered(2)
     ending, index = ("_mean", 1) if mean else ("", 0)
     panels = []
@@ -125,15 +129,18 @@ def losses(every: Sequence[Measured], *, mean: bool = False) -> Figure:
         )
     if mean:
         caption = (
-            f"**The same, averaged over all {every[0].levels.steps} levels of the schedule.** The least noisy levels dominate: there the "
+            f"**The same, averaged over all {every[0].levels.steps} levels of the "
+            "schedule.** The least noisy levels dominate: there the "
             "part of the test loss that comes from "
             "directions without training data is its variance over the noise's."
         )
         return _figure("losses-mean", caption, panels)
     caption = (
-        f"**Train and test loss of the optimal linear model** at ᾱ = {every[0].levels.abar:g}, a dimension (a model that predicts 0 has "
+        "**Train and test loss of the optimal linear model** at ᾱ = "
+        f"{every[0].levels.abar:g}, a dimension (a model that predicts 0 has "
         "loss 1). Below N = d the model fits its training "
-        "rows ever better than Bayes and fails on others; the two losses meet only well above N = d, whatever the spectrum. Lines: "
+        "rows ever better than Bayes and fails on others; the two losses meet only well "
+        "above N = d, whatever the spectrum. Lines: "
         "deterministic equivalents for Gaussian data "
         "of this spectrum. Images are tested on images that were not drawn."
     )
@@ -141,7 +148,9 @@ def losses(every: Sequence[Measured], *, mean: bool = False) -> Figure:
 
 
 def divergence(every: Sequence[Measured]) -> Figure:
-    """Both divergences a dimension against N/d, all data in one panel, with what is exact for any spectrum."""
+    """Both divergences a dimension against N/d, all data in one panel, with what is exact for any
+    spectrum.
+    """
     tones, d = _tones(every), every[0].d
     panels = []
     for name, direction in DIVERGENCES.items():
@@ -176,11 +185,15 @@ def divergence(every: Sequence[Measured]) -> Figure:
             )
         )
     caption = (
-        "**What the model samples against the law.** Divergence a dimension, in nats, of the exact law of ancestral samples from the law "
+        "**What the model samples against the law.** Divergence a dimension, in nats, of "
+        "the exact law of ancestral samples from the law "
         "of the data, less what is left of it at N = ∞ because "
-        "the schedule ends at its least noise. Above N = d Gaussian data of any spectrum fall on one curve that depends on d and N alone, about d/(4N). "
-        "Below, directions without data have no variance but the last step's noise, and the divergence is large in both senses. Images "
-        "lie higher where training sets lack directions in which few images vary; their Gaussian twin is Gaussian data with exactly the "
+        "the schedule ends at its least noise. Above N = d Gaussian data of any spectrum "
+        "fall on one curve that depends on d and N alone, about d/(4N). "
+        "Below, directions without data have no variance but the last step's noise, and "
+        "the divergence is large in both senses. Images "
+        "lie higher where training sets lack directions in which few images vary; their "
+        "Gaussian twin is Gaussian data with exactly the "
         "covariance and the number of the images."
     )
     return _figure("divergence", caption, panels)
@@ -212,11 +225,14 @@ def norm(every: Sequence[Measured]) -> Figure:
             )
         )
     caption = (
-        "**When the covariance's norm is learned, and when the samples are good.** The squared Frobenius error of the training "
+        "**When the covariance's norm is learned, and when the samples are good.** The "
+        "squared Frobenius error of the training "
         "covariance falls as d_eff/N, governed by the few "
-        "directions with much variance; the divergence of the samples needs every direction. The norm comes first where d_eff < d/4, "
+        "directions with much variance; the divergence of the samples needs every "
+        "direction. The norm comes first where d_eff < d/4, "
         "since KL/d is about d/(4N). "
-        "Training images are part of the set that stands for the law, which is why their covariance, and that of a Gaussian twin, is "
+        "Training images are part of the set that stands for the law, which is why their "
+        "covariance, and that of a Gaussian twin, is "
         "nearer to it than theory has it."
     )
     return _figure("norm", caption, panels)
@@ -248,9 +264,11 @@ def unseen(every: Sequence[Measured]) -> Figure:
         Panel(gap, "Test less train loss", SHARE, "gap / d", positions=positions),
     ]
     caption = (
-        "**Directions without training data.** Left: the share of the variance that N rows do not span, with theory N κ₀/Tr Σ. Right: "
+        "**Directions without training data.** Left: the share of the variance that N "
+        "rows do not span, with theory N κ₀/Tr Σ. Right: "
         "the gap between test and train loss, and "
-        "the part of it that these directions make, ((1 − ᾱ)/ᾱ) N κ₀/c² with c = (1 − ᾱ)/ᾱ: a lower bound (dashed) that nearly is the "
+        "the part of it that these directions make, ((1 − ᾱ)/ᾱ) N κ₀/c² with c = (1 − "
+        "ᾱ)/ᾱ: a lower bound (dashed) that nearly is the "
         "gap up to N = d. A steep spectrum "
         "leaves little variance unseen, which is how it helps."
     )
@@ -258,7 +276,9 @@ def unseen(every: Sequence[Measured]) -> Figure:
 
 
 def rescue(every: Sequence[Measured]) -> Figure:
-    """The excess of the test loss over Bayes: without regularisation, with the best ridge, stopped at the best time."""
+    """The excess of the test loss over Bayes: without regularisation, with the best ridge, stopped
+    at the best time.
+    """
     kinds = (
         ("test", "fully trained, no ridge"),
         ("test_ridge", "best ridge"),
@@ -282,9 +302,11 @@ def rescue(every: Sequence[Measured]) -> Figure:
             )
         )
     caption = (
-        f"**What a ridge and early stopping rescue,** at ᾱ = {every[0].levels.abar:g}: the test loss above the least there is. Both keep "
+        f"**What a ridge and early stopping rescue,** at ᾱ = {every[0].levels.abar:g}: "
+        "the test loss above the least there is. Both keep "
         "the weights of directions without data small; "
-        "which of the two is better depends on the spectrum and on N. Ridge and time are the best ones for each training set."
+        "which of the two is better depends on the spectrum and on N. Ridge and time are "
+        "the best ones for each training set."
     )
     return _figure("rescue", caption, panels)
 
@@ -320,7 +342,8 @@ def rescued_divergence(every: Sequence[Measured]) -> Figure:
             )
         )
     caption = (
-        "**The samples with the best ridge.** With the ridge ᾱc at each level the model samples N(μ₀, Σ₀ + c); c is the one that theory "
+        "**The samples with the best ridge.** With the ridge ᾱc at each level the model "
+        "samples N(μ₀, Σ₀ + c); c is the one that theory "
         "calls best for this spectrum and N, another one for each "
         "direction of the divergence. The catastrophe below N = d is gone."
     )

@@ -1,8 +1,11 @@
-"""What theory expects of those measurements, for Gaussian data of the same spectrum: the deterministic equivalents, a dimension.
+"""What theory expects of those measurements, for Gaussian data of the same spectrum: the
+deterministic equivalents, a dimension.
 
-The error of the covariance is exact at any size: with d_eff the participation ratio and a subtracted mean, the relative squared
-Frobenius error is ``((N-1)(d_eff+1) + 1)/N^2`` on average. Divergences are those of a sampler that adds its schedule's least noise beta_1 to
-every variance, and where it does not quite do that (variances below beta_1, or large beside 1/abar_T) the difference it makes at N = inf.
+The error of the covariance is exact at any size: with d_eff the participation ratio and a
+subtracted mean, the relative squared Frobenius error is ``((N-1)(d_eff+1) + 1)/N^2`` on average.
+Divergences are those of a sampler that adds its schedule's least noise beta_1 to every variance,
+and where it does not quite do that (variances below beta_1, or large beside 1/abar_T) the
+difference it makes at N = inf.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ from denoscope.theory.spectra import participation_ratio
 
 
 def expected(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dict[str, np.ndarray]:
-    """The expectation of every measured number that has one, by its name, each of the shape of ``sizes`` (any real numbers of at least 2)."""
+    """The expectation of every measured number that has one, by its name, each of the shape of
+    ``sizes`` (any real numbers of at least 2).
+    """
     d, noise = len(spectrum), (1 - levels.abar) / levels.abar
     at = deterministic(spectrum, sizes, noise, centred=True)
     ridge = expected_best_ridge(spectrum, sizes, levels.abar, centred=True)
@@ -43,7 +48,9 @@ def expected(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dict[st
 
 
 def bayes(spectrum: np.ndarray, levels: Levels) -> tuple[float, float]:
-    """The least loss a dimension that Gaussian data allow: at ``levels.abar``, and averaged over the schedule."""
+    """The least loss a dimension that Gaussian data allow: at ``levels.abar``, and averaged over
+    the schedule.
+    """
     return (
         float(bayes_loss_of(spectrum, levels.abar)) / len(spectrum),
         float(bayes_loss_of(spectrum, levels.abars).mean()) / len(spectrum),
@@ -51,12 +58,16 @@ def bayes(spectrum: np.ndarray, levels: Levels) -> tuple[float, float]:
 
 
 def frobenius(effective: float, sizes: np.ndarray) -> np.ndarray:
-    """The expected ``|Sigma_0 - Sigma|_F^2 / |Sigma|_F^2`` of N Gaussian rows, exact; about d_eff/N. Moments of the Wishart law."""
+    """The expected ``|Sigma_0 - Sigma|_F^2 / |Sigma|_F^2`` of N Gaussian rows, exact; about
+    d_eff/N. Moments of the Wishart law.
+    """
     return ((sizes - 1) * (effective + 1) + 1) / sizes**2
 
 
 def floors(spectrum: np.ndarray, levels: Levels) -> dict[str, float]:
-    """Each divergence, a dimension, of samples of the true law's own optimum: what no number of images takes away."""
+    """Each divergence, a dimension, of samples of the true law's own optimum: what no number of
+    images takes away.
+    """
     return _between(spectrum, ddpm_law(spectrum, levels.betas, last_noise=True))
 
 
@@ -82,7 +93,9 @@ def _means(
 
 
 def _divergences(spectrum: np.ndarray, sizes: np.ndarray, levels: Levels) -> dict[str, np.ndarray]:
-    """Both divergences where sampling adds the schedule's least noise, and where the best ridge is added to that."""
+    """Both divergences where sampling adds the schedule's least noise, and where the best ridge is
+    added to that.
+    """
     least, found = float(levels.betas[0]), {}
     limits, simple = floors(spectrum, levels), _between(spectrum, spectrum + least)
     for name, direction in DIVERGENCES.items():

@@ -1,4 +1,6 @@
-"""What the cells say of the published claims, in words and numbers, whether they appeared or not."""
+"""What the cells say of the published claims, in words and numbers, whether they appeared or
+not.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from denoscope.studies._linear.words import each, times
 from denoscope.theory.spectra import participation_ratio
 
 AWAY = 1.5
-"""A size is away from N = d where it differs by more than this factor; within it the averages have heavy tails and 1/d corrections."""
+"""A size is away from N = d where it differs by more than this factor; within it the averages have
+heavy tails and 1/d corrections.
+"""
 
 CLOSED = 0.1
 """The gap is closed where the test loss is within this share of Bayes."""
@@ -61,15 +65,18 @@ def _agreement(every: Sequence[Measured]) -> Finding | None:
     ]
     held = [one.widths <= 1 for item in gaussian for one in compared(item)]
     return Finding(
-        f"Theory and simulation {'differ' if wrong else 'agree'} on Gaussian data: the largest relative difference over all numbers and "
+        f"Theory and simulation {'differ' if wrong else 'agree'} on Gaussian data: the "
+        "largest relative difference over all numbers and "
         f"sizes is {each(said)}.",
         "absent" if wrong else "good",
         (
-            f"More than {CLOSE:.0%} away, and more than twice as far as the 95 % interval reaches: {', '.join(wrong)}. "
+            f"More than {CLOSE:.0%} away, and more than twice as far as the 95 % interval "
+            f"reaches: {', '.join(wrong)}. "
             if wrong
             else ""
         )
-        + f"Away from N = d (by a factor of {AWAY:g}): {each(away)}. {np.mean(held):.0%} of all 95 % intervals hold the theory, which is that of large d: an interval "
+        + f"Away from N = d (by a factor of {AWAY:g}): {each(away)}. {np.mean(held):.0%} "
+        "of all 95 % intervals hold the theory, which is that of large d: an interval "
         "of a few per mille sees what it leaves out.",
     )
 
@@ -98,9 +105,11 @@ def _gap(every: Sequence[Measured]) -> Finding:
     said = {item.name: times(ratios[item.name], item.sizes / item.d) for item in every}
     return Finding(
         f"The test loss comes within {CLOSED:.0%} of Bayes only at N "
-        f"{'of the order of d' if good else 'that is not of the order of d everywhere'}: N/d = {each(said)}.",
+        f"{'of the order of d' if good else 'that is not of the order of d everywhere'}: "
+        f"N/d = {each(said)}.",
         "good" if good else "absent",
-        f"At ᾱ = {every[0].levels.abar:g}; theory: {each(theory)}. At a higher noise level it takes fewer, since directions below the "
+        f"At ᾱ = {every[0].levels.abar:g}; theory: {each(theory)}. At a higher noise "
+        "level it takes fewer, since directions below the "
         "noise do not count.",
     )
 
@@ -120,10 +129,12 @@ def _bound(every: Sequence[Measured]) -> Finding | None:
     }
     held = all(share.max() <= 1 + CLOSE for share in part.values())
     return Finding(
-        "Below N = d the gap between test and train loss is that of directions without data: their share of it is "
+        "Below N = d the gap between test and train loss is that of directions without "
+        "data: their share of it is "
         f"{each({n: f'{s.min():.0%} to {s.max():.0%}' for n, s in part.items()})}.",
         "good" if held and all(share.min() > 0.5 for share in part.values()) else "absent",
-        f"Sizes below d/{AWAY:g}; the share is the lower bound ((1 − ᾱ)/ᾱ) N κ₀/c² over the measured gap. The unseen variance differs "
+        f"Sizes below d/{AWAY:g}; the share is the lower bound ((1 − ᾱ)/ᾱ) N κ₀/c² over "
+        "the measured gap. The unseen variance differs "
         f"from N κ₀ by at most {each({name: f'{value:.1%}' for name, value in off.items()})}.",
     )
 
@@ -152,16 +163,20 @@ def _rescue(every: Sequence[Measured]) -> Finding | None:
         for name, (item, at) in half.items()
     }
     return Finding(
-        "Ridge and early stopping prevent overfitting below N = d: about N = d/2 the test loss goes, fully trained → best ridge → best "
+        "Ridge and early stopping prevent overfitting below N = d: about N = d/2 the "
+        "test loss goes, fully trained → best ridge → best "
         f"stopping time, {each(said)}.",
         "good" if rescued else "absent",
-        f"At ᾱ = {every[0].levels.abar:g}, a dimension. Stopping is the better of the two in {better} of {cells} cells. Best ridge (and "
+        f"At ᾱ = {every[0].levels.abar:g}, a dimension. Stopping is the better of the two "
+        f"in {better} of {cells} cells. Best ridge (and "
         f"mean variance of an unseen direction): {each(kept)}.",
     )
 
 
 def _unseen_mean(item: Measured, at: int) -> float:
-    """The mean variance of a direction that the training rows at this size do not span, in theory."""
+    """The mean variance of a direction that the training rows at this size do not span, in
+    theory.
+    """
     return float(item.theory["unseen"][at] * item.d / max(1.0, item.d - item.sizes[at] + 1))
 
 
@@ -175,13 +190,17 @@ def _images(every: Sequence[Measured]) -> Finding | None:
         return None
     real = {item.name: _off(differences(item)) for item in every if item.has_twin}
     return Finding(
-        f"Images are not Gaussian, and it shows: the largest relative difference from theory is {each(real)}.",
+        "Images are not Gaussian, and it shows: the largest relative difference from "
+        f"theory is {each(real)}.",
         "neutral",
-        f"Half of all numbers are within {each({n: f'{v:.1%}' for n, v in off.items()})}; for a Gaussian twin, as many rows with "
+        f"Half of all numbers are within {each({n: f'{v:.1%}' for n, v in off.items()})}; "
+        "for a Gaussian twin, as many rows with "
         "exactly the same covariance, within "
-        f"{each({n: f'{v:.1%}' for n, v in twin.items()})}. The twin's own differences are those of a finite set that training and test "
+        f"{each({n: f'{v:.1%}' for n, v in twin.items()})}. The twin's own differences "
+        "are those of a finite set that training and test "
         "images share. What images add "
-        "are pixels that few of them use: a training set often lacks them, which no Gaussian of that covariance would.",
+        "are pixels that few of them use: a training set often lacks them, which no "
+        "Gaussian of that covariance would.",
     )
 
 
@@ -203,7 +222,8 @@ def _effective(every: Sequence[Measured]) -> Finding:
     return Finding(
         f"The participation ratio d_eff = (Tr Σ)²/Tr Σ² is {each(said)}.",
         "neutral",
-        "It depends on preprocessing. Pixels as they are read, mean subtracted, directions without variance left out "
+        "It depends on preprocessing. Pixels as they are read, mean subtracted, "
+        "directions without variance left out "
         f"({'; '.join(images)})."
         if images
         else "",

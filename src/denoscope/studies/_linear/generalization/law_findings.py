@@ -1,4 +1,6 @@
-"""What the cells say of the law that the model samples: its divergence above and below N = d, and the norm that is learned before."""
+"""What the cells say of the law that the model samples: its divergence above and below N = d, and
+the norm that is learned before.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,19 @@ def above(every: Sequence[Measured]) -> Finding | None:
     )
     return Finding(
         "Above N = 4d the divergence KL(model ‖ true)/d is "
-        f"{each({name: f'{forward[0]:.3f}' for name, (forward, _) in slopes.items()})} times d/(4N): "
+        f"{each({name: f'{forward[0]:.3f}' for name, (forward, _) in slopes.items()})} "
+        "times d/(4N): "
         f"{'linear in d/N, whatever the spectrum' if good else 'not what theory has'}.",
         "good" if good else "absent",
-        f"Slope of the line through the origin; in theory {each({name: f'{forward[1]:.3f}' for name, (forward, _) in slopes.items()})}, "
+        "Slope of the line through the origin; in theory "
+        f"{each({name: f'{forward[1]:.3f}' for name, (forward, _) in slopes.items()})}, "
         "where what is above 1 are higher orders of d/N. "
-        f"KL(true ‖ model)/d: {each({name: f'{reverse[0]:.2f}' for name, (_, reverse) in slopes.items()})}, in theory "
+        "KL(true ‖ model)/d: "
+        f"{each({name: f'{reverse[0]:.2f}' for name, (_, reverse) in slopes.items()})}, "
+        "in theory "
         f"{each({name: f'{reverse[1]:.2f}' for name, (_, reverse) in slopes.items()})}. "
-        "The power laws share their noises; without the last step's noise KL(model ‖ true) would be the same number for all of them.",
+        "The power laws share their noises; without the last step's noise KL(model ‖ "
+        "true) would be the same number for all of them.",
     )
 
 
@@ -55,12 +62,16 @@ def of_images(every: Sequence[Measured]) -> Finding | None:
     }
     left = each({item.name: f"{item.floors['kl']:.2g}" for item in images})
     return Finding(
-        f"On real images KL(model ‖ true)/d is {each({name: f'{slope:.2f}' for name, slope in real.items()})} times d/(4N) above N = "
+        "On real images KL(model ‖ true)/d is "
+        f"{each({name: f'{slope:.2f}' for name, slope in real.items()})} times d/(4N) "
+        "above N = "
         "4d, on Gaussian data of the same covariance "
         f"and number {each({name: f'{slope:.2f}' for name, slope in twin.items()})}.",
         "good" if good else "absent",
-        f"Taken off before: {left}, what is left at N = ∞, most of it from directions that vary less than the schedule's least noise "
-        f"({each(below)}). That training sets are parts of the finite set that stands for the truth lowers both numbers; directions in "
+        f"Taken off before: {left}, what is left at N = ∞, most of it from directions "
+        "that vary less than the schedule's least noise "
+        f"({each(below)}). That training sets are parts of the finite set that stands for "
+        "the truth lowers both numbers; directions in "
         "which few images vary raise that of the images, since many training sets lack them.",
     )
 
@@ -103,10 +114,12 @@ def below(every: Sequence[Measured]) -> Finding | None:
     first, second = DIVERGENCES.values()
     sizes = ", ".join(dict.fromkeys(f"{item.sizes[at]:.0f}" for item, at in half.values()))
     return Finding(
-        f"Below N = d samples are far from the law. At about N = d/2 ({sizes}) KL(true ‖ model)/d is, in nats, {bare[second]}; with the "
+        f"Below N = d samples are far from the law. At about N = d/2 ({sizes}) KL(true ‖ "
+        f"model)/d is, in nats, {bare[second]}; with the "
         f"best ridge {ridge[second]}.",
         "good" if rescued else "absent",
-        f"KL(model ‖ true)/d: {bare[first]}; with the best ridge {ridge[first]}. The sampler's last step adds a variance of "
+        f"KL(model ‖ true)/d: {bare[first]}; with the best ridge {ridge[first]}. The "
+        "sampler's last step adds a variance of "
         f"{every[0].levels.betas[0]:.2g}; without it both divergences would be infinite.",
     )
 
@@ -123,15 +136,18 @@ def norm(every: Sequence[Measured]) -> Finding:
     }
     long = [name for name in learned if learned[name] < sampled[name] / 2]
     said = {
-        item.name: f"{size(learned[item.name], item.sizes)} against {size(sampled[item.name], item.sizes)}"
+        item.name: f"{size(learned[item.name], item.sizes)} against "
+        f"{size(sampled[item.name], item.sizes)}"
         for item in every
     }
     return Finding(
         "The norm of the covariance is learned long before the samples are good "
-        f"{'for ' + ' and '.join(long) if long else 'for none of these data'}: its squared relative error falls "
+        f"{'for ' + ' and '.join(long) if long else 'for none of these data'}: its "
+        "squared relative error falls "
         f"below {ERROR:g} at N = {each(said)} for KL(model ‖ true)/d to do so.",
         "good" if long else "absent",
-        "Long before: at less than half the size. The error of the norm is about d_eff/N and KL/d about d/(4N), so the norm is first "
+        "Long before: at less than half the size. The error of the norm is about d_eff/N "
+        "and KL/d about d/(4N), so the norm is first "
         "where d_eff/d < 1/4; d_eff/d is "
         f"{each({name: f'{value:.3f}' for name, value in effective.items()})}.",
     )

@@ -1,8 +1,10 @@
-"""What one training set makes of a linear diffusion model: losses, the law it samples, and how much of the covariance was learned.
+"""What one training set makes of a linear diffusion model: losses, the law it samples, and how much
+of the covariance was learned.
 
-All numbers are a dimension and in units in which Tr Sigma = d. Losses are measured on the law itself, or on the images that were not drawn;
-the divergences of the sampled law and the error of the covariance are those from the law, for images the whole set (a held-out half
-may not vary at all in a direction in which few images do, and no divergence from it would be finite).
+All numbers are a dimension and in units in which Tr Sigma = d. Losses are measured on the law
+itself, or on the images that were not drawn; the divergences of the sampled law and the error of
+the covariance are those from the law, for images the whole set (a held-out half may not vary at all
+in a direction in which few images do, and no divergence from it would be finite).
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ DIVERGENCES = dict(zip(("kl", "kl_reverse"), DIRECTIONS))
 
 @dataclass(frozen=True)
 class Levels:
-    """The noise level ``abar`` at which losses are shown, and the schedule of ``steps`` levels that samples and sums go through."""
+    """The noise level ``abar`` at which losses are shown, and the schedule of ``steps`` levels that
+    samples and sums go through.
+    """
 
     abar: float
     steps: int
@@ -50,7 +54,9 @@ def measured(population: Population, n: int, count: int, levels: Levels) -> dict
 
 
 def _losses(found: Modes, levels: Levels) -> dict[str, float]:
-    """At ``levels.abar``, averaged over the schedule, with the best ridge, and at the best time to stop."""
+    """At ``levels.abar``, averaged over the schedule, with the best ridge, and at the best time to
+    stop.
+    """
     d, other = len(found.lam), found.variance + found.offset
     train, test = losses(found, levels.abar)
     every_train, every_test = losses(found, levels.abars)
@@ -70,7 +76,9 @@ def _losses(found: Modes, levels: Levels) -> dict[str, float]:
 
 
 def _covariance(item: TrainingSet, population: Population) -> dict[str, float]:
-    """The relative squared Frobenius error of the covariance, and the test data's variance in directions that the set does not span."""
+    """The relative squared Frobenius error of the covariance, and the test data's variance in
+    directions that the set does not span.
+    """
     spectrum = population.spectrum
     error = item.train.cov - np.diag(spectrum)
     return {
@@ -82,7 +90,9 @@ def _covariance(item: TrainingSet, population: Population) -> dict[str, float]:
 def _divergences(
     sets: Sequence[TrainingSet], population: Population, n: int, levels: Levels
 ) -> dict[str, np.ndarray]:
-    """Both divergences of what ancestral sampling makes, without a ridge and with the one that theory calls best."""
+    """Both divergences of what ancestral sampling makes, without a ridge and with the one that
+    theory calls best.
+    """
     spectrum, plain = population.spectrum, _sampled(sets, levels, 0.0)
     found = {}
     for name, direction in DIVERGENCES.items():
@@ -97,7 +107,9 @@ def _divergences(
 
 
 def _sampled(sets: Sequence[TrainingSet], levels: Levels, c: float) -> list[Moments]:
-    """The exact law of ancestral samples, noise in the last step, for the ridge ``abar c`` at each level: one recursion for all sets."""
+    """The exact law of ancestral samples, noise in the last step, for the ridge ``abar c`` at each
+    level: one recursion for all sets.
+    """
     lam = np.stack([item.modes.lam for item in sets])
     ridge = c * levels.abars
     variances = ddpm_law(lam, levels.betas, ridge=ridge, last_noise=True)

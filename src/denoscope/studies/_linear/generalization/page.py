@@ -1,4 +1,6 @@
-"""The report: what was found in words, the figures, theory against simulation, every cell, what was run, what to cite."""
+"""The report: what was found in words, the figures, theory against simulation, every cell, what was
+run, what to cite.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,16 @@ from denoscope.studies._linear.generalization import drawings, findings
 from denoscope.studies._linear.generalization.cells import Measured, differences
 
 SETTING = (
-    "A linear model predicts the noise in x_t = √ᾱ x₀ + √(1−ᾱ) ε by W_t (x_t + b_t), one map for each noise level. Its optimum depends "
+    "A linear model predicts the noise in x_t = √ᾱ x₀ + √(1−ᾱ) ε by W_t (x_t + b_t), one "
+    "map for each noise level. Its optimum depends "
     "on the training rows only through their mean μ₀ and "
-    "covariance Σ₀, and what it samples is Gaussian, N(μ₀, Σ₀ + c): so every number here is exact for its training set, and none comes "
+    "covariance Σ₀, and what it samples is Gaussian, N(μ₀, Σ₀ + c): so every number here "
+    "is exact for its training set, and none comes "
     "from a network that was trained to "
-    "some accuracy. `power0`, `power1`, `power2` are Gaussian with the eigenvalues ν^−k, k = 0, 1, 2; everything is scaled to Tr Σ = d.\n\n"
-    "Dots are averages over training sets, with 95 % intervals by Student's t; lines are what theory expects of Gaussian data with the "
+    "some accuracy. `power0`, `power1`, `power2` are Gaussian with the eigenvalues ν^−k, "
+    "k = 0, 1, 2; everything is scaled to Tr Σ = d.\n\n"
+    "Dots are averages over training sets, with 95 % intervals by Student's t; lines are "
+    "what theory expects of Gaussian data with the "
     "same spectrum."
 )
 COLUMNS = {
@@ -76,12 +82,17 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("What was run", [KeyValues(conditions(rows, noted, told(every)))]),
         Section("References", [ReferenceList(references(("denoscope", *cited, *of_data)))]),
     ]
-    subtitle = f"{', '.join(item.name for item in every)}: {len(rows)} cells, {rows[0].fields['draws']} training sets each"
+    subtitle = (
+        f"{', '.join(item.name for item in every)}: {len(rows)} cells, "
+        f"{rows[0].fields['draws']} training sets each"
+    )
     return Page("How many samples a linear diffusion model needs", subtitle, sections)
 
 
 def comparison(every: Sequence[Measured]) -> Table:
-    """The largest relative difference of simulation from theory, and where, for every number and kind of data."""
+    """The largest relative difference of simulation from theory, and where, for every number and
+    kind of data.
+    """
     kinds = [
         (item, prefix) for item in every for prefix in ("", TWIN) if not prefix or item.has_twin
     ]
@@ -122,12 +133,15 @@ def told(every: Sequence[Measured]) -> dict[str, object]:
     levels = every[0].levels
     first, last = levels.betas[0], levels.abars[-1]
     return {
-        "noise levels": f"losses at ᾱ = {levels.abar:g}; schedule of {levels.steps} steps, β from {first:.3g} to {levels.betas[-1]:.3g}, "
+        "noise levels": f"losses at ᾱ = {levels.abar:g}; schedule of {levels.steps} "
+        f"steps, β from {first:.3g} to {levels.betas[-1]:.3g}, "
         f"ᾱ_T = {last:.3g}",
-        "sampling": "ancestral from N(0, I), σ_t² = β_t, noise in the last step too: directions without data get the variance c = "
+        "sampling": "ancestral from N(0, I), σ_t² = β_t, noise in the last step too: "
+        "directions without data get the variance c = "
         f"{first:.4g}",
         "data": "; ".join(item.described() for item in every),
-        "truth": "Gaussian data: the law itself. Images: losses on all images that were not drawn; divergences and the error of the "
+        "truth": "Gaussian data: the law itself. Images: losses on all images that were "
+        "not drawn; divergences and the error of the "
         "covariance against the moments "
         "of the whole set, whose spectrum theory uses too",
     }

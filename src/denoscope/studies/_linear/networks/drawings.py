@@ -1,4 +1,6 @@
-"""The figures: the network's dots beside lines of the linear model, direction by direction, and losses between the two solutions."""
+"""The figures: the network's dots beside lines of the linear model, direction by direction, and
+losses between the two solutions.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,11 @@ def variances(every: Sequence[Runs], basis: str) -> Figure:
             Panel(series, f"N = {runs.n}", RANK, "variance", limits=(LEAST * top, 2 * top))
         )
     caption = (
-        f"**Variance of samples, direction by direction**: {_BASES[basis]}. Line: the exact law of the linear model under the same solver; dots: samples of the linear "
-        "model, the network and the memorizer, all from the same noises (squares averaged over training seeds); dashed: all images that may be trained on. "
+        f"**Variance of samples, direction by direction**: {_BASES[basis]}. Line: the "
+        "exact law of the linear model under the same solver; dots: samples of the "
+        "linear "
+        "model, the network and the memorizer, all from the same noises (squares "
+        "averaged over training seeds); dashed: all images that may be trained on. "
         f"What lies below {LEAST:g} of the largest variance is not drawn."
     )
     return Figure(f"variances_{basis}", caption, partial(_log, panels))
@@ -99,7 +104,9 @@ def _dots(x: np.ndarray, found: Sequence[Estimate], label: str, tone: str) -> Se
 
 
 def ratios(every: Sequence[Runs]) -> Figure:
-    """The network's variance over the linear model's, along the directions that the training set spans."""
+    """The network's variance over the linear model's, along the directions that the training set
+    spans.
+    """
     panels = []
     for runs in every:
         seen, law = runs.seen, runs.first["law_own"]
@@ -134,14 +141,19 @@ def ratios(every: Sequence[Runs]) -> Figure:
             )
         )
     caption = (
-        "**The network's variance relative to the linear model's**, along the eigenvectors of the training covariance that the training set spans, with 95 % intervals over "
-        "noises. Directions left of the upright line hold half of the training variance. Ratios outside of the frame are left out."
+        "**The network's variance relative to the linear model's**, along the "
+        "eigenvectors of the training covariance that the training set spans, with 95 % "
+        "intervals over "
+        "noises. Directions left of the upright line hold half of the training variance. "
+        "Ratios outside of the frame are left out."
     )
     return Figure("ratios", caption, partial(_log, panels))
 
 
 def correlations(every: Sequence[Runs]) -> Figure:
-    """Correlation, direction by direction, of the network's samples with those of the two closed forms from the same noises."""
+    """Correlation, direction by direction, of the network's samples with those of the two closed
+    forms from the same noises.
+    """
     panels = []
     for runs in every:
         at = _spread(runs.seen)
@@ -162,7 +174,9 @@ def correlations(every: Sequence[Runs]) -> Figure:
             )
         )
     caption = (
-        "**Whose sample does the network make?** The correlation over noises between the network's samples and those of the linear model and of the memorizer from the same "
+        "**Whose sample does the network make?** The correlation over noises between the "
+        "network's samples and those of the linear model and of the memorizer from the "
+        "same "
         "noises, along each eigenvector of the training covariance; means over training seeds."
     )
     return Figure("correlations", caption, partial(_log, panels))
@@ -229,8 +243,10 @@ def losses(every: Sequence[Runs], kind: str) -> Figure:
             Panel(series, f"N = {runs.n}", SIGMA, "squared error a pixel", limits=(1e-4, 2.0))
         )
     caption = (
-        f"**Denoising error on {words}** of the network (mean over training seeds, bars: 95 % over noisy images), of the empirical denoiser (memorizer) and of the two "
-        "best linear denoisers: of the training set, and of all images. The same noisy images for all; lines: the closed forms."
+        f"**Denoising error on {words}** of the network (mean over training seeds, bars: "
+        "95 % over noisy images), of the empirical denoiser (memorizer) and of the two "
+        "best linear denoisers: of the training set, and of all images. The same noisy "
+        "images for all; lines: the closed forms."
     )
     return Figure(f"losses_{kind}", caption, partial(_log, panels))
 
@@ -240,7 +256,9 @@ def _drawable(values: np.ndarray) -> np.ndarray:
 
 
 def positions(every: Sequence[Runs]) -> Figure:
-    """Where the network's error lies between the memorizer's and that of the best linear denoiser, on training and held-out images."""
+    """Where the network's error lies between the memorizer's and that of the best linear denoiser,
+    on training and held-out images.
+    """
     tones = list(islice(cycle(ordered(min(6, len(every)))), len(every)))
     panels = []
     for kind, title in (("train", "Training images"), ("test", "Held-out images")):
@@ -261,15 +279,20 @@ def positions(every: Sequence[Runs]) -> Figure:
             )
         )
     caption = (
-        "**Between the two solutions**: the network's denoising error less the memorizer's, relative to that of the Gaussian of all images less the memorizer's; means over "
-        "training seeds. 0 is as the memorizer, 1 as the best linear denoiser; above 1 on held-out images is better than that one, on training images worse. "
+        "**Between the two solutions**: the network's denoising error less the "
+        "memorizer's, relative to that of the Gaussian of all images less the "
+        "memorizer's; means over "
+        "training seeds. 0 is as the memorizer, 1 as the best linear denoiser; above 1 "
+        "on held-out images is better than that one, on training images worse. "
         f"Gaps: the errors of the two solutions differ by less than a factor of {APART:g}."
     )
     return Figure("positions", caption, partial(_log, panels))
 
 
 def summary(every: Sequence[Runs]) -> Figure:
-    """Agreement sample by sample, and variances of groups of directions, against the size of the training set."""
+    """Agreement sample by sample, and variances of groups of directions, against the size of the
+    training set.
+    """
     agreement = [
         _over(every, "cosine_linear", "linear model", LINEAR),
         _over(every, "cosine_memorizer", "memorizer", MEMORIZER),
@@ -291,9 +314,14 @@ def summary(every: Sequence[Runs]) -> Figure:
         ),
     ]
     caption = (
-        "**Over the size of the training set.** Left: mean cosine (about the training mean) between the network's sample and that of the linear model or the memorizer from the "
-        "same noise, and between the two closed forms. Right: the network's variance over the linear model's, summed over the leading directions, which hold half of the "
-        "training variance, and over the others that the set spans. Bands: 95 % over training seeds."
+        "**Over the size of the training set.** Left: mean cosine (about the training "
+        "mean) between the network's sample and that of the linear model or the "
+        "memorizer from the "
+        "same noise, and between the two closed forms. Right: the network's variance "
+        "over the linear model's, summed over the leading directions, which hold half of "
+        "the "
+        "training variance, and over the others that the set spans. Bands: 95 % over "
+        "training seeds."
     )
     return Figure("summary", caption, partial(_sizes, panels))
 

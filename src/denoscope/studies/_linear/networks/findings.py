@@ -1,4 +1,6 @@
-"""What a sweep says of the claim that linear and trained networks behave alike but differ in the leading directions."""
+"""What a sweep says of the claim that linear and trained networks behave alike but differ in the
+leading directions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from denoscope.studies._linear.networks.measuring import APART
 from denoscope.studies._linear.networks.runs import Runs
 
 ALIKE = 0.25
-"""Relative difference of variances in a group of directions up to which two models count as alike."""
+"""Relative difference of variances in a group of directions up to which two models count as
+alike.
+"""
 
 
 def claims(every: Sequence[Runs]) -> list[Finding]:
@@ -50,15 +54,24 @@ def _values(every: Sequence[Runs], name: str) -> list[float]:
 def _agreement(every: Sequence[Runs]) -> Finding:
     linear, memorizer = _values(every, "cosine_linear"), _values(every, "cosine_memorizer")
     turned = linear[0] < memorizer[0] and linear[-1] > memorizer[-1]
-    words = "From the same noise the network's sample is nearer to the memorizer's when N is small, and to the linear model's when N is large"
+    words = (
+        "From the same noise the network's sample is nearer to the memorizer's when "
+        "N is small, and to the linear model's when N is large"
+    )
     if not turned:
-        words = "The network's samples do not change over from the memorizer's to the linear model's as N grows"
+        words = (
+            "The network's samples do not change over from the memorizer's to the "
+            "linear model's as N grows"
+        )
     return Finding(
-        f"{words}: cosine with the linear model {linear[0]:.2f} and {linear[-1]:.2f}, with the memorizer {memorizer[0]:.2f} and {memorizer[-1]:.2f}, at N = "
+        f"{words}: cosine with the linear model {linear[0]:.2f} and {linear[-1]:.2f}, "
+        f"with the memorizer {memorizer[0]:.2f} and {memorizer[-1]:.2f}, at N = "
         f"{every[0].n} and {every[-1].n}.",
         "good" if turned else "absent",
-        f"With the linear model: {_each(every, 'cosine_linear')}; with the memorizer: {_each(every, 'cosine_memorizer')}; between these two: "
-        f"{_each(every, 'cosine_solutions')}. About the training mean; intervals over training seeds where there are several.",
+        f"With the linear model: {_each(every, 'cosine_linear')}; with the memorizer: "
+        f"{_each(every, 'cosine_memorizer')}; between these two: "
+        f"{_each(every, 'cosine_solutions')}. About the training mean; intervals over "
+        "training seeds where there are several.",
     )
 
 
@@ -66,10 +79,13 @@ def _alike(every: Sequence[Runs]) -> Finding:
     both = _values(every, "ratio_leading") + _values(every, "ratio_trailing")
     off = max(abs(value - 1) for value in both)
     return Finding(
-        f"In variance the network {'behaves like' if off <= ALIKE else 'departs from'} the linear model: summed over the leading or the other spanned directions it differs "
+        f"In variance the network {'behaves like' if off <= ALIKE else 'departs from'} "
+        "the linear model: summed over the leading or the other spanned directions it "
+        "differs "
         f"by at most {_percent(off)}.",
         "good" if off <= ALIKE else "absent",
-        f"Network over linear model, leading directions (half of the training variance): {_each(every, 'ratio_leading')}; the others: {_each(every, 'ratio_trailing')}.",
+        "Network over linear model, leading directions (half of the training variance): "
+        f"{_each(every, 'ratio_leading')}; the others: {_each(every, 'ratio_trailing')}.",
     )
 
 
@@ -98,11 +114,17 @@ def _leading(every: Sequence[Runs]) -> Finding:
         else "nowhere more than in the others"
     )
     return Finding(
-        f"In the leading directions network and linear model {'differ' if differ else 'do not clearly differ'} (ratio of variances {span}), {words}.",
+        "In the leading directions network and linear model "
+        f"{'differ' if differ else 'do not clearly differ'} (ratio of variances {span}), "
+        f"{words}.",
         "good" if differ and leads else "absent",
-        f"Sum of the differences of variance over single directions, as a share of the whole: leading {_each(every, 'misplaced_leading', _percent)}; others "
-        f"{_each(every, 'misplaced_trailing', _percent)}. Relative to each direction's own variance (mean size of the log ratio): leading "
-        f"{_each(every, 'deviation_leading')}; others {_each(every, 'deviation_trailing')}: larger in the leading ones at {_sizes(logs)}.",
+        "Sum of the differences of variance over single directions, as a share of the "
+        f"whole: leading {_each(every, 'misplaced_leading', _percent)}; others "
+        f"{_each(every, 'misplaced_trailing', _percent)}. Relative to each direction's "
+        "own variance (mean size of the log ratio): leading "
+        f"{_each(every, 'deviation_leading')}; others "
+        f"{_each(every, 'deviation_trailing')}: larger in the leading ones at "
+        f"{_sizes(logs)}.",
     )
 
 
@@ -116,7 +138,9 @@ def _outside(every: Sequence[Runs]) -> Finding:
         for runs in every
     )
     return Finding(
-        f"Outside of the span of its {every[0].n} training images the network puts {_percent(_values(every, 'outside')[0])} of its samples' variance; a linear model puts none.",
+        f"Outside of the span of its {every[0].n} training images the network puts "
+        f"{_percent(_values(every, 'outside')[0])} of its samples' variance; a linear "
+        "model puts none.",
         "neutral",
         f"Network: {_each(every, 'outside', _percent)}. All images have there: {data}.",
     )
@@ -126,11 +150,16 @@ def _between(every: Sequence[Runs]) -> Finding:
     train, test = _values(every, "position_train"), _values(every, "position_test")
     moved = len(train) > 1 and train[-1] > train[0] and test[-1] > test[0]
     return Finding(
-        f"The network's denoising error {'moves' if moved else 'does not clearly move'} from the memorizer's to that of the best linear denoiser as N grows: place "
-        f"{train[0]:.2f} to {train[-1]:.2f} on training images, {test[0]:.2f} to {test[-1]:.2f} on held-out ones.",
+        f"The network's denoising error {'moves' if moved else 'does not clearly move'} "
+        "from the memorizer's to that of the best linear denoiser as N grows: place "
+        f"{train[0]:.2f} to {train[-1]:.2f} on training images, {test[0]:.2f} to "
+        f"{test[-1]:.2f} on held-out ones.",
         "good" if moved else "absent",
-        f"0 is the memorizer, 1 the Gaussian of all images, above 1 better (held-out) than any linear denoiser; median over the noise levels at which the two differ by more than a factor of {APART:g}. "
-        f"Training images: {_each(every, 'position_train')}; held-out: {_each(every, 'position_test')}.",
+        "0 is the memorizer, 1 the Gaussian of all images, above 1 better (held-out) "
+        "than any linear denoiser; median over the noise levels at which the two differ "
+        f"by more than a factor of {APART:g}. "
+        f"Training images: {_each(every, 'position_train')}; held-out: "
+        f"{_each(every, 'position_test')}.",
     )
 
 
@@ -151,8 +180,12 @@ def _exact(every: Sequence[Runs]) -> Finding:
         ]
         off = max(off, *(float(np.abs(measured / theory - 1).max()) for measured, theory in pairs))
     return Finding(
-        f"Samples of the linear model have the variances of its exact law: {inside} of {count} 95 % intervals contain them.",
+        f"Samples of the linear model have the variances of its exact law: {inside} of "
+        f"{count} 95 % intervals contain them.",
         "good" if inside >= 0.85 * count else "absent",
-        f"The law is that of the solver's own steps, which the network takes too; it differs from that of the ODE by at most {_percent(steps)} in the leading directions. Largest relative difference of a "
-        f"measured error of a Gaussian denoiser from its closed form: {_percent(off)}, by the finite number of noisy images.",
+        "The law is that of the solver's own steps, which the network takes too; it "
+        f"differs from that of the ODE by at most {_percent(steps)} in the leading "
+        "directions. Largest relative difference of a "
+        f"measured error of a Gaussian denoiser from its closed form: {_percent(off)}, by "
+        "the finite number of noisy images.",
     )

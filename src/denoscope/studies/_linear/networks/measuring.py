@@ -1,8 +1,11 @@
-"""What one trained network is asked beside the linear model of its training set: variances mode by mode, agreement, denoising losses.
+"""What one trained network is asked beside the linear model of its training set: variances mode by
+mode, agreement, denoising losses.
 
-The linear model is the optimum of its loss, of mean mu_0 and covariance Sigma_0 (1/N); its samples by the probability-flow ODE from
-N(0, sigma_T^2) have the variance ``lam sigma_T^2 / (lam + sigma_T^2)`` along an eigenvector of Sigma_0 of eigenvalue lam. In these coordinates
-``E|D - x0|^2 = sigma^2 L``, where L is the noise-prediction loss at abar = 1/(1 + sigma^2). Variances and losses are in squared pixel units.
+The linear model is the optimum of its loss, of mean mu_0 and covariance Sigma_0 (1/N); its samples
+by the probability-flow ODE from N(0, sigma_T^2) have the variance ``lam sigma_T^2 / (lam +
+sigma_T^2)`` along an eigenvector of Sigma_0 of eigenvalue lam. In these coordinates ``E|D - x0|^2 =
+sigma^2 L``, where L is the noise-prediction loss at abar = 1/(1 + sigma^2). Variances and losses
+are in squared pixel units.
 """
 
 from __future__ import annotations
@@ -45,10 +48,12 @@ APART = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """The linear model of a training set: moments of the set and of all images, ``values`` (d,) falling and ``vectors`` (d, d) of both bases.
+    """The linear model of a training set: moments of the set and of all images, ``values`` (d,)
+    falling and ``vectors`` (d, d) of both bases.
 
-    ``seen`` modes have variance in the training set, the first ``leading`` of them hold half of it; ``samples`` (n, d) are the model's from
-    the shared noises, ``law`` (d,) their exact variances by the solver's finite steps, ``ode`` (d,) those of the ODE itself.
+    ``seen`` modes have variance in the training set, the first ``leading`` of them hold half of it;
+    ``samples`` (n, d) are the model's from the shared noises, ``law`` (d,) their exact variances by
+    the solver's finite steps, ``ode`` (d,) those of the ODE itself.
     """
 
     train: Moments
@@ -104,7 +109,9 @@ def _falling(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
-    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h, w), both on the CPU."""
+    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h,
+    w), both on the CPU.
+    """
     model = linear(place)
     drawn = {
         "network": _rows(generated),
@@ -130,27 +137,35 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
 
 
 def _along(vectors: np.ndarray, variances: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The variance along each column of ``others`` of a law with ``variances`` along the columns of ``vectors``."""
+    """The variance along each column of ``others`` of a law with ``variances`` along the columns of
+    ``vectors``.
+    """
     return ((others.T @ vectors) ** 2) @ variances
 
 
 def squares(rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Squared deviations from the samples' mean along each column, (samples, d): their mean over samples is the variance."""
+    """Squared deviations from the samples' mean along each column, (samples, d): their mean over
+    samples is the variance.
+    """
     return (((rows - rows.mean(0)) @ vectors) ** 2).astype(np.float32)
 
 
 def correlations(first: np.ndarray, second: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Pearson's correlation along each column between samples of two models from the same noises."""
+    """Pearson's correlation along each column between samples of two models from the same
+    noises.
+    """
     a, b = ((rows - rows.mean(0)) @ vectors for rows in (first, second))
     scale = np.sqrt((a**2).sum(0) * (b**2).sum(0))
     return np.divide((a * b).sum(0), scale, out=np.zeros_like(scale), where=scale > 0)
 
 
 def _values(drawn: dict[str, np.ndarray], model: Linear) -> dict[str, Value]:
-    """One number each: agreement sample by sample, variance by groups of directions, and outside of the training set's span.
+    """One number each: agreement sample by sample, variance by groups of directions, and outside of
+    the training set's span.
 
-    ``ratio`` is that of summed variances, network over linear model; ``deviation`` the mean size of its logarithm over single directions;
-    ``misplaced`` the sum of their differences in size, as a share of the linear model's whole variance.
+    ``ratio`` is that of summed variances, network over linear model; ``deviation`` the mean size of
+    its logarithm over single directions; ``misplaced`` the sum of their differences in size, as a
+    share of the linear model's whole variance.
     """
     r, lead, vectors = model.seen, model.leading, model.vectors["own"]
     values: dict[str, Value] = {"seen": r, "leading": lead, "dimension": len(model.law)}
@@ -191,7 +206,9 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _losses(
     place: Place, denoiser: Denoiser, model: Linear
 ) -> tuple[dict[str, np.ndarray], dict[str, Value]]:
-    """Denoising errors a pixel at every level of network, memorizer and both Gaussians, theory of the latter, and places between solutions."""
+    """Denoising errors a pixel at every level of network, memorizer and both Gaussians, theory of
+    the latter, and places between solutions.
+    """
     arrays: dict[str, np.ndarray] = {
         "levels": LEVELS,
         **baseline_errors(place),
@@ -218,14 +235,18 @@ def _losses(
 
 
 def positions(loss: np.ndarray, empirical: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Where a loss lies between the memorizer's (0) and the best linear one (1); NaN where the two are nearly the same."""
+    """Where a loss lies between the memorizer's (0) and the best linear one (1); NaN where the two
+    are nearly the same.
+    """
     apart = np.maximum(best, empirical) > APART * np.minimum(best, empirical)
     return np.where(apart, (loss - empirical) / np.where(apart, best - empirical, 1.0), np.nan)
 
 
 @lru_cache(maxsize=16)
 def _all_errors(place: Place) -> dict[str, np.ndarray]:
-    """Denoising errors of the Wiener denoiser of all images that may be trained on, the best linear one."""
+    """Denoising errors of the Wiener denoiser of all images that may be trained on, the best linear
+    one.
+    """
     setting = place.setting()
     best = Gaussian.from_data(setting.reals)
     images = {"train": setting.train(place.size, place.which), "test": setting.test}

@@ -51,14 +51,21 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         ),
     ]
     seeds = len({row.fields["seed"] for row in rows})
-    subtitle = f"{len(rows)} networks of width {rows[0].fields['width']} on {data}: {len(every)} training sizes, {seeds} seeds"
+    subtitle = (
+        f"{len(rows)} networks of width {rows[0].fields['width']} on {data}: "
+        f"{len(every)} training sizes, {seeds} seeds"
+    )
     return Page("Linear model and network", subtitle, sections)
 
 
 def told(every: Sequence[Runs], data: str) -> str:
     """Which images, in which units."""
     dimension = every[0].rows[0].values["dimension"]
-    return f"{data}, {dimension} numbers an image in [−1, 1]; {every[0].rows[0].fields['held']} images held out; one training set a size, the smaller within the larger; covariances with 1/N"
+    return (
+        f"{data}, {dimension} numbers an image in [−1, 1]; "
+        f"{every[0].rows[0].fields['held']} images held out; one training set a size, "
+        "the smaller within the larger; covariances with 1/N"
+    )
 
 
 def cells(every: Sequence[Runs]) -> Table:
@@ -80,7 +87,8 @@ def cells(every: Sequence[Runs]) -> Table:
         Column(
             "time",
             "s",
-            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            "seconds until this cell was measured after the one before; the first of a "
+            "job carries its training",
             ".1f",
         ),
     ]

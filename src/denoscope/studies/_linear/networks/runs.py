@@ -28,7 +28,9 @@ class Runs(Averaged):
         return int(str(self.rows[0].values["leading"]))
 
     def variances(self, name: str) -> list[Estimate]:
-        """Variances along every direction, with intervals over noises; squares are first averaged over the runs, which share their noises."""
+        """Variances along every direction, with intervals over noises; squares are first averaged
+        over the runs, which share their noises.
+        """
         return [mean(column) for column in self.mean(name).T]
 
 

@@ -1,4 +1,6 @@
-"""The figures: GL against N_k and against N_k/d, the half-points over d, controls, and where the samples lie."""
+"""The figures: GL against N_k and against N_k/d, the half-points over d, controls, and where the
+samples lie.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def tones(dims: Sequence[int]) -> dict[int, str]:
 
 
 def _limits(found: Sequence[Scores]) -> tuple[float, float]:
-    """From below 0 to above the largest mean, at most 2.5: curves that leave the frame are far from the law."""
+    """From below 0 to above the largest mean, at most 2.5: curves that leave the frame are far from
+    the law.
+    """
     return -0.08, min(2.5, max(1.3, 0.1 + max(float(item.means.max()) for item in found)))
 
 
@@ -55,7 +59,9 @@ def _lines(found: Sequence[Scores], tone: dict[int, str], *, by_dimension: bool)
 
 
 def _closed(found: Sequence[Scores], name: str, *, by_dimension: bool) -> Series:
-    """A closed form's mean GL over d at every size; in units of d, over the sizes that are left when those of all d are put in order."""
+    """A closed form's mean GL over d at every size; in units of d, over the sizes that are left
+    when those of all d are put in order.
+    """
     points = sorted(
         (size / item.d if by_dimension else float(size), value)
         for item in found
@@ -98,10 +104,17 @@ def transition(
             )
         )
     caption = (
-        "**From copying to generalizing.** GL, the mean squared distance of samples to the nearest training point relative to that of fresh points, against the number of "
-        "training points of each subspace (left) and against that number divided by the dimension d (right): where d decides through N_k/d alone, the curves fall on one. Bands: "
-        "95 % bootstrap over training runs; open points with whiskers: where GL is one half, with 95 % intervals. Dashed and dotted: the closed-form memorizer and the true "
-        "denoiser from the same noises with the same solver. Upright: where the published curves of a large U-Net come to about 1."
+        "**From copying to generalizing.** GL, the mean squared distance of samples to "
+        "the nearest training point relative to that of fresh points, against the number "
+        "of "
+        "training points of each subspace (left) and against that number divided by the "
+        "dimension d (right): where d decides through N_k/d alone, the curves fall on "
+        "one. Bands: "
+        "95 % bootstrap over training runs; open points with whiskers: where GL is one "
+        "half, with 95 % intervals. Dashed and dotted: the closed-form memorizer and the "
+        "true "
+        "denoiser from the same noises with the same solver. Upright: where the "
+        "published curves of a large U-Net come to about 1."
     )
     return Figure("transition", caption, partial(_drawn, panels))
 
@@ -121,9 +134,14 @@ def half_points(found: Mapping[str, Sequence[Scores]]) -> Figure:
             Panel(lines, title, DIMENSION, "N_k / d at the crossing", levels=levels, scale="log")
         )
     caption = (
-        "**How many points a dimension it takes**: N_k/d at which GL crosses each level, for each dimension d, for all distances (left) and within the subspaces (right: all points first projected "
-        "onto the nearest one, so that noise off the subspaces does not pass for novelty). Flat: N_k/d decides, and curves collapse; parallel to the thin line: N_k alone decides. Bars: 95 % bootstrap "
-        "over training runs; crossings outside of the measured sizes are left out. Level lines: the published 50 to 60, where GL is about 1."
+        "**How many points a dimension it takes**: N_k/d at which GL crosses each level, "
+        "for each dimension d, for all distances (left) and within the subspaces (right: "
+        "all points first projected "
+        "onto the nearest one, so that noise off the subspaces does not pass for "
+        "novelty). Flat: N_k/d decides, and curves collapse; parallel to the thin line: "
+        "N_k alone decides. Bars: 95 % bootstrap "
+        "over training runs; crossings outside of the measured sizes are left out. Level "
+        "lines: the published 50 to 60, where GL is about 1."
     )
     return Figure("half_points", caption, partial(_drawn, panels))
 
@@ -159,14 +177,19 @@ def controls(found: Mapping[str, Sequence[Scores]]) -> Figure:
             )
         )
     caption = (
-        "**The same curves by two other scores.** Left: samples, fresh and training points are projected onto the subspace nearest to each before distances are taken, so that only "
-        "differences within the subspaces count. Right: mean distances instead of mean squared ones. Bands: 95 % bootstrap over training runs."
+        "**The same curves by two other scores.** Left: samples, fresh and training "
+        "points are projected onto the subspace nearest to each before distances are "
+        "taken, so that only "
+        "differences within the subspaces count. Right: mean distances instead of mean "
+        "squared ones. Bands: 95 % bootstrap over training runs."
     )
     return Figure("controls", caption, partial(_drawn, panels))
 
 
 def places(rows: Sequence[Row]) -> Figure:
-    """Shares of energy in the true subspaces, and the squared distance of samples to them, against N_k."""
+    """Shares of energy in the true subspaces, and the squared distance of samples to them, against
+    N_k.
+    """
     dims = sorted({whole(row, "d") for row in rows})
     tone = tones(dims)
     inside, nearest, distance, between = (
@@ -193,9 +216,14 @@ def places(rows: Sequence[Row]) -> Figure:
         Panel(away, "Distance to the truth", POINTS, "mean squared distance", scale="log"),
     ]
     caption = (
-        "**Where the samples lie.** Left: the share of their squared length in the span of all true subspaces, and in the one nearest to each sample; both are 1 for points of the law "
-        "without ambient noise. Right: their mean squared distance to the nearest true subspace, and thin, the mean squared distance of fresh points to the nearest training point, "
-        "which is the denominator of GL: where the first is no longer small beside the second, GL exceeds 1 by noise and not by novelty. Means over training runs."
+        "**Where the samples lie.** Left: the share of their squared length in the span "
+        "of all true subspaces, and in the one nearest to each sample; both are 1 for "
+        "points of the law "
+        "without ambient noise. Right: their mean squared distance to the nearest true "
+        "subspace, and thin, the mean squared distance of fresh points to the nearest "
+        "training point, "
+        "which is the denominator of GL: where the first is no longer small beside the "
+        "second, GL exceeds 1 by noise and not by novelty. Means over training runs."
     )
     return Figure("places", caption, partial(_drawn, panels))
 

@@ -76,23 +76,32 @@ def _transition(curves: Sequence[Scores], half: Crossings) -> Finding:
         item.means[0] <= COPIES and item.means[-1] >= NOVEL for item in curves
     )
     return Finding(
-        f"From N_k = {curves[0].sizes[0]} to {curves[0].sizes[-1]} the networks {'go' if crossed else 'do not go all the way'} from copying to generalizing"
+        f"From N_k = {curves[0].sizes[0]} to {curves[0].sizes[-1]} the networks "
+        f"{'go' if crossed else 'do not go all the way'} from copying to generalizing"
         f"{' at every d' if crossed else ''}: GL goes from {ends}.",
         "good" if crossed else "absent",
-        f"GL = D(generated, train)/D(fresh, train), D the mean squared distance to the nearest training point; 0 copies, 1 as far from them as fresh points. "
+        "GL = D(generated, train)/D(fresh, train), D the mean squared distance to the "
+        "nearest training point; 0 copies, 1 as far from them as fresh points. "
         f"Counted as copying up to {COPIES:g} and as generalizing from {NOVEL:g} on.",
     )
 
 
 def _half(half: Crossings, inner: Crossings, net: str) -> Finding:
     mean = half.ratio()
-    headline = f"These networks ({_named(net)}) need {spoken(mean)} points a dimension for a GL of one half, the geometric mean over d of N_k/d."
+    headline = (
+        f"These networks ({_named(net)}) need {spoken(mean)} points a dimension "
+        "for a GL of one half, the geometric mean over d of N_k/d."
+    )
     return Finding(
         headline if half.complete else "Not every curve crosses one half within the sizes.",
         "neutral" if half.complete else "absent",
-        f"N_k/d at one half: {_each([spoken(e) for e in half.ratios()], half.dims)}; N_k itself: {_each([spoken(e) for e in half.sizes()], half.dims)}. With all points "
-        f"projected onto their nearest subspace first: N_k/d = {_each([spoken(e) for e in inner.ratios()], inner.dims)}, geometric mean {spoken(inner.ratio())}. Intervals: "
-        f"{half.method}; with so few runs a size such an interval covers less often than 95 %, so read it as the spread of these runs.",
+        f"N_k/d at one half: {_each([spoken(e) for e in half.ratios()], half.dims)}; N_k "
+        f"itself: {_each([spoken(e) for e in half.sizes()], half.dims)}. With all points "
+        "projected onto their nearest subspace first: N_k/d = "
+        f"{_each([spoken(e) for e in inner.ratios()], inner.dims)}, geometric mean "
+        f"{spoken(inner.ratio())}. Intervals: "
+        f"{half.method}; with so few runs a size such an interval covers less often than "
+        "95 %, so read it as the spread of these runs.",
     )
 
 
@@ -109,10 +118,15 @@ def _published(near: Crossings, inner: Crossings, net: str) -> Finding:
         else f"here GL does not come to {NEAR_ONE:g} at every d"
     )
     return Finding(
-        f"The {low} to {high} points a dimension of the papers are where the curves of a large U-Net come to about 1, not to one half; {here}.",
+        f"The {low} to {high} points a dimension of the papers are where the curves of a "
+        f"large U-Net come to about 1, not to one half; {here}.",
         "neutral",
-        f"N_k/d, geometric mean over d. By dimension: {_each([spoken(e) for e in near.ratios()], near.dims)}. Within the subspaces (projected first): {spoken(other)}; by "
-        f"dimension {_each([spoken(e) for e in inner.ratios()], inner.dims)}. Network, training and score all move this number: the published one belongs to another network than "
+        "N_k/d, geometric mean over d. By dimension: "
+        f"{_each([spoken(e) for e in near.ratios()], near.dims)}. Within the subspaces "
+        f"(projected first): {spoken(other)}; by "
+        f"dimension {_each([spoken(e) for e in inner.ratios()], inner.dims)}. Network, "
+        "training and score all move this number: the published one belongs to another "
+        "network than "
         f"this {_named(net)}.",
     )
 
@@ -120,7 +134,8 @@ def _published(near: Crossings, inner: Crossings, net: str) -> Finding:
 def _collapse(half: Crossings, near: Crossings, inner: Crossings) -> Finding:
     if not half.complete:
         return Finding(
-            "Whether curves of different d collapse cannot be said: not every curve crosses one half.",
+            "Whether curves of different d collapse cannot be said: not every curve "
+            "crosses one half.",
             "absent",
         )
     in_n, in_ratio, change = (
@@ -138,13 +153,20 @@ def _collapse(half: Crossings, near: Crossings, inner: Crossings) -> Finding:
         else "do not clearly draw together"
     )
     return Finding(
-        f"Against N_k/d the curves of different d {word} at one half: their half-points lie {in_ratio.value:.2f} octaves apart, against {in_n.value:.2f} in N_k"
+        f"Against N_k/d the curves of different d {word} at one half: their half-points "
+        f"lie {in_ratio.value:.2f} octaves apart, against {in_n.value:.2f} in N_k"
         f"{_ranges(near)}.",
         "good" if together else "absent",
-        f"Range over d of log2 at one half: {_counted(in_n)} against N_k, {_counted(in_ratio)} against N_k/d, change {_counted(change)}; the spread of training "
-        f"runs alone would make a range of about {half.chance():.2f}. N_k at one half grows as d to the power {_counted(slope)}: 1 is a collapse, 0 would be no effect of d. "
-        f"At GL = {NEAR_ONE:g}: ranges {_both(near)}. Within the subspaces, at one half: ranges {_both(inner)}. "
-        "Called a collapse where the range at one half shrinks beyond its interval and the power's interval holds 1.",
+        f"Range over d of log2 at one half: {_counted(in_n)} against N_k, "
+        f"{_counted(in_ratio)} against N_k/d, change {_counted(change)}; the spread of "
+        "training "
+        f"runs alone would make a range of about {half.chance():.2f}. N_k at one half "
+        f"grows as d to the power {_counted(slope)}: 1 is a collapse, 0 would be no "
+        "effect of d. "
+        f"At GL = {NEAR_ONE:g}: ranges {_both(near)}. Within the subspaces, at one half: "
+        f"ranges {_both(inner)}. "
+        "Called a collapse where the range at one half shrinks beyond its interval and "
+        "the power's interval holds 1.",
     )
 
 
@@ -156,7 +178,11 @@ def _ranges(near: Crossings) -> str:
 
 
 def _both(at: Crossings) -> str:
-    return f"{_counted(at.spread(by_dimension=False))} against N_k, {_counted(at.spread(by_dimension=True))} against N_k/d, power {_counted(at.slope())}"
+    return (
+        f"{_counted(at.spread(by_dimension=False))} against N_k, "
+        f"{_counted(at.spread(by_dimension=True))} against N_k/d, power "
+        f"{_counted(at.slope())}"
+    )
 
 
 def number(row: Row, name: str) -> float:
@@ -184,12 +210,19 @@ def _places(rows: Sequence[Row]) -> Finding:
     )
     near = nearest.mean() >= NEAR
     return Finding(
-        f"At N_k = {whole(last[0], 'n_k')}, {inside.mean():.1%} of the samples' energy is in the span of the true subspaces and {nearest.mean():.1%} in the one nearest to each "
+        f"At N_k = {whole(last[0], 'n_k')}, {inside.mean():.1%} of the samples' energy is "
+        f"in the span of the true subspaces and {nearest.mean():.1%} in the one nearest "
+        "to each "
         f"sample{': samples lie near one subspace' if near else ', so samples do not lie near one subspace'}.",
         "good" if near else "absent",
-        f"Least over runs: {inside.min():.1%} and {nearest.min():.1%}. Mean squared distance to the nearest subspace {distance.mean():.3g} (largest {distance.max():.3g}; fresh points "
-        f"{_size(fresh.mean())}), beside the fresh points' mean squared distance to the nearest training point, {between.mean():.3g}: the ratio of the two, {np.mean(distance / between):.2f}, is "
-        f"about what leaving the subspaces adds to GL. Energy of samples relative to the law's: {energy.mean():.2f}.",
+        f"Least over runs: {inside.min():.1%} and {nearest.min():.1%}. Mean squared "
+        f"distance to the nearest subspace {distance.mean():.3g} (largest "
+        f"{distance.max():.3g}; fresh points "
+        f"{_size(fresh.mean())}), beside the fresh points' mean squared distance to the "
+        f"nearest training point, {between.mean():.3g}: the ratio of the two, "
+        f"{np.mean(distance / between):.2f}, is "
+        "about what leaving the subspaces adds to GL. Energy of samples relative to the "
+        f"law's: {energy.mean():.2f}.",
     )
 
 
@@ -198,8 +231,11 @@ def _references(rows: Sequence[Row]) -> Finding:
         np.array([number(row, f"gl_{name}") for row in rows]) for name in ("memorizer", "truth")
     )
     return Finding(
-        f"The same noises and solver give GL = {memorizer.mean():.2g} with the closed-form memorizer and {truth.mean():.2f} with the true denoiser.",
+        f"The same noises and solver give GL = {memorizer.mean():.2g} with the "
+        f"closed-form memorizer and {truth.mean():.2f} with the true denoiser.",
         "neutral",
-        f"Over all training sets: memorizer {memorizer.min():.2g} to {memorizer.max():.2g}, truth {truth.min():.2f} to {truth.max():.2f}; what separates the truth from 1 is "
+        f"Over all training sets: memorizer {memorizer.min():.2g} to "
+        f"{memorizer.max():.2g}, truth {truth.min():.2f} to {truth.max():.2f}; what "
+        "separates the truth from 1 is "
         "chance of the samples and the solver's finite steps.",
     )

@@ -1,8 +1,10 @@
 """Where GL crosses a level for each dimension d, and whether N_k/d_k is what decides it.
 
-A crossing is where the isotonic fit of GL on log2 N_k first reaches the level, linear in between, as N* is in the study of images. If GL is a
-function of N_k/d alone, log2 N_k at the crossing is log2 d plus a constant: its slope on log2 d is 1, and the crossings spread over d when
-counted in N_k but not when counted in N_k/d. Intervals resample training runs within each size, with the sampling error of each run's GL added.
+A crossing is where the isotonic fit of GL on log2 N_k first reaches the level, linear in between,
+as N* is in the study of images. If GL is a function of N_k/d alone, log2 N_k at the crossing is
+log2 d plus a constant: its slope on log2 d is 1, and the crossings spread over d when counted in
+N_k but not when counted in N_k/d. Intervals resample training runs within each size, with the
+sampling error of each run's GL added.
 """
 
 from __future__ import annotations
@@ -37,13 +39,17 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
-    """The rows by dimension, size and seed, so that no number depends on the order in which they were stored."""
+    """The rows by dimension, size and seed, so that no number depends on the order in which they
+    were stored.
+    """
     return sorted(rows, key=lambda row: (whole(row, "d"), whole(row, "n_k"), whole(row, "seed")))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One score of all runs of one dimension ``d``: for each of ``sizes`` (N_k), the runs' values and the standard errors of sampling."""
+    """One score of all runs of one dimension ``d``: for each of ``sizes`` (N_k), the runs' values
+    and the standard errors of sampling.
+    """
 
     d: int
     sizes: tuple[int, ...]
@@ -57,7 +63,9 @@ class Scores:
 
     @cached_property
     def drawn(self) -> np.ndarray:
-        """Bootstrap draws of the means, (DRAWS, s): runs drawn within each size, each with its sampling error."""
+        """Bootstrap draws of the means, (DRAWS, s): runs drawn within each size, each with its
+        sampling error.
+        """
         source = np.random.default_rng(derive(0, self.d))
         columns = []
         for values, errors in zip(self.values, self.errors):
@@ -99,7 +107,8 @@ def _scores(d: int, cells: dict[int, list[Estimate]]) -> Scores:
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
-    """log2 of the N_k at which GL crosses ``level`` for each of ``dims``, (D,), and its bootstrap draws, (D, DRAWS).
+    """log2 of the N_k at which GL crosses ``level`` for each of ``dims``, (D,), and its bootstrap
+    draws, (D, DRAWS).
 
     -inf is below the smallest size, +inf above the largest.
     """
@@ -131,7 +140,9 @@ class Crossings:
         return bool(np.isfinite(self.points).all())
 
     def sizes(self) -> list[Estimate]:
-        """N_k at the crossing of every dimension; 0 is below the smallest size, +inf above the largest."""
+        """N_k at the crossing of every dimension; 0 is below the smallest size, +inf above the
+        largest.
+        """
         return [
             percentiles(float(v), np.exp2(draws), DRAWS, method=self.method)
             for v, draws in zip(np.exp2(self.points), self.drawn)
@@ -145,7 +156,9 @@ class Crossings:
         ]  # a monotone map of one draw each: percentiles map along
 
     def ratio(self) -> Estimate:
-        """The geometric mean over d of N_k/d at the crossing; draws with crossings beyond both ends of the sizes count for both ends."""
+        """The geometric mean over d of N_k/d at the crossing; draws with crossings beyond both ends
+        of the sizes count for both ends.
+        """
         if not self.complete:
             return unavailable(NOT_REACHED, len(self.dims))
         with np.errstate(invalid="ignore"):  # the mean of -inf and inf is NaN
@@ -156,7 +169,9 @@ class Crossings:
         )
 
     def slope(self) -> Estimate:
-        """The least-squares slope of log2 N_k at the crossing on log2 d: 1 where N_k/d decides, 0 where N_k alone does."""
+        """The least-squares slope of log2 N_k at the crossing on log2 d: 1 where N_k/d decides, 0
+        where N_k alone does.
+        """
         if len(self.dims) < 2:
             return unavailable("a slope over d needs at least two dimensions")
         centred = self.log_dims - self.log_dims.mean()
@@ -174,7 +189,9 @@ class Crossings:
         )
 
     def narrowing(self) -> Estimate:
-        """How much the range over d changes, in octaves, when N_k is counted in units of d; below 0: the crossings draw together."""
+        """How much the range over d changes, in octaves, when N_k is counted in units of d; below
+        0: the crossings draw together.
+        """
         return self._estimate(
             self.points,
             self.drawn,
@@ -182,7 +199,9 @@ class Crossings:
         )
 
     def chance(self) -> float:
-        """The range over d, in octaves, that the spread of training runs alone would show, were all crossings the same: the median draw."""
+        """The range over d, in octaves, that the spread of training runs alone would show, were all
+        crossings the same: the median draw.
+        """
         finite = self.drawn[:, np.isfinite(self.drawn).all(0)]
         if not self.complete or not finite.size:
             return math.nan
@@ -191,7 +210,9 @@ class Crossings:
     def _estimate(
         self, points: np.ndarray, drawn: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
     ) -> Estimate:
-        """A statistic of finite logs; draws in which some dimension does not cross count for both ends of the interval."""
+        """A statistic of finite logs; draws in which some dimension does not cross count for both
+        ends of the interval.
+        """
         if not self.complete:
             return unavailable(NOT_REACHED, len(self.dims))
         finite = np.isfinite(drawn).all(0)
@@ -202,7 +223,9 @@ class Crossings:
         )
 
     def _between(self, value: float, least: np.ndarray, most: np.ndarray) -> Estimate:
-        """``value`` with the low end of the interval of one set of draws and the high end of that of another."""
+        """``value`` with the low end of the interval of one set of draws and the high end of that
+        of another.
+        """
         low, high = (percentiles(value, draws, DRAWS) for draws in (least, most))
         return Estimate(value, low.low, high.high, len(self.dims), low.level, self.method)
 
@@ -211,7 +234,10 @@ def _method(counts: Sequence[int]) -> str:
     """How intervals were made, from the different numbers of runs a size."""
     if max(counts) == 1:
         return "sampling error of one run a size, retraining not included"
-    return f"percentile bootstrap over training runs, {counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} a size"
+    return (
+        "percentile bootstrap over training runs, "
+        f"{counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} a size"
+    )
 
 
 def _less(logs: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -1,12 +1,15 @@
-"""What one trained network is asked: how far its samples are from the training points and from the truth, beside both closed forms.
+"""What one trained network is asked: how far its samples are from the training points and from the
+truth, beside both closed forms.
 
-``D(A, B)`` is the mean over rows of A of the squared Euclidean distance to the nearest row of B. The generalization score
+``D(A, B)`` is the mean over rows of A of the squared Euclidean distance to the nearest row of B.
+The generalization score
 
     GL = D(generated, train) / D(fresh, train)
 
-is 0 for copies of training points and 1 for fresh points of the law (Wang et al. 2024, appendix). Since anything off the subspaces is far
-from the training points too, GL alone does not tell novelty from noise. So it is also computed *within* the subspaces, all points first
-projected onto the subspace nearest to each; and with distances that are not squared.
+is 0 for copies of training points and 1 for fresh points of the law (Wang et al. 2024, appendix).
+Since anything off the subspaces is far from the training points too, GL alone does not tell novelty
+from noise. So it is also computed *within* the subspaces, all points first projected onto the
+subspace nearest to each; and with distances that are not squared.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ def nearest_distances(points: Tensor, bank: Tensor) -> np.ndarray:
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> Estimate:
-    """The ratio of two means of independent draws, with the interval of the delta method: nothing is resampled."""
+    """The ratio of two means of independent draws, with the interval of the delta method: nothing
+    is resampled.
+    """
     top, bottom = (float(values.mean()) for values in (above, below))
     if not bottom > 0:
         return unavailable("fresh points are at no distance from the training points", len(above))
@@ -67,9 +72,11 @@ def projected(points: Tensor, bases: Sequence[Tensor]) -> Tensor:
 
 
 def shares(points: Tensor, truth: MoLRG) -> dict[str, Value]:
-    """Where samples are: shares of their energy in the span of all subspaces and in the nearest one, and squared distances to that one.
+    """Where samples are: shares of their energy in the span of all subspaces and in the nearest
+    one, and squared distances to that one.
 
-    ``energy`` is the mean squared length relative to the law's own, the dimension d plus n times the variance of the ambient noise.
+    ``energy`` is the mean squared length relative to the law's own, the dimension d plus n times
+    the variance of the ambient noise.
     """
     parts, total = energies(points, truth.bases), points.square().sum(1)
     expected = (
@@ -85,13 +92,17 @@ def shares(points: Tensor, truth: MoLRG) -> dict[str, Value]:
 
 
 def closed_form(place: Place, denoiser: Denoiser) -> Tensor:
-    """What a closed-form denoiser makes from the shared noises with the networks' solver, (samples, n) in float64."""
+    """What a closed-form denoiser makes from the shared noises with the networks' solver, (samples,
+    n) in float64.
+    """
     sigmas = place.sigmas()
     return sample(denoiser, float(sigmas[0]) * place.noises().double(), sigmas)
 
 
 def measure(place: Place, generated: Tensor) -> Result:
-    """Every value and array of one cell from its samples (samples, n), beside the samples of the memorizer and of the truth."""
+    """Every value and array of one cell from its samples (samples, n), beside the samples of the
+    memorizer and of the truth.
+    """
     found = place.instance()
     points = {"network": generated.double(), "fresh": found.fresh}
     points |= {

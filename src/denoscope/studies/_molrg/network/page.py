@@ -22,11 +22,17 @@ from denoscope.studies._molrg.network.halfway import (
 from denoscope.studies._molrg.network.setting import FRESH, WIDTHS, shape
 
 SETTING = (
-    "Data lie on K orthogonal subspaces of dimension d of an n-dimensional space, with standard normal coefficients. A network is trained on exactly N_k points of each subspace "
-    "and sampled by a deterministic solver from noises that all networks share. With D(A, B) the mean over A of the squared distance to the nearest point of B, "
-    "**GL = D(generated, train) / D(fresh, train)**: 0 for copies of training points, 1 for fresh points of the law. What lies off the subspaces is far from the "
-    "training points too, so GL is also computed **within** the subspaces, after projecting every point onto the subspace nearest to it.\n\n"
-    "Every cell draws its own subspaces, training points and initialisation: runs are independent, and intervals speak about all of these together."
+    "Data lie on K orthogonal subspaces of dimension d of an n-dimensional space, with "
+    "standard normal coefficients. A network is trained on exactly N_k points of each "
+    "subspace "
+    "and sampled by a deterministic solver from noises that all networks share. With "
+    "D(A, B) the mean over A of the squared distance to the nearest point of B, "
+    "**GL = D(generated, train) / D(fresh, train)**: 0 for copies of training points, 1 "
+    "for fresh points of the law. What lies off the subspaces is far from the "
+    "training points too, so GL is also computed **within** the subspaces, after "
+    "projecting every point onto the subspace nearest to it.\n\n"
+    "Every cell draws its own subspaces, training points and initialisation: runs are "
+    "independent, and intervals speak about all of these together."
 )
 
 
@@ -67,7 +73,11 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     ]
     seeds = len({whole(row, "seed") for row in rows})
     dims = ", ".join(map(str, half.dims))
-    subtitle = f"{len(rows)} networks ({fields['net']}): n = {fields['n']}, K = {fields['k']}, d = {dims}; {len(found['gl'][0].sizes)} sizes, {seeds} seed{'s' if seeds > 1 else ''}"
+    subtitle = (
+        f"{len(rows)} networks ({fields['net']}): n = {fields['n']}, K = "
+        f"{fields['k']}, d = {dims}; {len(found['gl'][0].sizes)} sizes, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}"
+    )
     return Page("Generic networks on mixtures of low-rank Gaussians", subtitle, sections)
 
 
@@ -137,7 +147,8 @@ def cells(rows: Sequence[Row]) -> Table:
         Column(
             "time",
             "s",
-            "seconds until this cell was measured after the one before; the first of a job carries its training",
+            "seconds until this cell was measured after the one before; the first of a "
+            "job carries its training",
             ".1f",
         ),
     ]
@@ -170,6 +181,9 @@ def told(row: Row) -> dict[str, object]:
     net, n = str(fields["net"]), whole(row, "n")
     width = whole(row, "width") or WIDTHS[net]
     return {
-        "data": f"{fields['k']} random subspaces, orthogonal to each other, in {n} dimensions, unit variances, ambient noise {fields['noise']}; N_k training points and {FRESH} fresh points of each",
-        "network": f"{net} of width {width} on {' × '.join(map(str, shape(net, n)))} numbers, preconditioned as EDM at the spread of the data",
+        "data": f"{fields['k']} random subspaces, orthogonal to each other, in {n} "
+        f"dimensions, unit variances, ambient noise {fields['noise']}; N_k "
+        f"training points and {FRESH} fresh points of each",
+        "network": f"{net} of width {width} on {' × '.join(map(str, shape(net, n)))} "
+        "numbers, preconditioned as EDM at the spread of the data",
     }

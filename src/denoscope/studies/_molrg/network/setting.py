@@ -1,4 +1,6 @@
-"""What one cell is given: a random mixture of low-rank Gaussians, exactly N_k training points of each subspace, fresh points, noises and levels."""
+"""What one cell is given: a random mixture of low-rank Gaussians, exactly N_k training points of
+each subspace, fresh points, noises and levels.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ WIDTHS = {"mlp": 128, "unet": 32}
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data of a cell come from: everything that decides them, and what is drawn from them.
+    """Where the data of a cell come from: everything that decides them, and what is drawn from
+    them.
 
-    The subspaces (``k`` of dimension ``d``, orthogonal, in R^n), the ``n_k`` training points of each, and the fresh points are functions of
-    these numbers and ``seed``: no two cells of a sweep share any of them. ``noise``: standard deviation of ambient noise, an entry.
+    The subspaces (``k`` of dimension ``d``, orthogonal, in R^n), the ``n_k`` training points of
+    each, and the fresh points are functions of these numbers and ``seed``: no two cells of a sweep
+    share any of them. ``noise``: standard deviation of ambient noise, an entry.
     """
 
     n: int
@@ -48,7 +52,9 @@ class Place:
         return _instance(self)
 
     def noises(self) -> Tensor:
-        """Standard normal noise that all models of a sweep are sampled from, (samples, n), row i from seed i alone."""
+        """Standard normal noise that all models of a sweep are sampled from, (samples, n), row i
+        from seed i alone.
+        """
         return _noises(self.samples, self.n)
 
     def sigmas(self) -> Tensor:
@@ -56,13 +62,17 @@ class Place:
         return karras(self.solver_steps)
 
     def spread(self) -> float:
-        """Standard deviation of an entry of the data: sqrt(d/n + noise^2), which networks take as that of their data."""
+        """Standard deviation of an entry of the data: sqrt(d/n + noise^2), which networks take as
+        that of their data.
+        """
         return math.sqrt(self.d / self.n + self.noise**2)
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """A random mixture, its training points (k n_k, n), subspace after subspace, and fresh points (k FRESH, n); float64."""
+    """A random mixture, its training points (k n_k, n), subspace after subspace, and fresh points
+    (k FRESH, n); float64.
+    """
 
     truth: MoLRG
     train: Tensor
@@ -84,7 +94,8 @@ def _noises(samples: int, n: int) -> Tensor:
 
 
 def shape(net: str, n: int) -> tuple[int, ...]:
-    """The shape in which a network sees n numbers: a vector, or for the U-Net the image of fewest channels, 3 x 4 x 4 for n = 48.
+    """The shape in which a network sees n numbers: a vector, or for the U-Net the image of fewest
+    channels, 3 x 4 x 4 for n = 48.
 
     An n without a square factor makes no image: a ValueError.
     """
@@ -93,7 +104,8 @@ def shape(net: str, n: int) -> tuple[int, ...]:
     side = next(side for side in range(math.isqrt(n), 0, -1) if n % side**2 == 0)
     if side == 1:
         raise ValueError(
-            f"--n {n} is no channels x side x side with a side of at least 2, which --net unet needs; take 48 = 3 x 4 x 4"
+            f"--n {n} is no channels x side x side with a side of at least 2, which --net "
+            "unet needs; take 48 = 3 x 4 x 4"
         )
     return (n // side**2, side, side)
 
@@ -104,7 +116,9 @@ def network(net: str, n: int, width: int, seed: int) -> MLP | UNet:
 
 
 def stacked(places: list[Place]) -> tuple[Tensor, list[Tensor]]:
-    """The training points of several cells one after the other, float32 (rows, n), and the rows of each cell."""
+    """The training points of several cells one after the other, float32 (rows, n), and the rows of
+    each cell.
+    """
     sets = [place.instance().train for place in places]
     rows = torch.arange(sum(map(len, sets))).split([len(points) for points in sets])
     return torch.cat(sets).float(), list(rows)

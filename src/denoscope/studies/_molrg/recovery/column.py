@@ -1,7 +1,9 @@
-"""A column of a success map, one K and one d: all instances, numbers of points and starts at once, by one of the two methods.
+"""A column of a success map, one K and one d: all instances, numbers of points and starts at once,
+by one of the two methods.
 
-What each instance leaves behind is how far the recovered subspaces are from the truth, and by how much its method's own objective is
-better than at the truth: a failure with a worse objective is the optimiser's, one with a better objective is the data's.
+What each instance leaves behind is how far the recovered subspaces are from the truth, and by how
+much its method's own objective is better than at the truth: a failure with a worse objective is the
+optimiser's, one with a better objective is the data's.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def measured(
     steps: int,
     tell: Tell = lambda fraction: None,
 ) -> Result:
-    """Arrays (counts, trials): ``distance``, the largest after matching; ``gain``, the objective's relative advantage over the truth's."""
+    """Arrays (counts, trials): ``distance``, the largest after matching; ``gain``, the objective's
+    relative advantage over the truth's.
+    """
     instances = drawn(k, d, counts, trials, n=n, noise=noise, starts=starts, start=start)
     found = METHODS[method](instances, keep, steps, tell)
     arrays = {name: value.reshape(len(counts), trials).numpy() for name, value in found.items()}
@@ -80,7 +84,9 @@ def measured(
 
 
 def verdicts(distance: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether an instance succeeded, and whether it failed with an objective worse than the truth's."""
+    """Whether an instance succeeded, and whether it failed with an objective worse than the
+    truth's.
+    """
     success = distance <= SUCCESS
     return success, ~success & (gain < -ROUNDING)
 

@@ -1,4 +1,6 @@
-"""The figures of recovery: success maps with their edge, failures of the optimiser, and success against Nₖ - d."""
+"""The figures of recovery: success maps with their edge, failures of the optimiser, and success
+against Nₖ - d.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,10 @@ def success(case: Case, place: int) -> Figure:
     panels = _paired(case, lambda of: of.share)
     trials = case.maps[0].success.shape[2]
     caption = (
-        f"**Success of recovery, {case.name}.** Share of {trials} random instances in which every subspace is recovered, ‖ÛÛᵀ − U*U*ᵀ‖_F ≤ 0.5. "
-        "Both maps of a row see the same points and the same starts. The line is Nₖ = d: as many points as dimensions. Cells without a number are "
+        f"**Success of recovery, {case.name}.** Share of {trials} random instances in "
+        "which every subspace is recovered, ‖ÛÛᵀ − U*U*ᵀ‖_F ≤ 0.5. "
+        "Both maps of a row see the same points and the same starts. The line is Nₖ = d: "
+        "as many points as dimensions. Cells without a number are "
         "0 or 100 %."
     )
     return _maps(f"success_{place}", caption, panels, 0)
@@ -45,8 +49,10 @@ def failures(case: Case, place: int) -> Figure:
     """Failures of the optimiser, a row for each K."""
     panels = _paired(case, lambda of: of.below.mean(2))
     caption = (
-        f"**Failures of the optimiser, {case.name}.** Share of instances that are not recovered and end with an objective worse than the truth's: the "
-        "energy kept for clustering, the denoising loss on common noise for training. All other failures are the data's: the objective itself prefers "
+        f"**Failures of the optimiser, {case.name}.** Share of instances that are not "
+        "recovered and end with an objective worse than the truth's: the "
+        "energy kept for clustering, the denoising loss on common noise for training. "
+        "All other failures are the data's: the objective itself prefers "
         "other subspaces."
     )
     return _maps(f"failures_{place}", caption, panels, 0)
@@ -61,8 +67,10 @@ def free(case: Case, place: int) -> Figure | None:
         if of.free is not None
     ]
     caption = (
-        f"**K-subspaces without mutual orthogonality, {case.name}.** Any split of the points into groups of d then keeps all their energy, so Nₖ = d "
-        "identifies nothing in principle, and the edge belongs at Nₖ = d + 1 (the line). What succeeds left of it does so because of where it starts."
+        f"**K-subspaces without mutual orthogonality, {case.name}.** Any split of the "
+        "points into groups of d then keeps all their energy, so Nₖ = d "
+        "identifies nothing in principle, and the edge belongs at Nₖ = d + 1 (the line). "
+        "What succeeds left of it does so because of where it starts."
     )
     return _maps(f"unconstrained_{place}", caption, panels, 1) if panels else None
 
@@ -72,7 +80,9 @@ def _of(k: int) -> str:
 
 
 def _paired(case: Case, values: Callable[[Map], np.ndarray]) -> list[Shown | None]:
-    """One panel a method and K, those of one K after each other; None where a method was run at other K only."""
+    """One panel a method and K, those of one K after each other; None where a method was run at
+    other K only.
+    """
     names = [name for name in NAMES if any(name in pair.maps for pair in case.pairs)]
     return [
         (f"{_of(pair.k)}: {NAMES[name]}", of, values(of)) if (of := pair.maps.get(name)) else None
@@ -86,7 +96,9 @@ def _maps(name: str, caption: str, panels: Sequence[Shown | None], shift: int) -
 
 
 def maps(panels: Sequence[Shown | None], *, shift: int = 0, width: float = WIDE) -> Drawing:
-    """Maps (title, whose axes, shares) over Nₖ to the right and d upwards, two in a row where there is room, with the edge Nₖ = d + shift."""
+    """Maps (title, whose axes, shares) over Nₖ to the right and d upwards, two in a row where there
+    is room, with the edge Nₖ = d + shift.
+    """
     columns = 2 if width >= _BY_WIDTH else 1
     shown = list(panels) if columns == 2 else [panel for panel in panels if panel]
     rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
@@ -150,7 +162,9 @@ def _map(axes: Axes, title: str, of: Map, values: np.ndarray, shift: int, cell: 
 
 
 def _edge(axes: Axes, of: Map, i: int, least: int) -> None:
-    """The staircase between the cells with fewer points than ``least`` and the others, in row i and down to the row below it."""
+    """The staircase between the cells with fewer points than ``least`` and the others, in row i and
+    down to the row below it.
+    """
     x = sum(count < least for count in of.counts)
     below = sum(count < least - (of.ds[i] - of.ds[i - 1]) for count in of.counts) if i else x
     for color, wide in (("#000000", 2.6), ("#fefefe", 1.2)):
@@ -197,7 +211,8 @@ def _key(figure: Drawing, total: float, width: float, edge: str) -> None:
 def against_edge(case: Case, place: int) -> Figure:
     """Success against Nₖ - d, all dimensions together, a panel for each K."""
     caption = (
-        f"**Success against Nₖ − d, {case.name}.** All dimensions together, with exact 95 % intervals. Without noise clustering would jump from 0 to 1 at "
+        f"**Success against Nₖ − d, {case.name}.** All dimensions together, with exact 95 "
+        "% intervals. Without noise clustering would jump from 0 to 1 at "
         "Nₖ − d = 0, the dashed line."
     )
     return Figure(f"against_edge_{place}", caption, partial(_against_edge, case))
@@ -319,8 +334,10 @@ def departure(found: Departure, told: str) -> Figure:
         Panel([wrong], "Assignments", "noise level σ", "share of noisy points", scale="linear"),
     ]
     caption = (
-        f"**Where diffusion training stops being subspace clustering.** {told} With the assignment of the clean point the denoising loss is exactly an "
-        "affine function of the clustering objective; a denoiser can only assign by the noisy point, or weigh softly. Bands: 95 % over noise."
+        f"**Where diffusion training stops being subspace clustering.** {told} With the "
+        "assignment of the clean point the denoising loss is exactly an "
+        "affine function of the clustering objective; a denoiser can only assign by the "
+        "noisy point, or weigh softly. Bands: 95 % over noise."
     )
     return Figure("departure", caption, lambda width: error_curves(panels, width=width))
 

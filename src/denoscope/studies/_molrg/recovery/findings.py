@@ -50,7 +50,8 @@ def _edge(case: Case) -> Finding:
     more = [e for of in case.maps if (e := of.at_offset(2))]
     appeared = all(e.value < 0.05 for e in few) and all(e.value > 0.9 for e in more)
     lines = [
-        f"{WORDS[name].capitalize()} at Nₖ = d: {_of(maps, 0)}; one point more: {_of(maps, 1)}; two more: {_of(maps, 2)}."
+        f"{WORDS[name].capitalize()} at Nₖ = d: {_of(maps, 0)}; one point more: "
+        f"{_of(maps, 1)}; two more: {_of(maps, 2)}."
         for name in WORDS
         if (maps := [pair.maps[name] for pair in case.pairs if name in pair.maps])
     ]
@@ -89,7 +90,9 @@ def _pooled(of: Map, last: int) -> Estimate | None:
 
 
 def _width(of: Map) -> float:
-    """The least offset from which on every cell of the map succeeds in more than 90 % of the trials; infinite where there is none."""
+    """The least offset from which on every cell of the map succeeds in more than 90 % of the
+    trials; infinite where there is none.
+    """
     failing = [
         count - d
         for i, d in enumerate(of.ds)
@@ -109,11 +112,16 @@ def _agree(case: Case) -> Finding | None:
     k, d, count, one, two = found.worst
     by_k = "; ".join(f"K = {a.k} {said(agreement([(a, b)]).overlap)}" for a, b in pairs)
     return Finding(
-        f"At {case.name}, clustering and diffusion training agree within their binomial intervals in {100 * found.overlap.value:.1f} % of "
+        f"At {case.name}, clustering and diffusion training agree within their binomial "
+        f"intervals in {100 * found.overlap.value:.1f} % of "
         f"{found.cells} cells.",
         "good" if found.overlap.value >= AGREEING else "absent",
-        f"Exact 95 % intervals of the two shares overlap: {by_k}. Each interval also holds the other share in {100 * found.mutual.value:.1f} % of the cells. In "
-        f"{100 * found.same.value:.1f} % [{100 * found.same.low:.1f}, {100 * found.same.high:.1f}] of the instances both succeed or both fail. They differ most at K = {k}, d = {d}, Nₖ = {count}: {100 * one:.0f} % by clustering, "
+        f"Exact 95 % intervals of the two shares overlap: {by_k}. Each interval also "
+        f"holds the other share in {100 * found.mutual.value:.1f} % of the cells. In "
+        f"{100 * found.same.value:.1f} % [{100 * found.same.low:.1f}, "
+        f"{100 * found.same.high:.1f}] of the instances both succeed or both fail. They "
+        f"differ most at K = {k}, d = {d}, Nₖ = {count}: {100 * one:.0f} % by clustering, "
+        ""
         f"{100 * two:.0f} % by training.",
     )
 
@@ -141,9 +149,11 @@ def _optimiser(case: Case) -> Finding:
     )
     words = "are the data's, not the optimiser's" if most <= RARE else "are partly the optimiser's"
     return Finding(
-        f"At {case.name}, failures {words}: {below} of {failed} end with an objective worse than the truth's.",
+        f"At {case.name}, failures {words}: {below} of {failed} end with an objective "
+        "worse than the truth's.",
         "neutral",
-        f"Share of all instances that fail with an objective worse than the truth's, by {detail}. The rest fail although their objective is at least as good.",
+        "Share of all instances that fail with an objective worse than the truth's, by "
+        f"{detail}. The rest fail although their objective is at least as good.",
     )
 
 
@@ -156,16 +166,19 @@ def _free(case: Case) -> Finding | None:
     if not maps:
         return None
     at = "; ".join(
-        f"K = {of.k}: {said(of.at_offset(0, of.free))} at Nₖ = d and {said(of.at_offset(1, of.free))} at d + 1, against {said(of.at_offset(0))} and "
+        f"K = {of.k}: {said(of.at_offset(0, of.free))} at Nₖ = d and "
+        f"{said(of.at_offset(1, of.free))} at d + 1, against {said(of.at_offset(0))} and "
         f"{said(of.at_offset(1))} with it"
         for of in maps
     )
     fewer = sum(int(of.success.sum()) - int(of.free.sum()) for of in maps if of.free is not None)
     return Finding(
-        f"At {case.name}, without mutual orthogonality K-subspaces recovers {abs(fewer)} {'fewer' if fewer >= 0 else 'more'} of "
+        f"At {case.name}, without mutual orthogonality K-subspaces recovers {abs(fewer)} "
+        f"{'fewer' if fewer >= 0 else 'more'} of "
         f"{sum(of.success.size for of in maps)} instances.",
         "neutral",
-        f"Recovered without it, {at}. With d points a subspace any split into groups of d is then as good as the true one, and only the starts decide.",
+        f"Recovered without it, {at}. With d points a subspace any split into groups of d "
+        "is then as good as the true one, and only the starts decide.",
     )
 
 
@@ -185,7 +198,10 @@ def _departure(found: Departure) -> Finding:
     return Finding(
         f"Denoising is subspace clustering to within {100 * SMALL:g} % of the loss {words}.",
         "good" if limit is not None else "absent",
-        f"At σ = {found.sigma[-1]:.2g} assigning by the noisy point changes the loss by {100 * found.argmax.value[-1] / found.exact[-1]:+.0f} % and soft weights by "
-        f"{100 * found.soft.value[-1] / found.exact[-1]:+.0f} %; {100 * found.wrong.value[-1]:.0f} % of the noisy points are assigned elsewhere. With the clean assignment "
+        f"At σ = {found.sigma[-1]:.2g} assigning by the noisy point changes the loss by "
+        f"{100 * found.argmax.value[-1] / found.exact[-1]:+.0f} % and soft weights by "
+        f"{100 * found.soft.value[-1] / found.exact[-1]:+.0f} %; "
+        f"{100 * found.wrong.value[-1]:.0f} % of the noisy points are assigned elsewhere. "
+        "With the clean assignment "
         f"simulation and formula differ by at most {off:.1e} of the largest loss.",
     )

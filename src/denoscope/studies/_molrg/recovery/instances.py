@@ -1,4 +1,6 @@
-"""Random mixtures of low-rank Gaussians, many at once: the points, the truth, and where every method starts."""
+"""Random mixtures of low-rank Gaussians, many at once: the points, the truth, and where every
+method starts.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ STARTS = ("neighbours", "random")
 
 @dataclass(frozen=True)
 class Instances:
-    """``x`` (b, N, n) with rows of zeros at the end of the smaller ones, ``truth`` (b, K, n, d), ``starts`` (b, S, K, n, d), float64.
+    """``x`` (b, N, n) with rows of zeros at the end of the smaller ones, ``truth`` (b, K, n, d),
+    ``starts`` (b, S, K, n, d), float64.
 
-    ``sizes``: the points that each instance has; ``seeds``: what its training noise is derived from.
+    ``sizes``: the points that each instance has; ``seeds``: what its training noise is derived
+    from.
     """
 
     x: Tensor
@@ -57,8 +61,8 @@ def drawn(
 ) -> Instances:
     """``trials`` instances for every number of points a subspace in ``counts``, in that order.
 
-    Subspaces, coefficients, noise directions and starts of an instance are functions of (n, k, d, its count, its trial) alone, so levels of
-    ``noise`` and sizes of a sweep see the same ones.
+    Subspaces, coefficients, noise directions and starts of an instance are functions of (n, k, d,
+    its count, its trial) alone, so levels of ``noise`` and sizes of a sweep see the same ones.
     """
     made = [
         _one(k, d, count, n, noise, starts, start, derive(trial, n, k, d, count))

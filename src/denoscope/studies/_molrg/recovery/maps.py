@@ -1,4 +1,6 @@
-"""The cells of a sweep as success maps: shares of trials over dimension and number of points, with their exact intervals."""
+"""The cells of a sweep as success maps: shares of trials over dimension and number of points, with
+their exact intervals.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ CLUSTERING, TRAINING = METHODS
 
 @dataclass(frozen=True)
 class Map:
-    """One method at one K: bool arrays (dimensions, counts, trials), of success, of failures below the truth's objective, and so on.
+    """One method at one K: bool arrays (dimensions, counts, trials), of success, of failures below
+    the truth's objective, and so on.
 
-    ``free``: success of clustering without the joint constraint; None for training. Cells that were not run are absent from ``ran``.
+    ``free``: success of clustering without the joint constraint; None for training. Cells that were
+    not run are absent from ``ran``.
     """
 
     k: int
@@ -39,7 +43,9 @@ class Map:
         return self.success.mean(2)
 
     def at_offset(self, offset: int, which: np.ndarray | None = None) -> Estimate | None:
-        """The share of success over all cells with N_k = d + ``offset``, or None where there is none."""
+        """The share of success over all cells with N_k = d + ``offset``, or None where there is
+        none.
+        """
         of = self.success if which is None else which
         chosen = [
             of[i, self.counts.index(d + offset)]
@@ -142,10 +148,11 @@ def _map(k: int, rows: Sequence[Row]) -> Map:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Cells in all, and those whose two exact intervals overlap (``overlap``), and hold each other's value too (``mutual``).
+    """Cells in all, and those whose two exact intervals overlap (``overlap``), and hold each
+    other's value too (``mutual``).
 
-    ``same``: the share of instances in which both methods succeed or both fail. ``worst``: (K, d, N_k, share by clustering, by training)
-    where they differ most.
+    ``same``: the share of instances in which both methods succeed or both fail. ``worst``: (K, d,
+    N_k, share by clustering, by training) where they differ most.
     """
 
     cells: int
@@ -156,7 +163,9 @@ class Agreement:
 
 
 def agreement(pairs: Sequence[tuple[Map, Map]]) -> Agreement:
-    """How well the maps of clustering and of training agree within the binomial intervals of their cells."""
+    """How well the maps of clustering and of training agree within the binomial intervals of their
+    cells.
+    """
     overlap = mutual = cells = 0
     worst, largest = (0, 0, 0, 0.0, 0.0), -1.0
     for a, b in pairs:

@@ -1,4 +1,6 @@
-"""The report: what was found, the maps of every noise level, the departure from clustering, every cell, what was run, what to cite."""
+"""The report: what was found, the maps of every noise level, the departure from clustering, every
+cell, what was run, what to cite.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,12 @@ from denoscope.studies._molrg.recovery.column import METHODS
 from denoscope.studies._molrg.recovery.maps import CLUSTERING, TRAINING, Case, cases
 
 SETTING = (
-    "Every instance is a fresh mixture of K mutually orthogonal d-dimensional subspaces of n dimensions with Nₖ points x = Uₖ a + noise in each. (a) looks for bases that "
-    "keep the most energy, (1/N) Σ maxₖ ‖Uₖᵀx‖². (b) trains the denoiser that the mixture itself would have, with unknown bases: E[x₀|x] = Σ wₖ Uₖ Uₖᵀ x / "
-    "(1 + σ²), w the softmax of ‖Uₖᵀx‖² / (2σ²(1 + σ²)). Both keep all columns mutually orthonormal."
+    "Every instance is a fresh mixture of K mutually orthogonal d-dimensional subspaces "
+    "of n dimensions with Nₖ points x = Uₖ a + noise in each. (a) looks for bases that "
+    "keep the most energy, (1/N) Σ maxₖ ‖Uₖᵀx‖². (b) trains the denoiser that the "
+    "mixture itself would have, with unknown bases: E[x₀|x] = Σ wₖ Uₖ Uₖᵀ x / "
+    "(1 + σ²), w the softmax of ‖Uₖᵀx‖² / (2σ²(1 + σ²)). Both keep all columns mutually "
+    "orthonormal."
 )
 SIGMAS = np.geomspace(0.02, 4.0, 16)
 SHOWN_POINTS = 50
@@ -56,13 +61,16 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
     ks = ", ".join(str(k) for k in sorted({int(str(row.fields["k"])) for row in rows}))
     return Page(
         "Recovering subspaces from few points",
-        f"Mixtures of K = {ks} low-rank Gaussians in {fields['n']} dimensions, {fields['trials']} instances a cell",
+        f"Mixtures of K = {ks} low-rank Gaussians in {fields['n']} dimensions, "
+        f"{fields['trials']} instances a cell",
         sections,
     )
 
 
 def _departures(rows: Sequence[Row]) -> tuple[Departure, str] | None:
-    """How far noise takes denoising from clustering, at the truth of the widest mixture of the sweep; None where K is 1 throughout."""
+    """How far noise takes denoising from clustering, at the truth of the widest mixture of the
+    sweep; None where K is 1 throughout.
+    """
     k, d = (max(int(str(row.fields[name])) for row in rows) for name in ("k", "d"))
     n = int(str(rows[0].fields["n"]))
     if k < 2 or k * d > n:
@@ -133,12 +141,18 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
             for name, values in spent.items()
             if values
         ),
-        "instances": f"{fields['trials']} for each K, d and Nₖ = {_span(counts)}; the same at every noise level and for both methods",
+        "instances": f"{fields['trials']} for each K, d and Nₖ = {_span(counts)}; the "
+        "same at every noise level and for both methods",
         "starts": f"{fields['starts']} an instance, the same bases for both methods, "
         + " and ".join(_start(s) for s in dict.fromkeys(str(row.fields["start"]) for row in rows)),
-        "clustering": f"all starts climb to rest without mutual orthogonality, are made orthonormal, and the best {fields['keep']} climb on; K = 1: uncentred PCA",
-        "training": f"all starts train {training.SCREENED} steps, the best {fields['keep']} by their loss another {fields['steps']}; noise-prediction loss, σ from {training.LOW:g} to "
-        f"{training.HIGH:g} uniform in log σ, every noise with both signs, gradient steps of {training.RATE:g} over the mean eigenvalue falling to 0, polar retraction",
+        "clustering": "all starts climb to rest without mutual orthogonality, are made "
+        f"orthonormal, and the best {fields['keep']} climb on; K = 1: "
+        "uncentred PCA",
+        "training": f"all starts train {training.SCREENED} steps, the best "
+        f"{fields['keep']} by their loss another {fields['steps']}; "
+        f"noise-prediction loss, σ from {training.LOW:g} to "
+        f"{training.HIGH:g} uniform in log σ, every noise with both signs, gradient steps "
+        f"of {training.RATE:g} over the mean eigenvalue falling to 0, polar retraction",
         "versions": ", ".join(
             f"{name} {value}" for name, value in rows[0].made.get("versions", {}).items()
         ),
@@ -146,7 +160,10 @@ def conditions(rows: Sequence[Row], noted: Mapping[str, Any]) -> dict[str, objec
 
 
 def _wall(runs: Sequence[Mapping[str, Any]]) -> str:
-    return f"{sum(float(run['seconds']) for run in runs):.0f} s in {len(runs)} run(s), {runs[-1].get('processes', 1)} process(es)"
+    return (
+        f"{sum(float(run['seconds']) for run in runs):.0f} s in {len(runs)} run(s), "
+        f"{runs[-1].get('processes', 1)} process(es)"
+    )
 
 
 def _span(values: Sequence[int]) -> str:

@@ -1,14 +1,16 @@
 """Diffusion training of many learnable MoLRG denoisers at once, by a gradient that is written out.
 
-The denoiser is :class:`denoscope.networks.Subspaces` with soft weights and [U_1 ... U_K] orthonormal. In ``z_k = U_k^T x_t`` and
-``a_k = U_k^T x`` of a noisy and a clean point, with ``c = 1/(1 + sigma^2)`` and ``w = softmax_k(phi |z_k|^2)``, its loss is
+The denoiser is :class:`denoscope.networks.Subspaces` with soft weights and [U_1 ... U_K]
+orthonormal. In ``z_k = U_k^T x_t`` and ``a_k = U_k^T x`` of a noisy and a clean point, with ``c =
+1/(1 + sigma^2)`` and ``w = softmax_k(phi |z_k|^2)``, its loss is
 
     |D(x_t, sigma) - x|^2 = |x|^2 + sum_k (c^2 w_k^2 |z_k|^2 - 2 c w_k z_k.a_k),
 
-whose gradient in U needs two products of matrices, shared by all starts of an instance. It equals the derivative through the denoiser
-along every direction that keeps the columns orthonormal. The loss is that of noise prediction, weight 1/sigma^2, at levels uniform in
-log sigma, and every noise is used with both signs, which cancels what it adds to the gradient in first order. Each step ends with the
-polar factor.
+whose gradient in U needs two products of matrices, shared by all starts of an instance. It equals
+the derivative through the denoiser along every direction that keeps the columns orthonormal. The
+loss is that of noise prediction, weight 1/sigma^2, at levels uniform in log sigma, and every noise
+is used with both signs, which cancels what it adds to the gradient in first order. Each step ends
+with the polar factor.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from denoscope.random import generator
 from denoscope.studies._molrg.recovery.instances import Instances
 
 LOW, HIGH = 0.02, 0.5
-"""The noise levels of training: at much higher ones only the joint span of the subspaces is identified."""
+"""The noise levels of training: at much higher ones only the joint span of the subspaces is
+identified.
+"""
 
 RATE = 5.0
 """Step of the gradient, in units of one over the mean eigenvalue d/sum|x|^2."""
@@ -34,7 +38,9 @@ LONGEST = 20.0
 """The largest Frobenius norm of one step."""
 
 SCREENED, JUDGED = 8, 16
-"""Steps that every start trains before the best are chosen; noises a point on which final losses are compared."""
+"""Steps that every start trains before the best are chosen; noises a point on which final losses
+are compared.
+"""
 
 AT_ONCE = 40
 """Instances worked on together: what they need then stays in the processor's cache."""
@@ -49,7 +55,9 @@ class Noisy:
 
 
 def noises(instances: Instances, steps: int, path: int) -> Noisy:
-    """Noises of ``steps`` steps, those of an instance a function of its seed and ``path`` alone; rows of zeros get none."""
+    """Noises of ``steps`` steps, those of an instance a function of its seed and ``path`` alone;
+    rows of zeros get none.
+    """
     count, n = instances.x.shape[1:]
     noise, levels = (
         torch.zeros(steps, len(instances), count, n),
@@ -85,7 +93,9 @@ def _terms(
 
 
 def losses(x: Tensor, noisy: Noisy, bases: Tensor) -> Tensor:
-    """The weighted loss of every start (b, S), summed over the points x (b, N, n) and averaged over noises of both signs."""
+    """The weighted loss of every start (b, S), summed over the points x (b, N, n) and averaged over
+    noises of both signs.
+    """
     total = x.new_zeros(bases.shape[:2])
     for noise, level in zip(noisy.noise, noisy.levels):
         clean, extra = _products(torch.cat([x, noise], 1), bases).chunk(2, 1)
@@ -102,7 +112,9 @@ def _real(x: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, noise: Tensor, level: Tensor, bases: Tensor) -> Tensor:
-    """The gradient of :func:`losses` for one noise a point in bases (b, S, K, n, d), up to what a polar factor removes."""
+    """The gradient of :func:`losses` for one noise a point in bases (b, S, K, n, d), up to what a
+    polar factor removes.
+    """
     b, tries, count, n, d = bases.shape
     both = torch.cat([x, noise], 1)
     clean, extra = _products(both, bases).chunk(2, 1)
@@ -132,7 +144,9 @@ def descend(
     rate: Callable[[int], float],
     tell: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """``bases`` (b, S, K, n, d) after one step of the gradient and its polar retraction for each of the noises."""
+    """``bases`` (b, S, K, n, d) after one step of the gradient and its polar retraction for each of
+    the noises.
+    """
     unit = bases.shape[-1] / (2 * x.square().sum((1, 2)))
     for step, (noise, level) in enumerate(zip(noisy.noise, noisy.levels)):
         move = rate(step) * unit[:, None, None, None, None] * gradient(x, noise, level, bases)
@@ -150,7 +164,9 @@ def _retracted(bases: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Trained:
-    """The denoiser with the least loss of every instance: ``bases`` (b, K, n, d) float64, its ``loss`` (b,), and that of the ``truth`` (b,)."""
+    """The denoiser with the least loss of every instance: ``bases`` (b, K, n, d) float64, its
+    ``loss`` (b,), and that of the ``truth`` (b,).
+    """
 
     bases: Tensor
     loss: Tensor
@@ -167,8 +183,9 @@ def trained(
 ) -> Trained:
     """Diffusion training from every start of every instance.
 
-    All starts train for ``SCREENED`` steps at the full rate; the ``keep`` with the least loss train on for ``steps`` with a rate that falls
-    to 0 as a cosine; the best of them is the one with the least loss on ``JUDGED`` noises a point, the same for all and for the truth.
+    All starts train for ``SCREENED`` steps at the full rate; the ``keep`` with the least loss train
+    on for ``steps`` with a rate that falls to 0 as a cosine; the best of them is the one with the
+    least loss on ``JUDGED`` noises a point, the same for all and for the truth.
     """
     parts = []
     for first in range(0, len(instances), AT_ONCE):

@@ -1,8 +1,9 @@
 """How many samples reach the level, and how that number grows.
 
-N is where the mean excess over draws falls below the level and stays there, between two sizes on the log-log line, rounded up. Intervals
-are percentiles over bootstrap resamples of the draws. Where the largest size does not reach the level N is +inf: a lower bound is all
-that was measured, and growth is fitted without it.
+N is where the mean excess over draws falls below the level and stays there, between two sizes on
+the log-log line, rounded up. Intervals are percentiles over bootstrap resamples of the draws. Where
+the largest size does not reach the level N is +inf: a lower bound is all that was measured, and
+growth is fitted without it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Law = Literal["linear", "exponential", "power"]
 
 @dataclass(frozen=True, eq=False)
 class Needed:
-    """The samples needed with their interval, what resamples of the draws say (r,), the largest size tried, and the mean excess there."""
+    """The samples needed with their interval, what resamples of the draws say (r,), the largest
+    size tried, and the mean excess there.
+    """
 
     estimate: Estimate
     resampled: np.ndarray
@@ -52,7 +55,9 @@ class Needed:
 
 
 def needed(sizes: np.ndarray, errors: np.ndarray, level: float) -> Needed:
-    """The samples needed, from excesses ``errors`` (sizes, draws); a first size that is below the level already counts as needed."""
+    """The samples needed, from excesses ``errors`` (sizes, draws); a first size that is below the
+    level already counts as needed.
+    """
     count = errors.shape[1]
     picks = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     picks.sort(axis=1)
@@ -79,7 +84,9 @@ def _crossing(sizes: np.ndarray, errors: np.ndarray, level: float) -> float:
 
 @dataclass(frozen=True)
 class Growth:
-    """A law fitted to N against a dimension: its slope and intercept, and ``miss``, the rms of fitted N over N less 1."""
+    """A law fitted to N against a dimension: its slope and intercept, and ``miss``, the rms of
+    fitted N over N less 1.
+    """
 
     slope: Estimate
     intercept: float
@@ -88,9 +95,11 @@ class Growth:
 
 
 def growth(law: Law, dimensions: Sequence[int], points: Sequence[Needed]) -> Growth:
-    """A law fitted to the points that reached the level, the slope's interval over resamples of the draws; it needs three of them.
+    """A law fitted to the points that reached the level, the slope's interval over resamples of the
+    draws; it needs three of them.
 
-    "linear" is N = a + b d by least squares of relative errors; "exponential" is ln N = a + b d and "power" ln N = a + b ln d.
+    "linear" is N = a + b d by least squares of relative errors; "exponential" is ln N = a + b d and
+    "power" ln N = a + b ln d.
     """
     reached = [(value, point) for value, point in zip(dimensions, points) if point.reached]
     if len(reached) < 3:
@@ -108,7 +117,9 @@ def growth(law: Law, dimensions: Sequence[int], points: Sequence[Needed]) -> Gro
 
 
 def _fit(law: Law, at: np.ndarray, counts: np.ndarray) -> tuple[float, float, float]:
-    """Slope, intercept and miss, resamples that did not reach the level left out; fewer than two others leave the slope open."""
+    """Slope, intercept and miss, resamples that did not reach the level left out; fewer than two
+    others leave the slope open.
+    """
     kept = np.isfinite(counts)
     if kept.sum() < 2:
         return math.inf, math.nan, math.nan

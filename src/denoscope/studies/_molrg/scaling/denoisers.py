@@ -1,8 +1,10 @@
 """The methods with a closed form: a training set in, posterior means out.
 
-A kernel smoother takes the empirical denoiser's weights at a level ``tau = f sigma`` above the noise, in two forms. As the posterior mean of
-a kernel density estimate of bandwidth h (the training points convolved with N(0, h^2 I), h^2 = tau^2 - sigma^2) it is
-``(sigma^2 E_tau(x) + h^2 x)/tau^2``, with ``E_tau`` the empirical denoiser at tau; as the kernel regression of Nadaraya and Watson it is ``E_tau(x)``.
+A kernel smoother takes the empirical denoiser's weights at a level ``tau = f sigma`` above the
+noise, in two forms. As the posterior mean of a kernel density estimate of bandwidth h (the training
+points convolved with N(0, h^2 I), h^2 = tau^2 - sigma^2) it is ``(sigma^2 E_tau(x) + h^2
+x)/tau^2``, with ``E_tau`` the empirical denoiser at tau; as the kernel regression of Nadaraya and
+Watson it is ``E_tau(x)``.
 """
 
 from __future__ import annotations
@@ -58,9 +60,11 @@ def fitted_gaussian(draw: Draw, count: int) -> Gaussian:
 
 
 def fitted_molrg(draw: Draw, count: int) -> MoLRG:
-    """The mixture of the best jointly orthonormal K-subspaces of the training points; K = 1 is uncentred PCA.
+    """The mixture of the best jointly orthonormal K-subspaces of the training points; K = 1 is
+    uncentred PCA.
 
-    It knows d, K, the unit variances and that subspaces are orthogonal; which point belongs to which it finds, from ``STARTS`` starts.
+    It knows d, K, the unit variances and that subspaces are orthogonal; which point belongs to
+    which it finds, from ``STARTS`` starts.
     """
     points, d, clusters = draw.train(count), draw.setting.d, draw.setting.clusters
     if clusters == 1:

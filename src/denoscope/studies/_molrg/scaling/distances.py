@@ -1,4 +1,6 @@
-"""Distances between samples: the exact quadratic Wasserstein distance of two equal-sized sets, and the nearest training point."""
+"""Distances between samples: the exact quadratic Wasserstein distance of two equal-sized sets, and
+the nearest training point.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,13 @@ Sampler = Callable[[Draw, int, int], Tensor]
 
 
 def wasserstein(first: Tensor, second: Tensor) -> float:
-    """W2 between the uniform laws on two sets of equally many points (m, n): an optimal assignment, exact. Unequal sets are a ValueError."""
+    """W2 between the uniform laws on two sets of equally many points (m, n): an optimal assignment,
+    exact. Unequal sets are a ValueError.
+    """
     if first.shape != second.shape:
         raise ValueError(
-            f"W2 by assignment needs equally many points, got {tuple(first.shape)} and {tuple(second.shape)}"
+            f"W2 by assignment needs equally many points, got {tuple(first.shape)} and "
+            f"{tuple(second.shape)}"
         )
     cost = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
     rows, columns = linear_sum_assignment(cost)
@@ -50,9 +55,11 @@ SAMPLERS: dict[str, Sampler] = {"empirical": repeated, "gaussian": of_gaussian, 
 
 
 def compared(method: str, draws: Sequence[Draw], count: int) -> dict[str, np.ndarray]:
-    """``w2_sizes`` (j,) and ``w2`` (j, draws) between ``count`` samples of the model and as many fresh ones, and ``w2_floor`` (draws,).
+    """``w2_sizes`` (j,) and ``w2`` (j, draws) between ``count`` samples of the model and as many
+    fresh ones, and ``w2_floor`` (draws,).
 
-    The floor is the distance of two sets of fresh samples, which no model goes below on average. Sizes are powers of 4 up to ``count``.
+    The floor is the distance of two sets of fresh samples, which no model goes below on average.
+    Sizes are powers of 4 up to ``count``.
     """
     sizes = [4**j for j in range(1, 20) if 4**j <= count]
     fresh = [draw.fresh(2 * count) for draw in draws]
@@ -72,7 +79,9 @@ def compared(method: str, draws: Sequence[Draw], count: int) -> dict[str, np.nda
 
 
 def nearest(draws: Sequence[Draw], sizes: Sequence[int]) -> np.ndarray:
-    """The mean distance of a fresh point to the nearest of N, (sizes, draws), both without ambient noise, which would be a floor of its own."""
+    """The mean distance of a fresh point to the nearest of N, (sizes, draws), both without ambient
+    noise, which would be a floor of its own.
+    """
     pure = [Draw(replace(draw.setting, noise=0.0), draw.index) for draw in draws]
     return np.array(
         [

@@ -1,4 +1,6 @@
-"""The figures: samples needed against d and n, how the excess falls, and distances between samples."""
+"""The figures: samples needed against d and n, how the excess falls, and distances between
+samples.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _ARROW = 2.2
 
 
 def needed_against_d(lines: Sequence[Line]) -> Figure:
-    """N against d: on a linear axis, where exponentials are straight, and on a logarithmic one, where powers are."""
+    """N against d: on a linear axis, where exponentials are straight, and on a logarithmic one,
+    where powers are.
+    """
     panels, bounds, straight = [], [], []
     for clusters in _clusters(lines):
         mine = [line for line in lines if line.clusters == clusters]
@@ -47,9 +51,14 @@ def needed_against_d(lines: Sequence[Line]) -> Figure:
             straight.append(scale == "linear")
     fields = lines[0].cells[0].fields
     caption = (
-        f"**Training points needed for a relative excess risk of {fields['level']:g}** at σ = {fields['sigma']:g}, against the intrinsic dimension, at n = {lines[0].fixed}. "
-        "Both columns show the same numbers. Arrows are lower bounds: the largest training set did not reach the level. Whiskers are 95 % bootstrap intervals over draws. "
-        "Dotted: where the nearest training point is that close to a fresh one, which is what the empirical distribution needs as σ → 0. "
+        f"**Training points needed for a relative excess risk of {fields['level']:g}** at "
+        f"σ = {fields['sigma']:g}, against the intrinsic dimension, at n = "
+        f"{lines[0].fixed}. "
+        "Both columns show the same numbers. Arrows are lower bounds: the largest "
+        "training set did not reach the level. Whiskers are 95 % bootstrap intervals "
+        "over draws. "
+        "Dotted: where the nearest training point is that close to a fresh one, which is "
+        "what the empirical distribution needs as σ → 0. "
         "Thin: the Gaussian fit by deterministic equivalents."
     )
     return Figure("needed-d", caption, partial(_with_bounds, panels, bounds, straight))
@@ -71,8 +80,11 @@ def needed_against_n(lines: Sequence[Line]) -> Figure:
         )
         bounds.append([bound for line in mine for bound in _bounds(line)])
     caption = (
-        f"**The same against the ambient dimension,** at d = {lines[0].fixed}. Distances and principal directions live in the subspaces; every direction "
-        "beside them adds to the kernels' N about a factor 1 + δ²/σ² by the ambient noise δ. The kernel smoother gains most in few dimensions, where its density estimate keeps "
+        f"**The same against the ambient dimension,** at d = {lines[0].fixed}. Distances "
+        "and principal directions live in the subspaces; every direction "
+        "beside them adds to the kernels' N about a factor 1 + δ²/σ² by the ambient "
+        "noise δ. The kernel smoother gains most in few dimensions, where its density "
+        "estimate keeps "
         "little noise. A network must learn which directions to suppress."
     )
     return Figure("needed-n", caption, partial(_with_bounds, panels, bounds, [False] * len(panels)))
@@ -98,7 +110,9 @@ def excess(lines: Sequence[Line]) -> Figure:
             )
         )
     caption = (
-        f"**How the excess risk falls with N,** K = {lines[0].clusters}, n = {lines[0].fixed}: E|D − D_true|²/E|D_true|² at fresh noisy points, means and 95 % intervals over draws. The kernel "
+        f"**How the excess risk falls with N,** K = {lines[0].clusters}, n = "
+        f"{lines[0].fixed}: E|D − D_true|²/E|D_true|² at fresh noisy points, means and 95 "
+        "% intervals over draws. The kernel "
         "smoother has its best bandwidth and form at every N, the network its best training step."
     )
     return Figure("excess", caption, partial(_log_log, panels))
@@ -138,8 +152,11 @@ def wasserstein(lines: Sequence[Line]) -> Figure:
         )
     points = lines[0].cells[0].fields["compared"]
     caption = (
-        f"**Exact W2 between {points} points of the model and as many fresh ones,** K = {lines[0].clusters}, n = {lines[0].fixed}. Two samples of the truth itself are as far apart as the floor, "
-        f"so nothing shows below it: at N = {points} the training set has reached it although it is only a sample. The dotted slope is anchored at the last point."
+        f"**Exact W2 between {points} points of the model and as many fresh ones,** K = "
+        f"{lines[0].clusters}, n = {lines[0].fixed}. Two samples of the truth itself are "
+        "as far apart as the floor, "
+        f"so nothing shows below it: at N = {points} the training set has reached it "
+        "although it is only a sample. The dotted slope is anchored at the last point."
     )
     return Figure("wasserstein", caption, partial(_log_log, panels))
 
@@ -170,7 +187,9 @@ def nearest(lines: Sequence[Line]) -> Figure:
             Panel(series, f"K = {line.clusters}", "training points N", "nearest distance")
         )
     caption = (
-        "**The mean distance of a fresh point to its nearest training point,** both without ambient noise, measured and exact (an integral over noncentral chi-squares), falls as N^(−1/d): in eight "
+        "**The mean distance of a fresh point to its nearest training point,** both "
+        "without ambient noise, measured and exact (an integral over noncentral "
+        "chi-squares), falls as N^(−1/d): in eight "
         "dimensions ten times more data bring it down by a quarter."
     )
     return Figure("nearest", caption, partial(_log_log, panels))
@@ -181,7 +200,9 @@ def _clusters(lines: Sequence[Line]) -> list[int]:
 
 
 def _tones(lines: Sequence[Line]) -> dict[int, str]:
-    """A tone for every d, or for as many as there are tones, the least and the greatest among them."""
+    """A tone for every d, or for as many as there are tones, the least and the greatest among
+    them.
+    """
     shown = _spread(sorted({d for line in lines for d in line.x}), len(TONES))
     return dict(zip(shown, ordered(len(shown))))
 
@@ -220,7 +241,9 @@ def _bounds(line: Line) -> list[tuple[int, int, str]]:
 
 
 def _theory(lines: Sequence[Line]) -> list[Series]:
-    """The lines that theory has for the empirical distribution and, with one subspace, for the Gaussian fit."""
+    """The lines that theory has for the empirical distribution and, with one subspace, for the
+    Gaussian fit.
+    """
     series = []
     for line in lines:
         fields = line.cells[0].fields
@@ -280,7 +303,9 @@ def _with_bounds(
     straight: Sequence[bool],
     width: float,
 ) -> Drawing:
-    """The curves on one range of y, with an arrow for every lower bound, some panels on a linear axis of x."""
+    """The curves on one range of y, with an arrow for every lower bound, some panels on a linear
+    axis of x.
+    """
     drawing = curves(panels, width=width)
     low = min(axes.get_ylim()[0] for axes in drawing.axes)
     top = max(

@@ -1,8 +1,9 @@
 """What theory expects: the nearest training point at any N and d, and the excess of a Gaussian fit.
 
-Of N independent points, the nearest to x is farther than r with probability (1 - P(ball of radius r about x))^N. For standard normal
-coordinates in orthogonal subspaces that ball's probability is a mixture of a noncentral and a shifted chi-square's, so mean distances are
-one-dimensional integrals over r and over the norm of x, exact at any N. They fall as N^(-1/d).
+Of N independent points, the nearest to x is farther than r with probability (1 - P(ball of radius r
+about x))^N. For standard normal coordinates in orthogonal subspaces that ball's probability is a
+mixture of a noncentral and a shifted chi-square's, so mean distances are one-dimensional integrals
+over r and over the norm of x, exact at any N. They fall as N^(-1/d).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _FAR = 12.0
 
 @lru_cache(maxsize=64)
 def _misses(d: int, clusters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radii (r,), weights (q,) of nodes over |x|^2, and ln P(a training point is farther than r from x), (q, r)."""
+    """Radii (r,), weights (q,) of nodes over |x|^2, and ln P(a training point is farther than r
+    from x), (q, r).
+    """
     nodes, weights = np.polynomial.legendre.leggauss(_NORMS)
     square = stats.chi2.ppf((nodes + 1) / 2, d)[:, None]
     radii = np.geomspace(1e-7, _FAR, _RADII)
@@ -32,7 +35,9 @@ def _misses(d: int, clusters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def nearest_distance(sizes: np.ndarray, d: int, clusters: int, power: int = 1) -> np.ndarray:
-    """``E[distance^power]`` from a fresh point to the nearest of N training points, at every N of ``sizes``; ambient noise is left out."""
+    """``E[distance^power]`` from a fresh point to the nearest of N training points, at every N of
+    ``sizes``; ambient noise is left out.
+    """
     radii, weights, logs = _misses(d, clusters)
     survival = weights @ np.exp(np.asarray(sizes, float)[:, None, None] * logs)
     return np.trapezoid(power * radii ** (power - 1) * survival, radii, axis=1) + radii[0] ** power
@@ -40,13 +45,17 @@ def nearest_distance(sizes: np.ndarray, d: int, clusters: int, power: int = 1) -
 
 @lru_cache(maxsize=64)
 def copies_needed(d: int, clusters: int, level: float, largest: float = 1e9) -> float:
-    """N at which the nearest training point of a fresh one is within ``level`` of the signal: what the empirical denoiser needs as sigma -> 0."""
+    """N at which the nearest training point of a fresh one is within ``level`` of the signal: what
+    the empirical denoiser needs as sigma -> 0.
+    """
     sizes = np.geomspace(1, largest, 120)
     return falls_below(sizes, nearest_distance(sizes, d, clusters, 2) / d, level)
 
 
 def gaussian_excess(sizes: np.ndarray, d: int, n: int, sigma: float, noise: float) -> np.ndarray:
-    """The relative excess of the Gaussian fit to N points of one subspace (K = 1), by deterministic equivalents; sizes of at least 2."""
+    """The relative excess of the Gaussian fit to N points of one subspace (K = 1), by deterministic
+    equivalents; sizes of at least 2.
+    """
     spectrum = np.concatenate([np.full(d, 1 + noise**2), np.full(n - d, noise**2)])
     level = sigma**2
     found = deterministic(spectrum, np.asarray(sizes, float), level, centred=True)

@@ -18,17 +18,23 @@ from denoscope.studies._molrg.scaling.expectations import (
 from denoscope.studies._molrg.scaling.lines import END, SMOOTHERS, Line
 
 FLAT = 0.25
-"""N hardly depends on n where its exponent is not clearly above this: ten times more n take less than twice as many samples."""
+"""N hardly depends on n where its exponent is not clearly above this: ten times more n take less
+than twice as many samples.
+"""
 
 CLEARLY = 0.8
 """Two laws are told apart where one misses by less than this part of the other."""
 
 MANY = 64
-"""From this N on, an average over a few draws says something about the expected nearest distance."""
+"""From this N on, an average over a few draws says something about the expected nearest
+distance.
+"""
 
 
 def contrast(lines: Sequence[Line]) -> list[Finding]:
-    """One finding a K: what the largest common d costs each method, and whether kernels and fits part ways."""
+    """One finding a K: what the largest common d costs each method, and whether kernels and fits
+    part ways.
+    """
     return [
         _contrast([line for line in lines if line.clusters == clusters])
         for clusters in sorted({line.clusters for line in lines})
@@ -104,7 +110,9 @@ def _against_d(line: Line) -> Finding:
     words = {
         "exponential": f"N grows exponentially, ×{_factor(line.exponential)} for every dimension",
         "linear": f"N grows linearly, about {_straight(line.linear)}",
-        "undecided": f"linear and exponential growth are not told apart: {_straight(line.linear)}, or ×{_factor(line.exponential)} for every dimension",
+        "undecided": "linear and exponential growth are not told apart: "
+        f"{_straight(line.linear)}, or ×{_factor(line.exponential)} for "
+        "every dimension",
     }[law(line)]
     return Finding(
         f"{head}: {words}.",
@@ -113,8 +121,11 @@ def _against_d(line: Line) -> Finding:
         else "neutral"
         if law(line) == "undecided"
         else "absent",
-        f"An exponential (×{_factor(line.exponential)} a dimension) misses by {line.exponential.miss:.0%}, the line N = {_straight(line.linear)} by {line.linear.miss:.0%}, "
-        f"a power of d (exponent {_slope(line.power)}) by {line.power.miss:.0%}. N, {counts}.{_censored(line)}",
+        f"An exponential (×{_factor(line.exponential)} a dimension) misses by "
+        f"{line.exponential.miss:.0%}, the line N = {_straight(line.linear)} by "
+        f"{line.linear.miss:.0%}, "
+        f"a power of d (exponent {_slope(line.power)}) by {line.power.miss:.0%}. N, "
+        f"{counts}.{_censored(line)}",
     )
 
 
@@ -130,12 +141,21 @@ def _censored(line: Line) -> str:
     )
     last = [int(cell.arrays["dial"][-1]) for cell in line.cells if not cell.needed.reached]
     if line.method == "network" and min(last) == line.cells[0].fields["steps"]:
-        why = " There the best step is the last: what stops these networks is training time, not data."
-    return f" Not reached at {line.axis} = {', '.join(map(str, beyond))} (excess there {least}): lower bounds, left out of the laws.{why}"
+        why = (
+            " There the best step is the last: what stops these networks is training "
+            "time, not data."
+        )
+    return (
+        f" Not reached at {line.axis} = {', '.join(map(str, beyond))} (excess there "
+        f"{least}): lower bounds, left out of the laws.{why}"
+    )
 
 
 def _factor(found: Growth) -> str:
-    return f"{math.exp(found.slope.value):.2f} [{math.exp(found.slope.low):.2f}, {math.exp(found.slope.high):.2f}]"
+    return (
+        f"{math.exp(found.slope.value):.2f} [{math.exp(found.slope.low):.2f}, "
+        f"{math.exp(found.slope.high):.2f}]"
+    )
 
 
 def _straight(found: Growth) -> str:
@@ -164,7 +184,10 @@ def _against_n(lines: Sequence[Line]) -> Finding:
     counts = "; ".join(
         f"{line.name}: {', '.join(_least(point) for point in line.points)}" for line in lines
     )
-    head = f"K = {lines[0].clusters}, d = {lines[0].fixed}, from n = {lines[0].x[0]} to {lines[0].x[-1]}"
+    head = (
+        f"K = {lines[0].clusters}, d = {lines[0].fixed}, from n = {lines[0].x[0]} to "
+        f"{lines[0].x[-1]}"
+    )
     if not slopes:
         return Finding(
             f"{head}: too few points reached the level for a slope.", "neutral", f"N, {counts}."
@@ -174,7 +197,8 @@ def _against_n(lines: Sequence[Line]) -> Finding:
     if not growing:
         steepest = max(slopes, key=lambda line: slopes[line].slope.value)
         return Finding(
-            f"{head}: N hardly depends on the ambient dimension. The steepest is the {steepest.name}, as n^{_slope(slopes[steepest])}.",
+            f"{head}: N hardly depends on the ambient dimension. The steepest is the "
+            f"{steepest.name}, as n^{_slope(slopes[steepest])}.",
             "good",
             detail,
         )
@@ -197,9 +221,12 @@ def trained_on(lines: Sequence[Line]) -> list[Finding]:
             steps = line.cells[0].fields["steps"]
             found.append(
                 Finding(
-                    f"K = {line.clusters}: trained for all {steps} steps, networks need {min(ratios):.1f} to {max(ratios):.1f} times the samples of those stopped at their best step.",
+                    f"K = {line.clusters}: trained for all {steps} steps, networks need "
+                    f"{min(ratios):.1f} to {max(ratios):.1f} times the samples of those "
+                    "stopped at their best step.",
                     "neutral",
-                    "The best step is chosen by the excess risk itself, as is the smoother's bandwidth: both are the best that the method can do.",
+                    "The best step is chosen by the excess risk itself, as is the "
+                    "smoother's bandwidth: both are the best that the method can do.",
                 )
             )
     return found
@@ -224,9 +251,13 @@ def distances(lines: Sequence[Line]) -> list[Finding]:
             slower = last.low > first.high
             found.append(
                 Finding(
-                    f"K = {line.clusters}: W2 of the empirical distribution {'falls' if slower else 'does not clearly fall'} more slowly at d = {line.x[-1]} than at d = {line.x[0]}.",
+                    f"K = {line.clusters}: W2 of the empirical distribution "
+                    f"{'falls' if slower else 'does not clearly fall'} more slowly at d = "
+                    f"{line.x[-1]} than at d = {line.x[0]}.",
                     "good" if slower else "absent",
-                    f"Exponents of 1/N: {said}. The finite-sample floor flattens the line where W2 falls fast, in few dimensions; there the known rate is 1/2, not 1/d.",
+                    f"Exponents of 1/N: {said}. The finite-sample floor flattens the line "
+                    "where W2 falls fast, in few dimensions; there the known rate is "
+                    "1/2, not 1/d.",
                 )
             )
         else:
@@ -240,8 +271,11 @@ def distances(lines: Sequence[Line]) -> list[Finding]:
             sizes = last.arrays["w2_sizes"]
             found.append(
                 Finding(
-                    f"K = {line.clusters}, d = {last.fields['d']}: samples of the {line.name} are at {low.value:.2f} times the W2 floor with {sizes[min(1, len(sizes) - 1)]} training "
-                    f"points and at {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] with {sizes[-1]}.",
+                    f"K = {line.clusters}, d = {last.fields['d']}: samples of the "
+                    f"{line.name} are at {low.value:.2f} times the W2 floor with "
+                    f"{sizes[min(1, len(sizes) - 1)]} training "
+                    f"points and at {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] "
+                    f"with {sizes[-1]}.",
                     "neutral",
                 )
             )
@@ -270,7 +304,8 @@ def theory(lines: Sequence[Line]) -> list[Finding]:
             )
             found.append(
                 Finding(
-                    "Gaussian fit, K = 1: samples needed and what deterministic equivalents expect of them.",
+                    "Gaussian fit, K = 1: samples needed and what deterministic "
+                    "equivalents expect of them.",
                     "neutral",
                     f"{pairs}.",
                 )
@@ -294,12 +329,15 @@ def _nearest(line: Line) -> Finding:
         f"{copies_needed(d, line.clusters, fields['level']):.3g} at d = {d}" for d in line.x
     )
     said = (
-        f"within {max(off.values()):.0%} of its exact expectation at every d and every N of at least {MANY}"
+        f"within {max(off.values()):.0%} of its exact expectation at every d and every N "
+        f"of at least {MANY}"
         if off
         else "shown in the figure"
     )
     return Finding(
         f"K = {line.clusters}: the distance to the nearest training point is {said}.",
         "neutral",
-        f"As σ → 0 the empirical denoiser's excess is that distance's mean square over d, and reaches the level at N = {limits}; at σ = {fields['sigma']:g} averaging over points within reach saves a part.",
+        "As σ → 0 the empirical denoiser's excess is that distance's mean square over d, "
+        f"and reaches the level at N = {limits}; at σ = {fields['sigma']:g} averaging "
+        "over points within reach saves a part.",
     )

@@ -22,7 +22,9 @@ WELL_BELOW = 0.8
 
 
 def sizes_for(method: str, largest: int) -> list[int]:
-    """The training set sizes tried: powers of two; for fits every size up to 32, then factors of 2^(1/4), at most ``MOST_FITTED``."""
+    """The training set sizes tried: powers of two; for fits every size up to 32, then factors of
+    2^(1/4), at most ``MOST_FITTED``.
+    """
     if method in SMOOTHERS:
         return sorted({2**j for j in range(int(np.log2(largest)) + 1)} | {largest})
     top = min(largest, MOST_FITTED)
@@ -36,7 +38,9 @@ def sizes_for(method: str, largest: int) -> list[int]:
 def grown(
     method: str, draws: Sequence[Draw], largest: int, level: float, tell: Callable[[float], None]
 ) -> dict[str, np.ndarray]:
-    """``sizes`` (s,), ``error`` (s, draws) and ``dial`` (s,), the variant with the least mean error (only kernel smoothers have several)."""
+    """``sizes`` (s,), ``error`` (s, draws) and ``dial`` (s,), the variant with the least mean error
+    (only kernel smoothers have several).
+    """
     sizes, errors, dials = sizes_for(method, largest), [], []
     for done, size in enumerate(sizes):
         each = np.stack([draw.excess(CLOSED[method](draw, size)).numpy() for draw in draws], 1)

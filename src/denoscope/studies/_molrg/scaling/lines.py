@@ -53,7 +53,9 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The cells of one method and K that differ in ``axis`` alone, ascending; ``fixed`` is the value of the other dimension."""
+    """The cells of one method and K that differ in ``axis`` alone, ascending; ``fixed`` is the
+    value of the other dimension.
+    """
 
     method: str
     clusters: int
@@ -117,7 +119,9 @@ def collected(rows: Sequence[Row]) -> list[Cell]:
 
 
 def along(cells: Sequence[Cell], axis: Literal["d", "n"], clusters: int) -> list[Line]:
-    """The lines of one K along ``axis``, at the value of the other dimension that has most cells; those of one cell are left out."""
+    """The lines of one K along ``axis``, at the value of the other dimension that has most cells;
+    those of one cell are left out.
+    """
     other = "n" if axis == "d" else "d"
     mine = [cell for cell in cells if cell.fields["clusters"] == clusters]
     spread = {

@@ -1,7 +1,9 @@
-"""Networks trained on growing training sets, all sizes and draws of a cell as one fleet, and asked along the way.
+"""Networks trained on growing training sets, all sizes and draws of a cell as one fleet, and asked
+along the way.
 
-A network on few data fits them better and better and the truth worse: how long it trained decides. So its excess is kept at several steps,
-and two numbers come out: at the best of them for each size, as a smoother has its best bandwidth, and at the last.
+A network on few data fits them better and better and the truth worse: how long it trained decides.
+So its excess is kept at several steps, and two numbers come out: at the best of them for each size,
+as a smoother has its best bandwidth, and at the last.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Recipe:
     lr: float
 
     def marks(self) -> list[int]:
-        """The steps at which networks are asked: the last, and earlier ones by factors of 2^(1/2), ten in all."""
+        """The steps at which networks are asked: the last, and earlier ones by factors of 2^(1/2),
+        ten in all.
+        """
         return sorted({max(1, round(self.steps * 2 ** (-j / 2))) for j in range(10)})
 
 
@@ -52,7 +56,9 @@ def sizes_for(setting: Setting) -> list[int]:
 def trained(
     draws: Sequence[Draw], recipe: Recipe, tell: Callable[[float], None]
 ) -> dict[str, np.ndarray]:
-    """``sizes`` (s,); ``error`` (s, draws) and ``dial`` (s,), the step with the least mean error; ``end`` (s, draws) at the last step."""
+    """``sizes`` (s,); ``error`` (s, draws) and ``dial`` (s,), the step with the least mean error;
+    ``end`` (s, draws) at the last step.
+    """
     setting = draws[0].setting
     sizes = sizes_for(setting)
     data = torch.cat([draw.train(sizes[-1]) for draw in draws]).float()

@@ -15,12 +15,23 @@ from denoscope.studies._molrg.scaling.denoisers import FACTORS, FORMS, STARTS
 from denoscope.studies._molrg.scaling.lines import METHODS, Cell, Line, alike, along, collected
 
 SETTING = (
-    "The truth is x₀ = U_k a with a standard normal, k one of K orthogonal subspaces of dimension d in Rⁿ, and a little ambient noise. Every method turns N training points into a "
-    "denoiser D, and all are held to one measure at fresh points x₀ + σn: the relative excess risk E|D − D_true|²/E|D_true|², with the true posterior mean in closed form. It "
-    "is 0 for the truth and exists for every denoiser alike, memorizer and network; what no denoiser can know (the posterior's spread) is not in it.\n\n"
-    "What each method knows: the **empirical distribution** nothing (its denoiser averages the training points); the **kernel smoother** nothing, but it has the best of "
-    f"{len(FACTORS)} bandwidths in two forms ({' and '.join(FORMS)}), chosen by the excess itself; the **Gaussian fit** nothing (mean and covariance, 1/N); the **MoLRG fit** d, K, unit "
-    f"variances and that subspaces are orthogonal, but not which point lies where (K-subspaces from {STARTS} starts; PCA for K = 1); the **network**, a residual MLP on all n "
+    "The truth is x₀ = U_k a with a standard normal, k one of K orthogonal subspaces of "
+    "dimension d in Rⁿ, and a little ambient noise. Every method turns N training points "
+    "into a "
+    "denoiser D, and all are held to one measure at fresh points x₀ + σn: the relative "
+    "excess risk E|D − D_true|²/E|D_true|², with the true posterior mean in closed form. "
+    "It "
+    "is 0 for the truth and exists for every denoiser alike, memorizer and network; what "
+    "no denoiser can know (the posterior's spread) is not in it.\n\n"
+    "What each method knows: the **empirical distribution** nothing (its denoiser "
+    "averages the training points); the **kernel smoother** nothing, but it has the best "
+    "of "
+    f"{len(FACTORS)} bandwidths in two forms ({' and '.join(FORMS)}), chosen by the "
+    "excess itself; the **Gaussian fit** nothing (mean and covariance, 1/N); the **MoLRG "
+    "fit** d, K, unit "
+    "variances and that subspaces are orthogonal, but not which point lies where "
+    f"(K-subspaces from {STARTS} starts; PCA for K = 1); the **network**, a residual MLP "
+    "on all n "
     "coordinates, nothing. It is shown stopped at its best step, and trained to the end."
 )
 
@@ -41,7 +52,10 @@ def build(rows: Sequence[Row], noted: Mapping[str, Any], cited: Sequence[str]) -
         Section("References", [ReferenceList(references(("denoscope", *cited)))]),
     ]
     fields = same[0].fields
-    subtitle = f"{len(rows)} cells; relative excess risk {fields['level']} at σ = {fields['sigma']}, {fields['draws']} draws each"
+    subtitle = (
+        f"{len(rows)} cells; relative excess risk {fields['level']} at σ = "
+        f"{fields['sigma']}, {fields['draws']} draws each"
+    )
     return Page("Samples needed against dimension", subtitle, sections)
 
 
@@ -104,7 +118,8 @@ def table(cells: Sequence[Cell]) -> Table:
         Column(
             "N needed",
             "",
-            "training points for the level, 95 % bootstrap interval over draws; 'more than' is a lower bound",
+            "training points for the level, 95 % bootstrap interval over draws; 'more "
+            "than' is a lower bound",
         ),
         Column(
             "excess at the end",
@@ -139,8 +154,13 @@ def told(row: Row) -> dict[str, object]:
     """What must be known of training and of intervals."""
     fields = row.fields
     return {
-        "networks": f"MLP of width {fields['width']} with {networks.BLOCKS} blocks, EDM preconditioning, Adam at {fields['lr']} for {fields['steps']} steps of "
-        f"{fields['batch_size']}, averaged weights ({networks.AVERAGED}), log σ ~ N(ln {fields['sigma']}, {networks.LEVEL_SPREAD}²), training sets from K d to {networks.REACH} K d",
-        "intervals": f"percentile bootstrap over {fields['draws']} draws of mixture, training set and probes; so few draws cover less often than 95 %",
+        "networks": f"MLP of width {fields['width']} with {networks.BLOCKS} blocks, EDM "
+        f"preconditioning, Adam at {fields['lr']} for {fields['steps']} steps "
+        "of "
+        f"{fields['batch_size']}, averaged weights ({networks.AVERAGED}), log σ ~ N(ln "
+        f"{fields['sigma']}, {networks.LEVEL_SPREAD}²), training sets from K d to "
+        f"{networks.REACH} K d",
+        "intervals": f"percentile bootstrap over {fields['draws']} draws of mixture, "
+        "training set and probes; so few draws cover less often than 95 %",
         "W2": "exact, by optimal assignment of equally many points",
     }

@@ -1,4 +1,6 @@
-"""The truth that every method is measured against: a random mixture of low-rank Gaussians, and noisy probes with their true posterior means."""
+"""The truth that every method is measured against: a random mixture of low-rank Gaussians, and
+noisy probes with their true posterior means.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _FIRST_BLOCK = 64
 
 @dataclass(frozen=True)
 class Setting:
-    """K = ``clusters`` orthogonal subspaces of dimension d in R^n, ambient ``noise`` an entry, and the level ``sigma`` at which is measured."""
+    """K = ``clusters`` orthogonal subspaces of dimension d in R^n, ambient ``noise`` an entry, and
+    the level ``sigma`` at which is measured.
+    """
 
     d: int
     n: int
@@ -29,7 +33,9 @@ class Setting:
 
 
 class Draw:
-    """One random mixture with a training set that grows by need and ``probes`` fresh noisy points; a function of (setting.seed, index)."""
+    """One random mixture with a training set that grows by need and ``probes`` fresh noisy points;
+    a function of (setting.seed, index).
+    """
 
     def __init__(self, setting: Setting, index: int):
         self.setting, self.index = setting, index
@@ -44,7 +50,9 @@ class Draw:
         self._points = self.clean.new_empty(0, setting.n)
 
     def train(self, count: int) -> Tensor:
-        """The first ``count`` training points (count, n), float64; a larger set begins with every smaller one."""
+        """The first ``count`` training points (count, n), float64; a larger set begins with every
+        smaller one.
+        """
         while len(self._points) < count:
             size = max(_FIRST_BLOCK, len(self._points))
             block = self.law.sample(size, generator(self.seed, _TRAIN, len(self._points)))
@@ -69,7 +77,9 @@ class Draw:
         return self.law(self.noisy, torch.tensor(self.setting.sigma))
 
     def excess(self, answers: Tensor) -> Tensor:
-        """``E|D - D_true|^2 / E|D_true|^2`` over the probes for ``answers`` (*, probes, n), shape (*)."""
+        """``E|D - D_true|^2 / E|D_true|^2`` over the probes for ``answers`` (*, probes, n), shape
+        (*).
+        """
         return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(
             -1
         ).mean()
