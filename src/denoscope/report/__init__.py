@@ -5,6 +5,8 @@ measured numbers.
 from __future__ import annotations
 
 from denoscope.report.blocks import Block as Block
+from denoscope.report.blocks import ClaimRow as ClaimRow
+from denoscope.report.blocks import Claims as Claims
 from denoscope.report.blocks import Column as Column
 from denoscope.report.blocks import Figure as Figure
 from denoscope.report.blocks import Finding as Finding

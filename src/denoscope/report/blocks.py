@@ -38,6 +38,37 @@ class Finding:
     label: str = ""
 
 
+Agreement: TypeAlias = Literal["agrees", "disagrees", "undecided", "new"]
+"""How what was found here stands to what was published or expected; a fact without either is new."""
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim in one line of a table.
+
+    ``says`` is its sentence, ``expected`` the published number or the region in words, ``here`` what
+    was found with its interval. ``intervals`` are (low, value, high), the decisive one first, drawn
+    against the ``region`` (low, high) in which they are expected; ends may be infinite. ``detail``
+    is what a reader unfolds: controls, other numbers, methods.
+    """
+
+    says: str
+    agreement: Agreement
+    expected: str
+    here: str
+    intervals: Sequence[tuple[float, float, float]]
+    region: tuple[float, float]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A table of claims, one a line; ``foot`` says in one line what these cells do not test."""
+
+    rows: Sequence[ClaimRow]
+    foot: str = ""
+
+
 @dataclass(frozen=True)
 class Figure:
     """A drawing with its caption, saved as ``figures/NAME.svg`` and ``.png``; ``alt`` (default: the
@@ -110,21 +141,26 @@ class ReferenceList:
     works: Sequence[Reference]
 
 
-Block: TypeAlias = Text | Finding | Figure | Gallery | Table | KeyValues | ReferenceList
+Block: TypeAlias = Text | Finding | Claims | Figure | Gallery | Table | KeyValues | ReferenceList
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of a page."""
+    """A titled part of a page; a ``folded`` one shows its title until it is opened."""
 
     title: str
     blocks: Sequence[Block]
+    folded: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report; with more than three sections it begins with a table of contents."""
+    """A whole report: under the title the ``answer`` in one sentence, then the blocks of the
+    ``opening`` (the figure, at most three claims), then sections; more than three have contents.
+    """
 
     title: str
     subtitle: str
     sections: Sequence[Section]
+    answer: str = ""
+    opening: Sequence[Block] = ()
