@@ -25,6 +25,7 @@ from PIL import Image
 from denoscope.estimate import Estimate, proportion, unavailable
 from denoscope.references import Reference
 from denoscope.report import (
+    LOOKS,
     MUTED,
     WIDE,
     Column,
@@ -320,12 +321,12 @@ def test_drawing_leaves_the_settings_alone() -> None:
 def test_contrast_of_text_and_lines(scheme: int) -> None:
     colors = {name: pair[scheme] for name, pair in theme.COLORS.items()}
     for back in ("ground", "panel"):
-        for text in ("ink", "muted", "link", "good", "absent"):
+        for text in ("ink", "muted", "link", "agrees", "disagrees"):
             assert theme.contrast(colors[text], colors[back]) >= 4.5, (text, back)
     assert all(
         theme.contrast(color, colors["ground"]) >= 3
         for name, color in colors.items()
-        if name.startswith("tone-")
+        if name.startswith("tone-") or name in LOOKS
     )
 
 
@@ -354,9 +355,17 @@ def _lab(color: str, seen: list[list[float]] | None) -> np.ndarray:
 def test_tones_are_told_apart(scheme: int, seen: list[list[float]] | None) -> None:
     pytest.importorskip("skimage")
     pair = dict(theme.COLORS.values())
-    for n, least in ((3, 20), (6, 10)):
-        labs = [_lab(tone if scheme == 0 else pair[tone], seen) for tone in ordered(n)]
-        assert min(np.linalg.norm(a - b) for i, a in enumerate(labs) for b in labs[:i]) > least
+    roles = tuple(look.tone for look in LOOKS.values())
+    for tones, least in ((ordered(3), 20), (ordered(6), 10), (roles, 20)):
+        labs = [_lab(tone if scheme == 0 else pair[tone], seen) for tone in tones]
+        assert min(np.linalg.norm(a - b) for i, a in enumerate(labs) for b in labs[:i]) >= least
+
+
+def test_each_role_has_its_own_mark_and_each_colour_one_name() -> None:
+    marks = [look.marker for look in LOOKS.values() if look.style in ("solid", "dashed", "dots")]
+    assert all(marks)
+    assert len(marks) == len(set(marks))
+    assert len({light for light, _ in theme.COLORS.values()}) == len(theme.COLORS)
 
 
 def test_light_tones_and_heat_fall_in_luminance() -> None:

@@ -24,6 +24,8 @@ from denoscope.report.figures import linear_curves as linear_curves
 from denoscope.report.grids import HeatMap as HeatMap
 from denoscope.report.grids import image_grid as image_grid
 from denoscope.report.grids import matrix as matrix
+from denoscope.report.looks import LOOKS as LOOKS
+from denoscope.report.looks import Look as Look
 from denoscope.report.page import write as write
 from denoscope.report.panels import Level as Level
 from denoscope.report.panels import Marker as Marker

@@ -26,6 +26,8 @@ class Series:
 
     ``label`` names the colour and ``kind`` the line style: where kinds are given the legend
     explains the two separately (three widths and two quantities take five entries, not six).
+    ``marker`` is the mark of a role (see :data:`~denoscope.report.looks.LOOKS`); without one the
+    tone has its own.
     """
 
     x: ArrayLike
@@ -37,6 +39,7 @@ class Series:
     style: Style = "solid"
     spread: Literal["band", "bars"] = "band"
     kind: str = ""
+    marker: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ name of a CSS variable.
 Figures are drawn with the light colours. In the page each light colour becomes ``var(--name)``, so
 a figure follows the reader's colour scheme; exported files keep the light ones. The ordered tones
 run from amber to navy with falling luminance, so that their order survives colour blindness and
-print; every tone has its own marker shape beside.
+print; every tone has its own marker shape beside. The tones of roles are for things without order.
 """
 
 from __future__ import annotations
@@ -28,14 +28,26 @@ COLORS: dict[str, tuple[str, str]] = {
     "ground": ("#ffffff", "#14171c"),
     "panel": ("#f5f6f8", "#1d2127"),
     "link": ("#0b5cad", "#8ab8ff"),
-    "good": ("#1a7436", "#5fd38a"),
-    "absent": ("#8f5200", "#f0b35e"),
+    "agrees": ("#1a7436", "#5fd38a"),
+    "disagrees": ("#b3261e", "#ff8f85"),
     "tone-1": ("#c97a00", "#ffb74d"),
     "tone-2": ("#d1495b", "#ff7f7a"),
     "tone-3": ("#a23b8f", "#d64fb5"),
     "tone-4": ("#6a3fb5", "#9f7bff"),
     "tone-5": ("#17557a", "#7cc0ff"),
     "tone-6": ("#12304f", "#dcefff"),
+    "network": ("#165ecf", "#187bdd"),
+    "memorizer": ("#e44641", "#cb3d3a"),
+    "gaussian": ("#48a479", "#5fe5b0"),
+    "gaussian_all": ("#2e6600", "#b5ec6f"),
+    "truth": ("#2c0f60", "#baa2ff"),
+    "distillate": ("#4d2500", "#d9a16d"),
+    "test": ("#2197c5", "#8ddcff"),
+    "train": ("#d08106", "#eca230"),
+    "gen": ("#a3218a", "#cf65bb"),
+    "theory": ("#131519", "#f4f6f9"),
+    "chance": ("#7f8591", "#6b727d"),
+    "simulation": ("#114c47", "#77b4ab"),
 }
 INK, MUTED, GRID, GROUND = (COLORS[name][0] for name in ("ink", "muted", "grid", "ground"))
 TONES = tuple(light for name, (light, _) in COLORS.items() if name.startswith("tone-"))

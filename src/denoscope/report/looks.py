@@ -1,0 +1,50 @@
+"""One role, one look: the colour, the line and the mark that a denoiser, a set of images or a
+reference has in every figure of every page.
+
+A figure shows roles or the ordered ramp (:func:`denoscope.report.theme.ordered`), never both. No
+two roles are nearer than ΔE 20 (CIE 1976) for normal, deuteranope and protanope eyes, in light and
+in dark; marks tell the roles apart once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from denoscope.report import theme
+from denoscope.report.panels import Style
+
+
+@dataclass(frozen=True)
+class Look:
+    """A tone ``#rrggbb`` of the theme, a line style, and the mark of matplotlib at its points."""
+
+    tone: str
+    style: Style
+    marker: str
+
+
+_ROLES: dict[str, tuple[Style, str]] = {
+    "network": ("solid", "o"),
+    "memorizer": ("solid", "s"),
+    "gaussian": ("solid", "D"),
+    "gaussian_all": ("dashed", "d"),
+    "truth": ("solid", "^"),
+    "distillate": ("solid", "v"),
+    "test": ("solid", "P"),
+    "train": ("solid", "X"),
+    "gen": ("solid", "*"),
+    "theory": ("line", ""),
+    "chance": ("dotted", ""),
+    "simulation": ("dots", "h"),
+}
+
+LOOKS: Mapping[str, Look] = MappingProxyType(
+    {role: Look(theme.COLORS[role][0], style, mark) for role, (style, mark) in _ROLES.items()}
+)
+"""The look of a role: ``network``; the closed-form ``memorizer`` of the training set, ``gaussian``
+of its mean and covariance, ``gaussian_all`` of all images, ``truth`` of the data's law;
+``distillate``, a network's linear student; images ``test`` (held out), ``train`` and ``gen``
+(samples); ``theory``, ``chance`` and ``simulation``.
+"""
