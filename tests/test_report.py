@@ -55,7 +55,7 @@ from denoscope.report import (
     write_table,
 )
 
-EVIL = "<script>alert(1)</script> \"&' </title><img src=x onerror=alert(1)> {{ 7*7 }} $x_1$"
+EVIL = "<script>alert(1)</script> \"&' </title><img src=x onerror=alert(1)> {{ 7*7 }} $x^1$"
 SIZES = np.array([8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536])
 
 

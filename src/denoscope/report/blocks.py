@@ -1,7 +1,8 @@
 """What a page is made of: small frozen blocks that hold plain data and know nothing of HTML.
 
 Every string is plain text and is escaped. In running text (texts, findings, captions, values of
-what was run) ``**strong**`` and ```code``` between backticks are marked; nothing else is.
+what was run) ``**strong**`` and ```code``` between backticks are marked, and there as in labels
+the index of a symbol such as N_k is set below the line; nothing else is.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Figure:
 @dataclass(frozen=True)
 class Strip:
     """A row of a gallery: uint8 images (h, w), (h, w, 1) or (h, w, 3), a short note under each, and
-    a caption beneath them.
+    a short caption on their left.
     """
 
     images: Sequence[np.ndarray]

@@ -8,14 +8,16 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.lines import Line2D
 
 from denoscope.report import theme
+from denoscope.report.panels import Series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from denoscope.report.panels import Panel, Style
+    from denoscope.report.panels import Marker, Panel, Style
 
 LINES: dict[Style, dict[str, object]] = {
     "solid": {"linestyle": "-", "linewidth": 1.8},
@@ -25,7 +27,8 @@ LINES: dict[Style, dict[str, object]] = {
     "dotted": {"linestyle": (0, (1, 1.6)), "linewidth": 1.6},
     "thin": {"linestyle": "-", "linewidth": 0.8},
 }
-MARKED: tuple[Style, ...] = ("solid", "dots")
+_MARKED: tuple[Style, ...] = ("solid", "dots")
+_MANY = 24  # points of a line that carries no marks
 _REFERENCES = ((0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 3)), (0, (4, 1, 1, 1, 1, 1)))
 _SIZE = theme.FONT_SIZE - 0.5
 _HANDLE, _PAD, _BETWEEN = 2.2, 0.8, 1.4  # in units of the font size
@@ -43,48 +46,63 @@ def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
     return {label: _REFERENCES[i % len(_REFERENCES)] for i, label in enumerate(labels)}
 
 
-def entries(panels: Sequence[Panel]) -> list[list[Entry]]:
+def mark(series: Series) -> str:
+    """The mark at the points of a line: none where they are many, or where its style has none."""
+    many = np.size(series.x) > _MANY and series.style != "dots"
+    if many or (series.style not in _MARKED and not series.marker):
+        return ""
+    return series.marker or theme.MARKS.get(series.tone, "o")
+
+
+def entries(panels: Sequence[Panel], *, labelled: bool = False) -> list[list[Entry]]:
     """Groups of entries: colours, line styles, markers, and last the lines of their own and the
-    reference levels; each name once.
+    reference levels, which are left out where they are ``labelled``; each name once.
     """
     lines = [series for panel in panels for series in panel.series]
-    markers = [marker for panel in panels for marker in panel.markers]
-    straight = [line for panel in panels for line in (*panel.levels, *panel.positions)]
-    dashes = reference_dashes(panels)
+    kinds = {s.kind: [t for t in lines if t.kind == s.kind] for s in lines if s.kind}
     groups: list[dict[str, Line2D]] = [
-        {s.label: _handle(s.tone, "solid") for s in lines if s.kind},
-        {
-            s.kind: _handle(
-                theme.INK if s.label else s.tone, s.style, mark=None if s.style == "dots" else ""
-            )
-            for s in lines
-        },
-        {
-            m.label: _handle(
-                m.tone,
-                "solid",
-                mark="o",
-                markerfacecolor=theme.GROUND,
-                markeredgewidth=1.4,
-                markersize=6,
-            )
-            for m in markers
-        },
-        {s.label: _handle(s.tone, s.style) for s in lines if not s.kind}
-        | {
-            line.label: Line2D([], [], color=line.tone, linewidth=1.0, linestyle=dashes[line.label])  # pyright: ignore[reportArgumentType]
-            for line in straight
-        },
+        {s.label: _handle(_marked(s, lines)) for s in lines if s.kind},
+        {kind: _of_kind(some) for kind, some in kinds.items()},
+        {m.label: _ring(m) for panel in panels for m in panel.markers},
+        _single(panels, labelled),
     ]
     named = [[(handle, label) for label, handle in group.items() if label] for group in groups]
     return [group for group in named if group]
 
 
-def _handle(tone: str, style: Style, mark: str | None = None, **look: object) -> Line2D:
-    shape = (theme.MARKS.get(tone, "o") if style in MARKED else "") if mark is None else mark
-    return Line2D(
-        [], [], **{"color": tone, "marker": shape, "markersize": 4.5, **LINES[style], **look}
-    )  # pyright: ignore[reportArgumentType] -- one table of line styles
+def _marked(series: Series, lines: Sequence[Series]) -> Series:
+    """Of the lines with this one's label the first that carries marks, or itself."""
+    return next((s for s in lines if s.label == series.label and mark(s)), series)
+
+
+def _single(panels: Sequence[Panel], labelled: bool) -> dict[str, Line2D]:
+    dashes = reference_dashes(panels)
+    levels = [] if labelled else [line for panel in panels for line in panel.levels]
+    straight = [*levels, *(line for panel in panels for line in panel.positions)]
+    lines = [] if labelled else [s for panel in panels for s in panel.series if not s.kind]
+    look = {"linewidth": 1.0}
+    return {s.label: _handle(s) for s in lines} | {
+        line.label: Line2D([], [], color=line.tone, linestyle=dashes[line.label], **look)  # pyright: ignore[reportArgumentType]
+        for line in straight
+    }
+
+
+def _handle(series: Series, **look: object) -> Line2D:
+    line = {"color": series.tone, "marker": mark(series), "markersize": 4.5, "markeredgewidth": 0}
+    return Line2D([], [], **{**line, **LINES[series.style], **look})  # pyright: ignore[reportArgumentType] -- one table of line styles
+
+
+def _of_kind(some: Sequence[Series]) -> Line2D:
+    """The line of one kind: in its own colour and with its own mark where all of them share it."""
+    tones, marks = {s.tone for s in some}, {mark(s) for s in some}
+    look = {} if len(tones) == 1 else {"color": theme.INK}
+    dots = some[0].style == "dots"
+    return _handle(some[0], **look, **({} if len(marks) == 1 or dots else {"marker": ""}))
+
+
+def _ring(marker: Marker) -> Line2D:
+    face = {"markerfacecolor": theme.GROUND, "markeredgewidth": 1.4, "markersize": 6}
+    return _handle(Series([], [], tone=marker.tone, marker="o"), **face)
 
 
 def arrange(groups: Sequence[Sequence[Entry]], width: float) -> list[list[Entry]]:

@@ -23,8 +23,9 @@ from markupsafe import Markup, escape
 
 from denoscope import files
 from denoscope.estimate import Estimate
-from denoscope.report import svg, theme
+from denoscope.report import notation, svg, theme
 from denoscope.report.blocks import Block, Column, Figure, Gallery, Page, Table
+from denoscope.report.forest import forest
 from denoscope.report.grids import as_rgb
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _LARGEST = 128  # CSS pixels, the side at which a larger image is shown
 _CHUNK = 4  # strips that share one header in a gallery
 _STRONG = re.compile(r"\*\*(?=\S)(.+?)\*\*(?!\*)")
 _CODE = re.compile(r"`([^`]+)`")
+_INTERVAL = re.compile(r"\[[−\d.∞ ]+, [−\d.∞ ]+\]")
 
 
 def write(page: Page, folder: Path | str, name: str = "report") -> Path:
@@ -47,9 +49,8 @@ def write(page: Page, folder: Path | str, name: str = "report") -> Path:
     """
     _check_name("page", name)
     target = Path(folder)
-    found = [
-        block for section in page.sections for block in section.blocks if isinstance(block, Figure)
-    ]
+    every = [*page.opening, *(block for section in page.sections for block in section.blocks)]
+    found = [block for block in every if isinstance(block, Figure)]
     _check_names(found)
     drawings = {}
     for block in found:
@@ -101,7 +102,13 @@ def _html(page: Page, drawings: dict[str, dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": _prose, "paragraphs": _paragraphs, "png": _png}
+    environment.filters |= {
+        "prose": _prose,
+        "symbols": _symbols,
+        "paragraphs": _paragraphs,
+        "png": _png,
+        "forest": forest,
+    }
     script = (_HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.jinja").render(
@@ -122,10 +129,17 @@ def _kind(block: Block) -> str:
     return type(block).__name__
 
 
+def _symbols(text: object) -> Markup:
+    """Plain text, escaped, with indices set below the line."""
+    return Markup(notation.marked(str(escape(str(text)))))
+
+
 def _prose(text: object) -> Markup:
-    """Plain text, escaped, with ``**strong**`` and `code` marked."""
-    marked = _CODE.sub(r"<code>\1</code>", str(escape(str(text))))
-    return Markup(_STRONG.sub(r"<strong>\1</strong>", marked))
+    """Plain text, escaped, with ``**strong**`` and `code` marked, indices set, intervals whole."""
+    parts = enumerate(_CODE.split(str(escape(str(text)))))
+    marked = [f"<code>{part}</code>" if i % 2 else notation.marked(part) for i, part in parts]
+    whole = _INTERVAL.sub(lambda found: found[0].replace(" ", "\u00a0"), "".join(marked))
+    return Markup(_STRONG.sub(r"<strong>\1</strong>", whole))
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Style = Literal["solid", "line", "dots", "dashed", "dotted", "thin"]
-"""``solid`` carries a marker at every point, ``line`` none (theory), ``dots`` are markers alone
+"""``solid`` carries a mark at every point (of 24 at most), ``line`` none (theory), ``dots`` are markers alone
 (simulation).
 """
 

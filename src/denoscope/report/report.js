@@ -1,5 +1,5 @@
 "use strict";
-// Sorts a table by the column whose header button is pressed: numbers by value, text by the reader's alphabet, what is missing last.
+// Tables are sorted by the header that is pressed: numbers by value, text by the reader's alphabet, what is missing last.
 (() => {
   const compare = (a, b, numeric) => {
     if (a === "" || b === "") return (a === "") - (b === "") || 0;
@@ -20,4 +20,39 @@
   for (const table of document.querySelectorAll("table.sortable"))
     for (const header of table.tHead.rows[0].cells) header.querySelector("button").addEventListener("click", () => sort(table, header));
   document.documentElement.dataset.ready = "sortable";
+})();
+// Contents stand open beside the page and folded on a phone; a link opens the folded section that it leads to, and print opens all.
+(() => {
+  const contents = document.querySelector("nav details");
+  const wide = matchMedia("(min-width:64rem)");
+  const place = () => contents && (contents.open = wide.matches);
+  place();
+  wide.addEventListener("change", place);
+  const unfold = () => {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const fold = target && target.querySelector(":scope > details.folded");
+    if (fold) fold.open = true;
+  };
+  unfold();
+  addEventListener("hashchange", unfold);
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
+})();
+// What scrolls fades at the side where it goes on.
+(() => {
+  const show = (box) => {
+    box.classList.toggle("right", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    box.classList.toggle("down", box.scrollTop + box.clientHeight < box.scrollHeight - 1);
+  };
+  const watch = new ResizeObserver((entries) => entries.forEach((entry) => show(entry.target)));
+  for (const box of document.querySelectorAll(".scroll")) {
+    box.addEventListener("scroll", () => show(box), { passive: true });
+    watch.observe(box);
+  }
 })();

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree
 
 from denoscope.report import theme
+from denoscope.report.notation import lowered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +54,10 @@ def inline(figure: Figure, name: str, alt: str) -> str:
 
 def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) -> bytes:
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_text(lowered(text.get_text()))
     buffer = io.BytesIO()
     metadata = (
         {"Date": None, "Creator": None, "Format": None, "Type": None}
