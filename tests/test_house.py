@@ -20,13 +20,14 @@ import denoscope
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
     0: "types random files references estimate progress threads theory",
-    1: "schedule nearest store execute",
-    1.5: "levels",
+    1: "schedule nearest store execute coordinates",
+    1.5: "levels readings",
     2: "distributions networks data",
     3: "sampling geometry describe",
     4: "fitting metrics",
+    4.5: "report",
     5: "apply monitor laws",
-    6: "study report integrations",
+    6: "study integrations",
     7: "studies",
     8: "sweep needed audit arguments",
     8.5: "probe doctor parsers",

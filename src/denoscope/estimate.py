@@ -73,6 +73,52 @@ def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
     return Estimate(count / n, low, high, n, level, "Clopper-Pearson")
 
 
+def share(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
+    """The mean of independent units in [0, 1] with an interval that never leaves [0, 1].
+
+    Exact (Clopper and Pearson 1934) where every unit is 0 or 1; for units that are averages
+    themselves the counts next below and above their sum bound it (conservative, Hoeffding 1956).
+    """
+    data = np.asarray(values, dtype=np.float64).ravel()
+    if not data.size or not ((data >= 0) & (data <= 1)).all():
+        raise ValueError("a share needs units in [0, 1], at least one")
+    total, n = float(data.sum()), data.size
+    low, high = (proportion(int(end), n, level) for end in (math.floor(total), math.ceil(total)))
+    return Estimate(total / n, low.low, high.high, n, level, "Clopper-Pearson")
+
+
+def exact(values: Sequence[float] | np.ndarray, level: float = 1.0) -> Estimate:
+    """A number without error, such as a count, a rank or a value of theory; ``level`` is always 1.
+
+    Several numbers are a ValueError: exact values have no units to average.
+    """
+    data = np.asarray(values, dtype=np.float64).ravel()
+    if data.size != 1:
+        raise ValueError(f"an exact value is one number, got {data.size}: select or average first")
+    return Estimate(float(data[0]), float(data[0]), float(data[0]), 1, 1.0, "exact")
+
+
+def crossed(values: np.ndarray, level: float = 0.95) -> Estimate:
+    """The mean over two crossed samples (runs, images), each of them drawn: by t.
+
+    Its variance is at most that of the row means plus that of the column means over their numbers;
+    the degrees of freedom are Satterthwaite's (1946). One row or one column has (-inf, inf).
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 2:
+        raise ValueError(f"crossed units are (runs, images), got an array of shape {data.shape}")
+    value, (n, m) = float(data.mean()), data.shape
+    if min(n, m) < 2:
+        return Estimate(value, -math.inf, math.inf, data.size, level, "t, crossed (one run)")
+    rows, columns = (float(data.mean(i).var(ddof=1)) / data.shape[1 - i] for i in (1, 0))
+    total = rows + columns
+    freedom = total**2 / (rows**2 / (n - 1) + columns**2 / (m - 1)) if total > 0 else n + m - 2
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
+    return Estimate(
+        value, value - half, value + half, data.size, level, "t, runs crossed with units"
+    )
+
+
 def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
     """The mean of independent values with Student's t interval; one value alone has the interval
     (-inf, inf).

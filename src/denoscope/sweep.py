@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from denoscope import execute, studies
 from denoscope.progress import bar, duration
-from denoscope.report import write, write_table
+from denoscope.report import write, write_claims, write_table
 from denoscope.store import Row, Store
 from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
 
@@ -31,8 +32,17 @@ def command(
     if options["dry_run"]:
         return 0
     path = write_all(study, rows, store)
-    print((store.root / "table.json").read_text().rstrip() if options["json"] else path)
+    print(as_json(store) if options["json"] else path)
     return 0
+
+
+def as_json(store: Store) -> str:
+    """The rows and the claims of a store's report, as its files have them."""
+    parts = {"cells": "table", "claims": "claims"}
+    found = {
+        key: json.loads((store.root / f"{name}.json").read_text()) for key, name in parts.items()
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def fill(
@@ -189,4 +199,6 @@ def write_all(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
     write_table(table(rows), store.root)
     if compared := study.compare(rows):
         write_table(table(compared), store.root, "comparisons")
-    return write(study.page(rows, store.noted()), store.root)
+    page = study.page(rows, store.noted())
+    write_claims(page.claims, store.root)
+    return write(page, store.root)

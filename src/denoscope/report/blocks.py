@@ -158,6 +158,7 @@ class Section:
 class Page:
     """A whole report: under the title the ``answer`` in one sentence, then the blocks of the
     ``opening`` (the figure, at most three claims), then sections; more than three have contents.
+    ``claims`` are all claims as data.
     """
 
     title: str
@@ -165,3 +166,4 @@ class Page:
     sections: Sequence[Section]
     answer: str = ""
     opening: Sequence[Block] = ()
+    claims: Sequence[Mapping[str, object]] = ()

@@ -1,4 +1,4 @@
-"""The measured rows as files that other programs read: ``table.csv`` and ``table.json``."""
+"""What was measured and claimed as files that other programs read: ``table``, ``claims``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,25 @@ def write_table(
     return write(target / f"{name}.csv", text.getvalue()), write_json(
         target / f"{name}.json", plain
     )
+
+
+def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> None:
+    """Writes ``claims.json``, one object a claim with all its numbers, and ``claims.csv``, one line
+    a number.
+    """
+    target = Path(folder)
+    write_json(target / "claims.json", [_json(claim) for claim in claims])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    about = ("claim", "verdict", "published", "expected_low", "expected_high", "over")
+    measured = ("value", "low", "high", "level", "n", "method")
+    writer.writerow([*about, "control", "control_holds", "at", *measured])
+    for claim in claims:
+        for number in claim["numbers"] or [{"at": {}}]:
+            at = " ".join(f"{key}={value}" for key, value in number["at"].items())
+            said = [claim[name] for name in (*about, "control", "control_holds")]
+            writer.writerow(map(_text, [*said, at, *(number.get(name) for name in measured)]))
+    write(target / "claims.csv", text.getvalue())
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from denoscope.files import file_hash
 from denoscope.networks import best_size
+from denoscope.readings import Reading, stored
 from denoscope.report import Page, Section
-from denoscope.store import Row
+from denoscope.store import Row, Value
 from denoscope.studies._geometry import page
+from denoscope.studies._geometry.groups import told
 from denoscope.studies._geometry.subject import Data, Subject, given, model_file
 from denoscope.studies._recipe import Recipe
+from denoscope.studies._reported import Reported
 from denoscope.studies._source import Source, load
 from denoscope.studies.phase_transition import PhaseTransition, learned
 from denoscope.study import Result, Work, alike, axis, option
@@ -24,7 +27,7 @@ from denoscope.types import Denoiser
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed(Recipe):
+class Probed(Recipe, Reported):
     """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the
     one in a file.
     """
@@ -32,8 +35,7 @@ class Probed(Recipe):
     seconds: ClassVar[float] = 1.0
     """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
 
-    heading: ClassVar[str] = ""
-    """The title of the study's page."""
+    places: ClassVar[tuple[str, ...]] = ("n", "width", "subset", "seed", "model")
 
     n: int = axis(
         64, "number of training images; with --model, 0: all that are not held out", (16, 1024)
@@ -142,9 +144,22 @@ class Probed(Recipe):
             for member, generated, stopped in trained
         )
 
-    def measure(self, subject: Subject) -> Result:
-        """Every value and array of this cell's denoiser."""
+    def readings(self, subject: Subject) -> Iterator[Reading]:
+        """What this cell's denoiser is asked, by coordinates."""
         raise NotImplementedError
+
+    def measure(self, subject: Subject) -> Result:
+        """Every reading of this cell's denoiser, and its values, one for each column of a table."""
+        readings = list(self.readings(subject))
+        return Result(self.values(readings), stored(readings))
+
+    def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
+        """The cell's row of ``table.csv``."""
+        return {}
+
+    @classmethod
+    def about(cls, rows: Sequence[Row]) -> dict[str, object]:
+        return {"data": told(rows)}
 
     @classmethod
     def sections(cls, rows: Sequence[Row]) -> list[Section]:
@@ -155,6 +170,8 @@ class Probed(Recipe):
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
+        if cls.quantities:
+            return super().page(rows, noted)
         return page.build(
             cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references
         )

@@ -141,6 +141,10 @@ class Subject:
         """``count`` points x0 + level n, the same images and noises at every level."""
         return self.clean(kind, count) + level * self.noise(count)
 
+    def everyone(self) -> dict[str, Denoiser]:
+        """The network and every closed form that is known, by role."""
+        return {"network": self.denoiser, **{name: make() for name, make in self.others().items()}}
+
     def others(self) -> dict[str, Callable[[], Denoiser]]:
         """The closed-form denoisers to compare with, made when called: memorizer and Gaussian of
         the training images, Gaussian of all, the truth.

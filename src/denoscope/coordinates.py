@@ -1,0 +1,85 @@
+"""Coordinates of what is measured, said once for the house: how each is called, and its values.
+
+A coordinate whose ``values`` are listed is closed: another value is an error, and the order of the
+list is their order in legends, tables and sentences.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """``label`` names an axis, ``said`` one value of it; ``scale`` is the axis': ``size`` is log2.
+
+    ``values`` are the names of all values that there are; empty: any number or text.
+    """
+
+    label: str
+    said: str = "{}"
+    scale: Literal["size", "log", "linear"] = "linear"
+    values: Mapping[Any, str] = field(default_factory=dict)
+
+
+ROLES = {
+    "network": "network",
+    "memorizer": "memorizer",
+    "gaussian": "Gaussian",
+    "gaussian_all": "Gaussian of all images",
+    "truth": "true denoiser",
+    "distillate": "distillate",
+}
+"""Who is asked: a model, or a closed form made of its training images."""
+
+IMAGES = {"train": "training images", "test": "unseen images", "gen": "samples"}
+
+COORDINATES: dict[str, Coordinate] = {
+    "n": Coordinate("training images N", "N = {}", "size"),
+    "width": Coordinate("width of the network", "width {}", "size"),
+    "subset": Coordinate("training subset", "half {}"),
+    "seed": Coordinate("training seed", "seed {}"),
+    "model": Coordinate("model"),
+    "sigma": Coordinate("noise level σ", "σ = {:.2g}", "log"),
+    "rank": Coordinate("rank k", "k = {}"),
+    "who": Coordinate("denoiser", values=ROLES),
+    "images": Coordinate("images", values=IMAGES),
+}
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The valid words with the one most like ``word`` first, for an error message."""
+    words = sorted(map(str, valid))
+    close = difflib.get_close_matches(str(word), words, 1, 0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(words)}"
+
+
+def check(at: Mapping[str, Any]) -> None:
+    """A ValueError for a coordinate or a value of a closed one that was never declared."""
+    for name, value in at.items():
+        if name not in COORDINATES:
+            raise ValueError(f"no coordinate {name!r}: {nearest(name, COORDINATES)}")
+        values = COORDINATES[name].values
+        if values and not isinstance(value, tuple) and value not in values:
+            raise ValueError(f"{name} has no value {value!r}: {nearest(value, values)}")
+
+
+def name_of(coordinate: str, value: Any) -> str:
+    """How a value is called in a legend, a table or a sentence; a pair of values by both names."""
+    if isinstance(value, tuple):
+        return " and ".join(name_of(coordinate, each) for each in value)
+    known = COORDINATES[coordinate]
+    text = known.values[value] if known.values else known.said.format(value)
+    return text.replace("-", "−") if isinstance(value, int | float) else text
+
+
+def order_of(coordinate: str, values: Iterable[Any]) -> list[Any]:
+    """Values in order: as declared for a closed coordinate, numbers ascending, else as they come."""
+    found, declared = list(dict.fromkeys(values)), list(COORDINATES[coordinate].values)
+    if declared and all(value in declared for value in found):
+        return sorted(found, key=declared.index)
+    numeric = all(isinstance(value, int | float) for value in found)
+    return sorted(found) if numeric else found

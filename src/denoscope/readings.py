@@ -1,0 +1,489 @@
+"""What was measured, by its coordinates: the units behind a number stay with it until an interval
+is made of them.
+
+A reading is one quantity at one place (n, seed, noise level, who, ...). Its value is an array whose
+first axis are the *units* that an interval speaks about (images, noises, trials), a function of the
+level that makes the estimate of several such arrays, or an :class:`~denoscope.estimate.Estimate`
+that was made already. A study declares its quantities once, each with the interval that fits its
+kind, and the verb says how many numbers become one:
+
+* ``over``: readings that share their units are averaged unit by unit;
+* ``joined``: readings whose units differ stand side by side;
+* ``crossed``: readings that share their units, and are a sample themselves (runs);
+* ``against``, ``change``, ``pairs``: two readings make a third, paired unit by unit;
+* ``across``: the readings along a coordinate become one (a crossing, an exponent, a maximum).
+
+Nothing is an error where a sweep lacks a place; a name that was never declared is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from denoscope.coordinates import COORDINATES, check, nearest, order_of
+from denoscope.estimate import Estimate, exact, mean
+from denoscope.estimate import crossed as crossed_mean
+from denoscope.store import Row
+
+Units = np.ndarray
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured number: ``label`` and ``unit`` name axes and columns, ``form`` writes its values.
+
+    ``interval`` is its kind: :func:`~denoscope.estimate.share` of units in [0, 1], ``mean``,
+    ``median``, ``exact`` (counts, ranks, theory), or any function of units and ``level``. ``tip``
+    says in words what it is.
+    """
+
+    label: str
+    unit: str = ""
+    interval: Callable[..., Estimate] = mean
+    form: str = ".2f"
+    tip: str = ""
+
+    @property
+    def axis(self) -> str:
+        """The label with its unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A quantity called ``name`` at the coordinates ``at``.
+
+    In a cell a coordinate may be an array: one of the leading axes of ``value``, in their order.
+    """
+
+    name: str
+    at: Mapping[str, Any]
+    value: Any
+
+
+class Readings(tuple[Reading, ...]):
+    """Readings of declared ``quantities``, in the order of their cells."""
+
+    quantities: Mapping[str, Quantity]
+
+    def __new__(
+        cls, items: Iterable[Reading] = (), quantities: Mapping[str, Quantity] | None = None
+    ) -> Readings:
+        self = super().__new__(cls, items)
+        self.quantities = {} if quantities is None else quantities
+        return self
+
+    def _like(self, items: Iterable[Reading]) -> Readings:
+        return Readings(items, self.quantities)
+
+    def _declared(self, *names: str) -> None:
+        for name in names:
+            if name not in self.quantities:
+                raise ValueError(f"no quantity {name!r}: {nearest(name, self.quantities)}")
+
+    def of(self, *names: str, **at: Any) -> Readings:
+        """Those of these quantities (none: all) at these coordinates; a list is any of its values,
+        a function is asked.
+        """
+        self._declared(*names)
+        tests = {key: _test(key, wanted) for key, wanted in at.items()}
+        return self._like(
+            r
+            for r in self
+            if (not names or r.name in names)
+            and all(key in r.at and test(r.at[key]) for key, test in tests.items())
+        )
+
+    def without(self, *coordinates: str) -> Readings:
+        """Those that lack all of these coordinates."""
+        check_names(coordinates)
+        return self._like(r for r in self if not any(c in r.at for c in coordinates))
+
+    def along(self, coordinate: str) -> list[Any]:
+        """The values of a coordinate: as declared, numbers ascending, else in order of use."""
+        check_names([coordinate])
+        return order_of(coordinate, (r.at[coordinate] for r in self if coordinate in r.at))
+
+    def varied(self) -> list[str]:
+        """The coordinates that have several values here."""
+        names = dict.fromkeys(c for r in self for c in r.at)
+        return [c for c in names if len(self.along(c)) > 1]
+
+    def by(self, *coordinates: str) -> Iterator[tuple[Any, ...]]:
+        """(value of each coordinate, the readings there), in the order of :meth:`along`; what lacks
+        a coordinate has None and comes first.
+        """
+        ranks = [{v: i for i, v in enumerate([None, *self.along(c)])} for c in coordinates]
+        places = _grouped(self, lambda r: tuple(r.at.get(c) for c in coordinates))
+        key = partial(_ranked, ranks)
+        for place in sorted(places, key=key):
+            yield (*place, self._like(places[place]))
+
+    def first(self, coordinate: str) -> Readings:
+        """Those at the smallest value of a coordinate; none where it has one value."""
+        values = self.along(coordinate)
+        return self.of(**{coordinate: values[0]}) if len(values) > 1 else self._like(())
+
+    def last(self, coordinate: str) -> Readings:
+        """Those at the largest value of a coordinate; none where it has one value."""
+        values = self.along(coordinate)
+        return self.of(**{coordinate: values[-1]}) if len(values) > 1 else self._like(())
+
+    def thinned(self, coordinate: str, most: int) -> Readings:
+        """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones."""
+        values = self.along(coordinate)
+        places = np.linspace(0, len(values) - 1, min(most, len(values)))
+        return self.of(**{coordinate: [values[round(place)] for place in places]})
+
+    def map(self, make: Callable[[Any], Any], name: str = "") -> Readings:
+        """``make`` of every value, called ``name`` from then on."""
+        self._declared(*([name] if name else []))
+        return self._like(Reading(name or r.name, r.at, make(r.value)) for r in self)
+
+    def named(self, name: str = "", **at: Any) -> Readings:
+        """The same under another name and at further coordinates; a function is given those that a
+        reading has: ``named(excess=lambda at: at["n"] - at["d"])``.
+        """
+        self._declared(*([name] if name else []))
+        found = [
+            Reading(name or r.name, {**r.at, **{k: _at(v, r.at) for k, v in at.items()}}, r.value)
+            for r in self
+        ]
+        for r in found:
+            check({key: r.at[key] for key in at})
+        return self._like(found)
+
+    def dropped(self, *coordinates: str) -> Readings:
+        """The same without these coordinates."""
+        check_names(coordinates)
+        return self._like(
+            Reading(r.name, {k: v for k, v in r.at.items() if k not in coordinates}, r.value)
+            for r in self
+        )
+
+    def over(self, *coordinates: str) -> Readings:
+        """Averaged, unit by unit, over readings that differ in these coordinates alone; those must
+        share their units. The interval is for these: it says nothing of others.
+        """
+        return self._merged(coordinates, lambda values: np.mean(_stack(values), 0))
+
+    def joined(self, *coordinates: str) -> Readings:
+        """The units of readings that differ in these coordinates alone, one after the other."""
+        return self._merged(
+            coordinates, lambda values: np.concatenate([np.atleast_1d(v) for v in values])
+        )
+
+    def crossed(self, coordinate: str) -> Readings:
+        """The mean over a coordinate whose values are a sample (runs), crossed with the units that
+        these share; one value alone is averaged over its units, by the quantity's own interval.
+        """
+        return self._merged(
+            [coordinate],
+            lambda values: values[0] if len(values) == 1 else partial(crossed_mean, _stack(values)),
+        )
+
+    def runs(self, *coordinates: str) -> Readings:
+        """One unit a reading: the mean of its units, side by side over these coordinates."""
+        return self.map(lambda v: np.atleast_1d(np.mean(np.asarray(v, np.float64)))).joined(
+            *coordinates
+        )
+
+    def _merged(self, coordinates: Sequence[str], make: Callable[[list[Any]], Any]) -> Readings:
+        check_names(coordinates)
+        groups = _grouped(
+            self,
+            lambda r: (r.name, *((k, v) for k, v in r.at.items() if k not in coordinates)),
+        )
+        return self._like(
+            Reading(name, dict(at), make([r.value for r in some]))
+            for (name, *at), some in groups.items()
+        )
+
+    def against(
+        self,
+        other: Readings,
+        using: Callable[[Any, Any], Any] = np.subtract,
+        name: str = "",
+        *,
+        apart: str | Sequence[str] = (),
+    ) -> Readings:
+        """``using(mine, other's)`` wherever the two meet: by default the paired difference.
+
+        They meet where all coordinates that both have are equal, but those that are ``apart``;
+        what the other lacks it has everywhere. ``using`` gives units, or an estimate if it takes
+        ``level``: pass it as :func:`estimated`. Two of the other's at one place, or units whose
+        numbers differ, or a coordinate without a common value are a ValueError.
+        """
+        apart = [apart] if isinstance(apart, str) else list(apart)
+        check_names(apart)
+        if not self or not other:
+            return self._like(())
+        shared = set.intersection(*(set(r.at) for r in other)) - set(apart)
+        keys = [k for k in self[0].at if k in shared]
+        self._meet(other, keys)
+        theirs = _unique(other, keys)
+        found = []
+        for r in self:
+            if (place := tuple(r.at.get(k) for k in keys)) in theirs:
+                at = {k: v for k, v in r.at.items() if k not in apart}
+                found.append(Reading(r.name, at, _combined(using, r.value, theirs[place])))
+        return self._like(found).named(name)
+
+    def _meet(self, other: Readings, keys: Sequence[str]) -> None:
+        for key in keys:
+            if not set(self.along(key)) & set(other.along(key)):
+                raise ValueError(
+                    f"these readings never meet: {key} is {self.along(key)} in the one and "
+                    f"{other.along(key)} in the other; name {key!r} in apart"
+                )
+
+    def change(self, coordinate: str, name: str = "") -> Readings:
+        """The value at the largest less that at the smallest of a coordinate, paired by unit."""
+        return self.last(coordinate).against(self.first(coordinate), name=name, apart=coordinate)
+
+    def pairs(
+        self,
+        using: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
+        differing: str,
+        name: str,
+        *needed: str,
+    ) -> Readings:
+        """``using(a, b)`` of every two places that differ in one coordinate alone, where the pair of
+        both values stays; a and b hold the values of the ``needed`` quantities by name.
+        """
+        self._declared(name, *needed)
+        check_names([differing])
+        places = {
+            at: {r.name: r.value for r in some}
+            for at, some in _grouped(
+                self.of(*needed), lambda r: tuple(sorted(r.at.items(), key=lambda kv: kv[0]))
+            ).items()
+        }
+        found = []
+        for (p, a), (q, b) in combinations(places.items(), 2):
+            one, two = dict(p), dict(q)
+            if not a.keys() == b.keys() == set(needed) or one.keys() != two.keys():
+                continue
+            if [k for k in one if one[k] != two[k]] == [differing]:
+                at = {**one, differing: (one[differing], two[differing])}
+                found.append(Reading(name, at, using(a, b)))
+        return self._like(found)
+
+    def across(self, coordinate: str, using: Callable[..., Estimate], name: str) -> Readings:
+        """The readings along a coordinate as one: ``using(values, [units, ...], level=)`` gives its
+        estimate; a crossing, an exponent, N*. One value alone gives none.
+        """
+        self._declared(name)
+        check_names([coordinate])
+        found = []
+        rest = [c for c in dict.fromkeys(c for r in self for c in r.at) if c != coordinate]
+        for *place, some in self.by(*rest):
+            at = {k: v for k, v in zip(rest, place) if v is not None}
+            values = some.along(coordinate)
+            if len(values) > 1:
+                units = [some.of(**{coordinate: value}).one for value in values]
+                found.append(Reading(name, at, partial(using, values, units)))
+        return self._like(found)
+
+    def largest(self, coordinate: str, sign: int = 1) -> Readings:
+        """At the value of a coordinate where the mean is largest: chosen on every second unit and
+        read on the others, so that the choice favours nothing.
+        """
+        rest = [c for c in dict.fromkeys(c for r in self for c in r.at) if c != coordinate]
+        found = []
+        for *_, some in self.by(*rest):
+            if any(np.size(r.value) < 4 for r in some):
+                raise ValueError("choosing and reading need at least 4 units")
+            best = max(some, key=lambda r: sign * float(np.mean(r.value[::2])))
+            found.append(replace(best, value=best.value[1::2]))
+        return self._like(found)
+
+    def smallest(self, coordinate: str) -> Readings:
+        """The same where the mean is smallest."""
+        return self.largest(coordinate, -1)
+
+    def estimate(self, r: Reading, level: float = 0.95) -> Estimate:
+        """A reading's estimate at a level; one that was made before keeps its own."""
+        if isinstance(r.value, Estimate):
+            return r.value
+        if callable(made := r.value):
+            return made(level=level)  # pyright: ignore[reportReturnType]
+        self._declared(r.name)
+        return self.quantities[r.name].interval(np.asarray(r.value), level=level)
+
+    def estimates(self, level: float = 0.95) -> Readings:
+        """Every value's units as an estimate."""
+        return self._like(Reading(r.name, r.at, self.estimate(r, level)) for r in self)
+
+    @property
+    def one(self) -> Any:
+        """The only value as it is; none or several are a ValueError."""
+        if len(self) != 1:
+            raise ValueError(
+                f"{len(self)} readings where one is wanted: {[r.at for r in self[:2]]}"
+            )
+        return self[0].value
+
+    @property
+    def quantity(self) -> Quantity:
+        """What all of these are readings of."""
+        names = {r.name for r in self}
+        if len(names) != 1:
+            raise ValueError(f"one quantity is wanted, there are {sorted(names) or 'no readings'}")
+        self._declared(*names)
+        return self.quantities[names.pop()]
+
+    def __add__(self, other: Iterable[Reading]) -> Readings:  # pyright: ignore[reportIncompatibleMethodOverride]
+        more = other.quantities if isinstance(other, Readings) else {}
+        return Readings((*self, *other), {**more, **self.quantities})
+
+
+def estimated(make: Callable[..., Estimate]) -> Callable[..., Callable[..., Estimate]]:
+    """An interval maker as the ``using`` of a verb: the arrays now, the level later."""
+    return lambda *units: partial(make, *units)
+
+
+def check_names(coordinates: Iterable[str]) -> None:
+    """A ValueError for a coordinate that was never declared."""
+    for name in coordinates:
+        if name not in COORDINATES:
+            raise ValueError(f"no coordinate {name!r}: {nearest(name, COORDINATES)}")
+
+
+def _test(key: str, wanted: Any) -> Callable[[Any], bool]:
+    check_names([key])
+    if callable(wanted):
+        return lambda value: bool(wanted(value))
+    some = wanted if isinstance(wanted, list) else [wanted]
+    for value in some:
+        check({key: value})
+    return lambda value: value in some
+
+
+def _at(value: Any, at: Mapping[str, Any]) -> Any:
+    return value(at) if callable(value) else value
+
+
+def _ranked(ranks: Sequence[Mapping[Any, int]], place: tuple[Any, ...]) -> list[int]:
+    return [rank[value] for rank, value in zip(ranks, place)]
+
+
+def _grouped(
+    readings: Iterable[Reading], key: Callable[[Reading], tuple[Any, ...]]
+) -> dict[tuple[Any, ...], list[Reading]]:
+    groups: dict[tuple[Any, ...], list[Reading]] = {}
+    for r in readings:
+        groups.setdefault(key(r), []).append(r)
+    return groups
+
+
+def _unique(readings: Readings, keys: Sequence[str]) -> dict[tuple[Any, ...], Any]:
+    places = _grouped(readings, lambda r: tuple(r.at[k] for k in keys))
+    for place, some in places.items():
+        if len(some) > 1:
+            raise ValueError(
+                f"{len(some)} readings at {dict(zip(keys, place))} where one is wanted"
+            )
+    return {place: some[0].value for place, some in places.items()}
+
+
+def _combined(using: Callable[[Any, Any], Any], mine: Any, theirs: Any) -> Any:
+    if using is np.subtract:
+        mine, theirs = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
+        if mine.shape != theirs.shape and 1 not in (mine.size, theirs.size):
+            raise ValueError(f"paired units need equal shapes, got {mine.shape} and {theirs.shape}")
+    return using(mine, theirs)
+
+
+def _stack(values: Sequence[Any]) -> np.ndarray:
+    shapes = {np.shape(value) for value in values}
+    if len(shapes) > 1:
+        raise ValueError(f"readings that share their units have one shape, got {sorted(shapes)}")
+    return np.stack([np.asarray(value, np.float64) for value in values])
+
+
+def stacked(*, at: Callable[[Any], Iterable[Reading]], **axis: np.ndarray) -> Iterator[Reading]:
+    """Readings made value by value of one axis, as float32 readings along it."""
+    (name, values), *_ = axis.items()
+    for same in zip(*(at(value) for value in values.tolist()), strict=True):
+        value = np.stack([np.asarray(r.value, np.float32) for r in same])
+        yield Reading(same[0].name, {name: values, **same[0].at}, value)
+
+
+def stored(readings: Iterable[Reading]) -> dict[str, np.ndarray]:
+    """A cell's readings as arrays whose names are JSON: quantity, coordinates and axes; the values
+    of an axis are an array of their own, and an estimate is its five numbers with its method.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for r in readings:
+        axes = {k: v for k, v in r.at.items() if isinstance(v, np.ndarray)}
+        plain = {k: v for k, v in r.at.items() if k not in axes}
+        check(plain)
+        check_names(axes)
+        made = isinstance(r.value, Estimate)
+        name = json.dumps([r.name, plain, list(axes), *([r.value.method] if made else [])])
+        if name in arrays:
+            raise ValueError(f"two readings of {r.name} at {plain}")
+        arrays[name] = _numbers(r.value) if made else _array(r.value)
+        for key, values in axes.items():
+            _axis(arrays, key, values, list(axes).index(key), arrays[name])
+    return arrays
+
+
+def _numbers(e: Estimate) -> np.ndarray:
+    return np.array([e.value, e.low, e.high, e.n, e.level])
+
+
+def _array(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return array if array.ndim else array.reshape(1)
+
+
+def _axis(
+    arrays: dict[str, np.ndarray], key: str, values: np.ndarray, place: int, of: np.ndarray
+) -> None:
+    known = arrays.setdefault(f"@{key}", values)
+    if not np.array_equal(known, values):
+        raise ValueError(f"two axes of a cell are called {key} and differ")
+    if of.shape[place : place + 1] != values.shape:
+        raise ValueError(f"axis {key} has {len(values)} values for a shape of {of.shape}")
+
+
+def collected(rows: Sequence[Row], quantities: Mapping[str, Quantity], *fields: str) -> Readings:
+    """Every reading of these cells, at the cell's own ``fields`` and at its own coordinates; and
+    every one of its values that is a declared quantity.
+    """
+    found: list[Reading] = []
+    for row in rows:
+        cell = {name: row.fields[name] for name in fields}
+        found += _read(row.arrays(), cell)
+        found += [
+            Reading(
+                name, cell, value if isinstance(value, Estimate) else exact([float(str(value))])
+            )
+            for name, value in row.values.items()
+            if name in quantities and isinstance(value, int | float | Estimate)
+        ]
+    made = Readings(found, quantities)
+    made._declared(*dict.fromkeys(r.name for r in found))
+    return made
+
+
+def _read(arrays: Mapping[str, np.ndarray], cell: Mapping[str, Any]) -> Iterator[Reading]:
+    for key in (key for key in arrays if not key.startswith("@")):
+        name, at, axes, *method = json.loads(key)
+        values = [arrays[f"@{axis}"].tolist() for axis in axes]
+        for place in np.ndindex(arrays[key].shape[: len(axes)]):
+            here = {axis: vs[i] for axis, vs, i in zip(axes, values, place)}
+            value: Any = arrays[key][place]
+            if method:
+                e, low, high, n, level = (float(x) for x in value)
+                value = Estimate(e, low, high, int(n), level, method[0])
+            yield Reading(name, {**cell, **at, **here}, value)

@@ -1,0 +1,316 @@
+"""Plots over readings: what stands on an axis, what colour, look and panel stand for, and what to
+compare with.
+
+They are compiled to the panels of :mod:`denoscope.report.panels`; nothing is drawn here. What the
+readings do not have is left out: no empty panel, no empty line, no legend entry without a line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from denoscope.coordinates import COORDINATES, name_of
+from denoscope.estimate import exact
+from denoscope.readings import Reading, Readings
+from denoscope.report import blocks, theme
+from denoscope.report.figures import curves, error_curves, linear_curves
+from denoscope.report.grids import HeatMap, matrix
+from denoscope.report.looks import LOOKS, Look
+from denoscope.report.panels import Level, Marker, Panel, Position, Series, Style
+
+DENSE = 24
+"""Points from which a line carries no marks."""
+_MARKS: tuple[Style, ...] = ("solid", "dashed", "dotted", "line", "thin")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """``readings`` of one quantity over the coordinate ``x``: a colour for each value of ``color``,
+    a line style for each of ``look``, a panel for each of ``panel``.
+
+    A role (a value that has a look of its own) is drawn in it; other values of ``color`` take the
+    ordered ramp, other values of ``look`` one style each. ``theory`` are readings that are drawn as
+    lines without marks over the same x. ``levels`` and ``positions`` are straight lines by their
+    names, ``markers`` estimates of x by theirs (at ``height``), ``diagonal`` names the line y = x.
+    """
+
+    readings: Readings
+    x: str
+    color: str = ""
+    look: str = ""
+    panel: str = ""
+    title: str = ""
+    y: str = ""
+    theory: Readings = field(default_factory=Readings)
+    levels: Mapping[str, float] = field(default_factory=dict)
+    positions: Mapping[str, float] = field(default_factory=dict)
+    markers: Readings = field(default_factory=Readings)
+    height: float = 0.5
+    limits: tuple[float, float] | None = None
+    diagonal: str = ""
+    scale: Literal["", "linear", "log"] = ""
+
+    @property
+    def axis(self) -> str:
+        """The scale of the x axis."""
+        return COORDINATES[self.x].scale
+
+    def panels(self) -> list[Panel]:
+        """A panel for each value of ``panel``; a look stands for the same thing in all of them."""
+        everything = self.readings + self.theory
+        color = looks(everything, self.color)
+        styles = dict(zip(everything.along(self.look), _MARKS)) if self.look else {}
+        values = everything.along(self.panel) if self.panel else [None]
+        return [self._panel(value, color, styles) for value in values]
+
+    def _panel(self, value: Any, color: Mapping[Any, Look], styles: Mapping[Any, Style]) -> Panel:
+        lines = list(self._lines(self._part(self.readings, value), color, styles))
+        lines += self._lines(self._part(self.theory, value), color, styles, theory=True)
+        lines += self._equal(lines)
+        return Panel(
+            lines,
+            name_of(self.panel, value) if self.panel else self.title,
+            COORDINATES[self.x].label,
+            self.y or (self.readings or self.theory).quantity.axis,
+            list(self._markers(self._part(self.markers, value), color)),
+            [Level(y, name) for name, y in self.levels.items()],
+            self.limits,
+            [Position(x, name) for name, x in self.positions.items()],
+            self.scale or ("linear" if self.axis == "log" else ""),
+        )
+
+    def _part(self, readings: Readings, value: Any) -> Readings:
+        """Those of one panel, and those that belong to every panel."""
+        if not self.panel:
+            return readings
+        return readings.of(**{self.panel: [value]}) + readings.without(self.panel)
+
+    def _lines(
+        self,
+        readings: Readings,
+        color: Mapping[Any, Look],
+        styles: Mapping[Any, Style],
+        theory: bool = False,
+    ) -> Iterator[Series]:
+        coordinates = [c for c in (self.color, self.look) if c]
+        for *values, part in readings.by(*coordinates):
+            at = dict(zip(coordinates, values))
+            line = self._line(part, theory)
+            yield replace(line, **self._look(at, color, styles, theory, len(part)))
+
+    def _look(
+        self,
+        at: Mapping[str, Any],
+        color: Mapping[Any, Look],
+        styles: Mapping[Any, Style],
+        theory: bool,
+        points: int,
+    ) -> dict[str, Any]:
+        """Tone, marker, style and names of a line at its values of ``color`` and ``look``."""
+        value, other = at.get(self.color), at.get(self.look)
+        own = color.get(value) or LOOKS.get(str(other)) or LOOKS["network"]
+        style = styles.get(other, own.style) if self.look and self.look != self.color else own.style
+        if theory or (points > DENSE and style == "solid"):
+            style = "line" if style == "solid" else style
+        names = [name_of(c, v) for c, v in at.items() if v is not None]
+        label, kind = (names[0], names[1]) if len(names) > 1 else ("".join(names), "")
+        return {
+            "label": label,
+            "kind": kind,
+            "tone": own.tone,
+            "style": style,
+            "marker": "" if style in ("line", "thin") else own.marker,
+        }
+
+    def _line(self, part: Readings, theory: bool) -> Series:
+        """One line with its band; what is not available leaves a gap."""
+        found = sorted(part, key=lambda r: r.at[self.x])
+        places = [r.at[self.x] for r in found]
+        if len(set(places)) < len(places):
+            twice = next(x for x in places if places.count(x) > 1)
+            raise ValueError(
+                f"several readings of {found[0].name} at {self.x} = {twice} on one line: they "
+                f"differ in {', '.join(part.varied())}"
+            )
+        values = [exact(r.value) if theory else part.estimate(r) for r in found]
+        y, low, high = (np.array([getattr(e, k) for e in values]) for k in ("value", "low", "high"))
+        banded = bool(np.isfinite(low).any() and np.isfinite(high).any() and (low < high).any())
+        return Series(places, y, low=low if banded else None, high=high if banded else None)
+
+    def _equal(self, lines: Sequence[Series]) -> list[Series]:
+        if not self.diagonal or not lines:
+            return []
+        x = np.concatenate([np.asarray(line.x, float) for line in lines])
+        ends = [float(x.min()), float(x.max())]
+        return [Series(ends, ends, self.diagonal, style="thin")]
+
+    def _markers(self, found: Readings, color: Mapping[Any, Look]) -> Iterator[Marker]:
+        for r in found:
+            e = found.estimate(r)
+            tone = color[r.at[self.color]].tone if self.color in r.at else theme.INK
+            yield Marker(e.value, e.low, e.high, self.height, found.quantities[r.name].label, tone)
+
+
+def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:
+    """A look for each value of a coordinate: a closed one's values have looks of their own, numbers
+    take the ordered ramp.
+    """
+    values = readings.along(coordinate) if coordinate else []
+    if not values:
+        return {}
+    if COORDINATES[coordinate].values:
+        if missing := [value for value in values if value not in LOOKS]:
+            raise ValueError(f"no look for {coordinate} {missing[0]!r}: give it one in LOOKS")
+        return {value: LOOKS[value] for value in values}
+    ramp = theme.ordered(len(values))
+    return {v: Look(tone, "solid", theme.MARKS.get(tone, "o")) for v, tone in zip(values, ramp)}
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of the units in bins: an outline for each ``color``, a panel for each ``panel``; what
+    lies below the first edge counts in the first bin.
+    """
+
+    readings: Readings
+    color: str
+    panel: str = ""
+    title: str = ""
+    bins: int = 25
+    axis = "linear"
+
+    def panels(self) -> list[Panel]:
+        """All panels with common edges."""
+        low = min(float(np.quantile(r.value, 0.01)) for r in self.readings)
+        high = max(float(np.max(r.value)) for r in self.readings)
+        edges = np.linspace(math.floor(10 * low) / 10, math.ceil(10 * high) / 10, self.bins + 1)
+        look = looks(self.readings, self.color)
+        groups = self.readings.by(*([self.panel] if self.panel else []))
+        return [
+            Panel(
+                [self._outline(edges, r, look[r.at[self.color]]) for r in some],
+                name_of(self.panel, place[0]) if place else self.title,
+                self.readings.quantity.axis,
+                "share",
+            )
+            for *place, some in groups
+        ]
+
+    def _outline(self, edges: np.ndarray, r: Reading, look: Look) -> Series:
+        values = np.maximum(np.ravel(r.value), edges[0])
+        heights = np.repeat(np.histogram(values, edges)[0] / values.size, 2)
+        x, zero = np.repeat(edges, 2)[1:-1], np.zeros(len(heights))
+        label = name_of(self.color, r.at[self.color])
+        return Series(x, heights, label, zero, heights, look.tone, "line")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Empirical distribution functions of the units: a line for each ``color``."""
+
+    readings: Readings
+    color: str
+    panel: str = ""
+    title: str = ""
+    axis = "linear"
+
+    def panels(self) -> list[Panel]:
+        """A panel for each value of ``panel``."""
+        look = looks(self.readings, self.color)
+        groups = self.readings.by(*([self.panel] if self.panel else []))
+        return [
+            Panel(
+                [self._steps(r, look[r.at[self.color]]) for r in some],
+                name_of(self.panel, place[0]) if place else self.title,
+                self.readings.quantity.axis,
+                "share at most so large",
+                limits=(0, 1),
+            )
+            for *place, some in groups
+        ]
+
+    def _steps(self, r: Reading, look: Look) -> Series:
+        values = np.sort(np.ravel(r.value))
+        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), 400)).astype(int))
+        x, y = values[kept], (kept + 1) / len(values)
+        style = "line" if look.style == "solid" else look.style
+        return Series(x, y, name_of(self.color, r.at[self.color]), tone=look.tone, style=style)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Values of ``readings`` on the grid of two coordinates, one panel for each ``panel``, all on one
+    scale from ``low`` to ``high``; rows run from top to bottom.
+    """
+
+    readings: Readings
+    rows: str
+    columns: str
+    panel: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    digits: int = 2
+
+    def maps(self) -> list[HeatMap]:
+        """A heat map for each panel; a place without a reading is empty."""
+        rows, columns = self.readings.along(self.rows), self.readings.along(self.columns)
+        names = [
+            [name_of(c, v) for v in vs] for c, vs in ((self.rows, rows), (self.columns, columns))
+        ]
+        groups = self.readings.by(*([self.panel] if self.panel else []))
+        return [
+            HeatMap(
+                np.array([[self._at(some, row, column) for column in columns] for row in rows]),
+                names[0],
+                names[1],
+                name_of(self.panel, place[0]) if place else "",
+            )
+            for *place, some in groups
+        ]
+
+    def _at(self, some: Readings, row: Any, column: Any) -> float:
+        found = some.of(**{self.rows: row, self.columns: column})
+        return self.readings.estimate(found[0]).value if found else math.nan
+
+
+Panelled = Plot | Histogram | Distribution
+_DRAW: dict[str, Callable[..., Any]] = {
+    "size": curves,
+    "log": error_curves,
+    "linear": linear_curves,
+}
+
+
+def figure(name: str, caption: str, *plots: Panelled, alt: str = "") -> blocks.Figure | None:
+    """All plots as one figure, panels in order; None where none has readings."""
+    filled = [plot for plot in plots if plot.readings or getattr(plot, "theory", ())]
+    if not filled:
+        return None
+    if len(axes := {plot.axis for plot in filled}) > 1:
+        raise ValueError(f"figure {name} mixes x axes of scales {', '.join(sorted(axes))}")
+    panels = [panel for plot in filled for panel in plot.panels()]
+    draw = partial(_drawn, _DRAW[filled[0].axis], panels)
+    return blocks.Figure(name, caption, draw, alt)
+
+
+def heat_maps(name: str, caption: str, grid: Map) -> blocks.Figure | None:
+    """A figure of heat maps; None where there are no readings."""
+    if not grid.readings:
+        return None
+    options = {
+        "low": grid.low,
+        "high": grid.high,
+        "digits": grid.digits,
+        "label": grid.readings.quantity.axis,
+    }
+    return blocks.Figure(name, caption, partial(_drawn, partial(matrix, **options), grid.maps()))
+
+
+def _drawn(draw: Callable[..., Any], what: Sequence[Any], width: float) -> Any:
+    return draw(what, width=width)
