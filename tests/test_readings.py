@@ -17,6 +17,7 @@ from denoscope.readings import (
     Readings,
     collected,
     estimated,
+    expanded,
     stacked,
     stored,
 )
@@ -113,6 +114,14 @@ def test_the_largest_is_chosen_on_other_units_than_it_is_read_on() -> None:
     assert naive > 0.4
 
 
+def test_what_else_is_read_at_a_chosen_place() -> None:
+    chosen = Readings([Reading("gap", {"n": 32, "who": "network"}, [1.0])], QUANTITIES)
+    assert [r.at for r in table().meeting(chosen)] == [
+        {"who": "network", "n": 32, "seed": seed} for seed in SEEDS
+    ]
+    assert not table().meeting(Readings([], QUANTITIES))
+
+
 def test_order_is_that_of_the_declaration_or_of_numbers() -> None:
     found = Readings(reversed(table()), QUANTITIES)
     assert found.along("who") == list(WHO)
@@ -179,6 +188,8 @@ def test_stored_then_collected_is_the_identity(
 
     row = Kept("k", "s", 1, {"seed": 3}, {})
     found = collected([row], {name: Quantity("any")}, "seed")
+    alone = expanded(readings, {name: Quantity("any")})
+    assert [{**r.at, "seed": 3} for r in alone] == [r.at for r in found]
     assert [r.at["sigma"] for r in found if "sigma" in r.at] == sigma.tolist()
     for i, r in enumerate(r for r in found if "sigma" in r.at):
         assert r.at["model"] == model

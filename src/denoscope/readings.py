@@ -236,6 +236,16 @@ class Readings(tuple[Reading, ...]):
                 found.append(Reading(r.name, at, _combined(using, r.value, theirs[place])))
         return self._like(found).named(name)
 
+    def meeting(self, other: Readings) -> Readings:
+        """Those that stand where the other has a reading, by the coordinates that both have: what
+        else is read at a place that was chosen.
+        """
+        if not self or not other:
+            return self._like(())
+        shared = set.intersection(*(set(r.at) for r in other)) & set(self[0].at)
+        places = {tuple(r.at[k] for k in shared) for r in other}
+        return self._like(r for r in self if tuple(r.at.get(k) for k in shared) in places)
+
     def _meet(self, other: Readings, keys: Sequence[str]) -> None:
         for key in keys:
             if not set(self.along(key)) & set(other.along(key)):
@@ -454,6 +464,13 @@ def _axis(
         raise ValueError(f"two axes of a cell are called {key} and differ")
     if of.shape[place : place + 1] != values.shape:
         raise ValueError(f"axis {key} has {len(values)} values for a shape of {of.shape}")
+
+
+def expanded(readings: Iterable[Reading], quantities: Mapping[str, Quantity]) -> Readings:
+    """A cell's readings as they will be collected: one at every value of an axis."""
+    made = Readings(_read(stored(readings), {}), quantities)
+    made._declared(*dict.fromkeys(r.name for r in made))
+    return made
 
 
 def collected(rows: Sequence[Row], quantities: Mapping[str, Quantity], *fields: str) -> Readings:

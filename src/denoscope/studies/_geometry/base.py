@@ -12,11 +12,11 @@ from torch import Tensor
 
 from denoscope.files import file_hash
 from denoscope.networks import best_size
-from denoscope.readings import Reading, stored
+from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.report import Page, Section
 from denoscope.store import Row, Value
 from denoscope.studies._geometry import page
-from denoscope.studies._geometry.groups import told
+from denoscope.studies._geometry.groups import finished, is_file, told
 from denoscope.studies._geometry.subject import Data, Subject, given, model_file
 from denoscope.studies._recipe import Recipe
 from denoscope.studies._reported import Reported
@@ -156,6 +156,16 @@ class Probed(Recipe, Reported):
     def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
         """The cell's row of ``table.csv``."""
         return {}
+
+    @classmethod
+    def found(cls, rows: Sequence[Row]) -> Readings:
+        """The readings of all cells; a plain file is told by its name, any other model by the size
+        and width of its training, so that its coordinate ``model`` is left out.
+        """
+        files = [row for row in finished(rows) if is_file(row)]
+        trained = [row for row in finished(rows) if not is_file(row)]
+        named = collected(files, cls.quantities, "model")
+        return collected(trained, cls.quantities, "n", "width", "subset", "seed") + named
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
