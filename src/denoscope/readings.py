@@ -216,8 +216,8 @@ class Readings(tuple[Reading, ...]):
     ) -> Readings:
         """``using(mine, other's)`` wherever the two meet: by default the paired difference.
 
-        They meet where all coordinates that both have are equal, but those that are ``apart``;
-        what the other lacks it has everywhere. ``using`` gives units, or an estimate if it takes
+        They meet where all coordinates that both have are equal, but those that are ``apart``,
+        which stay mine; what the other lacks it has everywhere. ``using`` gives units, or an estimate if it takes
         ``level``: pass it as :func:`estimated`. Two of the other's at one place, or units whose
         numbers differ, or a coordinate without a common value are a ValueError.
         """
@@ -232,8 +232,7 @@ class Readings(tuple[Reading, ...]):
         found = []
         for r in self:
             if (place := tuple(r.at.get(k) for k in keys)) in theirs:
-                at = {k: v for k, v in r.at.items() if k not in apart}
-                found.append(Reading(r.name, at, _combined(using, r.value, theirs[place])))
+                found.append(Reading(r.name, r.at, _combined(using, r.value, theirs[place])))
         return self._like(found).named(name)
 
     def meeting(self, other: Readings) -> Readings:
@@ -256,7 +255,8 @@ class Readings(tuple[Reading, ...]):
 
     def change(self, coordinate: str, name: str = "") -> Readings:
         """The value at the largest less that at the smallest of a coordinate, paired by unit."""
-        return self.last(coordinate).against(self.first(coordinate), name=name, apart=coordinate)
+        last, first = self.last(coordinate), self.first(coordinate)
+        return last.against(first, name=name, apart=coordinate).dropped(coordinate)
 
     def pairs(
         self,
@@ -304,8 +304,10 @@ class Readings(tuple[Reading, ...]):
 
     def largest(self, coordinate: str, sign: int = 1) -> Readings:
         """At the value of a coordinate where the mean is largest: chosen on every second unit and
-        read on the others, so that the choice favours nothing.
+        read on the others, so that the choice favours nothing; none where it has one value.
         """
+        if len(self.along(coordinate)) < 2:
+            return self._like(())
         rest = [c for c in dict.fromkeys(c for r in self for c in r.at) if c != coordinate]
         found = []
         for *_, some in self.by(*rest):

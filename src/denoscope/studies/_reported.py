@@ -80,7 +80,7 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 
 
 def _values(rows: Sequence[Row], name: str) -> list[object]:
-    values = list(dict.fromkeys(row.fields[name] for row in rows))
+    values = list(dict.fromkeys(_word(row.fields[name]) for row in rows))
     return sorted(values) if all(isinstance(v, int | float) for v in values) else values  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
 
 
@@ -115,7 +115,7 @@ def conditions(
     versions and content hashes, and which trainings stopped.
     """
     runs = noted.get("runs", [])
-    fields = {name: ", ".join(map(str, map(_word, _values(rows, name)))) for name in rows[0].fields}
+    fields = {name: ", ".join(map(str, _values(rows, name))) for name in rows[0].fields}
     hashes = {name: value for row in rows for name, value in row.made.get("inputs", {}).items()}
     seconds = sum(float(row.made.get("seconds", 0.0)) for row in rows)
     stopped = [f"{row.key}: {row.values['stopped']}" for row in rows if row.values.get("stopped")]
