@@ -45,6 +45,11 @@ COORDINATES: dict[str, Coordinate] = {
     "model": Coordinate("model"),
     "sigma": Coordinate("noise level σ", "σ = {:.2g}", "log"),
     "rank": Coordinate("rank k", "k = {}"),
+    "step": Coordinate("training step", "step {}", "log"),
+    "side": Coordinate(
+        "side", values={"before": "at the first snapshot", "after": "at the end of training"}
+    ),
+    "to": Coordinate("distance to", values=ROLES),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
 }

@@ -9,17 +9,17 @@ snapshot; decay 0 keeps the weights themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
-from denoscope.fitting import Progress, training
+from denoscope.fitting.batches import Draws
+from denoscope.fitting.loop import Progress, training
 from denoscope.networks import Averaged, Fleet
 from denoscope.networks.archive import read_tensors, write_tensors
-from denoscope.studies.phase_transition import PhaseTransition, batches
-from denoscope.study import Work
 
 CHECKPOINT = "training.safetensors"
 _TOLD = 200  # times that progress is told
@@ -79,69 +79,75 @@ class Snapshots:
         return folder / f"step-{step}.safetensors"
 
 
-def trajectories(
-    cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float
-) -> Iterator[tuple[dict[int, nn.Module], str]]:
-    """Trains the cells as one fleet: each one's denoisers by step, and why its training stopped, if
-    it did.
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training at a constant rate whose weights are kept at ``steps``, the last of which ends it.
 
-    ``steps`` rise and end with the training; ``share`` of the job's time is training. A killed job
-    goes on from its checkpoint and has the same snapshots, bit for bit.
+    ``untrained`` makes the fleet on a device, ``data`` is what it is trained on; ``folder`` holds
+    the checkpoint and the snapshots, ``tell`` takes the fraction done.
     """
-    snapshots, stopped = _train(cells, steps, work, share)
-    fleet = _untrained(cells, "cpu")
-    found = {step: snapshots.members(step, fleet) for step in steps if step in snapshots.weights}
-    for index in range(len(cells)):
-        yield (
-            {step: members[index].requires_grad_(False) for step, members in found.items()},
-            stopped.get(index, ""),
+
+    untrained: Callable[[str], Fleet]
+    data: Draws
+    steps: Sequence[int]
+    lr: float
+    ema: float
+    device: str = "cpu"
+    folder: Path | None = None
+    tell: Callable[[float], None] = lambda fraction: None
+
+    def denoisers(self) -> Iterator[tuple[dict[int, nn.Module], str]]:
+        """Each member's denoisers by step, and why its training stopped, if it did.
+
+        A killed training goes on from its checkpoint and has the same snapshots, bit for bit.
+        """
+        snapshots, stopped = self._train()
+        fleet = self.untrained("cpu")
+        found = {
+            step: snapshots.members(step, fleet) for step in self.steps if step in snapshots.weights
+        }
+        for index in range(len(fleet.members())):
+            course = {step: members[index] for step, members in found.items()}
+            yield (
+                {k: net.requires_grad_(False) for k, net in course.items()},
+                stopped.get(index, ""),
+            )
+
+    def _train(self) -> tuple[Snapshots, dict[int, str]]:
+        """The snapshots, and why members stopped; resumed where the folder holds a checkpoint and
+        every snapshot before it.
+        """
+        snapshots = Snapshots(self.folder)
+        averaged, run = self._begun()
+        if not snapshots.recall([step for step in self.steps if step < averaged.updates]):
+            assert self.folder is not None  # only a checkpoint is past a snapshot
+            (self.folder / CHECKPOINT).unlink()
+            averaged, run = self._begun()
+        if averaged.updates in self.steps:  # the checkpoint was written at a snapshot's step
+            snapshots.take(averaged.updates, averaged.net)
+        stopped: dict[int, str] = {}
+        for progress in run:
+            if progress.step in self.steps:
+                snapshots.take(progress.step, averaged.net)
+            if progress.step * _TOLD % self.steps[-1] < _TOLD:
+                self.tell(progress.step / self.steps[-1])
+            stopped = progress.stopped
+        return snapshots, stopped
+
+    def _begun(self) -> tuple[Averaged, Iterator[Progress]]:
+        """The averaged fleet and its training, taken up from the checkpoint: an iterator of the
+        progress after every step.
+        """
+        fleet = self.untrained(self.device)
+        averaged = Averaged(fleet, self.ema)
+        run = training(
+            fleet,
+            self.data,
+            steps=self.steps[-1],
+            lr=self.lr,
+            rate="constant",
+            ema=averaged,
+            checkpoint=None if self.folder is None else self.folder / CHECKPOINT,
+            report=0.0,
         )
-
-
-def _untrained(cells: Sequence[PhaseTransition], device: str) -> Fleet:
-    return Fleet([cell.denoiser() for cell in cells]).to(device)
-
-
-def _train(
-    cells: Sequence[PhaseTransition], steps: Sequence[int], work: Work, share: float
-) -> tuple[Snapshots, dict[int, str]]:
-    """The snapshots of a fleet, and why members stopped; resumed where the folder of the job holds
-    a checkpoint and every snapshot before it.
-    """
-    first, snapshots = cells[0], Snapshots(work.folder)
-    averaged, run = _begun(cells, work)
-    if not snapshots.recall([step for step in steps if step < averaged.updates]):
-        assert work.folder is not None  # only a checkpoint is past a snapshot
-        (work.folder / CHECKPOINT).unlink()
-        averaged, run = _begun(cells, work)
-    if averaged.updates in steps:  # the checkpoint was written at a snapshot's step
-        snapshots.take(averaged.updates, averaged.net)
-    stopped: dict[int, str] = {}
-    for progress in run:
-        if progress.step in steps:
-            snapshots.take(progress.step, averaged.net)
-        if progress.step * _TOLD % first.steps < _TOLD:
-            work.tell(share * progress.step / first.steps)
-        stopped = progress.stopped
-    return snapshots, stopped
-
-
-def _begun(cells: Sequence[PhaseTransition], work: Work) -> tuple[Averaged, Iterator[Progress]]:
-    """The averaged fleet and its training, taken up from the job's checkpoint: an iterator of the
-    progress after every step.
-    """
-    first = cells[0]
-    fleet = _untrained(cells, work.device)
-    averaged = Averaged(fleet, first.ema)
-    checkpoint = None if work.folder is None else work.folder / CHECKPOINT
-    run = training(
-        fleet,
-        batches(cells),
-        steps=first.steps,
-        lr=first.lr,
-        rate="constant",
-        ema=averaged,
-        checkpoint=checkpoint,
-        report=0.0,
-    )
-    return averaged, run
+        return averaged, run

@@ -6,26 +6,80 @@ learning rate: its distance to the Wiener denoiser of the training images, its l
 denoising errors and its samples. Claimed (Li, Dai and Qu 2024): networks of few images are nearest
 to the Gaussian in mid-training and then memorize; stopping there, or a small width, makes them
 generalize.
+
+Numbers are averaged over the noise levels at which the choice of a solution matters. Above
+sqrt(lam_1), the standard deviation of all images along their leading principal component, the noise
+hides every image; below 0.1 all denoisers are near the identity. The paper takes 0.1 to 20 for
+images of 64 x 64 x 3 numbers; sqrt(lam_1) grows with the number of pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from denoscope.report import Section
-from denoscope.store import Row
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.estimate import exact, mean, share
+from denoscope.fitting.snapshots import Training, snapshot_steps
+from denoscope.geometry.distances import outputs
+from denoscope.geometry.linearization import superposition
+from denoscope.metrics.shares import quotient
+from denoscope.nearest import neighbors
+from denoscope.networks import Fleet
+from denoscope.readings import Quantity, Reading, Readings, expanded, stored
+from denoscope.report.claims import Claim, above, below
+from denoscope.report.plots import Plot, figure
+from denoscope.report.story import Told, table
+from denoscope.sampling import sample
+from denoscope.store import Value
 from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.emergence import measuring, page
-from denoscope.studies._geometry.emergence.trajectory import snapshot_steps, trajectories
 from denoscope.studies._geometry.subject import Subject
 from denoscope.studies._source import load
 from denoscope.studies._transition import costs
-from denoscope.studies.phase_transition import NETWORKS
+from denoscope.studies.phase_transition import NETWORKS, batches
 from denoscope.study import Result, Work, axis, option
+from denoscope.types import Denoiser
 
+LEVELS = np.array([0.02, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 50.0])
+"""One level in the low regime, eight in the intermediate one, one in the high one."""
+LOW = 0.1
+POINTS = 100
+"""Unseen images, training images, and pairs of unseen images at every level."""
+EVALUATIONS = 5 * POINTS * len(LEVELS)
+"""Calls of a network, one image each, at a snapshot, beside its samples."""
+RATIO = 1 / 3
 _TRAINING = 0.7  # of a job's time, for the progress bar
+
+QUANTITIES = {
+    "distance": Quantity(
+        "distance", "RMS per pixel", form=".3g", tip="from a closed form, at noisy unseen images"
+    ),
+    "between": Quantity("distance", "RMS per pixel", form=".3g"),
+    "linearity": Quantity("linearity", form=".4f", tip="of superpositions, |cosine|"),
+    "error": Quantity("squared error", "per pixel", form=".3g"),
+    "relative": Quantity(
+        "relative error", form=".3g", tip="squared error over that of the best linear denoiser"
+    ),
+    "turn": Quantity("distance above the smallest", "RMS per pixel", form=".3g"),
+    "sample": Quantity("sample less the mean image"),
+    "agreement": Quantity("cosine", tip="of samples with the Gaussian's from the same noises"),
+    "halves": Quantity("cosine", tip="of samples of networks on disjoint halves from one noise"),
+    "copies": Quantity("copies", "share", share, tip="samples that are copies by the 1/3 rule"),
+    "leading": Quantity("standard deviation", interval=exact, form=".3g"),
+    "closest_step": Quantity("nearest", "step", exact, ".0f", "snapshot nearest to the Gaussian"),
+    "closest": Quantity("distance", "nearest", form=".3g", tip="there, from the Gaussian"),
+    "rise": Quantity("rise", "to the end", form=".3g", tip="of that distance"),
+    "distance_all": Quantity("distance", "Gaussian of all", form=".3g", tip="at the end"),
+    "distance_memorizer": Quantity("distance", "memorizer", form=".3g", tip="at the end"),
+    "best_step": Quantity("least error", "step", exact, ".0f", "snapshot of least held-out error"),
+    "held_out": Quantity("held-out error", "end", tip="relative to the best linear denoiser"),
+    "held_out_closest": Quantity("held-out error", "nearest", tip="where nearest to the Gaussian"),
+    "regime": Quantity("regime", "highest σ", exact, ".3g", "largest noise level averaged over"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +88,10 @@ class GaussianEmergence(Probed):
     its end.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
     heading: ClassVar[str] = "Near the Gaussian, and away from it"
+    quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
     n: int = axis(
         64,
@@ -77,7 +132,7 @@ class GaussianEmergence(Probed):
             shape,
             self.width,
             trained=0 if self.model else self.steps * self.batch_size,
-            sampled=looks * (measuring.EVALUATIONS + self.samples * (2 * self.solver_steps - 1)),
+            sampled=looks * (EVALUATIONS + self.samples * (2 * self.solver_steps - 1)),
         )
 
     @classmethod
@@ -88,9 +143,7 @@ class GaussianEmergence(Probed):
         if cells[0].model:
             yield from super().batch(cells, work)
             return
-        trained = trajectories(
-            [cell.trained() for cell in cells], cells[0].moments(), work, _TRAINING
-        )
+        trained = cls.course(cells, work).denoisers()
         for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
             work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
             where = item.where()
@@ -98,12 +151,381 @@ class GaussianEmergence(Probed):
                 step: Subject(denoiser, where, item.samples, item.solver_steps)
                 for step, denoiser in course.items()
             }
-            yield item, Result({"stopped": stopped}) if stopped else measuring.measure(seen)
+            yield item, Result({"stopped": stopped}) if stopped else item.measured(seen)
+
+    @classmethod
+    def course(cls, cells: Sequence[Any], work: Work) -> Training:
+        """The training of a fleet of these cells, with its snapshots."""
+        trained = [cell.trained() for cell in cells]
+        return Training(
+            lambda device: Fleet([cell.denoiser() for cell in trained]).to(device),
+            batches(trained),
+            cells[0].moments(),
+            cells[0].lr,
+            cells[0].ema,
+            work.device,
+            work.folder,
+            lambda fraction: work.tell(_TRAINING * fraction),
+        )
 
     def measure(self, subject: Subject) -> Result:
         """A network at the end of a training that nobody looked at: step 0."""
-        return measuring.measure({0: subject})
+        return self.measured({0: subject})
+
+    def measured(self, course: Mapping[int, Subject]) -> Result:
+        """Every reading of a network along its training, by step."""
+        found = list(readings(course))
+        if not all(np.isfinite(r.value).all() for r in found if r.name == "sample"):
+            return Result({"stopped": "its samples are not finite"})
+        return Result(self.values(found), stored(found))
+
+    def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
+        found = averaged(expanded(readings, QUANTITIES))
+        network = found.of(who="network")
+        distance = network.of("distance")
+        error = network.of("relative", images="test")
+        end = {
+            "distance": distance.of(to="gaussian"),
+            "distance_all": distance.of(to="gaussian_all"),
+            "distance_memorizer": distance.of(to="memorizer"),
+            "linearity": network.of("linearity"),
+            "held_out": error,
+            "agreement": network.of("agreement"),
+        }
+        values: dict[str, Value] = {k: mean(final(part).one) for k, part in end.items()}
+        values["copies"] = float(np.mean(final(network.of("copies")).one))
+        values["regime"] = highest(found)
+        nearest, best = distance.of(to="gaussian").smallest("step"), error.smallest("step")
+        if nearest:
+            values |= {
+                "closest_step": nearest[0].at["step"],
+                "closest": mean(nearest.one),
+                "rise": mean(turn(distance.of(to="gaussian")).of(side="after").one),
+                "best_step": best[0].at["step"],
+                "held_out_closest": mean(error.meeting(nearest).one),
+            }
+        return values
 
     @classmethod
-    def sections(cls, rows: Sequence[Row]) -> list[Section]:
-        return page.sections(rows)
+    def story(cls, found: Readings) -> Iterator[Told]:
+        """The results in order; what these cells do not test is left out by itself."""
+        course = averaged(found)
+        pairs = halves(found)
+        network = course.of(who="network").over("subset", "seed")
+        widest = network.last("width") or network
+        narrow = network.first("width")
+        yield from emergence(widest, narrow)
+        yield from consequences(widest, pairs)
+        yield from ends(network, widest)
+        yield from over_time(network, widest, course)
+        yield from by_level(found.over("subset", "seed"), widest)
+        names = ("distance", "linearity", "relative")
+        yield "Numbers at the end of training"
+        for name in names:
+            some = (
+                final(network.of(name)).of(to=["gaussian"])
+                if name == "distance"
+                else final(network.of(name))
+            )
+            keys = [c for c in ("n", "model", "width", "images") if some.along(c)]
+            yield table(f"At the end: {QUANTITIES[name].axis}", some, keys, [name])
+
+
+def readings(course: Mapping[int, Subject]) -> Iterator[Reading]:
+    """What a network is asked at every snapshot, on points, pairs and starting noises that all
+    networks share; and the closed forms, once.
+    """
+    subject, steps = next(iter(course.values())), np.array(list(course))
+    test, train = Asked.of(subject, "test"), Asked.of(subject, "train")
+    closed = {name: make() for name, make in subject.others().items()}
+    answers = {name: test.answers(D) for name, D in closed.items()}
+    centre = subject.data.pool().mean(0)
+    drawn = sample(closed["gaussian"], subject.start(), subject.sigmas) - centre
+    leading = torch.linalg.eigvalsh(subject.data.gaussian_all().cov.double())[-1].clamp(min=0)
+    yield Reading("leading", {}, leading.sqrt().numpy())
+    yield Reading("sample", {"who": "gaussian"}, drawn.half().numpy())
+    for who, found in answers.items():
+        at = {"who": who, "images": "test", "sigma": LEVELS}
+        yield Reading("error", at, test.error(found))
+        if who in ("gaussian", "gaussian_all"):
+            at = {"who": who, "sigma": LEVELS}
+            yield Reading("linearity", at, test.linearity(closed[who]))
+    between = test.distance(answers["gaussian"], answers["gaussian_all"])
+    yield Reading("between", {"sigma": LEVELS}, between)
+    looks = [list(snapshot(s, test, train, answers, drawn, centre)) for s in course.values()]
+    for same in zip(*looks, strict=True):
+        at = {"who": "network", "step": steps, **same[0].at}
+        yield Reading(same[0].name, at, np.stack([r.value for r in same]))
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Noisy points, levels beside each other, (L P, *event), with their ``sigma`` (L P,) and clean
+    images (P, n); ``others`` are as many points to pair them with.
+    """
+
+    noisy: Tensor
+    others: Tensor
+    sigma: Tensor
+    clean: Tensor
+
+    @classmethod
+    def of(cls, subject: Subject, kind: Any) -> Self:
+        """``POINTS`` images "train" or "test", and the noises that go with them."""
+        both = torch.stack([subject.noisy(kind, 2 * POINTS, s) for s in LEVELS.tolist()])
+        noisy, others = (part.flatten(0, 1) for part in both.split(POINTS, 1))
+        sigma = torch.tensor(LEVELS, dtype=torch.float32).repeat_interleave(POINTS)
+        return cls(noisy, others, sigma, subject.clean(kind, POINTS).flatten(1).double())
+
+    def answers(self, D: Denoiser) -> Tensor:
+        """D at the points, (L, P, n)."""
+        return outputs(D, self.noisy, self.sigma).reshape(len(LEVELS), *self.clean.shape)
+
+    def error(self, answers: Tensor) -> np.ndarray:
+        """Mean squared difference from the clean images per pixel, (L, P)."""
+        return (answers - self.clean).square().mean(-1).float().numpy()
+
+    def distance(self, answers: Tensor, others: Tensor) -> np.ndarray:
+        """Root mean squared difference per pixel of two denoisers, (L, P)."""
+        return (answers - others).square().mean(-1).sqrt().float().numpy()
+
+    def linearity(self, D: Denoiser) -> np.ndarray:
+        """|cos(D((x1 + x2)/sqrt 2), (D(x1) + D(x2))/sqrt 2)| over pairs, (L, P)."""
+        found = superposition(D, self.noisy, self.others, self.sigma)
+        return found.cosine.abs().reshape(len(LEVELS), -1).float().numpy()
+
+
+def snapshot(
+    subject: Subject,
+    test: Asked,
+    train: Asked,
+    closed: Mapping[str, Tensor],
+    gaussian: Tensor,
+    centre: Tensor,
+) -> Iterator[Reading]:
+    """One moment of a training: distances, linearity, errors, samples, agreement and copies."""
+    D = subject.denoiser
+    answers, made = test.answers(D), subject.samples()
+    for to, other in closed.items():
+        yield Reading("distance", {"to": to, "sigma": LEVELS}, test.distance(answers, other))
+    yield Reading("linearity", {"sigma": LEVELS}, test.linearity(D))
+    yield Reading("error", {"images": "test", "sigma": LEVELS}, test.error(answers))
+    seen = train.error(train.answers(D))
+    yield Reading("error", {"images": "train", "sigma": LEVELS}, seen)
+    yield Reading("sample", {}, (made - centre).half().numpy())
+    yield Reading("agreement", {}, cosines((made - centre).numpy(), gaussian.numpy()))
+    near = neighbors(made.flatten(1), subject.data.train().flatten(1), 2).distance
+    yield Reading("copies", {}, (quotient(*near.T) < RATIO).numpy())
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The cosine of each image of one stack with that of the other, (S,)."""
+    a, b = (torch.from_numpy(np.asarray(x, np.float32)).flatten(1) for x in (first, second))
+    return torch.cosine_similarity(a, b, dim=-1).numpy()
+
+
+def highest(found: Readings) -> float:
+    """The end of the intermediate regime for these images."""
+    return max(float(found.of("leading")[0].value[0]), 2 * LOW)
+
+
+def averaged(found: Readings) -> Readings:
+    """Every quantity averaged over the levels of the intermediate regime, point by point; errors
+    also relative to the best linear denoiser's mean at each level.
+    """
+    if not found:
+        return found
+    top = highest(found)
+    inside = found.of(sigma=lambda sigma: LOW <= sigma <= top)
+    best = inside.of("error", who="gaussian_all", images="test").map(np.mean)
+    relative = inside.of("error").against(best, np.divide, "relative", apart=("who", "images"))
+    return (inside + relative).over("sigma") + found.without("sigma")
+
+
+def halves(found: Readings) -> Readings:
+    """Cosines of the samples of models on disjoint halves from one noise, (S,)."""
+    pairs = found.of("sample").pairs(
+        lambda a, b: cosines(a["sample"], b["sample"]), "subset", "halves", "sample"
+    )
+    return pairs.over("subset", "seed")
+
+
+def final(readings: Readings) -> Readings:
+    """At the end of training, or of a network that is given, as it is."""
+    return readings.last("step") or readings
+
+
+def turn(distance: Readings) -> Readings:
+    """How far the first snapshot and the end of a training are above the smallest distance of its
+    course: chosen on every second point and read on the others.
+    """
+    nearest = distance.smallest("step")
+    ends = distance.first("step").named(side="before") + distance.last("step").named(side="after")
+    return ends.map(lambda v: v[1::2]).against(nearest, name="turn", apart="step").dropped("step")
+
+
+def emergence(widest: Readings, narrow: Readings) -> Iterator[Told]:
+    """Near the Gaussian in mid-training, then away from it."""
+    distance = widest.of("distance", to="gaussian")
+    turns = turn(distance)
+    rise = turns.of(side="after")
+    words = (
+        "A network of few images is nearest to the Gaussian of its training set in "
+        "mid-training, and then leaves it (distance above the smallest, before and after)"
+    )
+    near = distance.smallest("step")
+    least = rise.first("n") or rise
+    yield Claim(
+        words,
+        (turns.first("n") or turns),
+        above(0),
+        published="nearest in mid-training",
+        beside={
+            "Smallest distance": near.meeting(least),
+            "Rise to the end, narrowest network": turn(narrow.of("distance", to="gaussian")).of(
+                side="after"
+            ),
+        },
+        note=(
+            "The moment is chosen on one half of the points and read on the other. Intervals are "
+            "over points, for these networks."
+        ),
+    )
+    words = (
+        "Networks of more images leave it less far (change of the rise from the least to the most)"
+    )
+    yield Claim(words, rise.change("n"), below(0), beside={"Rise by N": rise})
+
+
+def consequences(widest: Readings, pairs: Readings) -> Iterator[Told]:
+    """What stopping near the Gaussian brings."""
+    distance, error = widest.of("distance", to="gaussian"), widest.of("relative", images="test")
+    nearest = distance.smallest("step")
+    there, end = error.meeting(nearest), error.last("step")
+    lost = end.against(there, apart="step").dropped("step")
+    copies, agreement = widest.of("copies"), widest.of("agreement")
+    yield Claim(
+        "Stopping where a network of few images is nearest lowers its held-out error (end less there)",
+        lost.first("n") or lost,
+        above(0),
+        published="early stopping generalizes",
+        beside={
+            "Error there": there.dropped("step"),
+            "Copies there": copies.meeting(nearest),
+            "Copies at the end": copies.last("step"),
+        },
+        note="Errors are relative to the best linear denoiser's: 1 is its own.",
+    )
+    wide = pairs.last("width") or pairs
+    network = wide.of(who="network")
+    stopped = network.meeting(nearest).against(network.last("step"), apart="step").dropped("step")
+    yield Claim(
+        "Networks of disjoint halves make more similar images when stopped there (cosine, less the end's)",
+        stopped.first("n") or stopped,
+        above(0),
+        beside={
+            "Gaussians of the halves": wide.of(who="gaussian"),
+            "With the Gaussian's samples, first snapshot": agreement.first("step"),
+            "and where nearest": agreement.meeting(nearest),
+        },
+        note="About the mean image. Networks that have hardly trained are alike as well.",
+    )
+    words = "Networks of many images change their held-out error on leaving the Gaussian by"
+    yield Claim(words, lost.last("n"), note="Point by point, relative to the best linear denoiser.")
+
+
+def ends(network: Readings, widest: Readings) -> Iterator[Told]:
+    """Over sizes and widths, at the end of training."""
+    distance = final(network.of("distance", to="gaussian")).dropped("step")
+    words = "At the end of training the distance to the Gaussian falls with the number of images"
+    wide = final(widest.of("distance", to="gaussian")).dropped("step")
+    yield Claim(words, wide.change("n"), below(0), beside={"By N": wide})
+    words = "and grows with width (widest less narrowest network)"
+    yield Claim(words, distance.change("width"), above(0))
+    linear = final(widest.of("linearity")).dropped("step")
+    words = "Networks of many images end more linear than those of few"
+    yield Claim(words, linear.change("n"), above(0), beside={"By N": linear})
+    truth = final(widest.of("distance", to="truth")).dropped("step")
+    yield Claim(
+        "Distance to the true denoiser at the end",
+        truth.last("n") or truth,
+        beside={"To the Gaussian of the training set": wide},
+    )
+    given = final(network.of("distance", to="gaussian", model=lambda name: bool(name)))
+    yield Claim("Distance of a given network to the Gaussian of its training set", given)
+
+
+def over_time(network: Readings, widest: Readings, course: Readings) -> Iterator[Told]:
+    """Distance, linearity, errors and samples against the training step."""
+    if len(network.along("step")) < 2:
+        return
+    few = {"n": lambda n: n in network.thinned("n", 3).along("n")}
+    distance = network.of("distance", to="gaussian", **few)
+    yield "Nearness to the Gaussian over training time"
+    yield figure(
+        "gaussian_emergence_distance",
+        f"**Distance to the Gaussian of the training set over training time**, noise levels from "
+        f"{LOW:g} to {highest(course):.3g}; averaged weights under a constant learning rate.",
+        Plot(distance, "step", "width", panel="n"),
+    )
+    yield figure(
+        "gaussian_emergence_solutions",
+        "**Distance to the closed-form denoisers** of the widest network.",
+        Plot(widest.of("distance", **few), "step", "to", panel="n"),
+    )
+    level = course.of("linearity", who="gaussian_all").map(np.mean)
+    yield figure(
+        "gaussian_emergence_linearity",
+        "**Linearity over training time**: a linear denoiser has 1, an affine one less.",
+        Plot(
+            network.of("linearity", **few),
+            "step",
+            "width",
+            panel="n",
+            levels={"Gaussian of all images": float(level[0].value)} if level else {},
+        ),
+    )
+    yield "What the network does meanwhile"
+    yield figure(
+        "gaussian_emergence_errors",
+        "**Denoising error over training time** of the widest network, over that of the best "
+        "linear denoiser on held-out images.",
+        Plot(
+            widest.of("relative", **few),
+            "step",
+            "images",
+            panel="n",
+            levels={"best linear denoiser": 1.0},
+            scale="log",
+        ),
+    )
+    yield figure(
+        "gaussian_emergence_samples",
+        "**Samples over training time** of the widest network: cosine with those of the Gaussian "
+        "from the same noises, and the share that are copies by the 1/3 rule.",
+        Plot(widest.of("agreement", **few), "step", "n", title="Like the Gaussian's samples"),
+        Plot(widest.of("copies", **few), "step", "n", title="Copies", limits=(-0.03, 1.03)),
+    )
+
+
+def by_level(found: Readings, widest: Readings) -> Iterator[Told]:
+    """Distances level by level, and over sizes."""
+    network = found.of("distance", who="network", to=["gaussian", "memorizer"])
+    network = network.last("width") or network
+    last = final(network.thinned("n", 3) if network.along("n") else network)
+    key = "n" if last.along("n") else "model"
+    yield "Nearness to the Gaussian, noise level by noise level"
+    yield figure(
+        "gaussian_emergence_levels",
+        "**Distance against the noise level** at the end of training, to the Gaussian and to the "
+        "memorizer of the training set.",
+        Plot(last, "sigma", "to", panel=key, scale="linear"),
+    )
+    ends = final(widest.of("distance", to=["gaussian", "memorizer"]))
+    if len(ends.along("n")) > 1:
+        yield figure(
+            "gaussian_emergence_sizes",
+            "**At the end of training, over the number of images**, widest network.",
+            Plot(ends, "n", "to", title="Distance"),
+            Plot(final(widest.of("linearity")), "n", title="Linearity"),
+        )
