@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denoscope.estimate import exact, mean
+from denoscope.estimate import exact, mean, share
 from denoscope.readings import Quantity, Reading, Readings
 from denoscope.report import Figure, Gallery, Strip, Table, write_claims
 from denoscope.report.claims import Claim, above, below
@@ -111,12 +111,41 @@ def test_outlines_hold_every_unit_and_steps_reach_one() -> None:
 def test_a_map_puts_values_at_their_places() -> None:
     grid = Map(FOUND.of(sigma=1.0), "who", "n", low=0, high=130).maps()[0]
     assert grid.rows == ["network", "memorizer"]
-    assert grid.columns == ["N = 8", "N = 32", "N = 128"]
+    assert (grid.columns, grid.x, grid.y) == (["8", "32", "128"], "training images N", "")
     expected = [
         [FOUND.of(who=w, n=n, sigma=1.0).one.mean() for n in (8, 32, 128)]
         for w in ("network", "memorizer")
     ]
     np.testing.assert_allclose(grid.values, expected)
+
+
+def test_rows_of_numbers_run_upwards_and_the_edge_runs_through_its_rows() -> None:
+    q = {"share": Quantity("share", interval=share), "half": Quantity("half", interval=exact)}
+    found = Readings(
+        [
+            Reading("share", {"n": n, "rank": rank, "who": who}, np.arange(4) < rank)
+            for n in (2, 4, 6)
+            for rank in (1, 2)
+            for who in ("network", "memorizer")
+        ],
+        q,
+    )
+    at = {("network", 1): 4, ("network", 2): 5, ("memorizer", 1): np.inf, ("memorizer", 2): np.nan}
+    edge = Readings([Reading("half", {"who": w, "rank": r}, x) for (w, r), x in at.items()], q)
+    grid = Map(found, "rank", "n", ("who",), high=100, digits=0, edge=edge, ends=False, unit=100)
+    one, two = grid.maps()
+    assert one.rows == ["2", "1"]
+    np.testing.assert_allclose(one.values, [[50] * 3, [25] * 3])
+    assert one.edge == [2.0, 1.5]  # 4 is the middle of the second cell, 5 the border to the third
+    np.testing.assert_array_equal(
+        two.edge, [np.nan, 3.5]
+    )  # beyond the last, at whose border it ends
+    made = heat_maps("edged", "caption", grid)
+    assert made is not None
+    for width in (6.4, 3.6):
+        drawn = made.figure(width)  # pyright: ignore[reportCallIssue]
+        assert drawn.get_figwidth() == width
+        assert [text.get_text() for text in drawn.texts] == ["share", "half"]
 
 
 def test_tables_of_places_and_of_rows_by_columns() -> None:

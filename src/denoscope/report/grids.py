@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from denoscope.report import theme
+from denoscope.report.edges import foot_of, staircase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,8 @@ class HeatMap:
     """A matrix with a name for every row and column; NaN is an empty cell.
 
     ``row_groups`` and ``column_groups`` give the group of each row or column; neighbours of one
-    group are bracketed together.
+    group are bracketed together. ``x`` and ``y`` name what columns and rows are. ``edge`` is a
+    place along the columns for each row, in cells from the left: a staircase runs through them.
     """
 
     values: ArrayLike
@@ -41,6 +43,9 @@ class HeatMap:
     title: str = ""
     row_groups: Sequence[str] = ()
     column_groups: Sequence[str] = ()
+    x: str = ""
+    y: str = ""
+    edge: Sequence[float] = ()
 
 
 def matrix(
@@ -50,12 +55,15 @@ def matrix(
     high: float = 1.0,
     digits: int = 2,
     label: str = "",
+    edge: str = "",
+    ends: bool = True,
     width: float = theme.WIDE,
 ) -> Figure:
     """Heat maps side by side, wrapping within ``width`` inches, on one colour scale from ``low`` to
-    ``high``, the numbers written in.
+    ``high``, the numbers written in; without ``ends`` those are left out that are an end of the
+    scale, which stands at the foot.
 
-    ``label`` says what the numbers are and stands at the foot.
+    ``label`` says what the numbers are, ``edge`` what the staircases are; both stand at the foot.
     """
     if not maps:
         raise ValueError("a figure needs at least one heat map")
@@ -65,11 +73,12 @@ def matrix(
     margin = tuple(max(extent) for extent in zip(*(_margins(item) for item in maps)))
     left, top = margin
     most = max(len(item.columns) for item in maps)
-    per_row = max(1, min(len(maps), int((width + _GAP) / (left + most * 0.36 + _GAP))))
+    least = 0.19 + 0.085 * digits
+    per_row = max(1, min(len(maps), int((width + _GAP) / (left + most * least + _GAP))))
     cell = min(_CELL, ((width + _GAP) / per_row - _GAP - left - 0.02) / most)
     rows = [maps[i : i + per_row] for i in range(0, len(maps), per_row)]
     heights = [top + cell * max(len(item.rows) for item in row) + 0.12 for row in rows]
-    foot = 0.24 if label else 0.04
+    foot = (0.24 if ends else 0.36) if label else 0.04
     total = sum(heights) + foot
     with theme.style():
         figure = Figure(figsize=(width, total))
@@ -81,16 +90,13 @@ def matrix(
                 axes = figure.add_axes(
                     (x / width, (y - top - n * cell) / total, m * cell / width, n * cell / total)
                 )
-                _heat_map(axes, item, low, high, digits, cell)
+                bare = () if ends else (low, high)
+                _heat_map(axes, item, low, high, digits, cell, bare)
+                if len(item.edge):
+                    staircase(axes, item.edge)
             y -= height
         if label:
-            figure.text(
-                0.02 / width,
-                0.05 / total,
-                theme.shortened(label, width * 72 - 4, theme.FONT_SIZE),
-                color=theme.MUTED,
-                va="bottom",
-            )
+            foot_of(figure, label, edge, () if ends else (low, high))
     return figure
 
 
@@ -133,19 +139,33 @@ def _turned(item: HeatMap) -> bool:
 
 def _margins(item: HeatMap) -> tuple[float, float]:
     """Inches that the names need to the left and above."""
-    left = max(map(_inches, item.rows)) + 0.08 + (0.24 if item.row_groups else 0)
-    names = max(map(_inches, item.columns)) if _turned(item) else 0.13
+    left = max(map(_inches, item.rows)) + 0.08 + (0.24 if item.row_groups or item.y else 0)
+    names = _names_above(item)
     return left, names + 0.08 + (0.22 if item.column_groups else 0) + (0.26 if item.title else 0)
 
 
-def _heat_map(axes: Axes, item: HeatMap, low: float, high: float, digits: int, cell: float) -> None:
+def _names_above(item: HeatMap) -> float:
+    """Inches of the names of columns and of what they are."""
+    names = max(map(_inches, item.columns)) if _turned(item) else 0.13
+    return names + (0.17 if item.x else 0)
+
+
+def _heat_map(
+    axes: Axes,
+    item: HeatMap,
+    low: float,
+    high: float,
+    digits: int,
+    cell: float,
+    bare: Sequence[float],
+) -> None:
     values = np.asarray(item.values, float)
     n, m = values.shape
     scale = LinearSegmentedColormap.from_list("heat", theme.HEAT)
-    texts = [[_numeral(v, digits) for v in row] for row in values]
+    texts = [["" if v in bare else _numeral(v, digits) for v in row] for row in values]
     size = min(
         theme.FONT_SIZE - 1,
-        (theme.FONT_SIZE - 1) * 0.84 * cell / max(_inches(t) for row in texts for t in row),
+        (theme.FONT_SIZE - 1) * 0.84 * cell / max(0.1, *(_inches(t) for row in texts for t in row)),
     )
     for i in range(n):
         for j in range(m):
@@ -176,6 +196,9 @@ def _heat_map(axes: Axes, item: HeatMap, low: float, high: float, digits: int, c
     axes.xaxis.tick_top()
     axes.set_xticks(np.arange(m) + 0.5, item.columns, rotation=90 if _turned(item) else 0)
     axes.set_yticks(np.arange(n) + 0.5, item.rows)
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel(item.x, labelpad=2.5)
+    axes.set_ylabel(item.y, labelpad=2.5)
     _names(axes, item, cell)
 
 
@@ -219,8 +242,7 @@ def _names(axes: Axes, item: HeatMap, cell: float) -> None:
         )
         if start:
             axes.plot([0, m], [start, start], color=theme.GROUND, linewidth=2.4)
-    names = (max(map(_inches, item.columns)) if _turned(item) else 0.13) + 0.09
-    above = -names / cell
+    above = -(_names_above(item) + 0.09) / cell
     for name, start, stop in _runs(item.column_groups):
         axes.plot(
             [start + 0.08, stop - 0.08],

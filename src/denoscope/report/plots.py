@@ -246,37 +246,71 @@ class Distribution:
 @dataclass(frozen=True)
 class Map:
     """Values of ``readings`` on the grid of two coordinates, one panel for each ``panel``, all on one
-    scale from ``low`` to ``high``; rows run from top to bottom.
+    scale from ``low`` to ``high``.
+
+    Rows of numbers run upwards, as on an axis, names from top to bottom. ``edge`` are readings of
+    where along ``columns`` a transition is, drawn as a staircase in their rows; without ``ends``
+    the numerals of ``low`` and ``high`` are left out. ``unit`` multiplies, 100 for per cent.
     """
 
     readings: Readings
     rows: str
     columns: str
-    panel: str = ""
+    panel: str | Sequence[str] = ()
     low: float = 0.0
     high: float = 1.0
     digits: int = 2
+    edge: Readings = field(default_factory=Readings)
+    ends: bool = True
+    unit: float = 1.0
 
     def maps(self) -> list[HeatMap]:
         """A heat map for each panel; a place without a reading is empty."""
-        rows, columns = self.readings.along(self.rows), self.readings.along(self.columns)
-        names = [
-            [name_of(c, v) for v in vs] for c, vs in ((self.rows, rows), (self.columns, columns))
-        ]
-        groups = self.readings.by(*([self.panel] if self.panel else []))
+        panel = [self.panel] if isinstance(self.panel, str) else list(self.panel)
+        rows = self.readings.along(self.rows)
+        rows = rows[::-1] if _numeric(self.rows, rows) else rows
+        columns = self.readings.along(self.columns)
+        names = [_named(c, vs) for c, vs in ((self.rows, rows), (self.columns, columns))]
         return [
             HeatMap(
                 np.array([[self._at(some, row, column) for column in columns] for row in rows]),
-                names[0],
-                names[1],
-                name_of(self.panel, place[0]) if place else "",
+                names[0][1],
+                names[1][1],
+                ", ".join(map(name_of, panel, place)),
+                x=names[1][0],
+                y=names[0][0],
+                edge=self._edge(dict(zip(panel, place)), rows, columns),
             )
-            for *place, some in groups
+            for *place, some in self.readings.by(*panel)
         ]
 
     def _at(self, some: Readings, row: Any, column: Any) -> float:
         found = some.of(**{self.rows: row, self.columns: column})
-        return self.readings.estimate(found[0]).value if found else math.nan
+        return self.unit * self.readings.estimate(found[0]).value if found else math.nan
+
+    def _edge(
+        self, place: Mapping[str, Any], rows: Sequence[Any], columns: Sequence[Any]
+    ) -> list[float]:
+        """Where the edge is in each row, in cells from the left; a column's value is its middle."""
+        here = [r for r in self.edge if all(r.at.get(c, v) == v for c, v in place.items())]
+        if not here:
+            return []
+        at = {r.at[self.rows]: self.edge.estimate(r).value for r in here}
+        first, last = np.diff(columns)[[0, -1]] if len(columns) > 1 else (1.0, 1.0)
+        known = [columns[0] - first, *columns, columns[-1] + last]
+        middle = np.arange(len(known)) - 0.5
+        return [float(np.interp(at.get(row, math.nan), known, middle)) for row in rows]
+
+
+def _numeric(coordinate: str, values: Sequence[Any]) -> bool:
+    return all(isinstance(v, int | float) for v in values) and not COORDINATES[coordinate].values
+
+
+def _named(coordinate: str, values: Sequence[Any]) -> tuple[str, list[str]]:
+    """The label of an axis and its values: numbers bare, named ones with their names alone."""
+    if _numeric(coordinate, values):
+        return COORDINATES[coordinate].label, [f"{v:g}".replace("-", "−") for v in values]
+    return "", [name_of(coordinate, value) for value in values]
 
 
 Panelled = Plot | Histogram | Distribution
@@ -308,6 +342,8 @@ def heat_maps(name: str, caption: str, grid: Map) -> blocks.Figure | None:
         "high": grid.high,
         "digits": grid.digits,
         "label": grid.readings.quantity.axis,
+        "edge": grid.edge.quantity.label if grid.edge else "",
+        "ends": grid.ends,
     }
     return blocks.Figure(name, caption, partial(_drawn, partial(matrix, **options), grid.maps()))
 
