@@ -28,8 +28,8 @@ import torch
 from nearest import clock, growth
 from torch import Tensor
 
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.planting import plant_features
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence
+from denoscope.audit.evidence.planted_copies import plant_features
 from denoscope.metrics.balls import radii
 from denoscope.nearest import neighbors
 
@@ -101,7 +101,17 @@ def main() -> None:
 
 def everything(sets: dict[str, Tensor], kind: str) -> None:
     planted = plant_features(sets["train"], min(PLANTED, len(sets["train"])), 0)
-    ours = partial(weigh, "rows", kind, {}, sets, planted, false_alarm=0.01, quantile=0.01, seed=0)
+    ours = partial(
+        descriptor_evidence,
+        "rows",
+        kind,
+        {},
+        sets,
+        planted,
+        false_alarm=0.01,
+        quantile=0.01,
+        seed=0,
+    )
     seconds, before = [], time.process_time()
     memory = growth(lambda: seconds.append(clock(ours)))
     used = time.process_time() - before

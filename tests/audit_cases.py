@@ -12,17 +12,25 @@ import torch
 from torch import Tensor
 
 from denoscope import read_images
-from denoscope.audit.asked import Asked
-from denoscope.audit.findings import MOVED, NEAR, Audit, Combined, Duplicated, Evidence, Measured
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.sets.overlap import Overlap, Shared
-from denoscope.audit.weighing.combined import combine
+from denoscope.audit.evidence.combined import combine
+from denoscope.audit.findings import (
+    MOVED,
+    NEAR,
+    Audit,
+    Combined,
+    Evidence,
+    MetricResult,
+    TrainingDuplicates,
+)
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.overlap import Overlap, SharedRows
 from denoscope.data.images import Images
 from denoscope.data.perturb import PERTURBATIONS
 from denoscope.describe import PCA, Pixels
 from denoscope.estimate import Estimate, proportion, unavailable
 from denoscope.metrics.calibrate import CopyRates, Fold, copy_rates, planted
-from denoscope.metrics.stars import Scores
+from denoscope.metrics.copy_scores import CopyScores
 from denoscope.nearest import neighbors
 
 
@@ -49,16 +57,16 @@ def given(
     names: Sequence[str] = (),
     features: Tensor | None = None,
     seeds: Sequence[int] = (),
-) -> Given:
+) -> InputSet:
     """A set as the readers would give it."""
     rows = images if images is not None else features
     assert rows is not None
     shown = tuple(names) or tuple(f"{role}/{i:05d}.png" for i in range(len(rows)))
     held = None if images is None else Images(images, path or role)
-    return Given(role, path or f"/data/{role}", held, features, shown, "ab12" * 16, tuple(seeds))
+    return InputSet(role, path or f"/data/{role}", held, features, shown, "ab12" * 16, tuple(seeds))
 
 
-def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> Scores:
+def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> CopyScores:
     """Scores of rows against training rows, without any rule for duplicates."""
     if kind == "cosine":
         rows, train = (torch.nn.functional.normalize(x) for x in (rows, train))
@@ -66,7 +74,7 @@ def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> Scor
     nearest, second = found.distance.double().T
     cosine = 1 - nearest**2 / 2
     ratio = torch.where(second > 0, nearest / second, 0.0)
-    return Scores(
+    return CopyScores(
         1 - ratio if kind == "ratio" else cosine, nearest, found.index[:, 0], second, cosine, ratio
     )
 
@@ -123,7 +131,7 @@ def audit(
     as_features: bool = False,
     cluster: Tensor | None = None,
     warnings: tuple[str, ...] = (),
-    asked: Asked | None = None,
+    options: AuditOptions | None = None,
 ) -> Audit:
     """A whole audit of images."""
     sets = (
@@ -151,18 +159,18 @@ def audit(
     combined = combine(evidence, false_alarm=0.01, seed=0)
     links = torch.full((len(train),), -1, dtype=torch.int64) if cluster is None else cluster
     sizes = links[links >= 0].bincount() if (links >= 0).any() else torch.tensor([1])
-    pairs = {("gen", "train"): Shared("gen", "train", exactly(gen, train), 3, 0.1)}
+    pairs = {("gen", "train"): SharedRows("gen", "train", exactly(gen, train), 3, 0.1)}
     if test is not None:
-        pairs[("test", "train")] = Shared("test", "train", exactly(test, train), 0, 0.1)
-        pairs[("test", "gen")] = Shared("test", "gen", exactly(test, gen), 0, 0.1)
+        pairs[("test", "train")] = SharedRows("test", "train", exactly(test, train), 0, 0.1)
+        pairs[("test", "gen")] = SharedRows("test", "gen", exactly(test, gen), 0, 0.1)
     return Audit(
-        asked or Asked(gen="/data/gen", train="/data/train"),
+        options or AuditOptions(gen="/data/gen", train="/data/train"),
         held,
         {"name": "denoscope-1", "version": 1, "descriptors": ["pixels", "pca"]},
         tuple(evidence),
         combined,
         table(evidence, combined, twin is not None, test is not None),
-        Duplicated(0, int((links >= 0).sum()) // 2, 0.1, 0.01, links, int(sizes.max()), ()),
+        TrainingDuplicates(0, int((links >= 0).sum()) // 2, 0.1, 0.01, links, int(sizes.max()), ()),
         Overlap(pairs, ()),
         warnings,
     )
@@ -170,27 +178,31 @@ def audit(
 
 def table(
     evidence: Sequence[Evidence], combined: Combined | None, twin: bool, test: bool
-) -> dict[str, dict[str, Measured]]:
+) -> dict[str, dict[str, MetricResult]]:
     """A few metrics, one of them not available."""
-    found: dict[str, dict[str, Measured]] = {
+    found: dict[str, dict[str, MetricResult]] = {
         "memorized": {
-            one.name: Measured(share(one.gen.ratio < 1 / 3), share(one.null.ratio < 1 / 3), 1 / 3)
+            one.name: MetricResult(
+                share(one.gen.ratio < 1 / 3), share(one.null.ratio < 1 / 3), 1 / 3
+            )
             for one in evidence
         },
-        "excess": {one.name: Measured(one.rates.excess) for one in evidence},
+        "excess": {one.name: MetricResult(one.rates.excess) for one in evidence},
         "generalization": {
-            one.name: Measured(share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6)
+            one.name: MetricResult(
+                share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6
+            )
             for one in evidence
         },
-        "frechet": {"pixels": Measured(unavailable("held-out images are missing: pass --test"))}
+        "frechet": {"pixels": MetricResult(unavailable("held-out images are missing: pass --test"))}
         if not test
         else {},
     }
     if combined:
-        found["excess_combined"] = {"all": Measured(combined.rates.excess)}
+        found["excess_combined"] = {"all": MetricResult(combined.rates.excess)}
     if twin:
         found["reproducibility"] = {
-            "pixels": Measured(proportion(180, 200), None, 0.95, {"chance": 0.015})
+            "pixels": MetricResult(proportion(180, 200), None, 0.95, {"chance": 0.015})
         }
     return {name: by for name, by in found.items() if by}
 
@@ -225,11 +237,11 @@ def counted(
     marked = torch.zeros(n, dtype=torch.bool)
     marked[: copies if flagged is None else flagged] = True
     p = torch.where(marked, 0.001, 0.5).double()
-    index = torch.arange(n) % len(base.given["train"])
+    index = torch.arange(n) % len(base.inputs["train"])
     if len(of):
         index[: len(of)] = torch.tensor(of)
     filled = torch.where(marked, 0.99, 0.1).double()
-    gen = Scores(filled, 1 - filled, index, torch.ones(n).double(), filled, 1 - filled)
+    gen = CopyScores(filled, 1 - filled, index, torch.ones(n).double(), filled, 1 - filled)
     evidence = tuple(replace(one, gen=gen) for one in base.evidence)
     combined = replace(
         base.combined,
@@ -240,7 +252,7 @@ def counted(
         detectable=seen,
     )
     shared = dict(base.overlap.shared)
-    shared["gen", "train"] = Shared("gen", "train", torch.zeros(n, dtype=torch.bool), 0, 0.1)
+    shared["gen", "train"] = SharedRows("gen", "train", torch.zeros(n, dtype=torch.bool), 0, 0.1)
     return replace(
         base,
         **{"evidence": evidence, "combined": combined, "overlap": Overlap(shared, ()), **changes},

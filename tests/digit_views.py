@@ -12,10 +12,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence
+from denoscope.audit.evidence.planted_copies import plant
 from denoscope.audit.findings import NEAR, Evidence
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.planting import plant
-from denoscope.metrics.stars import Scores
+from denoscope.metrics.copy_scores import CopyScores
 
 TRAIN, TEST, GEN = 500, 500, 300
 IMAGES = torch.from_numpy(load_digits(return_X_y=True)[0].reshape(-1, 1, 8, 8)).float() / 8 - 1
@@ -57,7 +57,7 @@ def views(
         features, copies = (
             {word: describe(x) for word, x in some.items()} for some in (sets, planted)
         )
-        return weigh(
+        return descriptor_evidence(
             name,
             kind,
             {"name": name},
@@ -84,7 +84,7 @@ def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
     return views(chosen, {word: planted[word] for word in NEAR}, seed=seed)
 
 
-def rows(scores: Scores, at: Tensor) -> Scores:
+def rows(scores: CopyScores, at: Tensor) -> CopyScores:
     return replace(
         scores,
         **{
@@ -94,14 +94,14 @@ def rows(scores: Scores, at: Tensor) -> Scores:
     )
 
 
-def joined(first: Scores, second: Scores) -> Scores:
+def joined(first: CopyScores, second: CopyScores) -> CopyScores:
     names = ("score", "nearest", "index", "second", "cosine", "plain")
     return replace(
         first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
     )
 
 
-def mixed(one: Evidence, copied: Tensor, seed: int) -> Scores:
+def mixed(one: Evidence, copied: Tensor, seed: int) -> CopyScores:
     """GEN samples of which those marked in ``copied`` are perturbed training images, drawn alike
     for every descriptor.
     """

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from denoscope import audit as audit_package
 from denoscope import read_images
-from denoscope.audit.telling.result import COLUMNS
-from denoscope.audit.weighing.table import NAMES
+from denoscope.audit.evidence.metric_table import NAMES
+from denoscope.audit.report.csv_table import COLUMNS
 from denoscope.cli import main
 from denoscope.data.images import to_uint8
 from denoscope.report import Page

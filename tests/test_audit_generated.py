@@ -22,10 +22,10 @@ from pipelines import saved, unet
 from torch import Tensor, nn
 
 from denoscope import MLP, Preconditioned, Seeds, UNet, euler, heun, karras, sample, save
-from denoscope.audit.asked import Asked
-from denoscope.audit.sets import blocks, generated
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets import generated, sample_store
 from denoscope.audit.sets.generated import SAMPLERS, generate, is_model
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.data import Images, to_uint8
 from denoscope.integrations.diffusers import from_pipeline
 from denoscope.networks import LinearMaps, Subspaces
@@ -36,13 +36,13 @@ from denoscope.store import MODEL, Store
 QUIET = Voice(quiet=True)
 
 
-def like(shape: tuple[int, int, int] = (1, 8, 8)) -> Given:
+def like(shape: tuple[int, int, int] = (1, 8, 8)) -> InputSet:
     images = Images(torch.zeros(3, *shape), "train")
-    return Given("train", "train", images, None, ("a", "b", "c"), images.sha256)
+    return InputSet("train", "train", images, None, ("a", "b", "c"), images.sha256)
 
 
-def asked(out: Path, **more: Any) -> Asked:
-    return Asked(
+def asked(out: Path, **more: Any) -> AuditOptions:
+    return AuditOptions(
         **{
             "gen": "x",
             "train": "y",
@@ -55,7 +55,7 @@ def asked(out: Path, **more: Any) -> Asked:
     )
 
 
-def pixels(given: Given) -> Tensor:
+def pixels(given: InputSet) -> Tensor:
     assert given.images is not None
     return to_uint8(given.images.data)
 
@@ -88,10 +88,10 @@ def _shaken(net: nn.Module, scale: float = 0.2) -> nn.Module:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, ...]]]:
     """The seeds of every batch that is drawn meanwhile."""
     drawn: list[tuple[int, ...]] = []
-    put = blocks.Blocks.put
+    put = sample_store.SampleStore.put
     with monkeypatch.context() as patched:
         patched.setattr(
-            blocks.Blocks,
+            sample_store.SampleStore,
             "put",
             lambda self, seeds, *rest: (drawn.append(tuple(seeds)), put(self, seeds, *rest))[1],
         )
@@ -218,16 +218,16 @@ def test_an_interrupt_loses_at_most_the_batch(
     pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     want = generate("gen", pipeline, asked(tmp_path / "whole"), QUIET, like=like())
-    put, calls = blocks.Blocks.put, []
+    put, calls = sample_store.SampleStore.put, []
 
-    def interrupted(self: blocks.Blocks, *arguments: Any) -> None:
+    def interrupted(self: sample_store.SampleStore, *arguments: Any) -> None:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
         put(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(blocks.Blocks, "put", interrupted)
+        patched.setattr(sample_store.SampleStore, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             generate("gen", pipeline, asked(tmp_path / "broken"), QUIET, like=like())
     with counted(monkeypatch) as drawn:
@@ -427,7 +427,7 @@ def test_models_that_cannot_be_sampled_are_one_clear_line(network: str, tmp_path
         with pytest.raises(ValueError, match=f"--gen {path}: .*{words}") as caught:
             generate("gen", str(path), asked(tmp_path), QUIET, like=like())
         assert "\n" not in str(caught.value)
-    features = Given("train", "reps.npz", None, torch.zeros(3, 5), ("a", "b", "c"), "")
+    features = InputSet("train", "reps.npz", None, torch.zeros(3, 5), ("a", "b", "c"), "")
     with pytest.raises(
         ValueError, match=r"whose samples are images, and --train reps\.npz holds features"
     ):
@@ -478,7 +478,7 @@ def test_a_model_that_changes_meanwhile_is_not_mixed(network: str, tmp_path: Pat
         "ddim",
         3,
         (0, 1),
-        blocks.Blocks(tmp_path, {"model": {"sha256": "other"}}, (1, 8, 8)),
+        sample_store.SampleStore(tmp_path, {"model": {"sha256": "other"}}, (1, 8, 8)),
     )
     generated._opened.cache_clear()
     with pytest.raises(ValueError, match="has changed while it was sampled"):

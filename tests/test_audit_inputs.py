@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from denoscope.audit.sets.inputs import Given, matched, read
+from denoscope.audit.sets.inputs import InputSet, read
+from denoscope.audit.sets.matching import matched
 from denoscope.data import read_features, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.data.tensors import Layout, Unknown, made, numbers
@@ -449,7 +450,7 @@ def test_a_bomb_of_features_is_not_unpacked(
 # ---- sets together
 
 
-def sets(**paths: str | Path) -> dict[str, Given]:
+def sets(**paths: str | Path) -> dict[str, InputSet]:
     return {role: read(role, str(path)) for role, path in paths.items()}
 
 
@@ -515,7 +516,7 @@ def test_twins_are_paired_by_seed_or_by_order(tmp_path: Path) -> None:
     train = folder(tmp_path / "train", ["a.png"])
     gen = folder(tmp_path / "gen", ["5.png", "6.png", "7.png"])
 
-    def twin(names: list[str], first: int = 0) -> Given:
+    def twin(names: list[str], first: int = 0) -> InputSet:
         path = folder(tmp_path / "-".join(names), names, first=first)
         return matched(sets(gen=gen, train=train, twin=path))["twin"]
 

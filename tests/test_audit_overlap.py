@@ -12,7 +12,7 @@ from rates import sigmas
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import Overlap, exact_rows, overlap
 from denoscope.data import Images, from_uint8
 
@@ -23,17 +23,19 @@ def draw(n: int, seed: int, side: int = 4) -> Tensor:
     )
 
 
-def given(role: str, pixels: Tensor) -> Given:
+def given(role: str, pixels: Tensor) -> InputSet:
     images = Images(from_uint8(pixels), role)
-    return Given(role, role, images, None, tuple(map(str, range(len(images)))), images.sha256)
+    return InputSet(role, role, images, None, tuple(map(str, range(len(images)))), images.sha256)
 
 
-def rows(one: Given) -> Tensor:
+def rows(one: InputSet) -> Tensor:
     assert one.images is not None
     return one.images.data.flatten(1)
 
 
-def compared(pixels: dict[str, Tensor], spacing: float = 0.0) -> tuple[Overlap, dict[str, Given]]:
+def compared(
+    pixels: dict[str, Tensor], spacing: float = 0.0
+) -> tuple[Overlap, dict[str, InputSet]]:
     sets = {role: given(role, x) for role, x in pixels.items()}
     return overlap(sets, {role: rows(one) for role, one in sets.items()}, spacing), sets
 
@@ -52,8 +54,8 @@ def test_exact_rows_are_those_of_equal_content() -> None:
 
 def test_features_are_compared_by_their_numbers() -> None:
     x = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    train = Given("train", "", None, x, ("a", "b", "c"), "")
-    gen = Given("gen", "", None, torch.tensor([[-0.0, 1.0], [2.0, 3.0 + 1e-6]]), ("a", "b"), "")
+    train = InputSet("train", "", None, x, ("a", "b", "c"), "")
+    gen = InputSet("gen", "", None, torch.tensor([[-0.0, 1.0], [2.0, 3.0 + 1e-6]]), ("a", "b"), "")
     assert exact_rows(gen, train).tolist() == [True, False]
 
 

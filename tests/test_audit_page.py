@@ -16,12 +16,11 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from denoscope import report
-from denoscope.audit.findings import Audit, Evidence, Measured
-from denoscope.audit.telling import drawings, galleries, page
-from denoscope.audit.telling.glossary import MEANINGS
-from denoscope.audit.telling.sources import flagged, hits
-from denoscope.audit.telling.verdict import headline
-from denoscope.audit.weighing.table import NAMES
+from denoscope.audit.evidence.metric_table import MEANINGS, NAMES
+from denoscope.audit.findings import Audit, Evidence, MetricResult
+from denoscope.audit.report import figures, galleries, page
+from denoscope.audit.report.matches import flagged, hits
+from denoscope.audit.report.verdict import headline
 from denoscope.estimate import Estimate, proportion, unavailable
 from denoscope.metrics.calibrate import auc
 from denoscope.report import Figure, Finding, Gallery, Page, Table
@@ -180,7 +179,9 @@ def test_a_twin_is_a_set_and_its_chance_a_row(tmp_path: Path) -> None:
     extra = {"chance": proportion(3, 200), "fixed_threshold": 0.6}
     audit = replace(
         audit,
-        metrics={"reproducibility": {"pixels": Measured(proportion(180, 200), None, 0.95, extra)}},
+        metrics={
+            "reproducibility": {"pixels": MetricResult(proportion(180, 200), None, 0.95, extra)}
+        },
     )
     built = _built(audit)
     assert [row[0] for row in _table(built, "Sets").rows] == ["gen", "train", "test", "twin"]
@@ -225,11 +226,11 @@ def test_numbers_of_the_tables_are_those_of_the_audit(copying: Audit) -> None:
 def test_every_metric_stands_with_its_control_or_its_reason(copying: Audit) -> None:
     gap = Estimate(-1.0, -2.0, 0.5, 20)
     metrics = {
-        "memorized": {"pixels": Measured(proportion(4, 100), proportion(0, 100), 1 / 3)},
+        "memorized": {"pixels": MetricResult(proportion(4, 100), proportion(0, 100), 1 / 3)},
         "feature_likelihood": {
-            "pixels": Measured(Estimate(3.0, 2.0, 4.0, 20), extra={"gap": gap, "splits": [1.0]})
+            "pixels": MetricResult(Estimate(3.0, 2.0, 4.0, 20), extra={"gap": gap, "splits": [1.0]})
         },
-        "frechet": {"pixels": Measured(unavailable("needs --test"))},
+        "frechet": {"pixels": MetricResult(unavailable("needs --test"))},
     }
     shown = _table(_built(replace(copying, metrics=metrics)), "Metrics").rows
     assert [row[0] for row in shown] == [
@@ -267,11 +268,11 @@ def test_planted_copies_are_counted_as_they_were(copying: Audit, rows: Audit) ->
 def test_hostile_names_stay_text(copying: Audit, tmp_path: Path) -> None:
     given = {
         role: replace(one, names=tuple(HOSTILE[i % 5] for i in range(len(one))))
-        for role, one in copying.given.items()
+        for role, one in copying.inputs.items()
     }
     given["gen"] = replace(given["gen"], path="/data/<img src=x onerror=alert(1)>\x1b[2J**b**")
     warning = "gen: <b>bold</b> `code`\x1b[1m was skipped"
-    text = _written(replace(copying, given=given, warnings=(warning,)), tmp_path)
+    text = _written(replace(copying, inputs=given, warnings=(warning,)), tmp_path)
     assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert "<b>" not in text
@@ -293,7 +294,7 @@ def test_short_names_are_short_and_visible(name: str) -> None:
 def test_galleries_pair_each_sample_with_its_nearest_image(copying: Audit) -> None:
     samples, held_out = galleries.galleries(copying)
     images = {
-        role: one.images.data for role, one in copying.given.items() if one.images is not None
+        role: one.images.data for role, one in copying.inputs.items() if one.images is not None
     }
     for strip in samples.rows[:10]:
         rows = [int(note.removesuffix(".png")) for note in strip.notes]
@@ -356,12 +357,12 @@ def test_large_and_grey_images_are_shown_small() -> None:
 
 def test_histograms_are_shares_of_each_set(copying: Audit) -> None:
     values = np.array([0.0, 0.1, 0.1, 0.999, 1.0])
-    x, y = drawings.steps(values, np.linspace(0, 1, 11))
+    x, y = figures.steps(values, np.linspace(0, 1, 11))
     assert y[::2].sum() == pytest.approx(100)
     assert y[0] == pytest.approx(20)
     assert y[2] == pytest.approx(40)
     assert (x[0], x[-1], len(x)) == (0, 1, 20)
-    panels = [drawings._histograms(one, "images") for one in copying.evidence]
+    panels = [figures._histograms(one, "images") for one in copying.evidence]
     for panel, one in zip(panels, copying.evidence):
         heights = np.asarray(panel.series[0].y)[::2]
         assert panel.limits is not None
@@ -380,7 +381,7 @@ def test_one_copy_among_thousands_shows_above_the_floor() -> None:
         cases.digits(200),
         cases.digits(100, 400),
     )
-    panel = drawings._histograms(audit.evidence[0], "images")
+    panel = figures._histograms(audit.evidence[0], "images")
     heights = np.asarray(panel.series[0].y)[: 2 * 8]
     assert panel.limits is not None
     assert heights.max() == pytest.approx(100 / 601)
@@ -390,7 +391,7 @@ def test_one_copy_among_thousands_shows_above_the_floor() -> None:
 def test_the_roc_curve_has_the_area_that_is_printed() -> None:
     draw = torch.Generator().manual_seed(1)
     copies, null = torch.randn(400, generator=draw) + 1, torch.randn(150, generator=draw)
-    far, power = drawings.roc(copies, null)
+    far, power = figures.roc(copies, null)
     area = np.trapezoid(np.concatenate([[power[0]], power]), np.concatenate([[0.0], far]))
     assert area == pytest.approx(auc(copies, null).value, abs=0.01)
     assert auc(copies, null).value == pytest.approx(
@@ -401,7 +402,7 @@ def test_the_roc_curve_has_the_area_that_is_printed() -> None:
 
 
 def test_figures_are_drawn_for_phones_too(copying: Audit) -> None:
-    for figure in (drawings.nearness(copying), drawings.sharpness(copying)):
+    for figure in (figures.nearness(copying), figures.sharpness(copying)):
         assert isinstance(figure, Figure)
         assert callable(figure.figure)
         for width in (report.WIDE, report.NARROW):
@@ -425,13 +426,13 @@ def test_unusual_scores_are_drawn(copying: Audit) -> None:
             copying, evidence=(replace(one, gen=gen), replace(copying.evidence[1], gen=gen))
         )
         # a function of the width
-        drawings.nearness(audit).figure(report.WIDE)  # pyright: ignore[reportCallIssue]
+        figures.nearness(audit).figure(report.WIDE)  # pyright: ignore[reportCallIssue]
 
 
 def test_the_page_says_what_was_run(copying: Audit, tmp_path: Path) -> None:
     text = html.unescape(_written(copying, tmp_path))
     assert "denoscope audit --gen X --train Y" in text
-    assert copying.given["gen"].sha256 in text
+    assert copying.inputs["gen"].sha256 in text
     assert '"version": 1' in text
     assert "WARNING" in text.upper()
     assert "gen: 2 images were cut" in text

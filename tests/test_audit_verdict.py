@@ -13,10 +13,10 @@ import audit_cases as cases
 import pytest
 import torch
 
-from denoscope.audit.findings import Audit, Duplicated
-from denoscope.audit.sets.overlap import Overlap, Shared
-from denoscope.audit.telling.sources import closest, hits, origins
-from denoscope.audit.telling.verdict import headline, verdict
+from denoscope.audit.findings import Audit, TrainingDuplicates
+from denoscope.audit.report.matches import closest, hits, origins
+from denoscope.audit.report.verdict import headline, verdict
+from denoscope.audit.sets.overlap import Overlap, SharedRows
 from denoscope.estimate import Estimate, proportion, proportion_ratio
 from denoscope.metrics.calibrate import Quality
 from denoscope.report.words import (
@@ -42,19 +42,20 @@ def _said(audit: Audit) -> str:
 
 def _exactly(audit: Audit, **counts: tuple[int, int]) -> Audit:
     """The audit with so many rows of gen and test that are exactly training images, of how many."""
-    shared: dict[tuple[str, str], Shared] = dict(audit.overlap.shared)
+    shared: dict[tuple[str, str], SharedRows] = dict(audit.overlap.shared)
     for role, (many, n) in counts.items():
-        shared[role, "train"] = Shared(role, "train", torch.arange(n) < many, 0, 0.1)
+        shared[role, "train"] = SharedRows(role, "train", torch.arange(n) < many, 0, 0.1)
     return replace(audit, overlap=Overlap(shared, ()))
 
 
 def _clustered(audit: Audit, *clusters: list[int], exact: int = 0) -> Audit:
     """The audit with these clusters of duplicated training images."""
-    labels = torch.full((len(audit.given["train"]),), -1)
+    labels = torch.full((len(audit.inputs["train"]),), -1)
     for label, rows in enumerate(clusters):
         labels[rows] = label
     return replace(
-        audit, duplicated=Duplicated(exact, 3, 0.1, 0.01, labels, max(map(len, clusters)), ())
+        audit,
+        duplicates=TrainingDuplicates(exact, 3, 0.1, 0.01, labels, max(map(len, clusters)), ()),
     )
 
 
@@ -295,7 +296,7 @@ def test_a_descriptor_left_out_is_named(base: Audit) -> None:
 
 def test_held_out_images_among_the_samples_are_asked_about(base: Audit) -> None:
     shared = dict(base.overlap.shared)
-    shared["test", "gen"] = Shared("test", "gen", torch.arange(300) < 2, 0, 0.1)
+    shared["test", "gen"] = SharedRows("test", "gen", torch.arange(300) < 2, 0, 0.1)
     assert "2 samples equal a held-out image exactly: are these samples of a model?" in _said(
         replace(base, overlap=Overlap(shared, ()))
     )

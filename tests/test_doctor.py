@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from denoscope.audit.weighing import measures
-from denoscope.audit.weighing.table import NAMES
+from denoscope.audit.evidence import controlled_metrics
+from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.cli import main
 from denoscope.estimate import Estimate
 
@@ -40,7 +40,7 @@ def test_broken_metrics_are_named(
     """One that fails, one that is biased, and one that is constant; the others are still found
     well.
     """
-    sound = measures.authentic_share
+    sound = controlled_metrics.authentic_share
 
     def failing(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of order")
@@ -49,9 +49,9 @@ def test_broken_metrics_are_named(
         found = sound(*given)
         return replace(found, value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
-    monkeypatch.setattr(measures, "feature_likelihood", failing)
-    monkeypatch.setattr(measures, "authentic_share", biased)
-    monkeypatch.setattr(measures, "vendi", lambda *_, **__: Estimate(3.0, 3.0, 3.0, 150))
+    monkeypatch.setattr(controlled_metrics, "feature_likelihood", failing)
+    monkeypatch.setattr(controlled_metrics, "authentic_share", biased)
+    monkeypatch.setattr(controlled_metrics, "vendi", lambda *_, **__: Estimate(3.0, 3.0, 3.0, 150))
     assert main(["doctor"]) == 1
     output, error = capsys.readouterr()
     assert "20% copies" in error

@@ -21,7 +21,7 @@ from denoscope.fitting import denoising_loss, fit, training
 from denoscope.laws import denoiser as laws
 from denoscope.levels import karras, scheduled, uniform
 from denoscope.networks import MLP, Averaged, Fleet, LinearMaps, descend, largest_rate, load, save
-from denoscope.networks.linear_maps.storage import Dense, Shared
+from denoscope.networks.linear_maps.storage import Dense, SharedBasis
 from denoscope.random import generator
 from denoscope.sampling import ancestral, euler, heun, sample
 from denoscope.schedule import VP
@@ -169,7 +169,7 @@ def test_data_and_their_moments_give_the_same_maps(n: int):
     flat = x.flatten(1).numpy()
     given = LinearMaps.closed_form(x.mean(0), np.cov(flat.T, bias=True), schedule, ridge=0.1, k=3.0)
     learned = LinearMaps.from_data(x, schedule, ridge=0.1, k=3.0)
-    assert isinstance(learned.maps, Shared)
+    assert isinstance(learned.maps, SharedBasis)
     assert learned.maps.basis.shape[1] == min(n - 1, 6)
     z = normal(4, 2, 3, seed=8)
     for sigma in (0.001, 0.05, 0.7, 30.0):

@@ -26,7 +26,7 @@ from denoscope.networks import Fleet, Subspaces, load, save
 from denoscope.networks.subspaces import polar
 from denoscope.random import generator
 from denoscope.schedule import VE, VP, VPSDE, Flow
-from denoscope.theory.molrg import Constants, scheduled_constants
+from denoscope.theory.molrg import LossConstants, scheduled_constants
 
 SCHEDULES = {
     "vp, flat": (VP.linear(), None),
@@ -209,7 +209,7 @@ def test_one_subspace_trained_on_the_integrated_loss_is_the_principal_subspace_o
     schedule, weight, n: int, d: int
 ):
     x, constants = data(n=n, d=d), scheduled_constants(schedule, weight)
-    constants = Constants(*(part / constants.total for part in constants))
+    constants = LossConstants(*(part / constants.total for part in constants))
     net = Subspaces(n, [d], seed=2)
     descend(net, lambda: net.integrated_loss(x, constants), 300, 0.1)
     assert angle(net, x) <= 1e-3
@@ -366,7 +366,7 @@ MISTAKES = {
     "more axes": lambda: Subspaces(6, [2])(normal(3, 6), torch.ones(3, 6)),
     "assignment must": lambda: Subspaces(6, [2])(normal(3, 6), level(1.0), torch.tensor([0, 0, 1])),
     "without ambient noise": lambda: Subspaces(6, [2], noise=0.1).integrated_loss(
-        normal(3, 6), Constants(1, 1, 1)
+        normal(3, 6), LossConstants(1, 1, 1)
     ),
 }
 

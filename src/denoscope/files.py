@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,3 +172,33 @@ def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
             return stream.read()
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
+
+
+@contextmanager
+def staged(target: Path, old: str) -> Iterator[Path]:
+    """Yields an empty folder inside ``target``; when the block ends without an error all its files
+    take their places, and files of the pattern ``old`` that are not among them are removed. What
+    cannot be written is an OSError that names ``target``.
+    """
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=target, prefix=".report-", ignore_cleanup_errors=True
+        ) as made:
+            yield Path(made)
+            _placed(Path(made), target, old)
+    except OSError as error:
+        raise OSError(
+            f"the report cannot be written into {target}, where nothing was changed: "
+            f"{error.strerror or error}"
+        ) from error
+
+
+def _placed(made: Path, target: Path, old: str) -> None:
+    names = [file.relative_to(made) for file in made.rglob("*") if file.is_file()]
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (made / name).replace(target / name)
+    for file in target.glob(old):
+        if file.relative_to(target) not in names:
+            file.unlink(missing_ok=True)

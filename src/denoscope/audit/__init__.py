@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
-from denoscope import files, report
-from denoscope.audit.asked import Asked
+from denoscope import files
 from denoscope.audit.examination import examine
 from denoscope.audit.findings import Audit
+from denoscope.audit.options import AuditOptions
 from denoscope.audit.plan import plan
-from denoscope.audit.telling.page import build
-from denoscope.audit.telling.result import as_csv, as_json
-from denoscope.audit.telling.writing import staged
+from denoscope.audit.report.csv_table import as_csv
+from denoscope.audit.report.json_document import as_json
+from denoscope.audit.report.page import build
 from denoscope.progress import Voice
+from denoscope.report import write
 from denoscope.study import versions
 
 COPIES = 3
@@ -32,36 +33,36 @@ decided.
 _THREADS = 1024  # of which some libraries cannot start more
 
 
-def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
+def command(flags: Mapping[str, Any], words: Sequence[str]) -> int:
     """Answers the question of the command line, writes audit.html, .json and .csv into
-    ``options['out']``, and returns the exit code.
+    ``flags['out']``, and returns the exit code.
     """
-    asked = Asked(**{item.name: options[item.name] for item in fields(Asked)})
-    asked.check()
-    if not 0 <= options["threads"] <= _THREADS:
+    options = AuditOptions(**{item.name: flags[item.name] for item in fields(AuditOptions)})
+    options.check()
+    if not 0 <= flags["threads"] <= _THREADS:
         raise ValueError(
-            f"--threads {options['threads']}: must lie between 1 and {_THREADS}, or be 0 "
+            f"--threads {flags['threads']}: must lie between 1 and {_THREADS}, or be 0 "
             "for all cores"
         )
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
-    say = Voice(options["quiet"])
-    if options["dry_run"]:
-        print(*plan(asked, say), sep="\n")
+    if flags["threads"]:
+        torch.set_num_threads(flags["threads"])
+    say = Voice(flags["quiet"])
+    if flags["dry_run"]:
+        print(*plan(options, say), sep="\n")
         return 0
-    _writable(asked.out)
-    found = examine(asked, say)
+    _writable(options.out)
+    found = examine(options, say)
     called = shlex.join(["denoscope", *words])
     numbers = as_json(found, called)
     say("drawing")
-    with staged(asked.out, "figures/audit_*") as folder:
+    with files.staged(options.out, "figures/audit_*") as folder:
         files.write_json(folder / "audit.json", numbers)
         files.write(folder / "audit.csv", as_csv(found))
-        report.write(build(found, called, versions()), folder, "audit")
-    if options["json"]:
+        write(build(found, called, versions()), folder, "audit")
+    if flags["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print(*numbers["verdict"], asked.out / "audit.html", sep="\n\n")
+        print(*numbers["verdict"], options.out / "audit.html", sep="\n\n")
     return _failed(found)
 
 
@@ -77,7 +78,7 @@ def _writable(folder: Path) -> None:
 
 def _failed(found: Audit) -> int:
     """The exit code: whether the limit of ``--fail-above`` is exceeded, said in one line."""
-    limit = found.asked.fail_above
+    limit = found.options.fail_above
     if limit is None:
         return 0
     if found.combined is None or math.isnan(found.combined.rates.excess.value):

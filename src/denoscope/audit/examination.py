@@ -8,105 +8,108 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from denoscope.audit.asked import Asked
-from denoscope.audit.checks import check_control, check_pairs, check_used
+from denoscope.audit.evidence import combined, described_sets, metric_table
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence, training_duplicates
+from denoscope.audit.evidence.described_sets import DescribedSets
 from denoscope.audit.findings import Audit, Evidence
+from denoscope.audit.options import AuditOptions, check_control, check_pairs, check_used
 from denoscope.audit.sets.generated import generate, is_model
-from denoscope.audit.sets.inputs import Given, matched, read
+from denoscope.audit.sets.inputs import InputSet, read
+from denoscope.audit.sets.matching import matched
 from denoscope.audit.sets.overlap import exact_rows, overlap
-from denoscope.audit.weighing import combined, table, views
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.repeats import repeats
-from denoscope.audit.weighing.views import View
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.files import harmless
-from denoscope.metrics.stars import space
+from denoscope.metrics.copy_scores import space
 from denoscope.progress import Voice
 
 
-def examine(asked: Asked, say: Voice) -> Audit:
+def examine(options: AuditOptions, say: Voice) -> Audit:
     """Reads, describes, compares: everything an audit finds. Whatever is wrong with the question or
     the sets is a one-line ValueError.
     """
-    rules = understood(asked)
-    return judge(asked, rules, sets(asked, rules, say), say)
+    rules = understood(options)
+    return judge(options, rules, sets(options, rules, say), say)
 
 
-def understood(asked: Asked) -> Protocol:
+def understood(options: AuditOptions) -> Protocol:
     """The protocol of a question, after all that can be seen to be wrong with it before anything is
     read.
     """
-    asked.check()
-    table.check_names(asked.metrics)
-    rules = protocol(asked.protocol)
+    options.check()
+    metric_table.check_names(options.metrics)
+    rules = protocol(options.protocol)
     check_used(
-        asked,
-        asked.descriptors or rules.descriptors,
-        [role for role in ("gen", "twin") if sampled(asked, role)],
+        options,
+        options.descriptors or rules.descriptors,
+        [role for role in ("gen", "twin") if sampled(options, role)],
     )
     return rules
 
 
-def judge(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice) -> Audit:
+def judge(
+    options: AuditOptions, rules: Protocol, inputs: Mapping[str, InputSet], say: Voice
+) -> Audit:
     """What an audit finds in sets that were read already and match each other.
 
     Held-out images that are training images too are no control: they are counted, and left out of
     every metric.
     """
     exact = {
-        role: exact_rows(given[role], given["train"]) for role in ("gen", "test") if role in given
+        role: exact_rows(inputs[role], inputs["train"])
+        for role in ("gen", "test")
+        if role in inputs
     }
-    whole = _views(asked, rules, given, say)
+    whole = _described(options, rules, inputs, say)
     seen = [view.without("test", exact["test"]) if "test" in exact else view for view in whole]
-    evidence = tuple(_weighed(asked, rules, view, say) for view in seen)
+    evidence = tuple(_weighed(options, rules, view, say) for view in seen)
     together = combined.combine(
-        evidence, false_alarm=asked.false_alarm or rules.false_alarm, seed=asked.seed
+        evidence, false_alarm=options.false_alarm or rules.false_alarm, seed=options.seed
     )
     spaces = {
         role: space(rows, whole[0].kind, name=role) for role, rows in whole[0].features.items()
     }
     shared = overlap(
-        given, spaces, evidence[0].spacing, nearest={("gen", "train"): evidence[0].gen.nearest}
+        inputs, spaces, evidence[0].spacing, nearest={("gen", "train"): evidence[0].gen.nearest}
     )
-    measured = table.measure_all(
+    measured = metric_table.measure_all(
         evidence,
         {view.name: view.features for view in seen},
         together,
-        wanted=asked.metrics,
+        wanted=options.metrics,
         thresholds=rules.thresholds,
         exact={role: int(rows.sum()) for role, rows in exact.items()},
-        seed=asked.seed,
+        seed=options.seed,
         say=say,
     )
-    duplicated = repeats(evidence[0], given["train"], quantile=asked.duplicates)
+    duplicates = training_duplicates(evidence[0], inputs["train"], quantile=options.duplicates)
     warnings = tuple(
         dict.fromkeys(
             [
-                *(line for one in given.values() for line in one.warnings),
+                *(line for one in inputs.values() for line in one.warnings),
                 *shared.warnings,
-                *duplicated.warnings,
+                *duplicates.warnings,
             ]
         )
     )
     return Audit(
-        asked, given, rules.json(), evidence, together, measured, duplicated, shared, warnings
+        options, inputs, rules.json(), evidence, together, measured, duplicates, shared, warnings
     )
 
 
-def sets(asked: Asked, rules: Protocol, say: Voice) -> dict[str, Given]:
+def sets(options: AuditOptions, rules: Protocol, say: Voice) -> dict[str, InputSet]:
     """The sets of the question, read or sampled, and made comparable."""
-    shown = asked.range and (asked.range[0], asked.range[1])
+    shown = options.range and (options.range[0], options.range[1])
     drawing = replace(
-        asked, resize=asked.resize or rules.resize or 0, seeds=asked.seeds or rules.seeds
+        options, resize=options.resize or rules.resize or 0, seeds=options.seeds or rules.seeds
     )
-    found: dict[str, Given] = {}
+    found: dict[str, InputSet] = {}
     for role in sorted(
-        ("train", "test", "gen", "twin"), key=lambda role: sampled(asked, role)
+        ("train", "test", "gen", "twin"), key=lambda role: sampled(options, role)
     ):  # what is long comes last
-        path = getattr(asked, role)
+        path = getattr(options, role)
         if not path:
             continue
-        if sampled(asked, role):
+        if sampled(options, role):
             check_pairs(role, drawing.seeds, found)
             found[role] = generate(role, path, drawing, say, like=found["train"])
         else:
@@ -116,46 +119,48 @@ def sets(asked: Asked, rules: Protocol, say: Voice) -> dict[str, Given]:
                     path,
                     resize=drawing.resize,
                     value_range=shown or None,
-                    skip_bad=asked.skip_bad,
+                    skip_bad=options.skip_bad,
                     progress=told,
                 )
         say(f"{role}: {len(found[role])} rows of {harmless(path)}")
         if role in ("train", "test"):
-            check_control(asked, found[role])
+            check_control(options, found[role])
     return matched(found)
 
 
-def sampled(asked: Asked, role: str) -> bool:
+def sampled(options: AuditOptions, role: str) -> bool:
     """Whether a set is drawn from a model, and not read."""
-    return role in ("gen", "twin") and is_model(getattr(asked, role))
+    return role in ("gen", "twin") and is_model(getattr(options, role))
 
 
-def _views(asked: Asked, rules: Protocol, given: Mapping[str, Given], say: Voice) -> list[View]:
-    if given["train"].images is None:
-        if asked.descriptors:
+def _described(
+    options: AuditOptions, rules: Protocol, inputs: Mapping[str, InputSet], say: Voice
+) -> list[DescribedSets]:
+    if inputs["train"].images is None:
+        if options.descriptors:
             raise ValueError(
                 "--descriptor describes images, and these sets are features already: leave it out"
             )
-        _check_protocol(rules, given)
-        return views.of_features(given, planted=asked.planted, seed=asked.seed)
-    return views.of_images(
-        given,
-        asked.descriptors or rules.descriptors,
-        sscd=asked.sscd,
-        folder=Path(asked.cache) if asked.cache else asked.out / "features",
-        planted=asked.planted,
-        seed=asked.seed,
+        _check_protocol(rules, inputs)
+        return described_sets.of_features(inputs, planted=options.planted, seed=options.seed)
+    return described_sets.of_images(
+        inputs,
+        options.descriptors or rules.descriptors,
+        sscd=options.sscd,
+        folder=Path(options.cache) if options.cache else options.out / "features",
+        planted=options.planted,
+        seed=options.seed,
         say=say,
     )
 
 
-def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
+def _check_protocol(rules: Protocol, inputs: Mapping[str, InputSet]) -> None:
     """A ValueError if features were made under another protocol than the one that was asked for;
     the default describes images and asks nothing of features.
     """
     if rules.name == DEFAULT:
         return
-    for role, one in given.items():
+    for role, one in inputs.items():
         if one.protocol != rules.name:
             stated = (
                 f"was described by {one.protocol!r}"
@@ -168,18 +173,18 @@ def _check_protocol(rules: Protocol, given: Mapping[str, Given]) -> None:
             )
 
 
-def _weighed(asked: Asked, rules: Protocol, view: View, say: Voice) -> Evidence:
+def _weighed(options: AuditOptions, rules: Protocol, view: DescribedSets, say: Voice) -> Evidence:
     say(f"nearest training images by {view.name}")
     try:
-        return weigh(
+        return descriptor_evidence(
             view.name,
             view.kind,
             view.identity,
             view.features,
             view.planted,
-            false_alarm=asked.false_alarm or rules.false_alarm,
-            quantile=asked.duplicates,
-            seed=asked.seed,
+            false_alarm=options.false_alarm or rules.false_alarm,
+            quantile=options.duplicates,
+            seed=options.seed,
         )
     except ValueError as error:
         raise ValueError(f"by {view.name}: {error}") from error

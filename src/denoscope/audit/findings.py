@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from denoscope.audit.asked import Asked
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import Overlap
 from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import CopyRates, Quality
-from denoscope.metrics.own import NearDuplicates, Own
-from denoscope.metrics.stars import Scores
+from denoscope.metrics.copy_scores import CopyScores
+from denoscope.metrics.near_duplicates import NearDuplicates, SelfNeighbors
 
 NEAR = ("noise", "blur", "jpeg", "colour")
 """Planted copies that a descriptor must tell from held-out images to decide: what sampling and
@@ -34,35 +34,35 @@ decide.
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One descriptor's view. Scores are larger for copies: 1 - d1/d2 of a ``"ratio"``, the largest
-    cosine of a ``"cosine"``.
+    """What one descriptor says. Scores are larger for copies: 1 - d1/d2 of a ``"ratio"``, the
+    largest cosine of a ``"cosine"``.
 
     ``identity`` says what the features are. ``null`` are the scores of held-out images
-    (``"test"``), or of each training image against the others (``"leave-one-out"``); ``own`` are
-    always the latter. ``planted`` maps names of perturbations to the scores of perturbed training
-    images, ``quality`` to what these say; ``near`` is the quality over all of :data:`NEAR`.
-    ``copies_of`` counts for each training image, int64 (n_train,), how many others lie within
-    ``spacing``, its near-duplicates in this space. ``counted`` are the rows of the null that
-    calibrate, without exact repeats of training images, and ``groups`` labels each of them: those
-    of one label are near-duplicates. ``among`` is the pass over pairs of training images and
-    ``near_duplicates`` what it found.
+    (``"test"``), or of each training image against the others (``"leave-one-out"``);
+    ``leave_one_out`` are always the latter. ``planted`` maps names of perturbations to the scores
+    of perturbed training images, ``quality`` to what these say; ``near`` is the quality over all of
+    :data:`NEAR`. ``copies_of`` counts for each training image, int64 (n_train,), how many others
+    lie within ``spacing``, its near-duplicates in this space. ``counted`` are the rows of the null
+    that calibrate, without exact repeats of training images, and ``groups`` labels each of them:
+    those of one label are near-duplicates. ``training_neighbors`` is the pass over pairs of
+    training images and ``near_duplicates`` what it found.
     """
 
     name: str
     score: str
     identity: Mapping[str, Any]
-    gen: Scores
-    test: Scores | None
-    own: Scores
+    gen: CopyScores
+    test: CopyScores | None
+    leave_one_out: CopyScores
     rates: CopyRates
-    planted: Mapping[str, Scores]
+    planted: Mapping[str, CopyScores]
     quality: Mapping[str, Quality]
     near: Quality | None
     spacing: float
     copies_of: Tensor
     counted: Tensor | None = None
     groups: Tensor | None = None
-    among: Own | None = None
+    training_neighbors: SelfNeighbors | None = None
     near_duplicates: NearDuplicates | None = None
 
     @property
@@ -71,9 +71,9 @@ class Evidence:
         return self.null.score if self.counted is None else self.null.score[self.counted]
 
     @property
-    def null(self) -> Scores:
+    def null(self) -> CopyScores:
         """What real images that are no copies score."""
-        return self.own if self.test is None else self.test
+        return self.leave_one_out if self.test is None else self.test
 
     @property
     def decides(self) -> bool:
@@ -103,7 +103,7 @@ class Combined:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricResult:
     """One metric with one descriptor: the ``estimate`` (not available: NaN, its method is the
     reason) and the ``control``, the same of held-out images.
     """
@@ -115,7 +115,7 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Duplicated:
+class TrainingDuplicates:
     """What repeats in the training set, by the first descriptor: ``exact`` repeats of earlier
     images, ``links`` pairs nearer than ``threshold``, and ``cluster`` int64 (n_train,) the
     connected component of each image, -1 for an image that has no duplicate.
@@ -141,13 +141,13 @@ class Audit:
     measured; ``combined`` is None if no descriptor decides.
     """
 
-    asked: Asked
-    given: Mapping[str, Given]
+    options: AuditOptions
+    inputs: Mapping[str, InputSet]
     protocol: Mapping[str, Any]
     evidence: tuple[Evidence, ...]
     combined: Combined | None
-    metrics: Mapping[str, Mapping[str, Measured]]
-    duplicated: Duplicated
+    metrics: Mapping[str, Mapping[str, MetricResult]]
+    duplicates: TrainingDuplicates
     overlap: Overlap
     warnings: tuple[str, ...]
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from denoscope import describe
-from denoscope.audit.asked import Asked
+from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, passes, seconds
+from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.sets.models import Model, open_model
-from denoscope.audit.weighing.costs import PATIENCE, Sizes, passes, seconds
-from denoscope.audit.weighing.table import NAMES
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.models import GenerativeModel, open_model
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
 from denoscope.progress import Voice, duration
@@ -28,22 +28,22 @@ _CALLS = {"heun": 2}
 _TIMED = 32  # images
 
 
-def plan(asked: Asked, say: Voice) -> list[str]:
+def plan(options: AuditOptions, say: Voice) -> list[str]:
     """One line a stage. The estimates take a machine for granted where nothing could be timed."""
-    rules = understood(asked)
-    models = {role: getattr(asked, role) for role in ("gen", "twin") if sampled(asked, role)}
-    read = sets(replace(asked, **dict.fromkeys(models, "")), rules, say)
+    rules = understood(options)
+    models = {role: getattr(options, role) for role in ("gen", "twin") if sampled(options, role)}
+    read = sets(replace(options, **dict.fromkeys(models, "")), rules, say)
     lines = [
         f"{role}: {len(one)} {'images' if one.images is not None else 'rows of features'} "
         f"of {one.path}"
         for role, one in read.items()
     ]
-    drawn = [_sampling(role, path, asked, rules, read["train"]) for role, path in models.items()]
+    drawn = [_sampling(role, path, options, rules, read["train"]) for role, path in models.items()]
     counts = {
         **{role: len(one) for role, one in read.items()},
-        **dict.fromkeys(models, len(asked.seeds or rules.seeds)),
+        **dict.fromkeys(models, len(options.seeds or rules.seeds)),
     }
-    described = _describing(asked, rules, read["train"], counts)
+    described = _describing(options, rules, read["train"], counts)
     total = sum(cost for _, cost in [*drawn, *described])
     return [
         *lines,
@@ -53,7 +53,7 @@ def plan(asked: Asked, say: Voice) -> list[str]:
 
 
 def _sampling(
-    role: str, path: str, asked: Asked, rules: Protocol, train: Given
+    role: str, path: str, options: AuditOptions, rules: Protocol, train: InputSet
 ) -> tuple[str, float]:
     """What is drawn from a model, by one call of its network."""
     if train.images is None:
@@ -62,42 +62,43 @@ def _sampling(
             f"{train.path} holds features: give its images"
         )
     model, seeds = (
-        open_model(role, path, train.images.shape, asked.device),
-        asked.seeds or rules.seeds,
+        open_model(role, path, train.images.shape, options.device),
+        options.seeds or rules.seeds,
     )
-    batch = min(asked.batch, len(seeds))
-    state = torch.zeros(batch, *model.event, device=asked.device)
+    batch = min(options.batch, len(seeds))
+    state = torch.zeros(batch, *model.event, device=options.device)
     with torch.inference_mode(), one_thread():
         call = min(_seconds(model, state) for _ in range(4)) / batch
-    calls = asked.steps * _CALLS.get(asked.sampler, 1)
+    calls = options.steps * _CALLS.get(options.sampler, 1)
     return (
         f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network "
-        f"each ({asked.sampler})",
+        f"each ({options.sampler})",
         call * calls * len(seeds),
     )
 
 
-def _seconds(model: Model, state: Tensor) -> float:
+def _seconds(model: GenerativeModel, state: Tensor) -> float:
     begun = time.monotonic()
     model.denoiser(state, torch.ones((), device=state.device))
     return time.monotonic() - begun
 
 
 def _describing(
-    asked: Asked, rules: Protocol, train: Given, counts: Mapping[str, int]
+    options: AuditOptions, rules: Protocol, train: InputSet, counts: Mapping[str, int]
 ) -> list[tuple[str, float]]:
     """What each descriptor is asked, by a few images."""
     images = train.images
     if images is None:
         assert train.features is not None
         return [
-            _comparing("features", train.features.shape[1], counts, asked.metrics) for _ in range(2)
+            _comparing("features", train.features.shape[1], counts, options.metrics)
+            for _ in range(2)
         ]
-    copies = min(asked.planted, len(images)) * len(NEAR + MOVED)
+    copies = min(options.planted, len(images)) * len(NEAR + MOVED)
     found = []
-    for word in asked.descriptors or rules.descriptors:
+    for word in options.descriptors or rules.descriptors:
         descriptor = describe.by_name(
-            word, images.data, seed=asked.seed, sscd=asked.sscd, held_out="test" in counts
+            word, images.data, seed=options.seed, sscd=options.sscd, held_out="test" in counts
         )
         few = images.data[:_TIMED]
         descriptor(few[:1])
@@ -108,14 +109,14 @@ def _describing(
         found.append(
             (f"{many} images described by {descriptor.name} ({width} features)", each * many)
         )
-        found.append(_comparing(descriptor.name, width, counts, asked.metrics))
+        found.append(_comparing(descriptor.name, width, counts, options.metrics))
     return found
 
 
 def _comparing(
     name: str, width: int, counts: Mapping[str, int], wanted: Sequence[str]
 ) -> tuple[str, float]:
-    sizes = Sizes(counts["gen"], counts["train"], counts.get("test", 0), width)
+    sizes = SetSizes(counts["gen"], counts["train"], counts.get("test", 0), width)
     each = {metric: seconds(metric, sizes) for metric in wanted or NAMES}
     taken = {metric: cost for metric, cost in each.items() if wanted or cost <= PATIENCE}
     left_out = sorted(set(each) - set(taken))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from denoscope.distributions.modes import Modes, from_covariance
+from denoscope.distributions.modes import GaussianModes, from_covariance
 from denoscope.distributions.points import batch_shape, rows
 
 
@@ -75,7 +75,7 @@ class Gaussian:
         return self.modes.sample(n, generator).reshape(n, *self.event_shape)
 
 
-def _modes_of(x: Tensor, ridge: float) -> Modes:
+def _modes_of(x: Tensor, ridge: float) -> GaussianModes:
     """The modes of data (N, n), in its type, computed in float64: of the covariance when N > n,
     else of the data's span.
     """
@@ -90,7 +90,9 @@ def _modes_of(x: Tensor, ridge: float) -> Modes:
         )
     _, scale, basis = torch.linalg.svd(centred, full_matrices=False)
     kept = scale > n * torch.finfo(torch.float64).eps * (centred.norm() + mean.norm())
-    return Modes(mean.to(x), basis[kept].T.to(x), (scale[kept] ** 2 / count + ridge).to(x), ridge)
+    return GaussianModes(
+        mean.to(x), basis[kept].T.to(x), (scale[kept] ** 2 / count + ridge).to(x), ridge
+    )
 
 
 def refuse_singular(singular: bool, sigma: Tensor | float) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from denoscope.distributions.gaussian import refuse_singular
-from denoscope.distributions.modes import Modes, from_covariance
+from denoscope.distributions.modes import GaussianModes, from_covariance
 from denoscope.distributions.points import batch_shape, log_weights, rows
 from denoscope.types import pad
 
@@ -20,7 +20,9 @@ from denoscope.types import pad
 class Mixture:
     """A weighted list of Gaussians in their modes, as a denoiser."""
 
-    def __init__(self, components: list[Modes], weights: Tensor | None, event_shape: torch.Size):
+    def __init__(
+        self, components: list[GaussianModes], weights: Tensor | None, event_shape: torch.Size
+    ):
         self.components = components
         self.event_shape = event_shape
         self.log_weights = log_weights(weights, len(components), components[0].mean)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Modes:
+class GaussianModes:
     """``mean`` (n,), ``basis`` (n, d) with orthonormal columns, ``variances`` (d,), ``floor``: the
     variance of all other directions.
     """
@@ -112,7 +112,7 @@ class Modes:
         return x + noise - (noise @ self.basis) @ self.basis.T
 
 
-def from_covariance(mean: Tensor, cov: Tensor) -> Modes:
+def from_covariance(mean: Tensor, cov: Tensor) -> GaussianModes:
     """The modes of N(mean, cov), by one eigendecomposition in float64; eigenvalues that are zero to
     rounding become zero.
 
@@ -133,4 +133,4 @@ def from_covariance(mean: Tensor, cov: Tensor) -> Modes:
     if float(variances[0]) < -rounding:
         raise ValueError(f"cov must have no negative eigenvalue, got {float(variances[0]):.3g}")
     variances = torch.where(variances > rounding, variances, 0.0)
-    return Modes(mean.reshape(n), basis.to(mean), variances.to(mean))
+    return GaussianModes(mean.reshape(n), basis.to(mean), variances.to(mean))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from denoscope.distributions.mixture import Mixture
-from denoscope.distributions.modes import Modes
+from denoscope.distributions.modes import GaussianModes
 from denoscope.random import generator as generator_at
 
 
@@ -66,7 +66,7 @@ class MoLRG(Mixture):
             raise ValueError("variances must be at least 0")
         self.bases, self.noise = bases, float(noise)
         components = [
-            Modes(mean, basis, spread + noise**2, noise**2)
+            GaussianModes(mean, basis, spread + noise**2, noise**2)
             for mean, basis, spread in zip(centres, bases, spreads)
         ]
         super().__init__(components, _checked_weights(weights, bases), torch.Size([n]))

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from denoscope.audit.asked import Asked
 from denoscope.audit.examination import judge
 from denoscope.audit.findings import Audit
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.describe.protocols import protocol
 from denoscope.doctor.cases import Case, cases, single, spoiled
 from denoscope.doctor.checks import Check, check
@@ -45,17 +45,17 @@ def examine(seed: int, say: Voice) -> list[Check]:
         return [*check(audits), _one_sample(seed), _not_a_number(seed)]
 
 
-def _given(role: str, rows: Tensor) -> Given:
-    return Given(
+def _given(role: str, rows: Tensor) -> InputSet:
+    return InputSet(
         role, "synthetic", None, rows, tuple(map(str, range(len(rows)))), content_hash(rows.numpy())
     )
 
 
 def _audited(case: Case, seed: int) -> Audit:
-    asked = Asked(gen="synthetic", train="synthetic", test="synthetic", seed=seed)
+    options = AuditOptions(gen="synthetic", train="synthetic", test="synthetic", seed=seed)
     return judge(
-        asked,
-        protocol(asked.protocol),
+        options,
+        protocol(options.protocol),
         {role: _given(role, rows) for role, rows in case.rows.items()},
         Voice(quiet=True),
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from denoscope.audit.findings import Audit, Measured
+from denoscope.audit.findings import Audit, MetricResult
 
 Readings = Mapping[str, Audit]
 """Audits by the name of their situation."""
@@ -32,7 +32,7 @@ class Check:
     passed: bool
 
 
-def _of(audits: Readings, case: str, metric: str) -> Measured:
+def _of(audits: Readings, case: str, metric: str) -> MetricResult:
     """A metric by its first descriptor."""
     return next(iter(audits[case].metrics[metric].values()))
 

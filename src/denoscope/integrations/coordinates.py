@@ -30,7 +30,7 @@ from denoscope.types import pad
 
 
 @dataclass(frozen=True)
-class Affine:
+class Coefficients:
     """The coefficients at some levels, each of their shape, float64: D = skip x + out F(scale x +
     offset, time).
     """
@@ -53,7 +53,7 @@ class Coordinates(Protocol):
     def steps(self) -> int: ...
     @property
     def schedule(self) -> Schedule: ...
-    def affine(self, sigma: Tensor) -> Affine: ...
+    def affine(self, sigma: Tensor) -> Coefficients: ...
     def levels(self, n: int) -> Tensor: ...
     def spread(self, highest: Tensor) -> Tensor: ...
 
@@ -70,11 +70,11 @@ class Preserving:
         """How many levels there are."""
         return len(self.schedule)
 
-    def affine(self, sigma: Tensor) -> Affine:
+    def affine(self, sigma: Tensor) -> Coefficients:
         """The coefficients at ``sigma``; the time alone is held at the ends of the schedule."""
         alpha = (1 + sigma**2).rsqrt()
         a, b = posterior(self.prediction, alpha, alpha * sigma)
-        return Affine(alpha * a, b, alpha, self.schedule.time(sigma))
+        return Coefficients(alpha * a, b, alpha, self.schedule.time(sigma))
 
     def levels(self, n: int) -> Tensor:
         """n levels of the training schedule, at equally spaced times from the last to the first,
@@ -105,10 +105,10 @@ class Exploding:
         """The levels as a schedule: geometric in time."""
         return VE(self.low, self.high)
 
-    def affine(self, sigma: Tensor) -> Affine:
+    def affine(self, sigma: Tensor) -> Coefficients:
         """The coefficients at ``sigma``."""
         half = torch.full_like(sigma, 0.5)
-        return Affine(torch.ones_like(sigma), sigma**2 / 2, half, sigma / 2, 0.5)
+        return Coefficients(torch.ones_like(sigma), sigma**2 / 2, half, sigma / 2, 0.5)
 
     def levels(self, n: int) -> Tensor:
         """n geometrically spaced levels from the highest to the lowest, then 0."""
@@ -142,10 +142,10 @@ class EDM:
         """The range of levels as a schedule."""
         return VE(self.low, self.high)
 
-    def affine(self, sigma: Tensor) -> Affine:
+    def affine(self, sigma: Tensor) -> Coefficients:
         """The coefficients at ``sigma``."""
         skip, out, scale = self.table.coefficients(sigma)
-        return Affine(
+        return Coefficients(
             skip, self.sign * out, scale, sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
         )
 

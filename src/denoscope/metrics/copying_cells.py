@@ -34,7 +34,7 @@ LEAST = 20
 
 
 @dataclass(frozen=True)
-class Cell:
+class PartitionCell:
     """Counts of rows in one cell and its ``share`` of the held-out rows; ``u``, ``z`` and
     ``nearer`` are None where it does not count.
 
@@ -59,7 +59,7 @@ class CopyingTest(Estimate):
     was.
     """
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PartitionCell, ...]
     nearer: Estimate
     labels: Tensor = field(compare=False, repr=False)
     centres: Tensor = field(compare=False, repr=False)
@@ -114,7 +114,7 @@ def copying_test(
     return _combined(found, labels, centres)
 
 
-def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) -> Cell:
+def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) -> PartitionCell:
     for rows, kind in ((train, "training"), (test, "held-out")):
         if not len(rows):
             raise ValueError(
@@ -123,16 +123,16 @@ def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) ->
             )
     n, m = len(test), len(gen)
     if m <= LEAST:
-        return Cell(len(train), n, m, n / held_out, None, None, None)
+        return PartitionCell(len(train), n, m, n / held_out, None, None, None)
     near, far = (neighbors(rows, train).distance[:, 0] for rows in (gen, test))
     u = float(
         stats.mannwhitneyu(near.double().cpu(), far.double().cpu(), method="asymptotic").statistic
     )
     z = (u - n * m / 2 + 0.5) / math.sqrt(n * m * (n + m + 1) / 12)
-    return Cell(len(train), n, m, n / held_out, u, z, auc(far, near))
+    return PartitionCell(len(train), n, m, n / held_out, u, z, auc(far, near))
 
 
-def _combined(cells: tuple[Cell, ...], labels: Tensor, centres: Tensor) -> CopyingTest:
+def _combined(cells: tuple[PartitionCell, ...], labels: Tensor, centres: Tensor) -> CopyingTest:
     """The weighted means over the cells that count."""
     counted = [cell for cell in cells if cell.z is not None]
     weight = np.array([cell.share for cell in counted])

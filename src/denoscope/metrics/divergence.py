@@ -85,11 +85,11 @@ class _Facing:
         self.shift = x.double().mean(0) - mean
         self.trace = float(factor.square().sum())
 
-    def sums(self, rows: Tensor | slice) -> _Sums:
+    def sums(self, rows: Tensor | slice) -> _RowSums:
         chosen = self.rows[rows]
-        return _Sums(len(chosen), chosen.sum(0), float(chosen.square().sum()))
+        return _RowSums(len(chosen), chosen.sum(0), float(chosen.square().sum()))
 
-    def distance(self, sums: _Sums, root: Tensor) -> float:
+    def distance(self, sums: _RowSums, root: Tensor) -> float:
         """That of the rows with these sums; ``root`` is one of the scatter of the turned ones.
         Within the rounding error of the traces it is 0.
         """
@@ -118,22 +118,22 @@ class _Facing:
             yield partial(self._some, out[some], parts[some], [*parts[:start], *parts[some.stop :]])
 
     def _some(
-        self, out: Sequence[_Sums], parts: Sequence[_Moments], rest: Sequence[_Moments]
+        self, out: Sequence[_RowSums], parts: Sequence[_Moments], rest: Sequence[_Moments]
     ) -> list[float]:
         left = _left_out(parts, [_pooled(rest)] if rest else [])
         return [self.distance(sums, moments.root) for sums, moments in zip(out, left)]
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _RowSums:
     """Of some rows their number, their sum (d,) and the sum of their squared lengths."""
 
     count: int
     total: Tensor
     squares: float
 
-    def __sub__(self, other: _Sums) -> _Sums:
-        return _Sums(
+    def __sub__(self, other: _RowSums) -> _RowSums:
+        return _RowSums(
             self.count - other.count, self.total - other.total, self.squares - other.squares
         )
 

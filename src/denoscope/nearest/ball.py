@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denoscope.nearest.rows import bytes_of, distances, same_space
-from denoscope.nearest.tiles import Frame, Sizes, threads_for, tiles
+from denoscope.nearest.tiles import BlockSizes, Frame, threads_for, tiles
 from denoscope.threads import each
 
 _ROUNDING = 1e-6  # of distances that are rounded to float32, and more
@@ -35,7 +35,9 @@ def within(
         return torch.empty(0, 2, dtype=torch.int64, device=query.device)
     bound = bytes_of(max_memory)
     at_once = threads_for(query, bank, bound)
-    sizes = Sizes.within(bound // at_once, len(bank), 1, query.shape[1]).shared(len(query), at_once)
+    sizes = BlockSizes.within(bound // at_once, len(bank), 1, query.shape[1]).shared(
+        len(query), at_once
+    )
     frame = Frame.of(query, bank, "euclidean")
 
     def chunk(start: int) -> Tensor:
@@ -49,7 +51,7 @@ def within(
 
 
 def _pairs(
-    query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: Sizes
+    query: Tensor, bank: Tensor, reach: Tensor, frame: Frame, sizes: BlockSizes
 ) -> Iterator[Tensor]:
     """The pairs of each tile: those that are near beyond rounding, and those that exact distances
     decide.

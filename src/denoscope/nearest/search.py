@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from denoscope.nearest.rows import Metric, bytes_of, check_metric, distances, same_space
-from denoscope.nearest.tiles import Frame, Sizes, threads_for, tiles
+from denoscope.nearest.tiles import BlockSizes, Frame, threads_for, tiles
 from denoscope.threads import each
 
 
@@ -88,7 +88,7 @@ class _LeftOut:
 
 
 def _search(
-    query: Tensor, bank: Tensor, k: int, frame: Frame, sizes: Sizes, left_out: _LeftOut | None
+    query: Tensor, bank: Tensor, k: int, frame: Frame, sizes: BlockSizes, left_out: _LeftOut | None
 ) -> Neighbors:
     """The neighbours of one chunk of queries."""
     points = frame.queries(query)
@@ -153,7 +153,9 @@ def neighbors(
         )
     bound = bytes_of(max_memory)
     at_once = threads_for(query, bank, bound)
-    sizes = Sizes.within(bound // at_once, len(bank), k, query.shape[1]).shared(len(query), at_once)
+    sizes = BlockSizes.within(bound // at_once, len(bank), k, query.shape[1]).shared(
+        len(query), at_once
+    )
     frame = Frame.of(query, bank, metric)
 
     def chunk(start: int) -> Neighbors:

@@ -76,7 +76,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class BlockSizes:
     """Block sizes under a memory bound: queries at once, tile rows and columns, columns a group,
     and pairs held before they are thinned.
     """
@@ -88,7 +88,7 @@ class Sizes:
     pairs: int
 
     @staticmethod
-    def within(bound: int, bank: int, k: int, width: int) -> Sizes:
+    def within(bound: int, bank: int, k: int, width: int) -> BlockSizes:
         row = 32 * (width + 2)  # bytes that preparing one row takes
         chunk = bound // 4 // (row + 500 * k)
         widest = bound // 8 // row
@@ -104,9 +104,9 @@ class Sizes:
         columns = math.ceil(bank / math.ceil(bank / columns))
         group = max(1, min(64, columns // (4 * k)))
         columns = math.ceil(columns / group) * group
-        return Sizes(chunk, max(1, tile // columns), columns, group, bound // 400)
+        return BlockSizes(chunk, max(1, tile // columns), columns, group, bound // 400)
 
-    def shared(self, queries: int, at_once: int) -> Sizes:
+    def shared(self, queries: int, at_once: int) -> BlockSizes:
         """The same with chunks as equal as can be, as many on each of so many threads."""
         rounds = math.ceil(queries / (self.chunk * at_once))
         return replace(self, chunk=math.ceil(queries / (rounds * at_once)))
@@ -121,7 +121,7 @@ def threads_for(query: Tensor, bank: Tensor, bound: int) -> int:
 
 
 def tiles(
-    points: Tensor, bank: Tensor, frame: Frame, sizes: Sizes
+    points: Tensor, bank: Tensor, frame: Frame, sizes: BlockSizes
 ) -> Iterator[tuple[slice, int, Tensor]]:
     """Slices of the queries, the first bank row of a block, and their lower bounds less (1 -
     slack)|q|², infinite beyond the bank.

@@ -18,7 +18,7 @@ import numpy as np
 from denoscope.estimate import Estimate, mean
 from denoscope.needed.remedies import best_ridge, best_time, held_out
 from denoscope.needed.sample import Question, Sample, Say, floor
-from denoscope.needed.spectrum import Fold, crossed, fold, population, trusted
+from denoscope.needed.spectrum import SpectrumFold, crossed, fold, population, trusted
 from denoscope.theory.linear.cross_validation import observed, observed_best_c
 from denoscope.theory.linear.divergences import Direction, expected_kl
 from denoscope.theory.linear.equivalents import deterministic, unseen_variance
@@ -56,7 +56,7 @@ class Unseen:
 
 
 @dataclass(frozen=True)
-class Level:
+class LevelAnswer:
     """One noise level: images needed to close the gap, and the loss on held-out images of four
     models: trained to the end, with the recommended ridge, stopped at the training time ``k`` that
     is best here, and the best linear model of this data.
@@ -108,10 +108,10 @@ class Answers:
     unseen: Unseen
     ridge: float
     ridge_theory: float
-    levels: Sequence[Level]
+    levels: Sequence[LevelAnswer]
     table: Sequence[Mapping[str, float | None]]
     tried: Sequence[Tried]
-    checks: Sequence[Fold]
+    checks: Sequence[SpectrumFold]
 
     @property
     def spanned(self) -> int:
@@ -119,7 +119,7 @@ class Answers:
         return int((self.lam > 0).sum())
 
     @property
-    def level(self) -> Level:
+    def level(self) -> LevelAnswer:
         """The noise level that was asked for."""
         return next(level for level in self.levels if level.abar == self.asked.abar)
 
@@ -206,7 +206,11 @@ def _sizes(spectrum: np.ndarray, kl: float, d: int) -> Sizes:
 
 
 def _unseen(
-    lam: np.ndarray, spectrum: np.ndarray, n: int, folds: Sequence[Fold], others: float | None
+    lam: np.ndarray,
+    spectrum: np.ndarray,
+    n: int,
+    folds: Sequence[SpectrumFold],
+    others: float | None,
 ) -> Unseen:
     predicted = float(unseen_variance(spectrum, n - 1)) / spectrum.sum()
     alone = float(observed(lam, n, 0.0).unseen) / (lam.sum() * n / (n - 1))
@@ -221,13 +225,13 @@ def _level(
     abar: float,
     asked: Question,
     spectrum: np.ndarray,
-    folds: Sequence[Fold],
-    checks: Sequence[Fold],
+    folds: Sequence[SpectrumFold],
+    checks: Sequence[SpectrumFold],
     ridge: float,
     every: np.ndarray | None,
-) -> Level:
+) -> LevelAnswer:
     k = best_time(folds, abar)
-    return Level(
+    return LevelAnswer(
         abar=abar,
         needed=int(samples_for_gap(spectrum, abar, asked.gap)),
         trained=float(held_out(checks, abar)),
@@ -238,7 +242,7 @@ def _level(
     )
 
 
-def _tried(abar: float, spectrum: np.ndarray, found: Fold) -> Tried:
+def _tried(abar: float, spectrum: np.ndarray, found: SpectrumFold) -> Tried:
     theory = deterministic(spectrum, found.count, (1 - abar) / abar, abar=abar, centred=True)
     d = len(spectrum)
     train = replace(found, other=found.lam)

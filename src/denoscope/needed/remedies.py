@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from denoscope.needed.spectrum import Fold
+from denoscope.needed.spectrum import SpectrumFold
 from denoscope.theory.linear.dynamics import best_stopping, early_stopped
 
 
 def held_out(
-    folds: Sequence[Fold],
+    folds: Sequence[SpectrumFold],
     abar: float,
     *,
     ridge: float | np.ndarray = 0.0,
@@ -34,7 +34,7 @@ def held_out(
     )
 
 
-def surprise(folds: Sequence[Fold], c: np.ndarray) -> np.ndarray:
+def surprise(folds: Sequence[SpectrumFold], c: np.ndarray) -> np.ndarray:
     """``1/2 [Tr (Sigma_0 + c)^-1 M + ln |Sigma_0 + c|]`` a dimension, M the moment of held-out
     images: the divergence true||model up to a constant.
     """
@@ -42,7 +42,7 @@ def surprise(folds: Sequence[Fold], c: np.ndarray) -> np.ndarray:
     return np.mean([0.5 * (f.other / (f.lam + c) + np.log(f.lam + c)).mean(-1) for f in folds], 0)
 
 
-def best_ridge(folds: Sequence[Fold]) -> float:
+def best_ridge(folds: Sequence[SpectrumFold]) -> float:
     """The ridge c under which held-out images are least surprising; 0 where none helps."""
     tried = np.geomspace(1e-10, 10, 221) * max(max(f.lam.max(), f.other.max()) for f in folds)
     place = int(surprise(folds, tried).argmin())
@@ -59,7 +59,7 @@ def best_ridge(folds: Sequence[Fold]) -> float:
     return 0.0 if without <= found.fun else float(np.exp(found.x))
 
 
-def best_time(folds: Sequence[Fold], abar: float) -> float:
+def best_time(folds: Sequence[SpectrumFold], abar: float) -> float:
     """The training time k = 2 eta tau with the least held-out loss, one for all folds; +inf where
     training on is best.
     """

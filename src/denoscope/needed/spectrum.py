@@ -28,7 +28,7 @@ _LEAST = 1e-12  # of the largest variance: no direction is estimated to be empti
 
 
 @dataclass(frozen=True, eq=False)
-class Fold:
+class SpectrumFold:
     """A training set of ``count`` images and other images along its directions, by falling
     variance.
 
@@ -47,20 +47,20 @@ class Fold:
         return float(self.other[self.lam == 0].sum()) / total if total > 0 else 0.0
 
 
-def fold(train: Moments, test: Moments) -> Fold:
+def fold(train: Moments, test: Moments) -> SpectrumFold:
     """Test images measured along the directions of a training set: one eigendecomposition."""
     found = modes(test.cov.numpy(), train.cov.numpy(), test.mean.numpy(), train.mean.numpy())
     lam = np.where(found.lam > floor(found.lam), found.lam, 0.0)
-    return Fold(lam[::-1], (found.variance + found.offset)[::-1], train.count)
+    return SpectrumFold(lam[::-1], (found.variance + found.offset)[::-1], train.count)
 
 
-def crossed(folds: Sequence[Moments]) -> list[Fold]:
+def crossed(folds: Sequence[Moments]) -> list[SpectrumFold]:
     """Every fold measured by the training set that all others make together."""
     every = whole(folds)
     return [fold(every - part, part) for part in folds]
 
 
-def population(folds: Sequence[Fold], total: float) -> np.ndarray:
+def population(folds: Sequence[SpectrumFold], total: float) -> np.ndarray:
     """The estimated true spectrum (d,), falling, of which the sum ``total`` is known: see the
     module's docstring.
     """
@@ -81,7 +81,7 @@ def population(folds: Sequence[Fold], total: float) -> np.ndarray:
     return np.maximum(head, _LEAST * head.max())
 
 
-def trusted(folds: Sequence[Fold]) -> int:
+def trusted(folds: Sequence[SpectrumFold]) -> int:
     """How many ranks of the spectrum are estimated from the images: half as many as there are
     training images, at most all.
     """

@@ -33,7 +33,7 @@ PREDICTIONS = ("eps", "x0", "v", "flow")
 KINDS = ("edm", *PREDICTIONS)
 
 
-class Schedule(Protocol):
+class ScheduleLike(Protocol):
     """What :func:`from_network` asks of a schedule: x_t = alpha(t) x0 + std(t) n, and the t at
     which std/alpha is sigma.
     """
@@ -118,7 +118,7 @@ class Preconditioned(nn.Module):
 class Foreign(nn.Module):
     """See :func:`from_network`."""
 
-    def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: Schedule):
+    def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: ScheduleLike):
         super().__init__()
         if prediction not in PREDICTIONS:
             raise ValueError(
@@ -139,7 +139,7 @@ class Foreign(nn.Module):
         return (a * noisy + b * self.net(noisy, t)).reshape(x.shape)
 
 
-def from_network(net: nn.Module | Denoiser, prediction: str, schedule: Schedule) -> Foreign:
+def from_network(net: nn.Module | Denoiser, prediction: str, schedule: ScheduleLike) -> Foreign:
     """The denoiser of a foreign network ``net(x_t, t)`` that predicts "eps", "x0", "v" or "flow" on
     ``schedule``.
 

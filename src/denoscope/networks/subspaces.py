@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.random import generator
-from denoscope.theory.molrg import Constants
+from denoscope.theory.molrg import LossConstants
 from denoscope.types import pad
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -192,7 +192,7 @@ class Subspaces(nn.Module):
         return projected.reshape(x.shape).to(x.dtype)
 
     def integrated_loss(
-        self, x: Tensor, constants: Constants, assignment: Tensor | None = None
+        self, x: Tensor, constants: LossConstants, assignment: Tensor | None = None
     ) -> Tensor:
         """The denoising loss with noise and levels integrated: ``L mean|x|^2 - G mean|U_c^T x|^2 +
         H mean d_c``, shape () or (m,).

@@ -13,7 +13,7 @@ from typing import Any
 
 from denoscope import files, report, studies, sweep
 from denoscope.files import file_hash
-from denoscope.probe.models import CHOSEN, Model, resolve
+from denoscope.probe.models import CHOSEN, ProbedNetwork, resolve
 from denoscope.probe.page import build
 from denoscope.store import Row, Store, plain
 from denoscope.studies._geometry.base import Probed
@@ -66,7 +66,10 @@ def _study(name: str) -> type[Probed]:
 
 
 def cell(
-    study: type[Probed], model: Model, given: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]
+    study: type[Probed],
+    model: ProbedNetwork,
+    given: Mapping[str, Any],
+    chosen: Mapping[str, Sequence[int]],
 ) -> Probed:
     """The cell that asks a study of a model: a stored cell brings its own fields, a plain file
     takes those that were ``given``.
@@ -101,7 +104,7 @@ def refuse(cells: Sequence[Probed]) -> None:
 
 
 def as_json(
-    measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[Model], called: str
+    measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[ProbedNetwork], called: str
 ) -> dict[str, Any]:
     """Every value of every study, and what was measured."""
     return {

@@ -18,7 +18,7 @@ CHOSEN = ("n", "width", "subset", "seed")
 
 
 @dataclass(frozen=True)
-class Model:
+class ProbedNetwork:
     """A network to probe: its ``path`` as a study's ``--model`` takes it, and the ``fields`` of its
     cell, empty for a plain file.
     """
@@ -27,13 +27,13 @@ class Model:
     fields: Mapping[str, Any]
 
 
-def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
+def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[ProbedNetwork]:
     """The networks that a path names; of a store those whose fields are among ``chosen``. Nothing
     there is a one-line ValueError.
     """
     root = Path(path).expanduser()
     if root.is_file():
-        return [Model(path, {})]
+        return [ProbedNetwork(path, {})]
     if (root / "result.json").is_file():
         return [_cell(root)]
     if not (root / "cells").is_dir():
@@ -68,7 +68,7 @@ def resolve(path: str, chosen: Mapping[str, Sequence[int]]) -> list[Model]:
     return [_cell(row.path) for row in order if row.path is not None]
 
 
-def _cell(folder: Path) -> Model:
+def _cell(folder: Path) -> ProbedNetwork:
     """The network of a stored cell, with those of the cell's fields that a study of geometry has
     too.
     """
@@ -81,7 +81,7 @@ def _cell(folder: Path) -> Model:
         ) from error
     if not (folder / MODEL).is_file():
         raise ValueError(f"--model {folder}: this cell keeps no network ({MODEL})")
-    return Model(
+    return ProbedNetwork(
         str(folder),
         {
             name: tuple(value) if isinstance(value, list) else value

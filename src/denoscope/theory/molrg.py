@@ -35,7 +35,7 @@ from torch import Tensor
 from denoscope.theory.inputs import finite, numeric, within
 
 
-class Constants(NamedTuple):
+class LossConstants(NamedTuple):
     """L, G and H: what the loss multiplies the energy of the data, the captured energy and the
     dimension by.
     """
@@ -45,7 +45,7 @@ class Constants(NamedTuple):
     cost: float
 
 
-class Schedule(Protocol):
+class NoiseLevelLaw(Protocol):
     """A noise level sigma(t) at every time, uniform training times among them."""
 
     def sigma(self, t: Tensor) -> Tensor: ...
@@ -78,7 +78,7 @@ def _levels(name: str, value: Any) -> np.ndarray:
 
 
 @numeric
-def constants(levels: Any, weights: Any = None) -> Constants:
+def constants(levels: Any, weights: Any = None) -> LossConstants:
     """(L, G, H) of the loss summed over noise ``levels`` with these ``weights``, both of one shape;
     by default their mean, weights 1/number.
     """
@@ -94,14 +94,14 @@ def constants(levels: Any, weights: Any = None) -> Constants:
         )
     if not shares.sum() > 0:
         raise ValueError("weights must not all be 0: there is no loss then")
-    return Constants(
+    return LossConstants(
         *(float((shares * part).sum()) for part in (np.ones_like(sigma), gain(sigma), cost(sigma)))
     )
 
 
 def scheduled_constants(
-    schedule: Schedule, weight: Callable[[Tensor], Tensor] | None = None
-) -> Constants:
+    schedule: NoiseLevelLaw, weight: Callable[[Tensor], Tensor] | None = None
+) -> LossConstants:
     """(L, G, H) of the loss at uniform training times of ``schedule``, with a ``weight`` as a
     function of sigma (1 by default).
 
@@ -122,17 +122,17 @@ def scheduled_constants(
         norm="max",
         limit=2000,
     )
-    return Constants(*map(float, parts))
+    return LossConstants(*map(float, parts))
 
 
-def _steps(schedule: Schedule) -> int:
+def _steps(schedule: NoiseLevelLaw) -> int:
     """The number of steps of a discrete schedule, 0 for continuous time."""
     # asked just before
     return len(schedule) if hasattr(schedule, "__len__") else 0  # pyright: ignore[reportArgumentType]
 
 
 def _integrand(
-    schedule: Schedule, weight: Callable[[Tensor], Tensor] | None, u: float
+    schedule: NoiseLevelLaw, weight: Callable[[Tensor], Tensor] | None, u: float
 ) -> np.ndarray:
     sigma = schedule.sigma(schedule.quantile(torch.tensor([u], dtype=torch.float64)))
     level = sigma.numpy()
@@ -153,7 +153,7 @@ def expected_loss(square: Any, captured: Any, dims: Any, sigma: Any) -> Any:
 
 
 @numeric
-def integrated_loss(square: Any, captured: Any, dims: Any, constants: Constants) -> float:
+def integrated_loss(square: Any, captured: Any, dims: Any, constants: LossConstants) -> float:
     """``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c`` over points with these energies and
     dimensions of their subspaces.
     """

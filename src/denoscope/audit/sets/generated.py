@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from denoscope import execute
-from denoscope.audit.asked import Asked
-from denoscope.audit.sets.blocks import Blocks
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.sets.models import Model, is_model, open_model
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.models import GenerativeModel, is_model, open_model
+from denoscope.audit.sets.sample_store import SampleStore
 from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
 from denoscope.files import harmless
 from denoscope.progress import Voice
@@ -43,57 +43,63 @@ SAMPLERS: Mapping[str, Callable[[], Step]] = {
 _WORTH = 30.0  # seconds of work from which processes, which take seconds to begin, are faster
 
 
-def generate(role: str, path: str, asked: Asked, say: Voice, *, like: Given) -> Given:
-    """Samples of the model at ``path`` at ``asked``'s seeds, sampler and steps, stored below
-    ``asked.out``/samples; ``like`` is the training set.
+def generate(
+    role: str, path: str, options: AuditOptions, say: Voice, *, like: InputSet
+) -> InputSet:
+    """Samples of the model at ``path`` at ``options``'s seeds, sampler and steps, stored below
+    ``options.out``/samples; ``like`` is the training set.
 
-    ``asked.resize`` resizes them as it does images. A model that cannot be opened, images of
+    ``options.resize`` resizes them as it does images. A model that cannot be opened, images of
     another size than the training set's, and samples that are not finite are a one-line ValueError.
     """
-    seeds = asked.seeds
-    shape = _checked(role, path, asked, seeds, like)
-    model = open_model(role, path, shape, asked.device)
-    size = asked.resize or model.shape[1:]
+    seeds = options.seeds
+    shape = _checked(role, path, options, seeds, like)
+    model = open_model(role, path, shape, options.device)
+    size = options.resize or model.shape[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
         raise ValueError(
             f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has "
             f"{shape[1:]}: give --resize N for all"
         )
-    _check_steps(model, asked.steps)
+    _check_steps(model, options.steps)
     way = {
         "model": dict(model.identity),
-        "sampler": asked.sampler,
-        "steps": asked.steps,
-        "device": torch.device(asked.device).type,
+        "sampler": options.sampler,
+        "steps": options.steps,
+        "device": torch.device(options.device).type,
     }
-    blocks = Blocks(asked.out / "samples", way, model.shape)
+    blocks = SampleStore(options.out / "samples", way, model.shape)
     stored = blocks.get()
     missing = [seed for seed in seeds if seed not in stored]
-    made = f"{asked.sampler}, {asked.steps} steps, {model.spacing}"
+    made = f"{options.sampler}, {options.steps} steps, {model.spacing}"
     say(
         f"{role}: sampling {harmless(path)} ({made}): {len(missing)} of {len(seeds)} samples"
         + (", the others are stored" if len(missing) < len(seeds) else "")
     )
     if missing:
         blocks.describe()
-        parts = [tuple(missing[i : i + asked.batch]) for i in range(0, len(missing), asked.batch)]
+        parts = [
+            tuple(missing[i : i + options.batch]) for i in range(0, len(missing), options.batch)
+        ]
         _draw(
             [
-                _Batch(role, path, shape, asked.sampler, asked.steps, part, blocks, asked.device)
+                _Batch(
+                    role, path, shape, options.sampler, options.steps, part, blocks, options.device
+                )
                 for part in parts
             ],
             say,
         )
         stored = blocks.get()
-    return _given(role, path, seeds, _finite(role, path, seeds, stored), asked.resize, made)
+    return _given(role, path, seeds, _finite(role, path, seeds, stored), options.resize, made)
 
 
 def _checked(
-    role: str, path: str, asked: Asked, seeds: Sequence[int], like: Given
+    role: str, path: str, options: AuditOptions, seeds: Sequence[int], like: InputSet
 ) -> tuple[int, int, int]:
     """The shape of the training images, if the question is one that can be answered."""
-    if asked.sampler not in SAMPLERS:
-        raise ValueError(f"--sampler {asked.sampler}: there are {', '.join(SAMPLERS)}")
+    if options.sampler not in SAMPLERS:
+        raise ValueError(f"--sampler {options.sampler}: there are {', '.join(SAMPLERS)}")
     if not seeds:
         raise ValueError(f"--{role} {path} is a model: give the --seeds of its samples")
     if len(set(seeds)) < len(seeds):
@@ -108,7 +114,7 @@ def _checked(
     return like.images.shape
 
 
-def _check_steps(model: Model, steps: int) -> None:
+def _check_steps(model: GenerativeModel, steps: int) -> None:
     try:
         model.levels(steps)
     except ValueError as error:
@@ -125,7 +131,7 @@ class _Batch:
     sampler: str
     steps: int
     seeds: tuple[int, ...]
-    blocks: Blocks
+    blocks: SampleStore
     device: str = "cpu"
 
     def __call__(self, tell: execute.Tell) -> bool:
@@ -142,7 +148,7 @@ class _Batch:
         )
         return bool(finite.any())
 
-    def _samples(self, model: Model, tell: execute.Tell) -> Tensor:
+    def _samples(self, model: GenerativeModel, tell: execute.Tell) -> Tensor:
         draws = Seeds(self.seeds)
         state = model.start(draws.randn(model.event).to(self.device))
         with torch.inference_mode():
@@ -159,7 +165,7 @@ class _Batch:
 
 
 @lru_cache(maxsize=1)
-def _opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
+def _opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> GenerativeModel:
     return open_model(role, path, shape, device)
 
 
@@ -224,11 +230,11 @@ def _finite(
 
 def _given(
     role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str
-) -> Given:
+) -> InputSet:
     check_memory(pixels.numel(), path)
     names = tuple(f"seed {seed}" for seed in seeds)
     images = Images(from_uint8(pixels), Path(path).name or path, files=names)
     images = images.resized(resize) if resize else images
-    return Given(
+    return InputSet(
         role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made
     )

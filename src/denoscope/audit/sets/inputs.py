@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ from torch import Tensor
 from denoscope.audit.sets.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, images_key
 from denoscope.data.features import Features, read_features
-from denoscope.data.images import Images, check_memory, to_uint8
+from denoscope.data.images import Images, to_uint8
 from denoscope.data.reading import EMBEDDED, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.files import content_hash, harmless, located
@@ -28,7 +28,7 @@ _DIGITS = 18  # of a seed in a file's name
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class InputSet:
     """One set. ``role`` is gen, train, test or twin; ``path`` what the user wrote; either
     ``images`` or ``features`` (n, k) float32 is there.
 
@@ -77,7 +77,7 @@ def read(
     value_range: Sequence[float] | None = None,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Given:
+) -> InputSet:
     """The set that ``path`` means: whatever :func:`denoscope.read_images` reads, a file of features
     (:mod:`denoscope.data.features`), or a stored cell of `denoscope run phase_transition`, whose
     training images and held-out images are its two splits.
@@ -119,9 +119,9 @@ def _holds_features(source: str) -> bool:
         return images_key(found) is None
 
 
-def _of_features(role: str, path: str, chosen: Selection, found: Features) -> Given:
+def _of_features(role: str, path: str, chosen: Selection, found: Features) -> InputSet:
     rows = chosen.rows(len(found), None)
-    return Given(
+    return InputSet(
         role,
         harmless(path),
         None,
@@ -134,7 +134,7 @@ def _of_features(role: str, path: str, chosen: Selection, found: Features) -> Gi
     )
 
 
-def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given:
+def _of_images(role: str, path: str, chosen: Selection, images: Images) -> InputSet:
     rows = chosen.rows(len(images), images.test_from, "test" if role == "test" else "train")
     said = list(images.warnings)
     if chosen.source in EMBEDDED and os.path.exists(chosen.source):
@@ -150,7 +150,7 @@ def _of_images(role: str, path: str, chosen: Selection, images: Images) -> Given
     first = (
         images.test_from if images.test_from is not None and rows.start >= images.test_from else 0
     )
-    return Given(
+    return InputSet(
         role,
         harmless(path),
         part,
@@ -189,143 +189,3 @@ def _seeds(files: Sequence[str]) -> tuple[int, ...]:
         return ()
     numbers = tuple(map(int, stems))
     return numbers if len(set(numbers)) == len(numbers) else ()
-
-
-def matched(given: Mapping[str, Given]) -> dict[str, Given]:
-    """The sets, comparable: all images of one shape, or all features of one size and protocol; the
-    twin's row i belongs to the generated row i.
-
-    Grey sets among colour ones are replicated to RGB, with a warning; a twin whose rows have the
-    same seeds in another order is put in order. What cannot be compared or paired is a one-line
-    ValueError naming both flags.
-    """
-    found = dict(given)
-    train = found["train"]
-    for role, one in found.items():
-        if (one.images is None) != (train.images is None):
-            kinds = [("features" if x.images is None else "images") for x in (one, train)]
-            raise ValueError(
-                f"--{role} holds {kinds[0]} and --train holds {kinds[1]}: give images for "
-                "all sets, or features for all"
-            )
-    found = _one_shape(found) if train.images is not None else _one_space(found)
-    if "twin" in found and "gen" in found:
-        found["twin"] = _paired(found["twin"], found["gen"])
-    return found
-
-
-def _one_shape(given: dict[str, Given]) -> dict[str, Given]:
-    images = {role: one.images for role, one in given.items() if one.images is not None}
-    train = images["train"]
-    for role, one in images.items():
-        if one.shape[1:] != train.shape[1:]:
-            sizes = [f"{x.shape[2]}x{x.shape[1]}" for x in (one, train)]
-            raise ValueError(
-                f"--{role} has images of {sizes[0]} pixels and --train of {sizes[1]}: "
-                f"--resize {min(*one.shape[1:], *train.shape[1:])} makes all one size"
-            )
-    channels = max(one.shape[0] for one in images.values())
-    return {role: _with_channels(one, channels) for role, one in given.items()}
-
-
-def _with_channels(one: Given, channels: int) -> Given:
-    images = one.images
-    if images is None or images.shape[0] == channels:
-        return one
-    check_memory(images.data.numel() * channels, f"--{one.role} in colour")
-    colour = replace(images, data=images.data.expand(-1, channels, -1, -1).contiguous())
-    said = (
-        *one.warnings,
-        f"{one.role}: grey images were replicated to RGB, since other sets are in colour",
-    )
-    return replace(one, images=colour, sha256=colour.sha256, warnings=said)
-
-
-def _one_space(given: dict[str, Given]) -> dict[str, Given]:
-    stated = {role: one.protocol for role, one in given.items() if one.protocol}
-    sizes = {role: one.features.shape[1] for role, one in given.items() if one.features is not None}
-    for role, size in sizes.items():
-        if size != sizes["train"]:
-            raise ValueError(
-                f"--{role} has {size} features a row and --train has {sizes['train']}: "
-                "describe both with one descriptor"
-            )
-    for role, protocol in stated.items():
-        first = next(iter(stated))
-        if protocol != stated[first]:
-            raise ValueError(
-                f"--{role} was described by {protocol!r} and --{first} by "
-                f"{stated[first]!r}: features of one protocol are needed"
-            )
-    return given
-
-
-def _paired(twin: Given, gen: Given) -> Given:
-    """The twin with its row i beside the generated row i: by seeds where both sides have them, else
-    by order.
-    """
-    if len(twin) != len(gen):
-        raise ValueError(
-            f"--twin has {len(twin)} rows and --gen has {len(gen)}: row by row they must "
-            "come from the same starting noise"
-        )
-    if twin.seeds and gen.seeds:
-        if set(twin.seeds) != set(gen.seeds):
-            seed = min(set(twin.seeds) - set(gen.seeds))
-            raise ValueError(
-                f"--twin has a sample of seed {seed} and --gen has none: sample both "
-                "models with the same seeds"
-            )
-        return twin if twin.seeds == gen.seeds else _in_order(twin, gen.seeds)
-    if twin.names == gen.names:
-        return twin
-    if _skipped(twin) or _skipped(gen):
-        raise ValueError(
-            "--twin cannot be paired with --gen: images were skipped and the other names "
-            "differ; name files by their seeds (000123.png)"
-        )
-    return replace(
-        twin,
-        warnings=(
-            *twin.warnings,
-            "twin: its names differ from those of gen; rows were paired in order, as if "
-            "from the same starting noise",
-        ),
-    )
-
-
-def _skipped(one: Given) -> bool:
-    return (
-        bool(one.images.skipped)
-        if one.images is not None
-        else any("skipped" in line for line in one.warnings)
-    )
-
-
-def _in_order(twin: Given, seeds: Sequence[int]) -> Given:
-    place = {seed: i for i, seed in enumerate(twin.seeds)}
-    order = [place[seed] for seed in seeds]
-    names = tuple(twin.names[i] for i in order)
-    said = (*twin.warnings, "twin: rows were put in the order of gen's seeds")
-    if twin.features is not None:
-        rows = twin.features[order]
-        return replace(
-            twin,
-            features=rows,
-            names=names,
-            seeds=tuple(seeds),
-            sha256=content_hash(rows.numpy()),
-            warnings=said,
-        )
-    assert twin.images is not None
-    files = tuple(twin.images.files[i] for i in order) if twin.images.files else ()
-    labels, groups = (
-        None if values is None else values[order]
-        for values in (twin.images.labels, twin.images.groups)
-    )
-    images = replace(
-        twin.images, data=twin.images.data[order], files=files, labels=labels, groups=groups
-    )
-    return replace(
-        twin, images=images, names=names, seeds=tuple(seeds), sha256=images.sha256, warnings=said
-    )

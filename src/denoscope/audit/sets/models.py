@@ -28,7 +28,7 @@ SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class GenerativeModel:
     """A denoiser ready to be sampled: images of ``shape``, states of the ``event`` shape it
     computes with, from ``start(noise)`` down ``levels(n)``.
 
@@ -55,7 +55,9 @@ def is_model(path: str) -> bool:
     )
 
 
-def open_model(role: str, path: str, shape: tuple[int, int, int], device: str = "cpu") -> Model:
+def open_model(
+    role: str, path: str, shape: tuple[int, int, int], device: str = "cpu"
+) -> GenerativeModel:
     """The model that a path names, on a device; ``shape`` (c, h, w) is that of the images if a
     network of flat vectors does not say it.
 
@@ -79,19 +81,19 @@ def _device(name: str) -> torch.device:
         ) from error
 
 
-def _pipeline(root: Path, device: torch.device) -> Model:
+def _pipeline(root: Path, device: torch.device) -> GenerativeModel:
     found = from_pipeline(root)
     found.denoiser.to(device)
     spacing = (
         "the levels of its scheduler, evenly spaced in training time from the last "
         "to the first, then 0"
     )
-    return Model(
+    return GenerativeModel(
         found.identity, found.shape, found.shape, found.sampled, found.levels, found.start, spacing
     )
 
 
-def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -> Model:
+def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -> GenerativeModel:
     if not file.is_file():
         hint = "; name one of its cells, DIR/cells/KEY" if (file.parent / "cells").is_dir() else ""
         raise ValueError(f"there is no file {file.name} there{hint}")
@@ -119,7 +121,7 @@ def _checkpoint(file: Path, shape: tuple[int, int, int], device: torch.device) -
     identity = {"file": "denoscope", "sha256": files.file_hash(file)}
     channels, height, width = event if len(event) == 3 else shape
     spacing = "levels equally spaced in their seventh root (Karras et al. 2022)"
-    return Model(
+    return GenerativeModel(
         identity,
         (channels, height, width),
         event,

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import fisher_exact
 from torch import Tensor
 
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.nearest import neighbors
 from denoscope.report.words import percent
 
@@ -29,7 +29,7 @@ _SIGNIFICANT, _NOTABLE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Shared:
+class SharedRows:
     """Rows of ``first`` that are also in ``second``: ``exact`` bool (n_first,), ``near`` how many
     others lie nearer than ``threshold`` to a row of it.
     """
@@ -47,11 +47,11 @@ class Overlap:
     about it.
     """
 
-    shared: Mapping[tuple[str, str], Shared]
+    shared: Mapping[tuple[str, str], SharedRows]
     warnings: tuple[str, ...]
 
 
-def exact_rows(first: Given, second: Given) -> Tensor:
+def exact_rows(first: InputSet, second: InputSet) -> Tensor:
     """Bool (n_first,): the rows whose content is also in ``second``, images at 8 bits, features by
     their numbers (0.0 equals -0.0).
 
@@ -69,7 +69,7 @@ def exact_rows(first: Given, second: Given) -> Tensor:
 
 
 def overlap(
-    given: Mapping[str, Given],
+    inputs: Mapping[str, InputSet],
     features: Mapping[str, Tensor],
     spacing: float,
     *,
@@ -84,14 +84,14 @@ def overlap(
     training set than training images lie to each other.
     """
     known = dict(nearest or {})
-    shared: dict[tuple[str, str], Shared] = {}
+    shared: dict[tuple[str, str], SharedRows] = {}
     for first, second in PAIRS:
-        if first in given and second in given:
-            exact = exact_rows(given[first], given[second])
+        if first in inputs and second in inputs:
+            exact = exact_rows(inputs[first], inputs[second])
             if (first, second) not in known:
                 known[first, second] = neighbors(features[first], features[second]).distance[:, 0]
             near = int(((known[first, second] < spacing) & ~exact).sum())
-            shared[first, second] = Shared(first, second, exact, near, spacing)
+            shared[first, second] = SharedRows(first, second, exact, near, spacing)
     warnings = [line for pair in shared.values() for line in _exactly(pair)]
     if ("test", "train") in shared:
         warnings += _nearly(
@@ -100,7 +100,7 @@ def overlap(
     return Overlap(shared, tuple(warnings))
 
 
-def _exactly(pair: Shared) -> list[str]:
+def _exactly(pair: SharedRows) -> list[str]:
     """What must be said about images that are in both sets."""
     count, n = int(pair.exact.sum()), len(pair.exact)
     if pair.first == "test" and count:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from denoscope.nearest import bytes_of
 from denoscope.networks.linear_maps.moments import (
-    Moments,
+    MeanAndModes,
     Numbers,
     coefficients,
     curvatures,
@@ -21,7 +21,7 @@ from denoscope.networks.linear_maps.moments import (
     pair,
     stable,
 )
-from denoscope.networks.linear_maps.storage import Dense, Shared, place
+from denoscope.networks.linear_maps.storage import Dense, SharedBasis, place
 from denoscope.schedule import VP
 from denoscope.types import pad
 
@@ -35,9 +35,9 @@ class LinearMaps(nn.Module):
     As built, every map is zero and D(x) = x. With ``rank`` None
     (:class:`~denoscope.networks.linear_maps.storage.Dense`) each level has a matrix of its own, T
     d^2 numbers, which train; with a rank all share one basis of that many modes
-    (:class:`~denoscope.networks.linear_maps.storage.Shared`): closed forms only, T and d in the
-    thousands. ``maps`` holds either; ``levels`` are the schedule's sigmas, least noise first, (T,)
-    float64. Events of any ``shape`` are flattened to d numbers. A dense model of more than
+    (:class:`~denoscope.networks.linear_maps.storage.SharedBasis`): closed forms only, T and d in
+    the thousands. ``maps`` holds either; ``levels`` are the schedule's sigmas, least noise first,
+    (T,) float64. Events of any ``shape`` are flattened to d numbers. A dense model of more than
     ``max_memory`` is a ValueError.
 
     Levels between those of the schedule are interpolated in log sigma, as the storage says. For the
@@ -79,7 +79,7 @@ class LinearMaps(nn.Module):
         self.maps = (
             Dense(count, self.size, _DTYPES[dtype])
             if rank is None
-            else Shared(count, self.size, rank, _DTYPES[dtype])
+            else SharedBasis(count, self.size, rank, _DTYPES[dtype])
         )
 
     def _check_memory(self, needed: int) -> None:
@@ -93,7 +93,7 @@ class LinearMaps(nn.Module):
 
     @property
     def config(self) -> dict[str, object]:
-        rank = self.maps.basis.shape[-1] if isinstance(self.maps, Shared) else None
+        rank = self.maps.basis.shape[-1] if isinstance(self.maps, SharedBasis) else None
         dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
         betas = self.schedule.betas.tolist()
         return {
@@ -185,7 +185,7 @@ class LinearMaps(nn.Module):
         """
         trained = partial(_flowed, k=k)
         return _filtered(
-            Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
+            MeanAndModes.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
         )
 
     @classmethod
@@ -204,7 +204,13 @@ class LinearMaps(nn.Module):
         with N <= d only the span's modes are kept.
         """
         return _filtered(
-            Moments.of_data(x), schedule, ridge, scaled, partial(_flowed, k=k), dense, max_memory
+            MeanAndModes.of_data(x),
+            schedule,
+            ridge,
+            scaled,
+            partial(_flowed, k=k),
+            dense,
+            max_memory,
         )
 
     @classmethod
@@ -228,12 +234,12 @@ class LinearMaps(nn.Module):
             raise ValueError(f"steps must be at least 0, got {steps}")
         trained = partial(_stepped, rate=rate, steps=steps)
         return _filtered(
-            Moments.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
+            MeanAndModes.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
         )
 
 
 def _filtered(
-    moments: Moments,
+    moments: MeanAndModes,
     schedule: VP | Sequence[float],
     ridge: Numbers,
     scaled: bool,

@@ -20,7 +20,7 @@ Numbers = float | Sequence[float] | Tensor | np.ndarray
 
 
 @dataclass(frozen=True)
-class Moments:
+class MeanAndModes:
     """A mean (d,) and the modes of a covariance, in float64: ``variances`` (r,) along ``basis`` (d,
     r), 0 along all other directions.
     """
@@ -31,7 +31,7 @@ class Moments:
     basis: Tensor
 
     @classmethod
-    def of(cls, mean0: Any, cov0: Any) -> Moments:
+    def of(cls, mean0: Any, cov0: Any) -> MeanAndModes:
         """The modes of a mean of the event shape and a covariance (d, d); a ValueError names the
         argument that is none.
         """
@@ -45,7 +45,7 @@ class Moments:
         )
 
     @classmethod
-    def of_data(cls, x: Tensor | np.ndarray) -> Moments:
+    def of_data(cls, x: Tensor | np.ndarray) -> MeanAndModes:
         """The modes of data (N, *event), N >= 2, with 1/N; of its span alone where N <= d, in O(N d
         min(N, d)).
         """

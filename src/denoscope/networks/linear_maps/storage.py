@@ -17,7 +17,7 @@ _MET = 1e-6
 
 
 @dataclass(frozen=True)
-class Level:
+class ScheduleTimes:
     """Whole times of a schedule, of any shape S: ``index``, ``alpha`` = sqrt(abar), ``std`` =
     sqrt(1 - abar), and ``ratio`` = (sigma / its sigma)^2.
     """
@@ -29,17 +29,17 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Place:
+class LevelBracket:
     """Where sigma lies: between two neighbouring levels, at ``share`` in [0, 1) of the way up in
     log sigma; at an end beyond it.
     """
 
-    below: Level
-    above: Level
+    below: ScheduleTimes
+    above: ScheduleTimes
     share: Tensor
 
 
-def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> Place:
+def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> LevelBracket:
     """The place of ``sigma`` (shape S) among the ``levels`` (T,) of the schedule, in ``dtype``."""
     sigma, levels = sigma.double(), levels.to(sigma.device)
     time = schedule.time(sigma)
@@ -47,17 +47,17 @@ def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> Pl
     time = torch.where((sigma / levels[nearest.long()] - 1).abs() < _MET, nearest, time)
     below = time.floor().long()
     above = (below + 1).clamp(max=len(levels) - 1)
-    return Place(
+    return LevelBracket(
         _level(below, levels[below], sigma, dtype),
         _level(above, levels[above], sigma, dtype),
         (time - below).to(dtype),
     )
 
 
-def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> Level:
+def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> ScheduleTimes:
     alpha = (1 + level.square()).rsqrt()
     ratio = (sigma / level).square().clamp_min(torch.finfo(torch.float32).tiny)
-    return Level(index, alpha.to(dtype), (level * alpha).to(dtype), ratio.to(dtype))
+    return ScheduleTimes(index, alpha.to(dtype), (level * alpha).to(dtype), ratio.to(dtype))
 
 
 class Dense(nn.Module):
@@ -74,14 +74,14 @@ class Dense(nn.Module):
         self.weight = nn.Parameter(torch.zeros(levels, size, size, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(levels, size, dtype=dtype))
 
-    def noise(self, x: Tensor, at: Place) -> Tensor:
+    def noise(self, x: Tensor, at: LevelBracket) -> Tensor:
         """``Q (x - m)``, what D takes away from x of shape (*S, n, d)."""
         share, mean = self._blended(at, x.dtype)
         centred = x - mean.unsqueeze(-2)
         beyond = at.above.ratio.clamp_min(1)[..., None, None]
         return centred + (centred @ share.mT - centred) / beyond
 
-    def _blended(self, at: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _blended(self, at: LevelBracket, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Q (*S, d, d) and m (*S, d)."""
         (low, mean_low), (high, mean_high) = (
             self._at(level, dtype) for level in (at.below, at.above)
@@ -90,7 +90,7 @@ class Dense(nn.Module):
             mean_low, mean_high, at.share[..., None]
         )
 
-    def _at(self, level: Level, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _at(self, level: ScheduleTimes, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         weight, bias = self.weight[level.index].to(dtype), self.bias[level.index].to(dtype)
         return level.std[..., None, None] * weight, -bias / level.alpha[..., None]
 
@@ -123,7 +123,7 @@ def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
     )
 
 
-class Shared(nn.Module):
+class SharedBasis(nn.Module):
     """``W_t = V diag(gains_t) V^T + rest_t (I - V V^T)`` and ``b_t = -sqrt(abar_t) mean``: V (d, r)
     orthonormal, gains (T, r), rest (T,).
 
@@ -157,7 +157,7 @@ class Shared(nn.Module):
     def _full(self) -> bool:
         return self.basis.shape[-1] == self.basis.shape[-2]
 
-    def noise(self, x: Tensor, at: Place) -> Tensor:
+    def noise(self, x: Tensor, at: LevelBracket) -> Tensor:
         """``Q (x - m)``, what D takes away from x of shape (*S, n, d)."""
         basis, centred = self.basis.to(x.dtype), x - self.mean.to(x.dtype)
         shares = self._shares(self.gains, at, x.dtype)
@@ -168,7 +168,7 @@ class Shared(nn.Module):
             ..., None
         ] * centred
 
-    def _shares(self, gains: Tensor, at: Place, dtype: torch.dtype) -> Tensor:
+    def _shares(self, gains: Tensor, at: LevelBracket, dtype: torch.dtype) -> Tensor:
         """q of each column of gains (T, r) at sigma, (*S, r)."""
         low, high = (
             _carried(level.std[..., None] * gains[level.index].to(dtype), level.ratio[..., None])

@@ -18,7 +18,7 @@ Sources: Bonnaire, Urfin, Biroli and Mezard 2025 (arXiv 2505.17638); George, Vei
 (arXiv 2502.00336); for finite m Urfin, Bonnaire, Biroli and Mezard 2026.
 """
 
-from denoscope.theory.random_features.activation import Constants as Constants
+from denoscope.theory.random_features.activation import ActivationConstants as ActivationConstants
 from denoscope.theory.random_features.activation import constants as constants
 from denoscope.theory.random_features.bulks import atom as atom
 from denoscope.theory.random_features.bulks import density as density

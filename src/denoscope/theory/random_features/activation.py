@@ -27,7 +27,7 @@ _WEIGHTS = (
 )  # the trapezoidal rule: for smooth activations exact to rounding
 
 
-class Constants(NamedTuple):
+class ActivationConstants(NamedTuple):
     """``mu = E[sigma(G u) u]``, ``power = E sigma(G u)^2`` and ``a``, ``b``, ``v``, ``s`` with
     ``power = mu^2 + v^2 + s^2``.
     """
@@ -41,7 +41,9 @@ class Constants(NamedTuple):
 
 
 @numeric
-def constants(time: float, *, variance: float = 1.0, activation: Activation = np.tanh) -> Constants:
+def constants(
+    time: float, *, variance: float = 1.0, activation: Activation = np.tanh
+) -> ActivationConstants:
     """The constants of an odd, nonlinear ``activation`` of numpy arrays at ``time`` > 0, for data
     of mean ``variance`` a coordinate.
 
@@ -56,7 +58,7 @@ def constants(time: float, *, variance: float = 1.0, activation: Activation = np
 
 
 @lru_cache(maxsize=256)
-def _constants(time: float, variance: float, activation: Activation) -> Constants:
+def _constants(time: float, variance: float, activation: Activation) -> ActivationConstants:
     signal, noise = math.exp(-2 * time) * variance, -math.expm1(-2 * time)
     scale = math.sqrt(signal + noise)
     values = finite("activation", activation(scale * _NODES))
@@ -71,7 +73,7 @@ def _constants(time: float, variance: float, activation: Activation) -> Constant
     shared = activation(math.sqrt(signal) * _NODES[:, None] + math.sqrt(noise) * _NODES) @ _WEIGHTS
     common = max(_expectation(shared**2) - mu**2 * signal / (signal + noise), 0.0)
     rest = max(power - mu**2 - common, 0.0)
-    return Constants(
+    return ActivationConstants(
         mu, power, mu / scale, math.sqrt(noise) * mu / scale, math.sqrt(common), math.sqrt(rest)
     )
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from denoscope.theory.inputs import variances, within
-from denoscope.theory.random_features.activation import Activation, Constants, constants
+from denoscope.theory.random_features.activation import Activation, ActivationConstants, constants
 
 _UNIT = np.eye(3)
 
@@ -57,7 +57,7 @@ class Ensemble:
     shares, ratios (...), ``u = 1/m`` (...).
     """
 
-    constants: Constants
+    constants: ActivationConstants
     signal: float
     lam: np.ndarray
     share: np.ndarray

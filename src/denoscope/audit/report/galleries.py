@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from denoscope.audit.findings import Audit, Evidence
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.telling.sources import alike, closest, deciding, flagged, hits, origins
+from denoscope.audit.report.matches import alike, closest, deciding, flagged, hits, origins
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.data.images import to_uint8
 from denoscope.files import harmless
 from denoscope.report import Gallery, Strip
@@ -49,7 +49,7 @@ def tile(images: Tensor, row: int) -> np.ndarray:
 
 def galleries(audit: Audit) -> list[Gallery]:
     """The closest pairs, of samples and for contrast of held-out images; none without images."""
-    if audit.given["gen"].images is None or audit.given["train"].images is None:
+    if audit.inputs["gen"].images is None or audit.inputs["train"].images is None:
         return []
     rows = closest(audit)[:PAIRS].tolist()
     of = origins(audit)
@@ -58,12 +58,12 @@ def galleries(audit: Audit) -> list[Gallery]:
             audit,
             "Samples most like copies",
             "sample",
-            audit.given["gen"],
+            audit.inputs["gen"],
             [(row, int(of[row]), _said(audit, row)) for row in rows],
         )
     ]
     first = deciding(audit)[0]
-    if first.test is not None and "test" in audit.given:
+    if first.test is not None and "test" in audit.inputs:
         pairs = [
             (given, int(first.test.index[row]), _score(first, first.test.score[row]))
             for row, given in held_out(audit)[: PAIRS // 2]
@@ -73,7 +73,7 @@ def galleries(audit: Audit) -> list[Gallery]:
                 audit,
                 "For contrast: held-out images closest to the training set",
                 "held-out image",
-                audit.given["test"],
+                audit.inputs["test"],
                 pairs,
             )
         )
@@ -88,7 +88,7 @@ def held_out(audit: Audit) -> list[tuple[int, int]]:
     if first.test is None:
         return []
     leaked = (
-        torch.zeros(len(audit.given["test"]), dtype=torch.bool) if shared is None else shared.exact
+        torch.zeros(len(audit.inputs["test"]), dtype=torch.bool) if shared is None else shared.exact
     )
     rows = (
         torch.arange(len(leaked)) if len(first.test) == len(leaked) else (~leaked).nonzero()[:, 0]
@@ -102,14 +102,14 @@ def most_copied(audit: Audit) -> Gallery | None:
     like it; None if there are none.
     """
     found = hits(audit)[: PAIRS // 2]
-    gen, train = audit.given["gen"].images, audit.given["train"].images
+    gen, train = audit.inputs["gen"].images, audit.inputs["train"].images
     if not found or gen is None or train is None:
         return None
     strips = []
     for hit in found:
         names = (
-            short(audit.given["train"].names[hit.image]),
-            short(audit.given["gen"].names[hit.samples[0]]),
+            short(audit.inputs["train"].names[hit.image]),
+            short(audit.inputs["gen"].names[hit.samples[0]]),
         )
         images = [tile(train.data, hit.image), tile(gen.data, hit.samples[0])]
         strips.append(
@@ -129,15 +129,15 @@ def _repeated(audit: Audit, image: int) -> str:
 
 
 def _pairs(
-    audit: Audit, title: str, name: str, given: Given, pairs: Sequence[tuple[int, int, str]]
+    audit: Audit, title: str, name: str, queried: InputSet, pairs: Sequence[tuple[int, int, str]]
 ) -> Gallery:
-    train = audit.given["train"]
-    assert given.images is not None  # only sets of images have galleries
+    train = audit.inputs["train"]
+    assert queried.images is not None  # only sets of images have galleries
     assert train.images is not None
     strips = [
         Strip(
-            [tile(given.images.data, row), tile(train.images.data, image)],
-            [short(given.names[row]), short(train.names[image])],
+            [tile(queried.images.data, row), tile(train.images.data, image)],
+            [short(queried.names[row]), short(train.names[image])],
             said + _repeated(audit, image),
         )
         for row, image, said in pairs

@@ -16,15 +16,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from denoscope.audit.asked import Asked
-from denoscope.audit.findings import Audit, Measured
-from denoscope.audit.sets.inputs import Given
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence, training_duplicates
+from denoscope.audit.evidence.combined import combine
+from denoscope.audit.evidence.metric_table import NAMES, measure_all
+from denoscope.audit.findings import Audit, MetricResult
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.report.csv_table import COLUMNS, as_csv, cell
+from denoscope.audit.report.json_document import as_json
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import exact_rows, overlap
-from denoscope.audit.telling.result import COLUMNS, as_csv, as_json, cell
-from denoscope.audit.weighing.combined import combine
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.repeats import repeats
-from denoscope.audit.weighing.table import NAMES, measure_all
 from denoscope.estimate import Estimate
 
 KEYS = {
@@ -63,8 +63,10 @@ TEST = normal(150, 2)
 GEN = torch.cat([TRAIN[:2], TRAIN[5:20] + 1e-3 * normal(15, 4), normal(83, 3)])
 
 
-def given(role: str, rows: Tensor, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> Given:
-    return Given(
+def given(
+    role: str, rows: Tensor, names: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> InputSet:
+    return InputSet(
         role,
         f"/data/{role}.npz",
         None,
@@ -98,7 +100,7 @@ def audited(
         "noise": normal(60, 8) if blind else train[:60] + 1e-3 * normal(60, 8, train.shape[1])
     }
     evidence = tuple(
-        weigh(
+        descriptor_evidence(
             name,
             kind,
             {"name": name, "preprocessing": "none"},
@@ -126,7 +128,7 @@ def audited(
         seed=0,
         say=lambda text: None,
     )
-    asked = Asked(
+    options = AuditOptions(
         gen="/data/gen.npz",
         train="/data/train.npz",
         test="" if test is None else "/data/test.npz",
@@ -135,13 +137,13 @@ def audited(
     protocol = {"name": "denoscope-1", "version": 1}
     shared = overlap(sets, features, evidence[0].spacing)
     return Audit(
-        asked,
+        options,
         sets,
         protocol,
         evidence,
         combined,
         metrics,
-        repeats(evidence[0], sets["train"], quantile=0.01),
+        training_duplicates(evidence[0], sets["train"], quantile=0.01),
         shared,
         ("careful",),
     )
@@ -251,7 +253,7 @@ def test_nothing_is_nan_or_infinite(options: dict[str, Any]) -> None:
             assert (one["value"] is None) == ("reason" in one), name
             assert one.get("reason", "said"), name
     lines = list(csv.DictReader(io.StringIO(as_csv(audit))))
-    assert len(lines) == len(audit.given["gen"])
+    assert len(lines) == len(audit.inputs["gen"])
     assert not any(
         word in value.lower()
         for line in lines
@@ -267,7 +269,7 @@ def test_copies_without_end_are_null_with_a_reason() -> None:
 
 
 def test_whatever_is_measured_becomes_json(whole: Audit) -> None:
-    odd = Measured(
+    odd = MetricResult(
         Estimate(1.0, -math.inf, math.inf, 3, 0.95, "t"),
         Estimate(math.nan, math.nan, math.nan, 0, 0.95, "none"),
         -math.inf,
@@ -321,7 +323,7 @@ def test_the_csv_reads_back(whole: Audit) -> None:
         copied = "copy" if whole.combined.copies[row] else "novel"
         assert line["verdict"] == ("exact copy" if row < 2 else copied)
     assert [line["verdict"] for line in lines[2:17]] == ["copy"] * 15
-    assert lines[0]["duplicate_cluster"] == str(int(whole.duplicated.cluster[0])) != ""
+    assert lines[0]["duplicate_cluster"] == str(int(whole.duplicates.cluster[0])) != ""
     assert lines[10]["duplicate_cluster"] == ""
 
 

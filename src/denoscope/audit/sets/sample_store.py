@@ -25,7 +25,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Blocks:
+class SampleStore:
     """The stored samples of images of ``shape`` made in one ``way`` (JSON) below ``root``."""
 
     root: Path

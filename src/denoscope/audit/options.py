@@ -1,13 +1,22 @@
-"""What an audit is asked: the options of the command line, checked before anything is read."""
+"""What an audit is asked: the options of the command line, and what can be seen to be wrong with
+them before much is computed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denoscope.audit.sets.inputs import InputSet
+
+_TRAIN, _CONTROL = 3, 4  # rows that are needed of a training set beside a control, of a control
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AuditOptions:
     """The question of an audit; :meth:`check` refuses what cannot be answered.
 
     ``gen``, ``train``, ``test``, ``twin`` are paths or names of sets, empty where not given;
@@ -78,3 +87,49 @@ class Asked:
                 f"--range {self.range[0]:g} {self.range[1]:g}: the first number must be "
                 "the smaller one"
             )
+
+
+def check_used(options: AuditOptions, descriptors: Sequence[str], models: Collection[str]) -> None:
+    """A ValueError if an option is given that nothing uses: then something else was meant.
+    ``models`` are the roles that are sampled from one.
+    """
+    if options.seeds and not models:
+        raise ValueError(
+            "--seeds says how a model is sampled, and neither --gen nor --twin is one: "
+            "leave it out, or take a part as SET[0:500]"
+        )
+    if options.sscd and all(word.partition(":")[0] != "sscd" for word in descriptors):
+        raise ValueError(
+            "--sscd names a network that no descriptor runs: add --descriptor pixels pca sscd"
+        )
+
+
+def check_control(options: AuditOptions, one: InputSet) -> None:
+    """A ValueError if the training or the test set is too small to be compared with, or holds
+    features where images were to be changed.
+    """
+    if one.images is None:
+        for name in ("resize", "range"):
+            if getattr(options, name):
+                raise ValueError(
+                    f"--{name} changes images, and --{one.role} holds features: leave it out"
+                )
+    least = _TRAIN if one.role == "train" and options.test else _CONTROL
+    if len(one) < least:
+        word = "row" if one.images is None else "image"
+        raise ValueError(
+            f"--{one.role} has {len(one)} {word}{'' if len(one) == 1 else 's'}: at "
+            f"least {least} are needed, and hundreds to see a few copies"
+        )
+
+
+def check_pairs(role: str, seeds: Sequence[int], found: Mapping[str, InputSet]) -> None:
+    """A ValueError if a model would be sampled for nothing: more or fewer rows than those that are
+    there, which its samples must be paired with.
+    """
+    other = {"gen": "twin", "twin": "gen"}[role]
+    if other in found and len(found[other]) != len(seeds):
+        raise ValueError(
+            f"--{other} has {len(found[other])} rows and --{role} is sampled with "
+            f"{len(seeds)} seeds: give a seed for each row (--seeds)"
+        )

@@ -21,7 +21,7 @@ SEEN = 0.8
 """The power below which a kind of planted copies is named as one that may be missed."""
 
 
-def circumstances(audit: Audit) -> list[str]:
+def caveats(audit: Audit) -> list[str]:
     """Paragraphs on how sure the verdict is and what it does not show, the latter last."""
     parts = [_sharpness(audit), _null(audit), _training_set(audit), _twin(audit), limits(audit)]
     return [part for part in parts if part]
@@ -29,7 +29,7 @@ def circumstances(audit: Audit) -> list[str]:
 
 def thing(audit: Audit) -> str:
     """What a row of the sets is."""
-    return "images" if audit.given["train"].images is not None else "rows"
+    return "images" if audit.inputs["train"].images is not None else "rows"
 
 
 def control(audit: Audit) -> str:
@@ -109,7 +109,7 @@ def _null(audit: Audit) -> str:
             "the population it comes from, and leaves every comparison of training with "
             f"held-out {word} unanswered; `--test` would give both."
         )
-        few = len(audit.given["train"]) < FEW
+        few = len(audit.inputs["train"]) < FEW
         return text + (
             f" So few training {word} do not even calibrate themselves well: copies may "
             "be reported where there are none."
@@ -134,7 +134,7 @@ def _null(audit: Audit) -> str:
 
 def _training_set(audit: Audit) -> str:
     """The training set's own duplicates, if there are any."""
-    found = audit.duplicated
+    found = audit.duplicates
     if not found.images:
         return ""
     n = len(found.cluster)

@@ -7,11 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from denoscope.data.duplicates import components
-from denoscope.metrics.star_search import PAIRS, outside
+from denoscope.metrics.distinct_neighbors import PAIRS, outside
 from denoscope.nearest import Neighbors, neighbors, within
 
 KEPT = 4
@@ -21,7 +22,7 @@ double and another one.
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
+class SelfNeighbors:
     """The few nearest *other* rows of each row, ``found`` (n, k), ties with the lowest index
     first.
     """
@@ -29,13 +30,13 @@ class Own:
     found: Neighbors
 
     @staticmethod
-    def of(rows: Tensor) -> Own:
+    def of(rows: Tensor) -> SelfNeighbors:
         """The pass itself; fewer than two rows are a ValueError."""
         if len(rows) < 2:
             raise ValueError(
                 f"at least 2 rows are needed to compare them with one another, got {len(rows)}"
             )
-        return Own(neighbors(rows, rows, min(KEPT, len(rows) - 1), exclude_self=True))
+        return SelfNeighbors(neighbors(rows, rows, min(KEPT, len(rows) - 1), exclude_self=True))
 
     def __len__(self) -> int:
         return len(self.found.index)
@@ -123,6 +124,23 @@ class NearDuplicates:
         """Rows in the largest cluster, 0 if there is none."""
         inside = self.cluster[self.cluster >= 0]
         return int(inside.bincount().max()) if len(inside) else 0
+
+
+def near_duplicate_distance(
+    train: Tensor, pairs: SelfNeighbors, quantile: float, *, held_out: Tensor | None = None
+) -> float:
+    """The distance below which two training rows count as near-duplicates: a ``quantile`` of
+    distances to the nearest training row.
+
+    Those of held-out rows (n,) where they are known, since duplicates within the training set do
+    not draw these down; else those between training rows of distinct content. 0, exact duplicates
+    alone, for quantile 0 or fewer than three distances.
+    """
+    apart = pairs.apart(train) if held_out is None else held_out
+    apart = apart[apart > 0]
+    if quantile == 0 or len(apart) < 3:
+        return 0.0
+    return float(np.quantile(apart.double().numpy(), quantile))
 
 
 def _merged(labels: Tensor, i: Tensor, j: Tensor) -> Tensor:

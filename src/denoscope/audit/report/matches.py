@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from denoscope.audit.evidence.combined import conformal
 from denoscope.audit.findings import Audit, Evidence
-from denoscope.audit.weighing.combined import conformal
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,5 @@ def hits(audit: Audit) -> list[Hit]:
 
 def alike(audit: Audit, image: int) -> int:
     """How many training images are in this one's cluster of near-duplicates, itself included."""
-    cluster = audit.duplicated.cluster
+    cluster = audit.duplicates.cluster
     return 1 if cluster[image] < 0 else int((cluster == cluster[image]).sum())

@@ -14,8 +14,8 @@ from digit_views import GEN, draw, mixed, rows
 from rates import sigmas
 from torch import Tensor
 
+from denoscope.audit.evidence.combined import combine, conformal
 from denoscope.audit.findings import NEAR, Combined, Evidence
-from denoscope.audit.weighing.combined import combine, conformal
 from denoscope.metrics import copy_rates
 from denoscope.metrics.calibrate import halves
 

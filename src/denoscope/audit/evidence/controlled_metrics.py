@@ -14,11 +14,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from denoscope.audit.findings import Evidence, Measured
+from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.describe.protocols import published
 from denoscope.estimate import Estimate
 from denoscope.metrics.agreement import chance_level, corrected, reproducibility
 from denoscope.metrics.calibrate import pair_threshold
+from denoscope.metrics.copy_scores import CopyScores
 from denoscope.metrics.copying_cells import copying_test
 from denoscope.metrics.divergence import frechet, frechet_floor, mifid
 from denoscope.metrics.diversity import vendi
@@ -26,7 +27,6 @@ from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import feature_likelihood
 from denoscope.metrics.shares import authentic_share, memorized_share, novel_share
 from denoscope.metrics.similarity import nearest_similarity
-from denoscope.metrics.stars import Scores
 from denoscope.metrics.support import prdc
 from denoscope.nearest import neighbors
 from denoscope.random import derive, generator
@@ -41,7 +41,7 @@ _PAIRED = 5000  # real images whose pairs say which similarity is rare
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class MetricCase:
     """What one descriptor sees: its evidence, and features (n, k) by role. ``fixed`` is the
     protocol's published threshold, if it has one.
     """
@@ -68,9 +68,11 @@ class Case:
         """
         return self.evidence.test is None
 
-    def controlled(self, share: Callable[[Scores], Estimate]) -> Measured:
+    def controlled(self, share: Callable[[CopyScores], Estimate]) -> MetricResult:
         """A share by the 1/3 rule of generated samples, beside that of the null."""
-        return Measured(share(self.evidence.gen), self.labelled(share(self.evidence.null)), RATIO)
+        return MetricResult(
+            share(self.evidence.gen), self.labelled(share(self.evidence.null)), RATIO
+        )
 
     def labelled(self, control: Estimate) -> Estimate:
         """A control that says so if it is leave-one-out."""
@@ -81,7 +83,7 @@ class Case:
         )
 
 
-def generalization(case: Case) -> dict[str, Measured]:
+def generalization(case: MetricCase) -> dict[str, MetricResult]:
     """GL at a fixed threshold. The nearest by cosine is looked for where the evidence has the
     nearest by distance alone.
     """
@@ -94,24 +96,24 @@ def generalization(case: Case) -> dict[str, Measured]:
     found, control = (
         replace(one, method=f"{one.method}; threshold {words}") for one in _novel(case, threshold)
     )
-    return {"generalization": Measured(found, case.labelled(control), threshold)}
+    return {"generalization": MetricResult(found, case.labelled(control), threshold)}
 
 
-def _novel(case: Case, threshold: float) -> tuple[Estimate, Estimate]:
+def _novel(case: MetricCase, threshold: float) -> tuple[Estimate, Estimate]:
     if case.evidence.score == "cosine":
         return novel_share(case.evidence.gen.cosine, threshold), novel_share(
             case.evidence.null.cosine, threshold
         )
     train = case["train"]
-    own = nearest_similarity(case["gen"], train)
+    found = nearest_similarity(case["gen"], train)
     if case.alone:
         other = 1 - neighbors(train, train, metric="cosine", exclude_self=True).distance[:, 0]
     else:
         other = nearest_similarity(case["test"], train)
-    return novel_share(own, threshold), novel_share(other, threshold)
+    return novel_share(found, threshold), novel_share(other, threshold)
 
 
-def agreement(case: Case) -> dict[str, Measured]:
+def agreement(case: MetricCase) -> dict[str, MetricResult]:
     """RP at a threshold that one pair of distinct real images in a hundred passes, and at the fixed
     one.
     """
@@ -132,22 +134,24 @@ def agreement(case: Case) -> dict[str, Measured]:
     }
     words = f"{found.method}; threshold passed by 1 % of pairs of {len(real)} real images"
     return {
-        "reproducibility": Measured(replace(found, method=words), threshold=threshold, extra=extra)
+        "reproducibility": MetricResult(
+            replace(found, method=words), threshold=threshold, extra=extra
+        )
     }
 
 
-def memorized(case: Case) -> dict[str, Measured]:
+def memorized(case: MetricCase) -> dict[str, MetricResult]:
     """The 1/3 rule, the second nearest no near-duplicate of the nearest."""
     found = case.controlled(lambda scores: memorized_share(scores.ratio, RATIO))
     return {"memorized": replace(found, extra={"spacing": case.evidence.spacing})}
 
 
-def memorized_plain(case: Case) -> dict[str, Measured]:
+def memorized_plain(case: MetricCase) -> dict[str, MetricResult]:
     """The 1/3 rule as published."""
     return {"memorized_plain": case.controlled(lambda scores: memorized_share(scores.plain, RATIO))}
 
 
-def excess(case: Case) -> dict[str, Measured]:
+def excess(case: MetricCase) -> dict[str, MetricResult]:
     """Copies beyond the null's false alarms at the calibrated threshold."""
     rates, near = case.evidence.rates, case.evidence.near
     extra = {
@@ -160,61 +164,63 @@ def excess(case: Case) -> dict[str, Measured]:
         "power": near.power if near else None,
         "detectable": rates.detectable(near.power.value) if near else None,
     }
-    return {"excess": Measured(rates.excess, threshold=rates.folds[0].threshold, extra=extra)}
+    return {"excess": MetricResult(rates.excess, threshold=rates.folds[0].threshold, extra=extra)}
 
 
-def authenticity(case: Case) -> dict[str, Measured]:
+def authenticity(case: MetricCase) -> dict[str, MetricResult]:
     """Samples farther from their nearest training image than that is from its own nearest other
     one.
     """
-    evidence, among = case.evidence, case.evidence.among
-    if among is None:
+    evidence, training = case.evidence, case.evidence.training_neighbors
+    if training is None:
         raise ValueError(
             "needs the comparison of training images with each other, which this evidence lacks"
         )
-    found = authentic_share(evidence.gen.nearest, among.nearest[evidence.gen.index])
+    found = authentic_share(evidence.gen.nearest, training.nearest[evidence.gen.index])
     if evidence.test is not None:
         return {
-            "authenticity": Measured(
-                found, authentic_share(evidence.test.nearest, among.nearest[evidence.test.index])
+            "authenticity": MetricResult(
+                found, authentic_share(evidence.test.nearest, training.nearest[evidence.test.index])
             )
         }
     return {
-        "authenticity": Measured(found, case.labelled(authentic_share(among.nearest, among.rival)))
+        "authenticity": MetricResult(
+            found, case.labelled(authentic_share(training.nearest, training.rival))
+        )
     }
 
 
-def copying(case: Case) -> dict[str, Measured]:
+def copying(case: MetricCase) -> dict[str, MetricResult]:
     """C_T with its cells; 0 is its control."""
     found = copying_test(case["gen"], case["train"], case["test"], seed=case.seed)
     told = {"nearer": found.nearer, "cells": found.json()["cells"]}
-    return {"copying_test": Measured(found, extra=told)}
+    return {"copying_test": MetricResult(found, extra=told)}
 
 
-def likelihood(case: Case) -> dict[str, Measured]:
+def likelihood(case: MetricCase) -> dict[str, MetricResult]:
     """FLD with its gap; 0, one half of the training set, is its control."""
     found = feature_likelihood(case["gen"], case["train"], case["test"], seed=case.seed)
     return {
-        "feature_likelihood": Measured(
+        "feature_likelihood": MetricResult(
             found, extra={"gap": found.gap, "spread": found.spread, "splits": list(found.splits)}
         )
     }
 
 
-def informed(case: Case) -> dict[str, Measured]:
+def informed(case: MetricCase) -> dict[str, MetricResult]:
     """MiFID; of held-out images as its control."""
     control = None if case.alone else mifid(case["test"], case["train"], seed=case.seed)
-    return {"mifid": Measured(mifid(case["gen"], case["train"], seed=case.seed), control)}
+    return {"mifid": MetricResult(mifid(case["gen"], case["train"], seed=case.seed), control)}
 
 
-def support(case: Case) -> dict[str, Measured]:
+def support(case: MetricCase) -> dict[str, MetricResult]:
     """Precision, recall, density, coverage."""
     found = prdc(case["gen"], case["test"])
     control = {} if case.drawn is None else prdc(case.drawn, case["test"])
-    return {name: Measured(one, control.get(name)) for name, one in found.items()}
+    return {name: MetricResult(one, control.get(name)) for name, one in found.items()}
 
 
-def distance(case: Case) -> dict[str, Measured]:
+def distance(case: MetricCase) -> dict[str, MetricResult]:
     """FD, its limit, and its floor: training images, as many as were generated, against the
     held-out ones.
     """
@@ -225,16 +231,16 @@ def distance(case: Case) -> dict[str, Measured]:
         else None
     )
     plain = Estimate(found.value, found.low, found.high, found.n, found.level, found.method)
-    return {"frechet": Measured(plain, floor, extra={"limit": found.limit})}
+    return {"frechet": MetricResult(plain, floor, extra={"limit": found.limit})}
 
 
-def discrepancy(case: Case) -> dict[str, Measured]:
+def discrepancy(case: MetricCase) -> dict[str, MetricResult]:
     """KID."""
     control = None if case.drawn is None else kernel(case.drawn, case["test"], seed=case.seed)
-    return {"kernel": Measured(kernel(case["gen"], case["test"], seed=case.seed), control)}
+    return {"kernel": MetricResult(kernel(case["gen"], case["test"], seed=case.seed), control)}
 
 
-def diversity(case: Case) -> dict[str, Measured]:
+def diversity(case: MetricCase) -> dict[str, MetricResult]:
     """The Vendi score."""
     control = None if case.drawn is None else vendi(case.drawn, seed=case.seed)
-    return {"vendi": Measured(vendi(case["gen"], seed=case.seed), control)}
+    return {"vendi": MetricResult(vendi(case["gen"], seed=case.seed), control)}

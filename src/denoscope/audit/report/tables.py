@@ -7,15 +7,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from denoscope.audit.findings import DECIDES, MOVED, NEAR, Audit, Evidence, Measured
-from denoscope.audit.telling.circumstances import called, control, thing
-from denoscope.audit.telling.glossary import PARTS
-from denoscope.audit.telling.sources import Hit, alike
+from denoscope.audit.findings import DECIDES, MOVED, NEAR, Audit, Evidence, MetricResult
+from denoscope.audit.report.caveats import called, control, thing
+from denoscope.audit.report.matches import Hit, alike
 from denoscope.estimate import Estimate
 from denoscope.files import harmless
 from denoscope.report import Column, Table
 from denoscope.report.words import count, hundredfold
 
+PARTS = {
+    "nearer": "share nearer",
+    "gap": "gap",
+    "limit": "limit",
+    "chance": "chance",
+    "corrected": "beyond chance",
+}
+"""Parts of a metric that a page shows in rows of their own."""
 _POOLED = "all that are not moved"
 MOST = 15
 """Rows of a table of training images."""
@@ -31,8 +38,8 @@ def inputs(audit: Audit) -> Table:
     ]
     rows = []
     for role in ("gen", "train", "test", "twin"):
-        if role in audit.given:
-            one = audit.given[role]
+        if role in audit.inputs:
+            one = audit.inputs[role]
             shape = (
                 one.images.shape
                 if one.images is not None
@@ -177,7 +184,7 @@ def metrics(audit: Audit) -> Table:
     return Table("Metrics; where there is no value the last column says why", columns, rows)
 
 
-def _measured(name: str, descriptor: str, one: Measured) -> Iterator[Sequence[object]]:
+def _measured(name: str, descriptor: str, one: MetricResult) -> Iterator[Sequence[object]]:
     """The row of a metric, and one for each part of it that has a value of its own."""
     found = one.estimate
     yield [
@@ -271,7 +278,7 @@ def copied(audit: Audit, found: Sequence[Hit]) -> Table:
         Column("alike", "", "training images in its cluster of duplicates, itself included"),
         Column("for example", "", "the sample most like it"),
     ]
-    names = audit.given["train"].names, audit.given["gen"].names
+    names = audit.inputs["train"].names, audit.inputs["gen"].names
     rows = [
         [
             harmless(names[0][hit.image]),

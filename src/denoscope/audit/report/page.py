@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
+from denoscope.audit.evidence.metric_table import MEANINGS
 from denoscope.audit.findings import Audit
-from denoscope.audit.telling import drawings, galleries, listings
-from denoscope.audit.telling.circumstances import called, circumstances, thing
-from denoscope.audit.telling.glossary import MEANINGS
-from denoscope.audit.telling.sources import hits
-from denoscope.audit.telling.verdict import Status, details, headline
+from denoscope.audit.report import figures, galleries, tables
+from denoscope.audit.report.caveats import called, caveats, thing
+from denoscope.audit.report.matches import hits
+from denoscope.audit.report.verdict import Status, details, headline
 from denoscope.files import harmless
 from denoscope.metrics.protocol import available, citations
 from denoscope.references import AUDIT, DATA, Reference, references
@@ -32,25 +32,25 @@ def build(audit: Audit, called: str, versions: Mapping[str, str]) -> Page:
         Section("The verdict", _verdict(audit)),
         Section(
             "What was compared",
-            [listings.inputs(audit), listings.descriptors(audit), *_warnings(audit)],
+            [tables.inputs(audit), tables.descriptors(audit), *_warnings(audit)],
         ),
         Section(
             "How near samples come to the training set",
-            [drawings.nearness(audit), listings.rates(audit)],
+            [figures.nearness(audit), tables.rates(audit)],
         ),
         Section("Can the descriptors see copies?", _sharpness(audit)),
         *_pairs(audit),
         *_copied(audit),
-        Section("All metrics", [listings.metrics(audit), _meanings(audit)]),
-        Section("Duplicates and overlap", [_duplicates(audit), *listings.overlap(audit)]),
+        Section("All metrics", [tables.metrics(audit), _meanings(audit)]),
+        Section("Duplicates and overlap", [_duplicates(audit), *tables.overlap(audit)]),
         Section("What was run", [KeyValues(conditions(audit, called, versions))]),
         Section("References", [ReferenceList(_works(audit))]),
     ]
     sizes = (
-        f"{count(len(audit.given['gen']))} samples, "
-        f"{count(len(audit.given['train']))} training {thing(audit)}"
+        f"{count(len(audit.inputs['gen']))} samples, "
+        f"{count(len(audit.inputs['train']))} training {thing(audit)}"
     )
-    held = f", {count(len(audit.given['test']))} held out" if "test" in audit.given else ""
+    held = f", {count(len(audit.inputs['test']))} held out" if "test" in audit.inputs else ""
     return Page("Does this model copy its training data?", sizes + held, sections)
 
 
@@ -60,7 +60,7 @@ def _verdict(audit: Audit) -> list[Block]:
     shown, label = _LABELS[status]
     return [
         Finding(answer, shown, "\n\n".join([rest.strip(), *details(audit)]), label),
-        Text("\n\n".join(circumstances(audit))),
+        Text("\n\n".join(caveats(audit))),
     ]
 
 
@@ -71,7 +71,7 @@ def _warnings(audit: Audit) -> list[Block]:
 def _sharpness(audit: Audit) -> list[Block]:
     if not audit.first.planted:
         return [Text("No copies were planted, so this is not known.")]
-    return [drawings.sharpness(audit), listings.areas(audit), listings.powers(audit)]
+    return [figures.sharpness(audit), tables.areas(audit), tables.powers(audit)]
 
 
 def _pairs(audit: Audit) -> list[Section]:
@@ -96,7 +96,7 @@ def _copied(audit: Audit) -> list[Section]:
     if not found:
         return []
     gallery = galleries.most_copied(audit)
-    table = listings.copied(audit, found)
+    table = tables.copied(audit, found)
     return [
         Section(f"Training {thing(audit)} copied most", [gallery, table] if gallery else [table])
     ]
@@ -107,7 +107,7 @@ def _meanings(audit: Audit) -> KeyValues:
 
 
 def _duplicates(audit: Audit) -> KeyValues:
-    found = audit.duplicated
+    found = audit.duplicates
     n = len(found.cluster)
     return KeyValues(
         {
@@ -124,7 +124,7 @@ def _duplicates(audit: Audit) -> KeyValues:
 
 def conditions(audit: Audit, called: str, versions: Mapping[str, str]) -> dict[str, object]:
     """What a reader needs to run the command again, and the conventions of its numbers."""
-    asked = audit.asked
+    options = audit.options
     return {
         "command": f"`{harmless(called)}`",
         "protocol": f"`{harmless(json.dumps(audit.protocol, ensure_ascii=False, default=str))}`",
@@ -134,13 +134,13 @@ def conditions(audit: Audit, called: str, versions: Mapping[str, str]) -> dict[s
         },
         **{
             f"features of {role}": harmless(one.protocol)
-            for role, one in audit.given.items()
+            for role, one in audit.inputs.items()
             if one.protocol
         },
-        **{f"samples of {role}": one.made for role, one in audit.given.items() if one.made},
-        "content hashes": "; ".join(f"{role} `{one.sha256}`" for role, one in audit.given.items()),
+        **{f"samples of {role}": one.made for role, one in audit.inputs.items() if one.made},
+        "content hashes": "; ".join(f"{role} `{one.sha256}`" for role, one in audit.inputs.items()),
         "planted copies": _planted(audit),
-        "seed": asked.seed,
+        "seed": options.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }
 
@@ -152,7 +152,7 @@ def _planted(audit: Audit) -> str:
         return "none"
     many = count(max(map(len, found.values())))
     return (
-        f"{many} training {thing(audit)} drawn by seed {audit.asked.seed}, each "
+        f"{many} training {thing(audit)} drawn by seed {audit.options.seed}, each "
         f"changed by {listed([called(name) for name in found])}"
     )
 
@@ -163,7 +163,7 @@ def _works(audit: Audit) -> list[Reference]:
     keys += ["pizzi2022"] if any(found.name.startswith("sscd") for found in audit.evidence) else []
     keys += [
         DATA[one.images.name]
-        for one in audit.given.values()
+        for one in audit.inputs.values()
         if one.images is not None and one.images.name in DATA
     ]
     return list(dict.fromkeys([*references(keys), *measured]))

@@ -13,14 +13,13 @@ from digit_views import GEN, TRAIN, draw, mixed, pixels, split, views
 from rates import sigmas
 from torch import Tensor
 
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence, training_duplicates
+from denoscope.audit.evidence.planted_copies import drawn, left_out, plant, plant_features
 from denoscope.audit.findings import MOVED, NEAR, Evidence
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.planting import drawn, left_out, plant, plant_features
-from denoscope.audit.weighing.repeats import repeats
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.data import Images
 from denoscope.metrics import copy_rates
-from denoscope.metrics.stars import scores, space
+from denoscope.metrics.copy_scores import scores, space
 from denoscope.nearest import neighbors
 
 SEEDS = 100
@@ -34,7 +33,7 @@ def one(
     quantile: float = 0.01,
     seed: int = 0,
 ) -> Evidence:
-    return weigh(
+    return descriptor_evidence(
         "rows", kind, {}, features, planted or {}, false_alarm=0.02, quantile=quantile, seed=seed
     )
 
@@ -71,13 +70,13 @@ def _truth(share: float, near: Tensor, fresh: Tensor, threshold: float) -> float
 def test_the_null_is_the_test_set_or_each_training_image_against_the_others() -> None:
     with_test, without = draw(0)[0], draw(0, test=False)[0]
     assert with_test.null is with_test.test
-    assert without.null is without.own
+    assert without.null is without.leave_one_out
     assert len(with_test.null) == 500
     assert torch.equal(without.gen.nearest, with_test.gen.nearest)
     train = pixels(split(0)["train"])
     found = neighbors(train, train, 1, exclude_self=True).distance[:, 0]
-    assert (without.own.nearest >= found).all()
-    assert without.own.nearest.eq(found).double().mean() > 0.98
+    assert (without.leave_one_out.nearest >= found).all()
+    assert without.leave_one_out.nearest.eq(found).double().mean() > 0.98
     assert without.spacing == pytest.approx(np.quantile(found.double().numpy(), 0.01))
 
 
@@ -90,7 +89,7 @@ def test_left_one_out_independent_rows_look_like_fresh_ones(dim: int, kind: str)
     passing = []
     for seed in range(40):
         rows = torch.randn(1200, dim, generator=torch.Generator().manual_seed(seed))
-        evidence = weigh(
+        evidence = descriptor_evidence(
             "rows",
             kind,
             {},
@@ -177,14 +176,14 @@ def test_a_doubled_training_set_that_cannot_be_grouped_is_warned_about() -> None
         sets["train"].shape, generator=torch.Generator().manual_seed(1)
     )
     train = torch.cat([sets["train"], noisy.clamp(-1, 1)])
-    given = Given(
+    given = InputSet(
         "train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), ""
     )
-    without = repeats(
+    without = training_duplicates(
         one({"train": pixels(train), "gen": pixels(sets["gen"])}), given, quantile=0.01
     )
     assert any("--test" in line for line in without.warnings)
-    with_test = repeats(
+    with_test = training_duplicates(
         one({"train": pixels(train), "gen": pixels(sets["gen"]), "test": pixels(sets["test"])}),
         given,
         quantile=0.01,
@@ -197,19 +196,19 @@ def test_a_doubled_training_set_that_cannot_be_grouped_is_warned_about() -> None
 
 def test_exact_repeats_and_a_large_cluster_are_counted() -> None:
     train = torch.cat([split(5)["train"][:90], split(5)["train"][:1].repeat(30, 1, 1, 1)])
-    given = Given(
+    given = InputSet(
         "train", "digits", Images(train, "digits"), None, tuple(map(str, range(len(train)))), ""
     )
-    found = repeats(
+    found = training_duplicates(
         one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), given, quantile=0.01
     )
     assert found.exact == 30
     assert found.largest >= 31
     assert found.links >= 31 * 30 // 2
     assert "31 of 120" in found.warnings[0]
-    rows = Given("train", "file", None, pixels(train), given.names, "")
+    rows = InputSet("train", "file", None, pixels(train), given.names, "")
     assert (
-        repeats(
+        training_duplicates(
             one({"train": pixels(train), "gen": pixels(split(5)["gen"])}), rows, quantile=0.01
         ).exact
         == 30
@@ -256,7 +255,7 @@ def test_the_parts_are_those_of_the_functions_they_are_made_of(kind: str) -> Non
     assert torch.equal(
         evidence.gen.score, scores(gen, train, kind=kind, spacing=evidence.spacing).score
     )
-    assert evidence.among is not None
+    assert evidence.training_neighbors is not None
     assert evidence.copies_of.sum() % 2 == 0
 
 

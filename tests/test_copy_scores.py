@@ -1,5 +1,5 @@
-"""The star rule is what it says, whatever repeats how often; near-duplicates are found; no copy
-hides behind a repeated image.
+"""The second nearest is no near-duplicate of the nearest, whatever repeats how often;
+near-duplicates are found; no copy hides behind a repeated image.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from denoscope.data.duplicates import find_duplicates, first_with_content
 from denoscope.metrics import authenticity, memorized, nearest_similarity
-from denoscope.metrics.own import Own
+from denoscope.metrics.copy_scores import scores, space
+from denoscope.metrics.distinct_neighbors import DistinctNeighborSearch
+from denoscope.metrics.near_duplicates import SelfNeighbors, near_duplicate_distance
 from denoscope.metrics.shares import authentic_share, memorized_share, novel_share, quotient
-from denoscope.metrics.star_search import StarSearch
-from denoscope.metrics.stars import near_duplicate_distance, scores, space
 from denoscope.nearest import neighbors, within
 
 
@@ -33,7 +33,7 @@ def matrix(a: Tensor, b: Tensor) -> np.ndarray:
     )
 
 
-def star_rule(
+def brute_force(
     query: Tensor, train: Tensor, spacing: float, own: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rule row by row from the whole matrix: nearest, index, second."""
@@ -70,7 +70,7 @@ def repeated(seed: int, copies: int, jitter: float, dim: int = 5) -> Tensor:
     [(0, 1, 1e-3), (10, 3, 1e-2), (20, 12, 1e-3), (30, 40, 1e-3), (40, 2, 0.5)],
 )
 @pytest.mark.parametrize("spacing", [0.0, 0.05, 0.8])
-def test_the_star_rule_equals_brute_force(
+def test_the_brute_force_equals_brute_force(
     seed: int, copies: int, jitter: float, spacing: float, own: bool
 ) -> None:
     train = repeated(seed, copies, jitter)
@@ -86,7 +86,7 @@ def test_the_star_rule_equals_brute_force(
         )
     )
     found = scores(query, train, kind="ratio", spacing=spacing, exclude_self=own)
-    nearest, index, second = star_rule(query, train, spacing, own)
+    nearest, index, second = brute_force(query, train, spacing, own)
     np.testing.assert_array_equal(found.nearest.numpy(), nearest)
     np.testing.assert_array_equal(found.index.numpy(), index)
     np.testing.assert_array_equal(found.second.numpy(), second)
@@ -94,10 +94,10 @@ def test_the_star_rule_equals_brute_force(
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_what_lists_decide_and_what_the_whole_star_decides_are_the_same(own: bool) -> None:
+def test_what_lists_decide_and_what_all_near_duplicates_decide_are_the_same(own: bool) -> None:
     train = repeated(3, 20, 1e-3)
     query = train if own else train[::2] + 0.01
-    search = StarSearch(query, train, 0.05, own)
+    search = DistinctNeighborSearch(query, train, 0.05, own)
     whole = search._whole(torch.arange(len(query)))
     solved = search.solve(neighbors(query, train, 2, exclude_self=own))
     for a, b in zip(whole, solved):
@@ -154,8 +154,8 @@ def test_the_cosine_space_gives_cosines() -> None:
 def test_a_space_that_lies_in_a_file_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x = normal(300, 7)
     small = space(x, "cosine")
-    monkeypatch.setattr("denoscope.metrics.stars._MAPPED", 100)
-    monkeypatch.setattr("denoscope.metrics.stars._BLOCK", 70)
+    monkeypatch.setattr("denoscope.metrics.copy_scores._MAPPED", 100)
+    monkeypatch.setattr("denoscope.metrics.copy_scores._BLOCK", 70)
     assert torch.equal(space(x, "cosine"), small)
 
 
@@ -204,7 +204,7 @@ def test_near_duplicates_are_all_pairs_and_their_components(
     from scipy.sparse.csgraph import connected_components
 
     train = repeated(11, copies, jitter)
-    own = Own.of(train)
+    own = SelfNeighbors.of(train)
     near = own.near(train, spacing)
     distance = matrix(train, train)
     linked = ((distance < spacing) | (distance == 0)) & ~np.eye(len(train), dtype=bool)
@@ -220,7 +220,7 @@ def test_near_duplicates_are_all_pairs_and_their_components(
 
 def test_equal_rows_and_distances_between_contents() -> None:
     train = repeated(13, 8, 0.0)
-    own = Own.of(train)
+    own = SelfNeighbors.of(train)
     assert torch.equal(own.first, first_with_content(train))
     distance = matrix(train, train)
     expected = np.where(distance > 0, distance, np.inf).min(1)[own.distinct.numpy()]
@@ -233,13 +233,13 @@ def test_equal_rows_and_distances_between_contents() -> None:
     held_out = torch.tensor([0.0, 1.0, 2.0, 3.0])
     assert near_duplicate_distance(train, own, 0.5, held_out=held_out) == 2.0
     same = torch.ones(9, 3)
-    assert near_duplicate_distance(same, Own.of(same), 0.3) == 0
+    assert near_duplicate_distance(same, SelfNeighbors.of(same), 0.3) == 0
 
 
 def test_shares_are_the_public_metrics_from_one_pass() -> None:
     train = normal(200, 4)
     gen = torch.cat([normal(90, 4, seed=1), train[:30] + 0.01])
-    own = Own.of(train)
+    own = SelfNeighbors.of(train)
     found = scores(gen, train, kind="ratio", spacing=0.0)
     assert memorized_share(found.plain) == memorized(gen, train)
     assert authentic_share(found.nearest, own.nearest[found.index]) == authenticity(gen, train)
@@ -254,7 +254,7 @@ def test_the_control_of_authenticity_leaves_each_row_out() -> None:
     distance = matrix(train, train)
     np.fill_diagonal(distance, np.inf)
     expected = [np.delete(distance[distance[i].argmin()], i).min() for i in range(len(train))]
-    np.testing.assert_array_equal(Own.of(train).rival.numpy(), expected)
+    np.testing.assert_array_equal(SelfNeighbors.of(train).rival.numpy(), expected)
 
 
 def digits(kind: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -269,7 +269,7 @@ def digits(kind: str) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("jitter", [0.0, 0.01])
 def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies_it(jitter: float) -> None:
     """Every training image has a (near-)duplicate; every sample is a copy. The published rule sees
-    nothing, the star rule sees all.
+    nothing; a second nearest that is no near-duplicate of the nearest sees all.
     """
     train, test, _ = digits("ratio")
     train = torch.cat([train, train + jitter * normal(*train.shape, seed=1)])
@@ -277,7 +277,7 @@ def test_a_training_set_copied_twice_does_not_hide_a_model_that_copies_it(jitter
     held_out = (
         neighbors(test, train).distance[:, 0] if jitter else None
     )  # exact repeats need no held-out images
-    spacing = near_duplicate_distance(train, Own.of(train), 0.01, held_out=held_out)
+    spacing = near_duplicate_distance(train, SelfNeighbors.of(train), 0.01, held_out=held_out)
     found = scores(gen, train, kind="ratio", spacing=spacing)
     assert memorized_share(found.plain).value < 0.1
     assert memorized_share(found.ratio).value > 0.9

@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from denoscope import describe
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.weighing.planting import left_out, plant, plant_features
+from denoscope.audit.evidence.planted_copies import left_out, plant, plant_features
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.describe.cache import Cache
 from denoscope.describe.identity import Describer
 from denoscope.files import content_hash
@@ -21,7 +21,7 @@ from denoscope.progress import Voice
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class DescribedSets:
     """``features`` (n, k) by role, and by perturbation those of ``planted`` copies of training
     images; ``kind`` is how copies are scored, ``notes`` what a reader should know of the features.
     """
@@ -33,7 +33,7 @@ class View:
     planted: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
 
-    def without(self, role: str, rows: Tensor) -> View:
+    def without(self, role: str, rows: Tensor) -> DescribedSets:
         """The view in which the set ``role`` lacks some rows, bool (n,)."""
         return (
             replace(self, features={**self.features, role: self.features[role][~rows]})
@@ -43,7 +43,7 @@ class View:
 
 
 def of_images(
-    given: Mapping[str, Given],
+    inputs: Mapping[str, InputSet],
     words: Sequence[str],
     *,
     sscd: str,
@@ -51,12 +51,12 @@ def of_images(
     planted: int,
     seed: int,
     say: Voice,
-) -> list[View]:
+) -> list[DescribedSets]:
     """One view for each word that names a descriptor; features are kept in ``folder``."""
-    images = {role: one.images.data for role, one in given.items() if one.images is not None}
+    images = {role: one.images.data for role, one in inputs.items() if one.images is not None}
     copies = plant(images["train"], planted, seed)
     contents = {
-        **{role: given[role].sha256 for role in images},
+        **{role: inputs[role].sha256 for role in images},
         **{name: content_hash(x.numpy()) for name, x in copies.items()},
     }
     cache = Cache(folder)
@@ -65,7 +65,7 @@ def of_images(
         for name, reason in left_out(images["train"]).items()
     ]
     found = [
-        describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in given)
+        describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in inputs)
         for word in words
     ]
     for word, one in zip(words, found, strict=True):
@@ -84,7 +84,7 @@ def _view(
     contents: Mapping[str, str],
     cache: Cache,
     say: Voice,
-) -> View:
+) -> DescribedSets:
     everything = {**images, **copies}
     described: dict[str, Tensor] = {}
     with say.counting(
@@ -99,24 +99,24 @@ def _view(
                 progress=lambda done, all_, before=before: told(before + done, all_),
             )
     roles, extra = ({name: described[name] for name in names} for names in (images, copies))
-    return View(
+    return DescribedSets(
         descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes)
     )
 
 
-def of_features(given: Mapping[str, Given], *, planted: int, seed: int) -> list[View]:
+def of_features(inputs: Mapping[str, InputSet], *, planted: int, seed: int) -> list[DescribedSets]:
     """Two views of rows that were described elsewhere: by the ratio of distances and by cosine
     similarity.
     """
-    rows = {role: one.features for role, one in given.items() if one.features is not None}
+    rows = {role: one.features for role, one in inputs.items() if one.features is not None}
     copies = plant_features(rows["train"], planted, seed)
-    stated = next((one.protocol for one in given.values() if one.protocol), "")
+    stated = next((one.protocol for one in inputs.values() if one.protocol), "")
     identity = {
         "name": "features",
         "version": 1,
         "preprocessing": stated or "not stated by the files of features",
     }
     return [
-        View(name, kind, identity, rows, copies)
+        DescribedSets(name, kind, identity, rows, copies)
         for name, kind in (("features", "ratio"), ("features-cosine", "cosine"))
     ]

@@ -12,9 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
-from denoscope.audit.telling.circumstances import called, thing
-from denoscope.audit.telling.sources import deciding
-from denoscope.metrics.stars import Scores
+from denoscope.audit.report.caveats import called, thing
+from denoscope.audit.report.matches import deciding
+from denoscope.metrics.copy_scores import CopyScores
 from denoscope.report import (
     INK,
     MUTED,
@@ -76,10 +76,10 @@ def nearness(audit: Audit) -> Figure:
 
 
 def _histograms(found: Evidence, word: str) -> Panel:
-    sets: list[tuple[str, Scores, str]] = [("samples", found.gen, _GEN)]
+    sets: list[tuple[str, CopyScores, str]] = [("samples", found.gen, _GEN)]
     if found.test is not None:
         sets.append((f"held-out {word}", found.test, _TEST))
-    sets.append((f"training {word}, leave-one-out", found.own, _OWN))
+    sets.append((f"training {word}, leave-one-out", found.leave_one_out, _OWN))
     values = [_shown(found, scores) for _, scores, _ in sets]
     edges = bins(found, values)
     floor = 50.0 / max(map(len, values))
@@ -124,7 +124,7 @@ def _turned(found: Evidence, score: float) -> float:
     return 1 - score if found.score == "ratio" else score
 
 
-def _shown(found: Evidence, scores: Scores) -> np.ndarray:
+def _shown(found: Evidence, scores: CopyScores) -> np.ndarray:
     values = scores.ratio if found.score == "ratio" else scores.score
     return values.double().clamp(0.0 if found.score == "ratio" else -1.0, 1.0).numpy()
 

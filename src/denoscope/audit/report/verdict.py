@@ -12,8 +12,8 @@ import math
 from typing import Literal, TypeAlias
 
 from denoscope.audit.findings import DECIDES, Audit, Combined
-from denoscope.audit.telling.circumstances import area, circumstances, control, shared, thing
-from denoscope.audit.telling.sources import flagged, origins
+from denoscope.audit.report.caveats import area, caveats, control, shared, thing
+from denoscope.audit.report.matches import flagged, origins
 from denoscope.estimate import Estimate, unavailable
 from denoscope.metrics.calibrate import fisher
 from denoscope.report.words import count, listed, percent, percents, probability, things, upper
@@ -29,7 +29,7 @@ def verdict(audit: Audit) -> list[str]:
     """A few paragraphs, the headline first: what was found, where it comes from, how sure that is,
     what it does not show.
     """
-    return [headline(audit)[1], *details(audit), *circumstances(audit)]
+    return [headline(audit)[1], *details(audit), *caveats(audit)]
 
 
 def details(audit: Audit) -> list[str]:
@@ -101,7 +101,7 @@ def _not_seen(audit: Audit, excess: Estimate) -> str:
 def _blind(audit: Audit) -> str:
     """No descriptor decides: how good each is, and what to do."""
     seen = listed([f"{found.name} ({area(found)})" for found in audit.evidence])
-    images = audit.given["train"].images is not None
+    images = audit.inputs["train"].images is not None
     advice = (
         "Try another descriptor (`--descriptor sscd --sscd FILE`, `--descriptor module:function`)"
         if images
@@ -135,7 +135,7 @@ def _exact_copies(audit: Audit) -> bool:
     others, of = (
         shared(audit, "test")
         if audit.first.test is not None
-        else (audit.duplicated.exact, len(audit.given["train"]))
+        else (audit.duplicates.exact, len(audit.inputs["train"]))
     )
     if not many or not others:
         return many > 0
@@ -199,9 +199,9 @@ def _sources(audit: Audit) -> str:
         f"{'is' if many == 1 else 'are'} flagged; of as many real {thing(audit)} about "
         f"{count(expected)} would be"
     )
-    clusters = audit.duplicated.cluster[origins(audit)[rows]]
+    clusters = audit.duplicates.cluster[origins(audit)[rows]]
     copied = clusters[clusters >= 0]
-    if not audit.duplicated.images or not many:
+    if not audit.duplicates.images or not many:
         return f"{text}."
     if not len(copied):
         return f"{text}. None of them comes from a duplicated training {thing(audit)[:-1]}."

@@ -1,14 +1,13 @@
-"""Nearest training rows by the star rule: the second nearest is the nearest that is no
-near-duplicate of the nearest.
+"""Nearest training rows of which the second nearest is no near-duplicate of the nearest.
 
 A row q with nearest training row x* at distance d1 is compared with the distance d2 to the nearest
-training row outside the star of x*: all rows nearer to x* than ``spacing``, or equal to it. d1/d2
-is small for a copy however often x* was repeated. A star is taken around x* alone, not a connected
-component, which can chain through a set of low dimension. Left one out, a training row meets the
-rows that are not its own near-duplicates: those nearer than the spacing *and* a third as far as the
-nearest row beyond the spacing. By the spacing alone a declared share of independent rows would lose
-its nearest neighbours, and what is left would look less like a copy than fresh rows do. In fewer
-than about five dimensions, where such close pairs come by chance, some of that remains.
+training row that is no near-duplicate of x*: neither equal to it nor nearer to it than ``spacing``.
+d1/d2 is small for a copy however often x* was repeated. Near-duplicates are those of x* alone, not
+a connected component, which can chain through a set of low dimension. Left one out, a training row
+meets the rows that are not its own near-duplicates: those nearer than the spacing *and* a third as
+far as the nearest row beyond the spacing. By the spacing alone a declared share of independent rows
+would lose its nearest neighbours, and what is left would look less like a copy than fresh rows do.
+In fewer than about five dimensions, where such close pairs come by chance, some of that remains.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.metrics.own import KEPT, Own
+from denoscope.metrics.distinct_neighbors import DistinctNeighborSearch
+from denoscope.metrics.near_duplicates import KEPT
 from denoscope.metrics.shares import quotient
-from denoscope.metrics.star_search import StarSearch
 from denoscope.nearest import Neighbors, distances, features, neighbors, same_space, unit
 
 KINDS = ("ratio", "cosine")
@@ -31,7 +30,7 @@ _BLOCK = 1 << 22  # numbers that are made of length one at once
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class CopyScores:
     """Of n rows against the training set: ``score`` (larger is more like a copy), the ``nearest``
     training row's distance and ``index``, the distance ``second`` to the nearest one that is no
     near-duplicate of it (infinite if there is none), the ``cosine`` similarity to the nearest, and
@@ -99,7 +98,7 @@ def scores(
     spacing: float,
     exclude_self: bool = False,
     found: Neighbors | None = None,
-) -> Scores:
+) -> CopyScores:
     """How much each row of ``query`` (n, k) is like a copy of a row of ``train``, both in the
     :func:`space` of ``kind``.
 
@@ -118,7 +117,7 @@ def scores(
         if found is None
         else found
     )
-    nearest, index, second = StarSearch(a, b, spacing, exclude_self).solve(known)
+    nearest, index, second = DistinctNeighborSearch(a, b, spacing, exclude_self).solve(known)
     if bool(nearest.isinf().any()) or (kind == "ratio" and bool(second.isinf().any())):
         raise ValueError(
             "all rows of train are near-duplicates of one another: the nearest cannot be "
@@ -126,7 +125,7 @@ def scores(
         )
     cosine = 1 - nearest.square() / 2 if kind == "cosine" else 1 - _pairs(a, b, index)
     score = cosine if kind == "cosine" else 1 - quotient(nearest, second)
-    return Scores(
+    return CopyScores(
         score, nearest, index, second, cosine, quotient(*known.distance[:, :2].double().T)
     )
 
@@ -135,20 +134,3 @@ def _pairs(query: Tensor, train: Tensor, index: Tensor) -> Tensor:
     return distances(
         query, torch.arange(len(query), device=query.device), train, index, "cosine"
     ).double()
-
-
-def near_duplicate_distance(
-    train: Tensor, own: Own, quantile: float, *, held_out: Tensor | None = None
-) -> float:
-    """The distance below which two training rows count as near-duplicates: a ``quantile`` of
-    distances to the nearest training row.
-
-    Those of held-out rows (n,) where they are known, since duplicates within the training set do
-    not draw these down; else those between training rows of distinct content. 0, exact duplicates
-    alone, for quantile 0 or fewer than three distances.
-    """
-    apart = own.apart(train) if held_out is None else held_out
-    apart = apart[apart > 0]
-    if quantile == 0 or len(apart) < 3:
-        return 0.0
-    return float(np.quantile(apart.double().numpy(), quantile))

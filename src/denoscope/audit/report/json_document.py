@@ -1,27 +1,21 @@
-"""An audit as numbers: one JSON document, and one CSV line a sample.
-
-What could not be computed is null, with a reason; nothing is NaN or infinite. In the CSV, names of
-files are data of strangers: characters that do not print are escaped, and a name that a spreadsheet
-would take for a formula has an apostrophe before it.
+"""An audit as one JSON document: what could not be computed is null, with a reason; nothing is NaN
+or infinite.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from denoscope.audit.asked import Asked
-from denoscope.audit.findings import Audit, Combined, Evidence, Measured
-from denoscope.audit.sets.inputs import Given
-from denoscope.audit.telling.sources import hits
-from denoscope.audit.telling.verdict import verdict
+from denoscope.audit.findings import Audit, Combined, Evidence, MetricResult
+from denoscope.audit.options import AuditOptions
+from denoscope.audit.report.matches import hits
+from denoscope.audit.report.verdict import verdict
+from denoscope.audit.sets.inputs import InputSet
 from denoscope.describe.identity import key
 from denoscope.estimate import Estimate
 from denoscope.files import harmless
@@ -29,20 +23,6 @@ from denoscope.metrics.calibrate import CopyRates, Quality
 from denoscope.study import versions
 
 SCHEMA = 1
-COLUMNS = (
-    "sample",
-    "file",
-    "seed",
-    "nearest",
-    "nearest_file",
-    "similarity",
-    "second",
-    "ratio",
-    "p_value",
-    "verdict",
-    "duplicate_cluster",
-)
-_FORMULA = ("=", "+", "-", "@")
 _LONGEST = 1 << 16
 
 
@@ -64,11 +44,11 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
             for one in audit.overlap.shared.values()
         ],
         "hits": _hits(audit),
-        "inputs": {role: _input(given) for role, given in audit.given.items()},
+        "inputs": {role: _input(one) for role, one in audit.inputs.items()},
         "protocol": audit.protocol,
-        "question": _question(audit.asked),
+        "question": _question(audit.options),
         "command": called,
-        "seed": audit.asked.seed,
+        "seed": audit.options.seed,
         "versions": versions(),
         "warnings": audit.warnings,
     }
@@ -115,14 +95,14 @@ def _estimate(one: Estimate) -> dict[str, Any]:
     return {**numbers, "method": one.method}
 
 
-def _metric(audit: Audit, found: Mapping[str, Measured]) -> dict[str, Any]:
+def _metric(audit: Audit, found: Mapping[str, MetricResult]) -> dict[str, Any]:
     protocol = str(audit.protocol.get("name", ""))
     each = {name: _measured(one, name, protocol) for name, one in found.items()}
     first = each.get(audit.first.name) or next(iter(each.values()))
     return {**first, "by_descriptor": each}
 
 
-def _measured(one: Measured, descriptor: str, protocol: str) -> dict[str, Any]:
+def _measured(one: MetricResult, descriptor: str, protocol: str) -> dict[str, Any]:
     extra = {"extra": one.extra} if one.extra else {}
     return {
         **_estimate(one.estimate),
@@ -182,7 +162,7 @@ def _combined(found: Combined | None) -> dict[str, Any] | None:
 
 
 def _duplicates(audit: Audit) -> dict[str, Any]:
-    found = audit.duplicated
+    found = audit.duplicates
     sizes = {
         name: getattr(found, name)
         for name in ("exact", "links", "images", "largest", "threshold", "quantile", "warnings")
@@ -202,7 +182,7 @@ def _shared(first: str, second: str, exact: Tensor, near: int, threshold: float)
 
 
 def _hits(audit: Audit) -> list[dict[str, Any]]:
-    names, cluster = audit.given["train"].names, audit.duplicated.cluster.tolist()
+    names, cluster = audit.inputs["train"].names, audit.duplicates.cluster.tolist()
     return [
         {
             "index": hit.image,
@@ -215,87 +195,24 @@ def _hits(audit: Audit) -> list[dict[str, Any]]:
     ]
 
 
-def _input(given: Given) -> dict[str, Any]:
+def _input(one: InputSet) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "path": given.path,
-        "count": len(given),
-        "sha256": given.sha256,
-        "protocol": given.protocol,
-        "made": given.made,
+        "path": one.path,
+        "count": len(one),
+        "sha256": one.sha256,
+        "protocol": one.protocol,
+        "made": one.made,
     }
     return {
         **found,
-        "kind": "features" if given.images is None else "images",
-        "warnings": given.warnings,
+        "kind": "features" if one.images is None else "images",
+        "warnings": one.warnings,
     }
 
 
-def _question(asked: Asked) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in Asked.__dataclass_fields__ if name != "seeds"}
-
-
-def as_csv(audit: Audit) -> str:
-    """One line a sample, by the first descriptor: the ``nearest`` training image, the cosine
-    ``similarity`` to it, the distance to the ``second`` nearest that is no near-duplicate of it,
-    and the ``ratio`` of both distances.
-
-    ``p_value`` is that of all descriptors that decide, empty if none does; ``verdict`` is exact
-    copy, copy, novel or undecided; ``duplicate_cluster`` that of the nearest training image, empty
-    if it has no duplicate. What is not finite is empty.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_lines(audit))
-    return text.getvalue()
-
-
-def _lines(audit: Audit) -> list[list[object]]:
-    gen, train, scores, together = (
-        audit.given["gen"],
-        audit.given["train"],
-        audit.first.gen,
-        audit.combined,
-    )
-    empty: list[object] = [""] * len(gen)
-    nearest = scores.index.tolist()
-    cluster = audit.duplicated.cluster[scores.index].tolist()
-    columns: list[list[object]] = [
-        list(range(len(gen))),
-        [cell(name) for name in gen.names],
-        list(gen.seeds) or empty,
-        nearest,
-        [cell(train.names[index]) for index in nearest],
-        *(_numbers(values) for values in (scores.cosine, scores.second, scores.ratio)),
-        _numbers(together.p_values) if together else empty,
-        list(_verdicts(audit)),
-        [index if index >= 0 else "" for index in cluster],
-    ]
-    return [list(line) for line in zip(*columns, strict=True)]
-
-
-def cell(text: str) -> str:
-    """A stranger's text for a spreadsheet: what does not print as an escape, and an apostrophe
-    before what looks like a formula.
-    """
-    shown = harmless(text, _LONGEST)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
-
-
-def _numbers(values: Tensor) -> list[object]:
-    return [value if math.isfinite(value) else "" for value in values.tolist()]
-
-
-def _verdicts(audit: Audit) -> list[str]:
-    """What each sample is called; exact copies are, whatever the descriptors see."""
-    n = len(audit.given["gen"])
-    shared = audit.overlap.shared.get(("gen", "train"))
-    exact = torch.zeros(n, dtype=torch.bool) if shared is None else shared.exact
-    others = (
-        ["undecided"] * n
-        if audit.combined is None
-        else ["copy" if copied else "novel" for copied in audit.combined.copies.tolist()]
-    )
-    return [
-        "exact copy" if same else other for same, other in zip(exact.tolist(), others, strict=True)
-    ]
+def _question(options: AuditOptions) -> dict[str, Any]:
+    return {
+        name: getattr(options, name)
+        for name in AuditOptions.__dataclass_fields__
+        if name != "seeds"
+    }

@@ -15,12 +15,12 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from denoscope import metrics
-from denoscope.audit.findings import Evidence, Measured
-from denoscope.audit.weighing import measures, table
-from denoscope.audit.weighing.combined import combine
-from denoscope.audit.weighing.costs import PATIENCE, Sizes, seconds
-from denoscope.audit.weighing.evidence import weigh
-from denoscope.audit.weighing.table import NAMES, check_names, measure_all
+from denoscope.audit.evidence import controlled_metrics, metric_table
+from denoscope.audit.evidence.by_descriptor import descriptor_evidence
+from denoscope.audit.evidence.combined import combine
+from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, seconds
+from denoscope.audit.evidence.metric_table import NAMES, check_names, measure_all
+from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.estimate import Estimate, proportion
 from denoscope.metrics.divergence import frechet_floor
 
@@ -53,7 +53,7 @@ def seen(
 ) -> Evidence:
     train = sets["train"]
     planted = {"noise": train[:60] + 1e-3 * normal(len(train[:60]), 9, train.shape[1])}
-    return weigh(
+    return descriptor_evidence(
         kind,
         kind,
         identity or {"name": kind},
@@ -76,7 +76,7 @@ def measured(
     thresholds: Mapping[str, float] | None = None,
     exact: Mapping[str, int] | None = None,
     identity: Mapping[str, str] | None = None,
-) -> dict[str, dict[str, Measured]]:
+) -> dict[str, dict[str, MetricResult]]:
     given = {"gen": gen, "train": train, "test": test, "twin": twin}
     sets = {role: rows for role, rows in given.items() if rows is not None}
     evidence = [seen(sets, kind, identity) for kind in kinds]
@@ -94,12 +94,12 @@ def measured(
 
 
 @pytest.fixture(scope="module")
-def whole() -> dict[str, dict[str, Measured]]:
+def whole() -> dict[str, dict[str, MetricResult]]:
     return measured(GEN, twin=TWIN)
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, dict[str, Measured]]:
+def alone() -> dict[str, dict[str, MetricResult]]:
     return measured(GEN, test=None)
 
 
@@ -112,7 +112,9 @@ def same(found: Estimate | None, wanted: Estimate) -> None:
     assert numbers(found) == pytest.approx(numbers(wanted), rel=1e-9)
 
 
-def test_every_metric_is_there_for_every_descriptor(whole: dict[str, dict[str, Measured]]) -> None:
+def test_every_metric_is_there_for_every_descriptor(
+    whole: dict[str, dict[str, MetricResult]],
+) -> None:
     assert tuple(whole) == NAMES
     special = {"excess_combined": {"combined"}, "exact_duplicates": {"content"}}
     for name, found in whole.items():
@@ -123,7 +125,7 @@ def test_every_metric_is_there_for_every_descriptor(whole: dict[str, dict[str, M
 
 
 def test_the_numbers_are_those_of_the_public_functions(
-    whole: dict[str, dict[str, Measured]],
+    whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     found = {name: by["ratio"].estimate for name, by in whole.items() if "ratio" in by}
     same(found["generalization"], metrics.generalization(GEN, TRAIN, threshold=0.6))
@@ -153,7 +155,7 @@ def seen_ratio() -> Evidence:
 
 
 def test_by_cosine_everything_is_as_on_rows_of_length_one(
-    whole: dict[str, dict[str, Measured]],
+    whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     gen, train, test = (torch.nn.functional.normalize(x.double()) for x in (GEN, TRAIN, TEST))
     same(
@@ -171,7 +173,7 @@ def test_by_cosine_everything_is_as_on_rows_of_length_one(
 
 
 def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(
-    whole: dict[str, dict[str, Measured]],
+    whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     control = {name: by["ratio"].control for name, by in whole.items() if "ratio" in by}
     same(control["generalization"], metrics.generalization(TEST, TRAIN, threshold=0.6))
@@ -181,9 +183,11 @@ def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(
 
 
 def test_controls_of_quality_are_as_many_training_rows(
-    whole: dict[str, dict[str, Measured]],
+    whole: dict[str, dict[str, MetricResult]],
 ) -> None:
-    drawn = measures.Case(seen_ratio(), {"gen": GEN, "train": TRAIN, "test": TEST}, None, 0).drawn
+    drawn = controlled_metrics.MetricCase(
+        seen_ratio(), {"gen": GEN, "train": TRAIN, "test": TEST}, None, 0
+    ).drawn
     assert drawn is not None
     assert len(drawn) == len(GEN) == len(drawn.unique(dim=0))
     assert {tuple(row) for row in drawn.tolist()} <= {tuple(row) for row in TRAIN.tolist()}
@@ -214,7 +218,7 @@ def test_the_duplicate_aware_rule_skips_the_star_of_the_nearest() -> None:
 
 
 def test_without_held_out_rows_controls_are_leave_one_out(
-    alone: dict[str, dict[str, Measured]],
+    alone: dict[str, dict[str, MetricResult]],
 ) -> None:
     within = cdist(TRAIN.double(), TRAIN.double())
     np.fill_diagonal(within, np.inf)
@@ -243,7 +247,7 @@ def test_without_held_out_rows_controls_are_leave_one_out(
 
 
 def test_without_held_out_rows_what_needs_them_is_not_available(
-    alone: dict[str, dict[str, Measured]],
+    alone: dict[str, dict[str, MetricResult]],
 ) -> None:
     for name in QUALITY:
         for one in alone[name].values():
@@ -370,7 +374,7 @@ def test_exact_duplicates_are_counts_of_content() -> None:
 
 
 def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(
-    whole: dict[str, dict[str, Measured]],
+    whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     found = whole["frechet"]["ratio"]
     limit = (found.extra or {})["limit"]
@@ -399,12 +403,12 @@ def test_rows_without_variance_do_not_stop_the_audit() -> None:
 
 
 def test_what_takes_hours_is_left_until_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    large = Sizes(10_000, 50_000, 5_000, 512)
+    large = SetSizes(10_000, 50_000, 5_000, 512)
     assert seconds("feature_likelihood", large) > 3600
     assert seconds("authenticity", large) == 0
-    assert all(seconds(name, Sizes(1000, 1000, 500, 64)) < PATIENCE for name in NAMES)
-    assert seconds("frechet", Sizes(5000, 5000, 5000, 3072)) > PATIENCE
-    monkeypatch.setattr(table, "PATIENCE", 1e-12)
+    assert all(seconds(name, SetSizes(1000, 1000, 500, 64)) < PATIENCE for name in NAMES)
+    assert seconds("frechet", SetSizes(5000, 5000, 5000, 3072)) > PATIENCE
+    monkeypatch.setattr(metric_table, "PATIENCE", 1e-12)
     left = measured(GEN, kinds=["ratio"])
     assert (
         "name it in --metrics to compute it" in left["feature_likelihood"]["ratio"].estimate.method
@@ -423,7 +427,7 @@ def test_distances_that_are_known_are_not_computed_again(monkeypatch: pytest.Mon
         raise AssertionError("neighbours are known already")
 
     for name in ("neighbors", "nearest_similarity"):
-        monkeypatch.setattr(measures, name, refuse)
+        monkeypatch.setattr(controlled_metrics, name, refuse)
     options = {"thresholds": {}, "exact": {"gen": 0}, "seed": 0, "say": lambda text: None}
     names = [
         "memorized",
@@ -454,7 +458,7 @@ def test_nothing_decides_nothing_combined() -> None:
 
 def test_evidence_without_its_pass_says_so() -> None:
     sets = {"gen": GEN, "train": TRAIN, "test": TEST}
-    bare = replace(seen(sets), among=None)
+    bare = replace(seen(sets), training_neighbors=None)
     found = measure_all(
         [bare],
         {"ratio": sets},

@@ -1,8 +1,8 @@
-"""The search for the nearest row outside the star of the nearest.
+"""The search for the nearest row that is no near-duplicate of the nearest.
 
 The few nearest rows of each row decide almost always; some more the rest; and where even these all
-lie in one star (an image that was repeated very often), the star is found as a whole and left out
-of the search.
+repeat one image (which was there very often), its near-duplicates are all found and left out of the
+search.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Found = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class StarSearch:
-    """Distances and index of the nearest row, and the distance of the nearest outside its star;
-    ``own``: query is train, row by row.
+class DistinctNeighborSearch:
+    """Distances and index of the nearest row, and the distance of the nearest that is no
+    near-duplicate of it; ``exclude_self``: query is train, row by row.
     """
 
     query: Tensor
     train: Tensor
     spacing: float
-    own: bool
+    exclude_self: bool
 
     def solve(self, known: Neighbors) -> Found:
         """Nearest distance (n,), its index, second distance, from some nearest rows that are
         ``known``; infinite where there is none.
         """
         found, left = self._listed(known)
-        more = min(_MORE, len(self.train) - self.own)
+        more = min(_MORE, len(self.train) - self.exclude_self)
         if len(left) and more > known.index.shape[1]:
             better, still = self._listed(
                 neighbors(self.query[left], self.train, more, exclude=self._selves(left))
@@ -53,7 +53,7 @@ class StarSearch:
     def _selves(self, rows: Tensor) -> Tensor | None:
         return (
             torch.stack([torch.arange(len(rows), device=rows.device), rows], 1)
-            if self.own
+            if self.exclude_self
             else None
         )
 
@@ -75,7 +75,7 @@ class StarSearch:
 
     def _first(self, distance: Tensor) -> Tensor:
         """The place of the nearest row that counts, -1 if it is not in the list."""
-        if not self.own:
+        if not self.exclude_self:
             return torch.zeros(len(distance), dtype=torch.int64, device=distance.device)
         beyond = (distance >= self.spacing) & (distance > 0)
         radius = self._radius(distance.where(beyond, math.inf).amin(1))
@@ -92,13 +92,13 @@ class StarSearch:
         """The same for rows whose near-duplicates are many."""
         query = self.query[rows]
         skipped = torch.empty(0, 2, dtype=torch.int64, device=rows.device)
-        if self.own:
+        if self.exclude_self:
             beyond, _ = outside(query, self.train, within(query, self.train, self.spacing))
             skipped = within(query, self.train, self._radius(beyond))
         nearest, index = outside(query, self.train, skipped)
         centres, place = index.clamp_min(0).unique(return_inverse=True)
-        star = within(self.train[centres], self.train, self.spacing)
-        members, columns = _expanded(star, len(centres), place)
+        alike = within(self.train[centres], self.train, self.spacing)
+        members, columns = _expanded(alike, len(centres), place)
         both = torch.cat([skipped, torch.stack([members, columns], 1)])
         both = (both[:, 0] * len(self.train) + both[:, 1]).unique()
         second, _ = outside(
@@ -130,12 +130,12 @@ def outside(query: Tensor, bank: Tensor, skipped: Tensor) -> tuple[Tensor, Tenso
     return distance, index
 
 
-def _expanded(star: Tensor, centres: int, place: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs (row, member of the star of its centre) from the pairs (centre, member) in order and
+def _expanded(alike: Tensor, centres: int, place: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs (row, near-duplicate of its centre) from the pairs (centre, member) in order and
     the centre of each row.
     """
-    sizes = star[:, 0].bincount(minlength=centres)
+    sizes = alike[:, 0].bincount(minlength=centres)
     counts = sizes[place]
     rows = torch.arange(len(place), device=place.device).repeat_interleave(counts)
     offset = torch.arange(len(rows), device=place.device) - (counts.cumsum(0) - counts)[rows]
-    return rows, star[(sizes.cumsum(0) - sizes)[place][rows] + offset, 1]
+    return rows, alike[(sizes.cumsum(0) - sizes)[place][rows] + offset, 1]

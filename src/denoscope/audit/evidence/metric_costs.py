@@ -27,7 +27,7 @@ _FLOOR = 20  # draws of a Fréchet floor
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SetSizes:
     """Rows of the sets, 0 where not given, and features a row."""
 
     gen: int
@@ -41,12 +41,12 @@ class Sizes:
         return self.test or self.train
 
 
-def passes(s: Sizes) -> float:
+def passes(s: SetSizes) -> float:
     """About the seconds in which all sets are compared with the training set."""
     return (s.train + s.gen + s.test) * s.train * s.features / _SINGLE
 
 
-def _fit(centres: int, rows: int, s: Sizes) -> float:
+def _fit(centres: int, rows: int, s: SetSizes) -> float:
     """Seconds of one fit of variances and of the likelihoods under it; what does not fit in memory
     is computed again in every pass.
     """
@@ -74,22 +74,22 @@ def _jackknifed(n: int, m: int, k: int) -> float:
     return _facing(n, m, k, BLOCKS + 1) + _facing(m, n, k, BLOCKS)
 
 
-def _generalization(s: Sizes) -> float:
+def _generalization(s: SetSizes) -> float:
     return (s.gen + s.held) * s.train * s.features / _SINGLE
 
 
-def _mifid(s: Sizes) -> float:
+def _mifid(s: SetSizes) -> float:
     given = [n for n in (s.gen, s.test) if n]
     return sum(
         _jackknifed(n, s.train, s.features) + 4 * n * s.train * s.features / _SINGLE for n in given
     )
 
 
-def _copying_test(s: Sizes) -> float:
+def _copying_test(s: SetSizes) -> float:
     return (s.train * 3 * 8 * 30 / _CLUSTERING + (s.gen + s.test) * s.train / _SINGLE) * s.features
 
 
-def _likelihood(s: Sizes) -> float:
+def _likelihood(s: SetSizes) -> float:
     return (
         _fit(s.gen, s.train, s)
         + 20 * _fit(s.gen // 4, s.train, s)
@@ -97,30 +97,30 @@ def _likelihood(s: Sizes) -> float:
     )
 
 
-def _balls(s: Sizes) -> float:
+def _balls(s: SetSizes) -> float:
     within = s.gen**2 + s.test**2
     return 2 * (within / _SINGLE + 4 * s.gen * s.test / _DOUBLE) * s.features
 
 
-def _kernel(s: Sizes) -> float:
+def _kernel(s: SetSizes) -> float:
     return 2 * (s.gen**2 / 2 + s.test**2 / 2 + s.gen * s.test) * (s.features + 30) / _DOUBLE
 
 
-def _vendi(s: Sizes) -> float:
+def _vendi(s: SetSizes) -> float:
     r = min(s.gen, s.features)
     return 2 * (2 * s.gen * s.features * r / _DOUBLE + (BLOCKS + 1) * 2 * r**3 / _SPECTRAL)
 
 
-def _distance(s: Sizes) -> float:
+def _distance(s: SetSizes) -> float:
     floor = _facing(s.gen, s.test, s.features, _FLOOR, in_blocks=False) if s.gen <= s.train else 0.0
     return _jackknifed(s.gen, s.test, s.features) + floor
 
 
-def _pairs(s: Sizes) -> float:
+def _pairs(s: SetSizes) -> float:
     return 2 * s.gen**2 * s.features / _DOUBLE
 
 
-_SECONDS: Mapping[str, Callable[[Sizes], float]] = {
+_SECONDS: Mapping[str, Callable[[SetSizes], float]] = {
     "generalization": _generalization,
     "reproducibility": _pairs,
     "mifid": _mifid,
@@ -133,7 +133,7 @@ _SECONDS: Mapping[str, Callable[[Sizes], float]] = {
 }
 
 
-def seconds(name: str, sizes: Sizes) -> float:
+def seconds(name: str, sizes: SetSizes) -> float:
     """About how long the metric and its control take; 0 for what is made of distances that are
     known already.
     """

@@ -1,0 +1,3 @@
+"""What was found, in words and numbers: the verdict in words, the page with its figures, JSON and
+CSV.
+"""

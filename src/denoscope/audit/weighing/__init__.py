@@ -1,3 +1,0 @@
-"""What the sets say: each descriptor's view, thresholds and planted copies, all descriptors
-together, and every metric.
-"""
