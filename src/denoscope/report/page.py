@@ -37,7 +37,7 @@ _LARGEST = 128  # CSS pixels, the side at which a larger image is shown
 _CHUNK = 4  # strips that share one header in a gallery
 _STRONG = re.compile(r"\*\*(?=\S)(.+?)\*\*(?!\*)")
 _CODE = re.compile(r"`([^`]+)`")
-_INTERVAL = re.compile(r"\[[−\d.∞ ]+, [−\d.∞ ]+\]")
+_INTERVAL = re.compile(r"\[[−+\de.∞ ]+, [−+\de.∞ ]+\]")
 
 
 def write(page: Page, folder: Path | str, name: str = "report") -> Path:
