@@ -10,17 +10,19 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from pages import EVIL, Reader, page, panel
+from pages import EVIL, Reader, claims, page, panel
 from PIL import Image
 
 from denoscope.estimate import proportion, unavailable
 from denoscope.report import (
     WIDE,
+    ClaimRow,
     Column,
     Figure,
     Gallery,
@@ -34,6 +36,7 @@ from denoscope.report import (
     write,
     write_table,
 )
+from denoscope.report.forest import forest
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +233,70 @@ def test_contents_only_for_long_pages(tmp_path: Path) -> None:
             Page("t", "", [Section(f"s{i}", []) for i in range(count)]), tmp_path
         ).read_text()
         assert len(Reader(html).all("nav")) == (count > 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("N_k > d_l", "N<sub>k</sub> &gt; d<sub>l</sub>"),
+        ("(x_0, σ_min, ᾱ_t)", "(x<sub>0</sub>, σ<sub>min</sub>, ᾱ<sub>t</sub>)"),
+        ("**E_12**", "<strong>E<sub>12</sub></strong>"),
+        ("`N_k` and `a_b` N_k", "<code>N_k</code> and <code>a_b</code> N<sub>k</sub>"),
+        ("n_train of_k x_range __x_1 a_b_c N_ _k", "n_train of_k x_range __x_1 a_b_c N_ _k"),
+        ("0.3 [−1, ∞]", "0.3 [−1,\u00a0∞]"),
+    ],
+)
+def test_indices_are_set_and_names_of_fields_stay(text: str, html: str, tmp_path: Path) -> None:
+    source = write(Page("t", "", [Section(text, [Text(text)])]), tmp_path).read_text()
+    assert f"<p>{html}</p>" in source
+
+
+def test_indices_are_set_in_figures_where_unicode_has_them(tmp_path: Path) -> None:
+    figure = Figure("f", "c", curves([replace(panel("σ_min"), x="N_k, x_0, D_b, n_train")]))
+    source = write(Page("t", "", [Section("s", [figure])]), tmp_path).read_text()
+    for text in (">Nₖ, x₀, D_b, n_train<", ">σₘᵢₙ<"):
+        assert text in source
+
+
+def test_claims_are_one_line_each(tmp_path: Path) -> None:
+    source = write(Page("t", "", [], "Yes.", [claims("name")]), tmp_path).read_text()
+    (table,) = re.findall(r'<table class="claims".*?</table>', source, re.S)
+    rows = re.findall(r'<tr role="row" class="(\w+)">(.*?)</tr>', table, re.S)
+    assert [agreement for agreement, _ in rows] == [row.agreement for row in claims().rows]
+    assert [row.count("<details") for _, row in rows] == [1, 0, 0, 0, 0]
+    assert [row.count("<svg") for _, row in rows] == [1, 1, 1, 0, 0]  # no region, no number
+    assert source.index("Yes.") < source.index(table) < source.index('class="foot"')
+
+
+def test_a_forest_shows_intervals_against_their_region() -> None:
+    def drawn(region: tuple[float, float], *intervals: tuple[float, float, float]) -> str:
+        return forest(ClaimRow("", "agrees", "", "", intervals, region))
+
+    inside = drawn((0, 1), (0.2, 0.4, 0.6), (0.1, 0.5, 9), (0.3, math.nan, 0.5))
+    root = ElementTree.fromstring(inside)
+    assert [g.get("class") for g in root.iter("g")] == ["other", "decisive"]  # the dark one on top
+    (region,) = root.iter("rect")
+    left = float(region.get("x", ""))
+    right = left + float(region.get("width", ""))
+    (decisive,) = (g for g in root.iter("g") if g.get("class") == "decisive")
+    low, high = map(float, re.findall(r"M([\d.]+) [\d.]+H([\d.]+)", decisive[0].get("d", ""))[0])
+    assert left < low < float(decisive[1].get("cx", "")) < high < right
+    assert [text.text for text in root.iter("text")] == ["0", "1"]
+    beyond = drawn((-math.inf, 3), (-math.inf, 2, math.inf))
+    assert beyond.count("L") == 4  # an arrow of two strokes at each end
+    assert inside.count("L") == 2  # and where an interval leaves the scale
+    assert 'rect class="region" x="0.0"' in beyond
+
+
+def test_folded_sections_and_captions_of_galleries(tmp_path: Path) -> None:
+    image = np.zeros((8, 8), np.uint8)
+    gallery = Gallery("g", ["a", "b"], [Strip([image] * 2, caption="N_k = 8"), Strip([image] * 2)])
+    sections = [Section("Open", []), Section("Shut", [gallery], folded=True)]
+    source = write(Page("t", "", sections), tmp_path).read_text()
+    assert re.findall(r'<details class="folded">\s*<summary><h2 id="title-(\d)">', source) == ["2"]
+    rows = re.findall(r"<tr>(.*?)</tr>", source[source.index('class="gallery"') :], re.S)
+    assert [row.count("<td") + row.count("<th") for row in rows] == [3, 3, 3]
+    assert rows[1].startswith('<th scope="row">N<sub>k</sub> = 8</th><td>')
 
 
 def test_table_markup(tmp_path: Path) -> None:
