@@ -201,7 +201,7 @@ def test_stored_then_collected_is_the_identity(
 
 def test_a_store_keeps_readings(tmp_path: Path) -> None:
     rows = [
-        Row(f"key{i}", "study", 1, {"n": n}, {"rank": 3 + i, "stopped": ""})
+        Row(f"key{i}", "study", 1, {"n": n}, {"rank": 3 + i, "error": 9.0, "stopped": ""})
         for i, n in enumerate(SIZES)
     ]
     store = Store(tmp_path)
@@ -218,6 +218,7 @@ def test_a_store_keeps_readings(tmp_path: Path) -> None:
         values(found.of("error", sigma=2.0)), np.float32(2.0 * UNITS[0, :, 0])
     )
     assert [r.value.value for r in found.of("rank")] == [3, 4, 5]
+    assert len(found.of("error")) == 6  # the summary of a reading is no reading
 
 
 def test_a_cell_says_nothing_twice() -> None:

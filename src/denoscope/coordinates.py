@@ -46,9 +46,7 @@ COORDINATES: dict[str, Coordinate] = {
     "sigma": Coordinate("noise level σ", "σ = {:.2g}", "log"),
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
-    "side": Coordinate(
-        "side", values={"before": "at the first snapshot", "after": "at the end of training"}
-    ),
+    "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),
     "to": Coordinate("distance to", values=ROLES),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),

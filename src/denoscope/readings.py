@@ -477,18 +477,20 @@ def expanded(readings: Iterable[Reading], quantities: Mapping[str, Quantity]) ->
 
 def collected(rows: Sequence[Row], quantities: Mapping[str, Quantity], *fields: str) -> Readings:
     """Every reading of these cells, at the cell's own ``fields`` and at its own coordinates; and
-    every one of its values that is a declared quantity.
+    those of its values that are declared quantities and no reading of it.
     """
     found: list[Reading] = []
     for row in rows:
         cell = {name: row.fields[name] for name in fields}
-        found += _read(row.arrays(), cell)
+        read = list(_read(row.arrays(), cell))
+        known = {r.name for r in read}
+        found += read
         found += [
             Reading(
                 name, cell, value if isinstance(value, Estimate) else exact([float(str(value))])
             )
             for name, value in row.values.items()
-            if name in quantities and isinstance(value, int | float | Estimate)
+            if name in quantities.keys() - known and isinstance(value, int | float | Estimate)
         ]
     made = Readings(found, quantities)
     made._declared(*dict.fromkeys(r.name for r in found))

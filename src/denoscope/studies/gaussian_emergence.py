@@ -210,25 +210,21 @@ class GaussianEmergence(Probed):
     def story(cls, found: Readings) -> Iterator[Told]:
         """The results in order; what these cells do not test is left out by itself."""
         course = averaged(found)
-        pairs = halves(found)
         network = course.of(who="network").over("subset", "seed")
         widest = network.last("width") or network
-        narrow = network.first("width")
-        yield from emergence(widest, narrow)
-        yield from consequences(widest, pairs)
+        yield from emergence(widest, network.first("width"), course.of("between"))
+        yield from stopping(widest, halves(found))
         yield from ends(network, widest)
         yield from over_time(network, widest, course)
-        yield from by_level(found.over("subset", "seed"), widest)
-        names = ("distance", "linearity", "relative")
+        yield from by_level(found.of("distance", who="network").over("subset", "seed"), widest)
+        last = final(network.of(to=lambda to: to == "gaussian") + network.without("to"))
+        keys = [c for c in ("n", "model", "width") if last.along(c)]
         yield "Numbers at the end of training"
-        for name in names:
-            some = (
-                final(network.of(name)).of(to=["gaussian"])
-                if name == "distance"
-                else final(network.of(name))
-            )
-            keys = [c for c in ("n", "model", "width", "images") if some.along(c)]
-            yield table(f"At the end: {QUANTITIES[name].axis}", some, keys, [name])
+        shown = last.of("distance", "linearity", "agreement", "copies") + last.of(
+            "relative", images="test"
+        )
+        names = ["distance", "linearity", "relative", "agreement", "copies"]
+        yield table("Networks at the end of training", shown, keys, names)
 
 
 def readings(course: Mapping[int, Subject]) -> Iterator[Reading]:
@@ -352,7 +348,7 @@ def halves(found: Readings) -> Readings:
 
 def final(readings: Readings) -> Readings:
     """At the end of training, or of a network that is given, as it is."""
-    return readings.last("step") or readings
+    return (readings.last("step") or readings).dropped("step")
 
 
 def turn(distance: Readings) -> Readings:
@@ -364,65 +360,57 @@ def turn(distance: Readings) -> Readings:
     return ends.map(lambda v: v[1::2]).against(nearest, name="turn", apart="step").dropped("step")
 
 
-def emergence(widest: Readings, narrow: Readings) -> Iterator[Told]:
+def emergence(widest: Readings, narrow: Readings, between: Readings) -> Iterator[Told]:
     """Near the Gaussian in mid-training, then away from it."""
     distance = widest.of("distance", to="gaussian")
     turns = turn(distance)
     rise = turns.of(side="after")
-    words = (
-        "A network of few images is nearest to the Gaussian of its training set in "
-        "mid-training, and then leaves it (distance above the smallest, before and after)"
-    )
-    near = distance.smallest("step")
-    least = rise.first("n") or rise
     yield Claim(
-        words,
-        (turns.first("n") or turns),
+        "With few images a network is nearest to the Gaussian of its training set in mid-training",
+        turns.first("n") or turns,
         above(0),
-        published="nearest in mid-training",
+        published="nearest in mid-training, then memorizes",
         beside={
-            "Smallest distance": near.meeting(least),
-            "Rise to the end, narrowest network": turn(narrow.of("distance", to="gaussian")).of(
-                side="after"
-            ),
+            "Smallest distance": distance.smallest("step"),
+            "Rise of the narrowest": turn(narrow.of("distance", to="gaussian")).of(side="after"),
+            "Gaussian of the training set from that of all": between.over("subset", "seed"),
         },
         note=(
-            "The moment is chosen on one half of the points and read on the other. Intervals are "
-            "over points, for these networks."
+            "How far the first snapshot and the end are above the smallest distance. The moment is "
+            "chosen on one half of the points and read on the other; intervals are over points."
         ),
     )
-    words = (
-        "Networks of more images leave it less far (change of the rise from the least to the most)"
-    )
+    words = "With more images it leaves the Gaussian less far (change of the rise)"
     yield Claim(words, rise.change("n"), below(0), beside={"Rise by N": rise})
 
 
-def consequences(widest: Readings, pairs: Readings) -> Iterator[Told]:
+def stopping(widest: Readings, pairs: Readings) -> Iterator[Told]:
     """What stopping near the Gaussian brings."""
-    distance, error = widest.of("distance", to="gaussian"), widest.of("relative", images="test")
-    nearest = distance.smallest("step")
-    there, end = error.meeting(nearest), error.last("step")
-    lost = end.against(there, apart="step").dropped("step")
-    copies, agreement = widest.of("copies"), widest.of("agreement")
+    error, copies, agreement = (
+        widest.of("relative", images="test"),
+        widest.of("copies"),
+        widest.of("agreement"),
+    )
+    nearest = widest.of("distance", to="gaussian").smallest("step")
+    lost = less_there(error, nearest)
     yield Claim(
-        "Stopping where a network of few images is nearest lowers its held-out error (end less there)",
+        "With few images, stopping where it is nearest lowers the held-out error (end less there)",
         lost.first("n") or lost,
         above(0),
         published="early stopping generalizes",
         beside={
-            "Error there": there.dropped("step"),
+            "Error there": error.meeting(nearest),
             "Copies there": copies.meeting(nearest),
             "Copies at the end": copies.last("step"),
         },
         note="Errors are relative to the best linear denoiser's: 1 is its own.",
     )
     wide = pairs.last("width") or pairs
-    network = wide.of(who="network")
-    stopped = network.meeting(nearest).against(network.last("step"), apart="step").dropped("step")
+    alike = less_there(wide.of(who="network"), nearest)
     yield Claim(
-        "Networks of disjoint halves make more similar images when stopped there (cosine, less the end's)",
-        stopped.first("n") or stopped,
-        above(0),
+        "With few images, disjoint halves make less alike samples at the end (cosine, less there)",
+        alike.first("n") or alike,
+        below(0),
         beside={
             "Gaussians of the halves": wide.of(who="gaussian"),
             "With the Gaussian's samples, first snapshot": agreement.first("step"),
@@ -430,102 +418,91 @@ def consequences(widest: Readings, pairs: Readings) -> Iterator[Told]:
         },
         note="About the mean image. Networks that have hardly trained are alike as well.",
     )
-    words = "Networks of many images change their held-out error on leaving the Gaussian by"
-    yield Claim(words, lost.last("n"), note="Point by point, relative to the best linear denoiser.")
+    yield Claim("With many images, leaving the Gaussian changes held-out error by", lost.last("n"))
+
+
+def less_there(values: Readings, nearest: Readings) -> Readings:
+    """The end less the place that is nearest, unit by unit."""
+    there = values.meeting(nearest)
+    return values.last("step").against(there, apart="step").dropped("step") if there else there
 
 
 def ends(network: Readings, widest: Readings) -> Iterator[Told]:
     """Over sizes and widths, at the end of training."""
-    distance = final(network.of("distance", to="gaussian")).dropped("step")
-    words = "At the end of training the distance to the Gaussian falls with the number of images"
-    wide = final(widest.of("distance", to="gaussian")).dropped("step")
+    every, wide = (final(some.of("distance", to="gaussian")) for some in (network, widest))
+    words = "At the end the distance to the Gaussian falls with the number of images"
     yield Claim(words, wide.change("n"), below(0), beside={"By N": wide})
     words = "and grows with width (widest less narrowest network)"
-    yield Claim(words, distance.change("width"), above(0))
-    linear = final(widest.of("linearity")).dropped("step")
+    yield Claim(words, every.change("width"), above(0))
+    linear = final(widest.of("linearity"))
     words = "Networks of many images end more linear than those of few"
     yield Claim(words, linear.change("n"), above(0), beside={"By N": linear})
-    truth = final(widest.of("distance", to="truth")).dropped("step")
-    yield Claim(
-        "Distance to the true denoiser at the end",
-        truth.last("n") or truth,
-        beside={"To the Gaussian of the training set": wide},
-    )
-    given = final(network.of("distance", to="gaussian", model=lambda name: bool(name)))
-    yield Claim("Distance of a given network to the Gaussian of its training set", given)
+    true = final(widest.of("distance", to="truth"))
+    words = "With most images the network ends this far from the true denoiser"
+    yield Claim(words, true.last("n") or true, beside={"From its Gaussian": wide})
+    given = every.of(model=lambda name: bool(name))
+    yield Claim("A given network's distance to the Gaussian of its training set", given)
 
 
 def over_time(network: Readings, widest: Readings, course: Readings) -> Iterator[Told]:
     """Distance, linearity, errors and samples against the training step."""
     if len(network.along("step")) < 2:
         return
-    few = {"n": lambda n: n in network.thinned("n", 3).along("n")}
-    distance = network.of("distance", to="gaussian", **few)
+    few, wide = network.thinned("n", 3), widest.thinned("n", 3)
+    regime = f"noise levels from {LOW:g} to {highest(course):.3g}"
+    level = course.of("linearity", who="gaussian_all").map(np.mean)
+    linear = {"Gaussian of all images": float(level[0].value)}
     yield "Nearness to the Gaussian over training time"
     yield figure(
         "gaussian_emergence_distance",
-        f"**Distance to the Gaussian of the training set over training time**, noise levels from "
-        f"{LOW:g} to {highest(course):.3g}; averaged weights under a constant learning rate.",
-        Plot(distance, "step", "width", panel="n"),
+        f"**Distance to the Gaussian of the training set over training time**, {regime}; averaged "
+        "weights under a constant learning rate.",
+        Plot(few.of("distance", to="gaussian"), "step", "width", panel="n"),
     )
     yield figure(
         "gaussian_emergence_solutions",
-        "**Distance to the closed-form denoisers** of the widest network.",
-        Plot(widest.of("distance", **few), "step", "to", panel="n"),
+        "**Distance to the closed-form denoisers**, widest network.",
+        Plot(wide.of("distance"), "step", "to", panel="n"),
     )
-    level = course.of("linearity", who="gaussian_all").map(np.mean)
     yield figure(
         "gaussian_emergence_linearity",
         "**Linearity over training time**: a linear denoiser has 1, an affine one less.",
-        Plot(
-            network.of("linearity", **few),
-            "step",
-            "width",
-            panel="n",
-            levels={"Gaussian of all images": float(level[0].value)} if level else {},
-        ),
+        Plot(few.of("linearity"), "step", "width", panel="n", levels=linear),
     )
     yield "What the network does meanwhile"
+    best = {"best linear denoiser": 1.0}
     yield figure(
         "gaussian_emergence_errors",
-        "**Denoising error over training time** of the widest network, over that of the best "
-        "linear denoiser on held-out images.",
-        Plot(
-            widest.of("relative", **few),
-            "step",
-            "images",
-            panel="n",
-            levels={"best linear denoiser": 1.0},
-            scale="log",
-        ),
+        "**Denoising error over training time**, widest network, over that of the best linear "
+        "denoiser on held-out images.",
+        Plot(wide.of("relative"), "step", "images", panel="n", levels=best, scale="log"),
     )
     yield figure(
         "gaussian_emergence_samples",
-        "**Samples over training time** of the widest network: cosine with those of the Gaussian "
-        "from the same noises, and the share that are copies by the 1/3 rule.",
-        Plot(widest.of("agreement", **few), "step", "n", title="Like the Gaussian's samples"),
-        Plot(widest.of("copies", **few), "step", "n", title="Copies", limits=(-0.03, 1.03)),
+        "**Samples over training time**, widest network: cosine with those of the Gaussian from "
+        "the same noises, and the share that are copies by the 1/3 rule.",
+        Plot(wide.of("agreement"), "step", "n", title="Like the Gaussian's samples"),
+        Plot(wide.of("copies"), "step", "n", title="Copies", limits=(-0.03, 1.03)),
     )
 
 
-def by_level(found: Readings, widest: Readings) -> Iterator[Told]:
-    """Distances level by level, and over sizes."""
-    network = found.of("distance", who="network", to=["gaussian", "memorizer"])
-    network = network.last("width") or network
-    last = final(network.thinned("n", 3) if network.along("n") else network)
-    key = "n" if last.along("n") else "model"
+def by_level(distance: Readings, widest: Readings) -> Iterator[Told]:
+    """Distances level by level, and over sizes, at the end of training."""
+    two = {"to": ["gaussian", "memorizer"]}
+    last = final((distance.last("width") or distance).of(**two))
+    last = last.thinned("n", 3) if last.along("n") else last
     yield "Nearness to the Gaussian, noise level by noise level"
     yield figure(
         "gaussian_emergence_levels",
         "**Distance against the noise level** at the end of training, to the Gaussian and to the "
         "memorizer of the training set.",
-        Plot(last, "sigma", "to", panel=key, scale="linear"),
+        Plot(last, "sigma", "to", panel="n" if last.along("n") else "model", scale="linear"),
     )
-    ends = final(widest.of("distance", to=["gaussian", "memorizer"]))
+    ends = final(widest)
     if len(ends.along("n")) > 1:
         yield figure(
             "gaussian_emergence_sizes",
-            "**At the end of training, over the number of images**, widest network.",
-            Plot(ends, "n", "to", title="Distance"),
-            Plot(final(widest.of("linearity")), "n", title="Linearity"),
+            "**Over the number of images**, at the end of training, widest network.",
+            Plot(ends.of("distance", **two), "n", "to", title="Distance"),
+            Plot(ends.of("linearity"), "n", title="Linearity"),
         )
