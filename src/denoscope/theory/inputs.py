@@ -84,13 +84,14 @@ def covariance(name: str, value: Any) -> np.ndarray:
 
 
 def eigen(name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (ascending, rounding below zero cut) and eigenvectors (columns) of a covariance;
-    a negative one is a ValueError.
+    """Eigenvalues (ascending; those that are zero to rounding are zero) and eigenvectors (columns)
+    of a covariance; a negative one is a ValueError.
     """
     values, vectors = np.linalg.eigh(covariance(name, value))
     if values[0] < -_ROUNDING * max(abs(values[-1]), abs(values[0])):
         raise ValueError(f"{name} must have no negative eigenvalue, got {values[0]:.3g}")
-    return np.maximum(values, 0.0), vectors
+    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
+    return np.where(values > rounding, values, 0.0), vectors
 
 
 def variances(name: str, value: Any) -> np.ndarray:
