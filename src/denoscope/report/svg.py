@@ -53,7 +53,12 @@ def inline(figure: Figure, name: str, alt: str) -> str:
 
 
 def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) -> bytes:
+    """The canvas of that form writes the figure, which is laid out already: drawn once, where
+    ``savefig`` would draw it twice.
+    """
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -65,9 +70,11 @@ def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) ->
         else {"Software": None}
     )
     with theme.style(), rc_context({"svg.fonttype": fonts, "svg.hashsalt": salt or "denoscope"}):
-        figure.savefig(
-            buffer, format=form, dpi=200, facecolor=ground, edgecolor="none", metadata=metadata
-        )
+        figure.set(facecolor=ground, edgecolor="none", dpi=200)
+        if form == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
+        else:
+            FigureCanvasAgg(figure).print_png(buffer, metadata=metadata)
     if form != "svg":
         return buffer.getvalue()
     return _UNPRINTABLE.sub("\ufffd", buffer.getvalue().decode()).encode()
