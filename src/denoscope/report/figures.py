@@ -68,8 +68,7 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
         dashes = legend.reference_dashes(panels)
         drawn = list(zip(grid.flat, panels))
         for axes, panel in drawn:
-            title = theme.shortened(panel.title, 60 * width / columns, theme.FONT_SIZE)
-            _panel(axes, replace(panel, title=title), base, dashes)
+            _panel(axes, replace(panel, title=_title(panel.title, width / columns)), base, dashes)
         for axes in grid.flat[len(panels) :]:
             axes.remove()
         parts = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
@@ -85,15 +84,22 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
 
 def _name_lines(figure: Figure, parts: Sequence[labels.Row], width: float, height: float) -> None:
     """Names the lines at their ends or in a legend, and lays the figure out."""
-    hosts = labels.hosts(parts, width, height)
+    labelled = labels.fit(parts, width, height)
     panels = [panel for part in parts for _, panel in part]
-    names = legend.arrange(legend.entries(panels, labelled=bool(hosts)), width)
+    names = legend.arrange(legend.entries(panels, labelled=labelled), width)
     figure.set_figheight(len(parts) * height + 0.2 * legend.rows(names))
     legend.draw(figure, names)
-    written = [labels.draw(host, width) for host in hosts]
+    written = [labels.draw(part, width) for part in parts] if labelled else []
     figure.draw_without_rendering()
-    for host, texts in zip(hosts, written):
-        labels.tie(host, texts)
+    for part, texts in zip(parts, written):
+        labels.tie(part, texts)
+
+
+def _title(title: str, width: float) -> str:
+    """A panel's title in one or two lines that fit above it."""
+    room = 60 * width / theme.BOLD
+    lines = theme.wrapped(title, room, theme.FONT_SIZE)
+    return "\n".join(theme.shortened(line, room, theme.FONT_SIZE) for line in lines)
 
 
 def _columns(count: int, width: float) -> int:

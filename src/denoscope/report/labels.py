@@ -4,7 +4,6 @@ legend.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _MOST = 4
 _SIZE = theme.FONT_SIZE - 0.5
 _LINE = 1.2 * _SIZE  # points from one line of text to the next
-_ROOM = 0.27  # of the figure's width
+_ROOM = (0.27, 0.2, 0.16)  # of the figure's width, beside 1, 2 or 3 panels
 _ENDS = 0.85  # of the panel's width: how far right a line must reach
 _APART = 1.5  # points between two ends that can be told apart
 _GAP = 12.0  # points from the panel to the names
@@ -33,14 +32,12 @@ _GAP = 12.0  # points from the panel to the names
 Row = Sequence[tuple["Axes", "Panel"]]
 
 
-def hosts(rows: Sequence[Row], width: float, height: float) -> Row:
-    """The last panel of each row, where all lines of that row have their names if they fit there,
-    or nothing; ``width`` of the figure and ``height`` of a row are in inches.
+def fit(rows: Sequence[Row], width: float, height: float) -> bool:
+    """Whether each row's last panel has room for the names of all lines of its row; ``width`` of
+    the figure and ``height`` of a row are in inches.
     """
-    fits = all(_fits(row, width, height) for row in rows) and any(
-        _named(p) for r in rows for _, p in r
-    )
-    return [row[-1] for row in rows] if fits else []
+    named = any(_named(panel) for row in rows for _, panel in row)
+    return named and all(_fits(row, width, height) for row in rows)
 
 
 def _fits(row: Row, width: float, height: float) -> bool:
@@ -50,30 +47,33 @@ def _fits(row: Row, width: float, height: float) -> bool:
         return False
     if not {name for panel in panels for name in _named(panel)} <= set(lines):
         return False
-    series = [line for line in lines.values() if isinstance(line, Series)]
-    texts = [_wrapped(name, width) for name in lines]
-    narrow = all(theme.text_width(part, _SIZE) <= 72 * _ROOM * width for t in texts for part in t)
     ends = [_end(axes, line) for line in lines.values()]
     points = 72 * (height - 0.7)
     return (
-        len(series) <= _MOST
+        sum(isinstance(line, Series) for line in lines.values()) <= _MOST
         and len(lines) <= _MOST + 2
-        and narrow
-        and sum(map(len, texts)) * _LINE <= points
+        and _leaves_room(row, width, points)
         and all(x >= _ENDS for x, _ in ends)
         and bool((np.diff(sorted(y * points for _, y in ends)) >= _APART).all())
     )
 
 
+def _leaves_room(row: Row, width: float, points: float) -> bool:
+    """Whether the names fit beside the panels, and the panels' titles above what is left."""
+    room = _room(row, width)
+    texts = [theme.wrapped(name, room, _SIZE) for name in _named(row[-1][1])]
+    taken = max((theme.text_width(part, _SIZE) for text in texts for part in text), default=0.0)
+    left = (72 * width - taken - _GAP) / len(row) - 2 * _GAP
+    titles = (theme.text_width(panel.title, theme.FONT_SIZE) * theme.BOLD for _, panel in row)
+    return taken <= room and sum(map(len, texts)) * _LINE <= points and max(titles) <= left
+
+
+def _room(row: Row, width: float) -> float:
+    return 72 * width * _ROOM[len(row) - 1]
+
+
 def _named(panel: Panel) -> dict[str, Series | Level]:
     return {line.label: line for line in (*panel.series, *panel.levels) if line.label}
-
-
-def _wrapped(name: str, width: float) -> list[str]:
-    """A name in one line, or in two of about the same length."""
-    if theme.text_width(name, _SIZE) <= 72 * _ROOM * width:
-        return [name]
-    return textwrap.wrap(name, max(len(name) // 2 + 3, 1), break_long_words=False)
 
 
 def _end(axes: Axes, line: Series | Level) -> tuple[float, float]:
@@ -88,13 +88,14 @@ def _end(axes: Axes, line: Series | Level) -> tuple[float, float]:
     return tuple(inside[inside[:, 0].argmax()]) if len(inside) else (-1.0, -1.0)
 
 
-def draw(host: tuple[Axes, Panel], width: float) -> list[Annotation]:
-    """Writes the names right of the panel, lowest line first; the layout makes room for them."""
-    axes, panel = host
+def draw(row: Row, width: float) -> list[Annotation]:
+    """Writes the names right of a row's last panel, lowest line first; the layout makes room."""
+    axes, panel = row[-1]
+    room = _room(row, width)
     found = sorted((_end(axes, line)[1], name) for name, line in _named(panel).items())
     return [
         axes.annotate(
-            "\n".join(_wrapped(name, width)),
+            "\n".join(theme.wrapped(name, room, _SIZE)),
             (1.0, y),
             (_GAP, 0.0),
             xycoords="axes fraction",
@@ -108,11 +109,11 @@ def draw(host: tuple[Axes, Panel], width: float) -> list[Annotation]:
     ]
 
 
-def tie(host: tuple[Axes, Panel], names: Sequence[Annotation]) -> None:
+def tie(row: Row, names: Sequence[Annotation]) -> None:
     """Once the layout is known: moves names apart that would overlap, each as little as possible,
     and ties each to the end of its line.
     """
-    axes, panel = host
+    axes, panel = row[-1]
     box = axes.get_window_extent().transformed(_inches(axes))
     ends = sorted((_end(axes, line)[::-1], line.tone) for line in _named(panel).values())
     heights = np.array([_LINE * (1 + name.get_text().count("\n")) for name in names])

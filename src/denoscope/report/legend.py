@@ -115,11 +115,8 @@ def arrange(groups: Sequence[Sequence[Entry]], width: float) -> list[list[Entry]
         [every],
     )
     grouped = [list(group) for group in groups]
-    return (
-        grouped
-        if grouped and _fits(grouped, width) and rows(grouped) <= rows(flowing) + 1
-        else flowing
-    )
+    near = len(grouped) > 1 and rows(grouped) <= rows(flowing) + 1
+    return grouped if near and _fits(grouped, width) else flowing
 
 
 def rows(columns: Sequence[Sequence[Entry]]) -> int:

@@ -21,6 +21,9 @@ NARROW = 3.6
 FONT_SIZE = 9.0
 """Points; the size of axis labels and legends. Tick labels are a little smaller."""
 
+BOLD = 1.12
+"""The width of a bold letter in those of a plain one."""
+
 COLORS: dict[str, tuple[str, str]] = {
     "ink": ("#1b1e23", "#e8eaed"),
     "muted": ("#59616e", "#a7b0bd"),
@@ -139,6 +142,15 @@ def shortened(text: str, room: float, size: float = FONT_SIZE - 1) -> str:
         return text
     fitting = (text[:n].rstrip() + "…" for n in range(len(text) - 1, 0, -1))
     return next((part for part in fitting if text_width(part, size) <= room), "…")
+
+
+def wrapped(text: str, room: float, size: float = FONT_SIZE - 1) -> list[str]:
+    """``text`` in one line where ``room`` points suffice, else in two of about the same length."""
+    words = text.split()
+    if text_width(text, size) <= room or len(words) < 2:
+        return [text]
+    halves = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
+    return list(min(halves, key=lambda half: max(map(len, half))))
 
 
 @contextmanager
