@@ -11,8 +11,6 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from torch import Tensor
 
-from denoscope.data.embedded import digits
-
 
 def unet(
     channels: int = 1,
@@ -47,19 +45,18 @@ def saved(
     return folder
 
 
-def memorizing(folder: Path, count: int = 8, steps: int = 400) -> Tensor:
-    """Trains a DDPM on ``count`` digits until it memorizes them, saves its pipeline and returns the
-    digits, (count, 1, 8, 8) in [-1, 1].
+def memorizing(folder: Path, images: Tensor, steps: int = 400) -> Path:
+    """The folder of the pipeline of a DDPM that was trained until it memorized its few images.
 
     The recipe of the library's own training examples (noise prediction, linear betas, 1 000 times)
     on the smallest network that does it.
     """
-    images, net, scheduler = digits().data[:count], unet(widths=(24, 48)), DDPMScheduler()
+    net, scheduler = unet(widths=(24, 48)), DDPMScheduler()
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(net.parameters(), lr=4e-3, betas=(0.9, 0.99), fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in range(steps):
-        clean = images[torch.randint(count, (32,), generator=generator)]
+        clean = images[torch.randint(len(images), (32,), generator=generator)]
         noise = torch.randn(clean.shape, generator=generator)
         times = torch.randint(len(scheduler), (32,), generator=generator)
         loss = (net(scheduler.add_noise(clean, noise, times), times).sample - noise).square().mean()
@@ -67,5 +64,4 @@ def memorizing(folder: Path, count: int = 8, steps: int = 400) -> Tensor:
         loss.backward()
         optimizer.step()
         rate.step()
-    saved(folder, scheduler, net)
-    return images
+    return saved(folder, scheduler, net)

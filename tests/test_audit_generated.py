@@ -4,20 +4,18 @@ they stopped, or one clear line.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from kills import killed
 from pipelines import saved, unet
 from torch import Tensor, nn
 
@@ -263,12 +261,8 @@ def test_after_a_kill_the_same_command_goes_on(pipeline: str, tmp_path: Path) ->
         "generate('gen', {pipeline!r}, asked(Path({out!r}), seeds=tuple(range(160)), "
         "steps=20, batch=8), QUIET, like=like())\n"
     ).format(tests=str(Path(__file__).parent), pipeline=pipeline, out=str(tmp_path / "killed"))
-    process = subprocess.Popen([sys.executable, "-c", script])
-    limit = time.monotonic() + 60
-    while len(list((tmp_path / "killed").rglob("*.safetensors"))) < 3 and time.monotonic() < limit:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    drawn = partial((tmp_path / "killed").rglob, "*.safetensors")
+    killed([sys.executable, "-c", script], lambda: len(list(drawn())) >= 3)
     left = {
         path: path.stat().st_mtime_ns for path in (tmp_path / "killed").rglob("[0-9]*.safetensors")
     }

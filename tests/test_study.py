@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kills import killed
 from toy_study import Toy
 
 from denoscope import Estimate, Row, grid, run
@@ -224,29 +225,34 @@ from toy_study import Toy
 from denoscope import grid, run
 from denoscope.execute import processes
 if __name__ == "__main__":
-    run(grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.05), {store!r}, processes(2))
+    run(grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.3), {store!r}, processes(2))
 """
 
 
 @pytest.mark.slow
-def test_after_any_number_of_kills_the_table_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
-    cells = grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.05)
-    run(cells, tmp_path / "quiet")
-    script = tmp_path / "sweep.py"
-    script.write_text(
-        SWEEP.format(tests=str(Path(__file__).parent), store=str(tmp_path / "killed"))
-    )
-    for delay in (2.5, 3.2, 3.6, 4.0, 4.3):
-        with subprocess.Popen([sys.executable, str(script)], start_new_session=True) as process:
-            time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
-        assert Store(tmp_path / "killed").check() == []
+def test_after_any_number_of_kills_the_table_is_that_of_an_undisturbed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = grid(Toy, n=[2, 3, 4, 5], seed=[0, 1, 2], wait=0.3)
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", lambda seconds: None)
+        run(cells, tmp_path / "quiet")
+    script, store = tmp_path / "sweep.py", Store(tmp_path / "killed")
+    script.write_text(SWEEP.format(tests=str(Path(__file__).parent), store=str(store.root)))
+    plan = store.root / "plan.json"
+    for event in (
+        plan.exists,
+        lambda: len(store.folders()) >= 2,
+        lambda: len(store.folders()) >= 5,
+    ):
+        killed([sys.executable, str(script)], event)
+        assert store.check() == []
     twins = [
         subprocess.Popen([sys.executable, str(script)]) for _ in range(2)
     ]  # and two at once on one store
     assert [twin.wait(timeout=120) for twin in twins] == [0, 0]
-    assert _table(Store(tmp_path / "killed")) == _table(Store(tmp_path / "quiet"))
-    assert pending(cells, Store(tmp_path / "killed")) == []
+    assert _table(store) == _table(Store(tmp_path / "quiet"))
+    assert pending(cells, store) == []
 
 
 def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
