@@ -140,6 +140,7 @@ class Plot:
             )
         values = [exact(r.value) if theory else part.estimate(r) for r in found]
         y, low, high = (np.array([getattr(e, k) for e in values]) for k in ("value", "low", "high"))
+        y = np.where(np.isfinite(y), y, np.nan)
         banded = bool(np.isfinite(low).any() and np.isfinite(high).any() and (low < high).any())
         return Series(places, y, low=low if banded else None, high=high if banded else None)
 
