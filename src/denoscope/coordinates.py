@@ -37,6 +37,9 @@ ROLES = {
 
 IMAGES = {"train": "training images", "test": "unseen images", "gen": "samples"}
 
+DIRECTIONS = {"principal": "principal directions", "random": "random directions"}
+MEASURES = {"ratio": "norm ratio", "cosine": "cosine"}
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -48,6 +51,10 @@ COORDINATES: dict[str, Coordinate] = {
     "step": Coordinate("training step", "step {}", "log"),
     "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),
     "to": Coordinate("distance to", values=ROLES),
+    "time": Coordinate("time t", "t = {:g}"),
+    "length": Coordinate("length of the step, λ / √d", "λ = {:g} √d", "log"),
+    "direction": Coordinate("direction", values=DIRECTIONS),
+    "measure": Coordinate("measure", values=MEASURES),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
 }

@@ -48,3 +48,21 @@ of its mean and covariance, ``gaussian_all`` of all images, ``truth`` of the dat
 ``distillate``, a network's linear student; images ``test`` (held out), ``train`` and ``gen``
 (samples); ``theory``, ``chance`` and ``simulation``.
 """
+
+ALIKE: Mapping[str, str] = MappingProxyType(
+    {
+        "halves": "network",
+        "given": "network",
+        "seeds": "gen",
+        "nearest": "train",
+        "unseen": "test",
+        "unlike": "chance",
+        "places": "distillate",
+    }
+)
+"""Values of other coordinates, each with the role whose look it takes."""
+
+
+def look_of(value: object) -> Look | None:
+    """The look of a role, or of a value that takes that of one; None of any other."""
+    return LOOKS.get(ALIKE.get(str(value), str(value)))
