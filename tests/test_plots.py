@@ -116,7 +116,7 @@ def test_a_map_puts_values_at_their_places() -> None:
         [FOUND.of(who=w, n=n, sigma=1.0).one.mean() for n in (8, 32, 128)]
         for w in ("network", "memorizer")
     ]
-    np.testing.assert_allclose(grid.values, expected)
+    np.testing.assert_allclose(np.asarray(grid.values), expected)
 
 
 def test_rows_of_numbers_run_upwards_and_the_edge_runs_through_its_rows() -> None:
@@ -135,7 +135,7 @@ def test_rows_of_numbers_run_upwards_and_the_edge_runs_through_its_rows() -> Non
     grid = Map(found, "rank", "n", ("who",), high=100, digits=0, edge=edge, ends=False, unit=100)
     one, two = grid.maps()
     assert one.rows == ["2", "1"]
-    np.testing.assert_allclose(one.values, [[50] * 3, [25] * 3])
+    np.testing.assert_allclose(np.asarray(one.values), [[50] * 3, [25] * 3])
     assert one.edge == [2.0, 1.5]  # 4 is the middle of the second cell, 5 the border to the third
     np.testing.assert_array_equal(
         two.edge, [np.nan, 3.5]
@@ -145,7 +145,7 @@ def test_rows_of_numbers_run_upwards_and_the_edge_runs_through_its_rows() -> Non
     for width in (6.4, 3.6):
         drawn = made.figure(width)  # pyright: ignore[reportCallIssue]
         assert drawn.get_figwidth() == width
-        assert [text.get_text() for text in drawn.texts] == ["share", "half"]
+        assert [text.get_text() for text in drawn.texts] == ["share (%)", "half"]
 
 
 def test_tables_of_places_and_of_rows_by_columns() -> None:

@@ -244,3 +244,10 @@ def test_mistakes_are_one_line(call, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_neighbours_of_one_instance_are_its_own_points() -> None:
+    x = torch.randn(9, 6, generator=generator(3), dtype=torch.float64)
+    starts = neighbour_starts(x, 4, 1, 1, generator(4))
+    cosines = (starts[:, 0, :, 0] @ (x / x.norm(dim=1, keepdim=True)).T).abs()
+    assert (cosines.max(1).values > 1 - 1e-5).all()

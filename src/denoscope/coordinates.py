@@ -37,8 +37,17 @@ ROLES = {
 
 IMAGES = {"train": "training images", "test": "unseen images", "gen": "samples"}
 
-DIRECTIONS = {"principal": "principal directions", "random": "random directions"}
-MEASURES = {"ratio": "norm ratio", "cosine": "cosine"}
+METHODS = {
+    "clustering": "subspace clustering",
+    "training": "diffusion training",
+    "free": "clustering without orthogonality",
+}
+"""How subspaces are recovered."""
+
+STARTS = {"neighbours": "starts at neighbours", "random": "random starts"}
+
+ASSIGNMENTS = {"noisy": "assigned by the noisy point", "soft": "soft weights"}
+"""Which subspace a noisy point is projected onto."""
 
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
@@ -51,10 +60,14 @@ COORDINATES: dict[str, Coordinate] = {
     "step": Coordinate("training step", "step {}", "log"),
     "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),
     "to": Coordinate("distance to", values=ROLES),
-    "time": Coordinate("time t", "t = {:g}"),
-    "length": Coordinate("length of the step, λ / √d", "λ = {:g} √d", "log"),
-    "direction": Coordinate("direction", values=DIRECTIONS),
-    "measure": Coordinate("measure", values=MEASURES),
+    "k": Coordinate("number of subspaces K", "K = {}"),
+    "d": Coordinate("dimension d", "d = {}"),
+    "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),
+    "excess": Coordinate("N_k − d", "N_k − d = {}"),
+    "noise": Coordinate("noise of the points", "noise {:g}"),
+    "start": Coordinate("start", values=STARTS),
+    "method": Coordinate("method", values=METHODS),
+    "assignment": Coordinate("weights", values=ASSIGNMENTS),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
 }

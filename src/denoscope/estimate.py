@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count} of {n}")
     tail = (1 - level) / 2
-    low = 0.0 if count == 0 else float(stats.beta.ppf(tail, count, n - count + 1))
-    high = 1.0 if count == n else float(stats.beta.ppf(1 - tail, count + 1, n - count))
+    low = 0.0 if count == 0 else float(special.betaincinv(count, n - count + 1, tail))
+    high = 1.0 if count == n else float(special.betaincinv(count + 1, n - count, 1 - tail))
     return Estimate(count / n, low, high, n, level, "Clopper-Pearson")
 
 

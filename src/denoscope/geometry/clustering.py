@@ -210,7 +210,7 @@ def climb(
         torch.zeros(instances * tries, dtype=torch.int64, device=x.device),
     )
     for rows in torch.arange(instances * tries, device=x.device).split(AT_ONCE):
-        points, active, before = _trimmed(x[rows // tries]), rows, None
+        points, active, before = trimmed(x[rows // tries]), rows, None
         for step in range(steps):
             improved, value, assigned = _step(points, bases[active], joint)
             bases[active], taken[active] = improved, step + 1
@@ -262,7 +262,7 @@ def _settled(x: Tensor, found: Climbed, steps: int) -> Climbed:
     return _valued(x, flat.reshape(bases.shape), found)
 
 
-def _trimmed(x: Tensor) -> Tensor:
+def trimmed(x: Tensor) -> Tensor:
     """``x`` (b, N, n) without trailing rows that are zero in every instance."""
     used = x.ne(0).any(-1).any(0).nonzero()
     return x[:, : int(used[-1]) + 1] if len(used) else x[:, :1]
@@ -273,7 +273,7 @@ def _valued(x: Tensor, bases: Tensor, found: Climbed) -> Climbed:
     instances, tries, _, n, _ = bases.shape
     values = torch.empty(instances, tries, dtype=x.dtype, device=x.device)
     for rows in torch.arange(instances, device=x.device).split(max(1, AT_ONCE // tries)):
-        points, columns = _trimmed(x[rows]), bases[rows].permute(0, 3, 1, 2, 4)
+        points, columns = trimmed(x[rows]), bases[rows].permute(0, 3, 1, 2, 4)
         kept = (
             (points @ columns.reshape(len(rows), n, -1))
             .square()

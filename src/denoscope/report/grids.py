@@ -74,7 +74,8 @@ def matrix(
     left, top = margin
     most = max(len(item.columns) for item in maps)
     least = 0.19 + 0.085 * digits
-    per_row = max(1, min(len(maps), int((width + _GAP) / (left + most * least + _GAP))))
+    wide = max(most * least, *(_inches(item.title) * 1.25 for item in maps))  # titles are bold
+    per_row = max(1, min(len(maps), int((width + _GAP) / (left + wide + _GAP))))
     cell = min(_CELL, ((width + _GAP) / per_row - _GAP - left - 0.02) / most)
     rows = [maps[i : i + per_row] for i in range(0, len(maps), per_row)]
     heights = [top + cell * max(len(item.rows) for item in row) + 0.12 for row in rows]

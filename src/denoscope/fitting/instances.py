@@ -1,5 +1,5 @@
 """Random mixtures of low-rank Gaussians, many at once: the points, the truth, and where every
-method starts.
+method that looks for their subspaces starts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from denoscope.distributions import MoLRG
 from denoscope.geometry import neighbour_starts, random_starts
+from denoscope.geometry.clustering import trimmed
 from denoscope.random import derive, generator
 
 STARTS = ("neighbours", "random")
@@ -20,16 +21,12 @@ STARTS = ("neighbours", "random")
 @dataclass(frozen=True)
 class Instances:
     """``x`` (b, N, n) with rows of zeros at the end of the smaller ones, ``truth`` (b, K, n, d),
-    ``starts`` (b, S, K, n, d), float64.
-
-    ``sizes``: the points that each instance has; ``seeds``: what its training noise is derived
-    from.
+    ``starts`` (b, S, K, n, d), float64; ``seeds`` (b) of whatever noise a method draws.
     """
 
     x: Tensor
     truth: Tensor
     starts: Tensor
-    sizes: tuple[int, ...]
     seeds: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -38,17 +35,12 @@ class Instances:
     def part(self, first: int, last: int) -> Instances:
         """Instances ``first`` to ``last`` without the rows of zeros that none of them needs."""
         rows = slice(first, last)
-        most = max(self.sizes[rows])
         return Instances(
-            self.x[rows, :most],
-            self.truth[rows],
-            self.starts[rows],
-            self.sizes[rows],
-            self.seeds[rows],
+            trimmed(self.x[rows]), self.truth[rows], self.starts[rows], self.seeds[rows]
         )
 
 
-def drawn(
+def instances(
     k: int,
     d: int,
     counts: Sequence[int],
@@ -59,7 +51,8 @@ def drawn(
     starts: int,
     start: str,
 ) -> Instances:
-    """``trials`` instances for every number of points a subspace in ``counts``, in that order.
+    """``trials`` instances for every number of points a subspace in ``counts``, in that order;
+    ``start`` is one of ``STARTS``.
 
     Subspaces, coefficients, noise directions and starts of an instance are functions of (n, k, d,
     its count, its trial) alone, so levels of ``noise`` and sizes of a sweep see the same ones.
@@ -70,13 +63,8 @@ def drawn(
         for trial in range(trials)
     ]
     points, truths, begun, seeds = zip(*made)
-    most = max(len(item) for item in points)
-    padded = torch.stack(
-        [torch.nn.functional.pad(item, (0, 0, 0, most - len(item))) for item in points]
-    )
-    return Instances(
-        padded, torch.stack(truths), torch.stack(begun), tuple(len(item) for item in points), seeds
-    )
+    x = torch.nn.utils.rnn.pad_sequence(list(points), batch_first=True)
+    return Instances(x, torch.stack(truths), torch.stack(begun), seeds)
 
 
 def _one(

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from denoscope.fitting.instances import Instances
 from denoscope.networks.subspaces import polar
 from denoscope.random import generator
-from denoscope.studies._molrg.recovery.instances import Instances
 
 LOW, HIGH = 0.02, 0.5
 """The noise levels of training: at much higher ones only the joint span of the subspaces is
@@ -54,16 +54,14 @@ class Noisy:
     levels: Tensor
 
 
-def noises(instances: Instances, steps: int, path: int) -> Noisy:
+def noises(of: Instances, steps: int, path: int) -> Noisy:
     """Noises of ``steps`` steps, those of an instance a function of its seed and ``path`` alone;
     rows of zeros get none.
     """
-    count, n = instances.x.shape[1:]
-    noise, levels = (
-        torch.zeros(steps, len(instances), count, n),
-        torch.ones(steps, len(instances), count, 1),
-    )
-    for i, (size, seed) in enumerate(zip(instances.sizes, instances.seeds)):
+    b, count, n = of.x.shape
+    noise, levels = torch.zeros(steps, b, count, n), torch.ones(steps, b, count, 1)
+    sizes = of.x.ne(0).any(-1).sum(-1).tolist()
+    for i, (size, seed) in enumerate(zip(sizes, of.seeds)):
         draws = generator(seed, path)
         levels[:, i, :size, 0] = LOW * (HIGH / LOW) ** torch.rand(steps, size, generator=draws)
         noise[:, i, :size] = torch.randn(steps, size, n, generator=draws) * levels[:, i, :size]
@@ -137,13 +135,7 @@ def _slopes(level: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor
     ] * noisy - pull * clean, -pull * noisy
 
 
-def descend(
-    x: Tensor,
-    noisy: Noisy,
-    bases: Tensor,
-    rate: Callable[[int], float],
-    tell: Callable[[], None] = lambda: None,
-) -> Tensor:
+def descend(x: Tensor, noisy: Noisy, bases: Tensor, rate: Callable[[int], float]) -> Tensor:
     """``bases`` (b, S, K, n, d) after one step of the gradient and its polar retraction for each of
     the noises.
     """
@@ -151,15 +143,15 @@ def descend(
     for step, (noise, level) in enumerate(zip(noisy.noise, noisy.levels)):
         move = rate(step) * unit[:, None, None, None, None] * gradient(x, noise, level, bases)
         length = move.square().sum((2, 3, 4), keepdim=True).sqrt()
-        bases = _retracted(bases - move * (LONGEST / length.clamp(min=LONGEST)))
-        tell()
+        bases = polar_bases(bases - move * (LONGEST / length.clamp(min=LONGEST)))
     return bases
 
 
-def _retracted(bases: Tensor) -> Tensor:
-    b, tries, count, n, d = bases.shape
-    wide = polar(bases.transpose(2, 3).reshape(b, tries, n, count * d))
-    return wide.reshape(b, tries, n, count, d).transpose(2, 3)
+def polar_bases(bases: Tensor) -> Tensor:
+    """The polar factor of [U_1 ... U_K] for bases (*b, K, n, d), in their own precision."""
+    *batch, count, n, d = bases.shape
+    wide = polar(bases.transpose(-3, -2).reshape(*batch, n, count * d))
+    return wide.reshape(*batch, n, count, d).transpose(-3, -2)
 
 
 @dataclass(frozen=True)
@@ -174,8 +166,8 @@ class Trained:
 
 
 @torch.no_grad()
-def trained(
-    instances: Instances,
+def train_subspaces(
+    of: Instances,
     *,
     keep: int,
     steps: int,
@@ -188,21 +180,21 @@ def trained(
     least loss on ``JUDGED`` noises a point, the same for all and for the truth.
     """
     parts = []
-    for first in range(0, len(instances), AT_ONCE):
-        parts.append(_block(instances.part(first, first + AT_ONCE), keep, steps))
-        tell(min(1.0, (first + AT_ONCE) / len(instances)))
+    for first in range(0, len(of), AT_ONCE):
+        parts.append(_block(of.part(first, first + AT_ONCE), keep, steps))
+        tell(min(1.0, (first + AT_ONCE) / len(of)))
     return Trained(*(torch.cat(values) for values in zip(*parts)))
 
 
-def _block(instances: Instances, keep: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    x, rows = instances.x.float(), torch.arange(len(instances))
-    judging = noises(instances, JUDGED, 2)
+def _block(of: Instances, keep: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    x, rows = of.x.float(), torch.arange(len(of))
+    judging = noises(of, JUDGED, 2)
     few = Noisy(judging.noise[: JUDGED // 4], judging.levels[: JUDGED // 4])
-    bases = descend(x, noises(instances, SCREENED, 0), instances.starts.float(), lambda step: RATE)
+    bases = descend(x, noises(of, SCREENED, 0), of.starts.float(), lambda step: RATE)
     best = losses(x, few, bases).topk(min(keep, bases.shape[1]), 1, largest=False).indices
     falling = lambda step: RATE * 0.5 * (1 + math.cos(math.pi * step / steps))  # noqa: E731
-    bases = descend(x, noises(instances, steps, 1), bases[rows[:, None], best], falling)
+    bases = descend(x, noises(of, steps, 1), bases[rows[:, None], best], falling)
     found = losses(x, judging, bases)
     least, place = found.min(1)
-    truth = losses(x, judging, instances.truth[:, None].float())[:, 0]
-    return _retracted(bases[rows, place][:, None].double())[:, 0], least, truth
+    truth = losses(x, judging, of.truth[:, None].float())[:, 0]
+    return polar_bases(bases[rows, place].double()), least, truth

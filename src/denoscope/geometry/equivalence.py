@@ -9,7 +9,6 @@ lose on the same points and the same noise, so that the differences are paired.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,26 +19,24 @@ from torch import Tensor
 from denoscope.networks import Subspaces
 from denoscope.random import generator
 from denoscope.theory.molrg import expected_loss
-from denoscope.theory.times import Measured
 
 
 class Departure(NamedTuple):
-    """Losses summed over the n numbers of a point, one entry a level; ``Measured`` are means over
-    points and noise with standard errors.
+    """Losses summed over the n numbers of a point and averaged over the points, a row a level and a
+    column a draw of the noise.
 
-    ``exact``: the formula, with the clean assignment. ``clean``: the same by Monte Carlo.
+    ``exact`` (levels,): the formula, with the clean assignment. ``clean``: the same by Monte Carlo.
     ``argmax`` and ``soft``: the loss less that of the clean assignment on the same noise, for the
     assignment of the noisy point and for soft weights; negative where the denoiser loses less than
     the clustering form. ``wrong``: the share of noisy points that go to another subspace than their
     clean point.
     """
 
-    sigma: np.ndarray
     exact: np.ndarray
-    clean: Measured
-    argmax: Measured
-    soft: Measured
-    wrong: Measured
+    clean: np.ndarray
+    argmax: np.ndarray
+    soft: np.ndarray
+    wrong: np.ndarray
 
 
 def departures(
@@ -55,11 +52,11 @@ def departures(
     subspaces with these orthonormal ``bases``.
 
     The bases may be the truth's or any others, K tensors (n, d_k) or one (K, n, d). ``draws``
-    noises a point, the same at every level; the standard errors are those over noise, the points
-    being given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
+    noises a point, the same at every level: what varies over them is the noise, the points being
+    given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
     """
     if draws < 2:
-        raise ValueError(f"draws must be at least 2 for a standard error, got {draws}")
+        raise ValueError(f"draws must be at least 2 for an interval, got {draws}")
     hard, soft = (
         Subspaces.from_bases(bases, joint=False, hard=kind, weights=weights)
         for kind in (True, False)
@@ -69,10 +66,7 @@ def departures(
     with torch.no_grad():
         rows = [_at_level(hard, soft, x, noise, float(sigma)) for sigma in sigmas]
         exact = [_exact(hard, x, float(sigma)) for sigma in sigmas]
-    clean, argmax, mixed, wrong = (
-        Measured(*np.array([row[part] for row in rows]).T) for part in range(4)
-    )
-    return Departure(np.array(sigmas, np.float64), np.array(exact), clean, argmax, mixed, wrong)
+    return Departure(np.array(exact), *torch.stack(rows, 1).numpy())
 
 
 def _exact(net: Subspaces, x: Tensor, sigma: float) -> float:
@@ -81,11 +75,9 @@ def _exact(net: Subspaces, x: Tensor, sigma: float) -> float:
     return float(expected_loss(x.square().sum(-1), captured, dims, sigma).mean())
 
 
-def _at_level(
-    hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float
-) -> list[tuple[float, float]]:
-    """(mean, standard error) of the clean loss, the two differences from it, and the share of wrong
-    assignments.
+def _at_level(hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """The clean loss, the two differences from it, and the share of wrong assignments of each draw,
+    (4, draws).
     """
     noisy, level = x + sigma * noise, torch.tensor(sigma, dtype=x.dtype)
     chosen = hard.assign(x).expand(noisy.shape[:-1])
@@ -93,20 +85,5 @@ def _at_level(
         (D - x).square().sum(-1)
         for D in (hard(noisy, level, chosen), hard(noisy, level), soft(noisy, level))
     )
-    return [
-        _mean(part)
-        for part in (
-            clean,
-            argmax - clean,
-            mixed - clean,
-            (hard.assign(noisy) != chosen).to(x.dtype),
-        )
-    ]
-
-
-def _mean(values: Tensor) -> tuple[float, float]:
-    """The mean of (draws, N) values and its standard error for given points: their means over draws
-    are independent.
-    """
-    spread = values.var(0).sum().sqrt() / (values.shape[1] * math.sqrt(len(values)))
-    return float(values.mean()), float(spread)
+    wrong = (hard.assign(noisy) != chosen).to(x.dtype)
+    return torch.stack([clean, argmax - clean, mixed - clean, wrong]).mean(-1)
