@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy import special, stats
@@ -194,6 +194,37 @@ def percentiles(
     return Estimate(value, float(low), float(high), n, level, method)
 
 
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """A number of ``n`` units with its ``draws`` (r,): an interval of any level is read off them.
+
+    Infinite draws stay infinite; one that is NaN is unknown and counts for both ends. A ``value``
+    that is NaN is not available, for the reason in ``method``.
+    """
+
+    value: float
+    draws: np.ndarray
+    n: int
+    method: str = "percentile bootstrap"
+
+    def __call__(self, level: float = 0.95) -> Estimate:
+        """The estimate at a level."""
+        if math.isnan(self.value):
+            return unavailable(self.method, self.n, level)
+        low, high = (
+            percentiles(
+                self.value, np.nan_to_num(self.draws, True, end, math.inf, -math.inf), self.n, level
+            )
+            for end in (-math.inf, math.inf)
+        )
+        return Estimate(self.value, low.low, high.high, self.n, level, self.method)
+
+    def map(self, increasing: Callable[[np.ndarray], np.ndarray]) -> Resampled:
+        """The same under an increasing function."""
+        value = float(increasing(np.asarray(self.value)))
+        return replace(self, value=value, draws=increasing(self.draws))
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], float],
     data: np.ndarray,
@@ -225,6 +256,23 @@ def paired(
     if first.shape != second.shape:
         raise ValueError(f"paired values need equal shapes, got {first.shape} and {second.shape}")
     return mean(first - second, level)
+
+
+def unpaired(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95
+) -> Estimate:
+    """The mean of ``a`` less that of ``b``, independent of each other, by t with the degrees of
+    freedom of Welch (1947); one value alone has the interval (-inf, inf).
+    """
+    first, second = (np.asarray(x, dtype=np.float64).ravel() for x in (a, b))
+    value, n = float(first.mean() - second.mean()), first.size + second.size
+    if min(first.size, second.size) < 2:
+        return Estimate(value, -math.inf, math.inf, n, level, "t (one value)")
+    parts = [float(x.var(ddof=1)) / x.size for x in (first, second)]
+    weights = [part**2 / (x.size - 1) for part, x in zip(parts, (first, second))]
+    freedom = sum(parts) ** 2 / sum(weights) if sum(parts) > 0 else n - 2
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(parts))
+    return Estimate(value, value - half, value + half, n, level, "Welch's t")
 
 
 def permutation(

@@ -1,5 +1,5 @@
-"""The truth that every method is measured against: a random mixture of low-rank Gaussians, and
-noisy probes with their true posterior means.
+"""Random mixtures of low-rank Gaussians whose denoiser is known: training sets that grow by need,
+and noisy probes with their true posterior means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FIRST_BLOCK = 64
 
 
 @dataclass(frozen=True)
-class Setting:
+class MixtureSetting:
     """K = ``clusters`` orthogonal subspaces of dimension d in R^n, ambient ``noise`` an entry, and
     the level ``sigma`` at which is measured.
     """
@@ -32,12 +32,12 @@ class Setting:
     seed: int
 
 
-class Draw:
+class MixtureDraw:
     """One random mixture with a training set that grows by need and ``probes`` fresh noisy points;
     a function of (setting.seed, index).
     """
 
-    def __init__(self, setting: Setting, index: int):
+    def __init__(self, setting: MixtureSetting, index: int):
         self.setting, self.index = setting, index
         self.seed = derive(setting.seed, setting.d, setting.n, setting.clusters, index)
         self.law = MoLRG.random(

@@ -8,13 +8,16 @@ over r and over the norm of x, exact at any N. They fall as N^(-1/d).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 
-from denoscope.studies._linear.by_size import falls_below
-from denoscope.theory.linear import bayes_loss, deterministic
+from denoscope.theory.linear.equivalents import deterministic
+from denoscope.theory.linear.optimum import bayes_loss
 
 _NORMS = 64
 _RADII = 600
@@ -48,8 +51,7 @@ def copies_needed(d: int, clusters: int, level: float, largest: float = 1e9) -> 
     """N at which the nearest training point of a fresh one is within ``level`` of the signal: what
     the empirical denoiser needs as sigma -> 0.
     """
-    sizes = np.geomspace(1, largest, 120)
-    return falls_below(sizes, nearest_distance(sizes, d, clusters, 2) / d, level)
+    return _first(lambda n: nearest_distance(n, d, clusters, 2) / d - level, 1.0, largest)
 
 
 def gaussian_excess(sizes: np.ndarray, d: int, n: int, sigma: float, noise: float) -> np.ndarray:
@@ -66,5 +68,15 @@ def gaussian_excess(sizes: np.ndarray, d: int, n: int, sigma: float, noise: floa
 @lru_cache(maxsize=64)
 def gaussian_needed(d: int, n: int, sigma: float, noise: float, level: float) -> float:
     """N at which that excess falls below the level."""
-    sizes = np.geomspace(2, 1e5, 4000)
-    return falls_below(sizes, gaussian_excess(sizes, d, n, sigma, noise), level)
+    return _first(lambda size: gaussian_excess(size, d, n, sigma, noise) - level, 2.0, 1e5)
+
+
+def _first(gap: Callable[[np.ndarray], np.ndarray], least: float, largest: float) -> float:
+    """The zero of a decreasing function of N; the least N where it is negative there already, +inf
+    where it is positive at the largest.
+    """
+    ends = [float(gap(np.array([n]))[0]) for n in (least, largest)]
+    if ends[0] <= 0 or ends[1] > 0:
+        return least if ends[0] <= 0 else math.inf
+    log = brentq(lambda x: float(gap(np.array([math.exp(x)]))[0]), *np.log([least, largest]))
+    return math.exp(float(log))  # pyright: ignore[reportArgumentType]
