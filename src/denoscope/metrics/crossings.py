@@ -152,7 +152,7 @@ def apart(
     """
     source, errors = (np.random.default_rng(derive(*s)) for s in ((seed,), (seed, 1, own)))
     columns = [np.atleast_2d(np.asarray(u, np.float64).T) for u in units]
-    drawn = np.stack([shares(v.shape[1], draws, source) @ v[0] for v in columns], 1)
+    drawn = np.stack([drawn_means(v[0], draws, source) for v in columns], 1)
     alone = [v[1, 0] if v.shape == (2, 1) else 0.0 for v in columns]
     drawn += np.array(alone) * errors.standard_normal(drawn.shape)
     return _curve(sizes, [v[0] for v in columns], drawn, "units")
@@ -165,19 +165,18 @@ def together(
     the same for all.
     """
     table = np.stack([np.asarray(u, np.float64) for u in units])
-    drawn = shares(table.shape[1], draws, np.random.default_rng(derive(seed))) @ table.T
-    return _curve(sizes, table, drawn, "units that all sizes share")
+    drawn = drawn_means(table, draws, np.random.default_rng(derive(seed)))
+    return _curve(sizes, table, drawn.T, "units that all sizes share")
 
 
-def shares(k: int, draws: int, source: np.random.Generator) -> np.ndarray:
-    """The weight of each of k units in draws of their mean, (draws, k): these follow Student's t,
-    where a bootstrap of few units is too narrow. One unit alone has no spread.
+def drawn_means(units: np.ndarray, draws: int, source: np.random.Generator) -> np.ndarray:
+    """Draws of the mean over the last axis of units (..., k), (..., draws): by Student's t, where a
+    bootstrap of few units is too narrow. One unit alone has no spread.
     """
-    if k == 1:
-        return np.ones((draws, 1))
-    normal = source.standard_normal((draws, k))
-    centred = normal - normal.mean(1, keepdims=True)
-    return 1 / k + centred / np.sqrt(k * source.chisquare(k - 1, (draws, 1)))
+    k, mean = units.shape[-1], units.mean(-1, keepdims=True)
+    weights = source.standard_normal((draws, k)) / np.sqrt(k)
+    weights /= np.sqrt(source.chisquare(max(k - 1, 1), (draws, 1)))
+    return mean + (units - mean) @ weights.T
 
 
 def _curve(

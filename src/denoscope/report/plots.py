@@ -102,6 +102,8 @@ class Plot:
         for *values, part in readings.by(*coordinates):
             at = dict(zip(coordinates, values))
             line = self._line(part, theory)
+            if not np.isfinite(line.y).any():
+                continue
             yield replace(line, **self._look(at, color, styles, theory, len(part)))
 
     def _look(

@@ -253,12 +253,18 @@ class DimensionScaling(Reported):
         laws = growth(by_d, "d")
         yield from claims(laws, by_n, found)
         yield "Samples needed"
-        panel = {"color": "method", "panel": "clusters", "scale": "log"}
         yield figure(
             "needed-d",
             "**Training points needed against the dimension of the subspaces**; lines without "
             "marks: theory. On this axis exponentials are straight.",
-            Plot(by_d, "d", theory=expected(by_d, found), **panel),
+            Plot(
+                by_d,
+                "d",
+                "method",
+                panel="clusters",
+                scale="log",
+                theory=expected(by_d, found),
+            ),
         )
         yield crosstab("N needed", by_d.of(clusters=by_d.along("clusters")[:1]), "method", "d")
         yield crosstab("N needed, K largest", by_d.last("clusters"), "method", "d")
@@ -266,7 +272,7 @@ class DimensionScaling(Reported):
         yield figure(
             "needed-n",
             "**Training points needed against the ambient dimension.**",
-            Plot(by_n, "ambient", **panel),
+            Plot(by_n, "ambient", "method", panel="clusters", scale="log"),
         )
         excess = line(found.of("excess"), "d", "ambient")
         first = excess.of(clusters=excess.along("clusters")[:1]).thinned("d", 3)
