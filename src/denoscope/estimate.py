@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy.special import bdtr, betaincinv, stdtrit
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count} of {n}")
     tail = (1 - level) / 2
-    low = 0.0 if count == 0 else float(special.betaincinv(count, n - count + 1, tail))
-    high = 1.0 if count == n else float(special.betaincinv(count + 1, n - count, 1 - tail))
+    low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
+    high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
     return Estimate(count / n, low, high, n, level, "Clopper-Pearson")
 
 
@@ -113,7 +113,7 @@ def crossed(values: np.ndarray, level: float = 0.95) -> Estimate:
     rows, columns = (float(data.mean(i).var(ddof=1)) / data.shape[1 - i] for i in (1, 0))
     total = rows + columns
     freedom = total**2 / (rows**2 / (n - 1) + columns**2 / (m - 1)) if total > 0 else n + m - 2
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
+    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(total)
     return Estimate(
         value, value - half, value + half, data.size, level, "t, runs crossed with units"
     )
@@ -129,9 +129,7 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
     value = float(data.mean())
     if data.size == 1:
         return Estimate(value, -math.inf, math.inf, 1, level, "t (one value)")
-    half = float(
-        stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size)
-    )
+    half = float(stdtrit(data.size - 1, (1 + level) / 2) * data.std(ddof=1) / math.sqrt(data.size))
     return Estimate(value, value - half, value + half, int(data.size), level, "t")
 
 
@@ -145,8 +143,9 @@ def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimat
     data = np.sort(np.asarray(values, dtype=np.float64).ravel())
     if not data.size:
         raise ValueError("the median of no values is undefined")
-    skipped = max(0, int(stats.binom.ppf((1 - level) / 2, data.size, 0.5)) - 1)
-    covered = 1 - 2 * float(stats.binom.cdf(skipped, data.size, 0.5))
+    below = bdtr(np.arange(data.size), data.size, 0.5)
+    skipped = max(0, int(np.searchsorted(below, (1 - level) / 2)) - 1)
+    covered = 1 - 2 * float(below[skipped])
     return Estimate(
         float(np.median(data)),
         float(data[skipped]),
@@ -271,7 +270,7 @@ def unpaired(
     parts = [float(x.var(ddof=1)) / x.size for x in (first, second)]
     weights = [part**2 / (x.size - 1) for part, x in zip(parts, (first, second))]
     freedom = sum(parts) ** 2 / sum(weights) if sum(parts) > 0 else n - 2
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(parts))
+    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(sum(parts))
     return Estimate(value, value - half, value + half, n, level, "Welch's t")
 
 
@@ -285,8 +284,10 @@ def permutation(
     """The two-sided p-value of a difference in means between ``a`` and ``b``, by random
     relabelling; never below 1/(draws + 1).
     """
+    from scipy.stats import permutation_test  # takes a second to import
+
     first, second = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
-    result = stats.permutation_test(
+    result = permutation_test(
         (first, second),
         lambda x, y, axis: x.mean(axis) - y.mean(axis),
         n_resamples=draws,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 CONFIDENCE = 0.99
 CUTS = 32
@@ -77,8 +77,15 @@ def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:
         return 0.0, 0.0, 0.0, 0.0, 1.0
     cross = (np.square(gram).sum() - np.square(np.diag(gram)).sum()) / (m * (m - 1))
     freedom = max(1.0, float(rest**2 / max(cross, np.finfo(float).tiny)))
-    low, high = max(m, m * freedom / 2) * rest / chi2.ppf([1 - miss, miss], max(m, m * freedom / 2))
-    return rest, low, high, min(high, np.linalg.eigvalsh(gram)[-1] / chi2.ppf(miss, m)), freedom
+    units = max(m, m * freedom / 2)
+    low, high = units * rest / _chi_square(np.array([1 - miss, miss]), units)
+    bound = min(high, np.linalg.eigvalsh(gram)[-1] / float(_chi_square(miss, m)))
+    return rest, low, high, bound, freedom
+
+
+def _chi_square(level: float | np.ndarray, freedom: float) -> np.ndarray:
+    """Quantiles of the chi-square distribution."""
+    return 2 * gammaincinv(freedom / 2, level)
 
 
 def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: float) -> np.ndarray:

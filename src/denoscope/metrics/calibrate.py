@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy import optimize, stats
+from scipy.special import ndtri
 from torch import Tensor
 
 from denoscope.estimate import Estimate, proportion, proportion_ratio, unavailable
@@ -194,16 +194,18 @@ def fisher(
     """Fisher's exact one-sided p-value of ``copies`` of ``generated`` beside ``alarms`` of
     ``held_out``: as many copies or more, given the total.
     """
-    return stats.hypergeom.sf(
+    from scipy.stats import hypergeom  # takes a second to import
+
+    return hypergeom.sf(
         np.asarray(copies) - 1, generated + held_out, np.asarray(copies) + alarms, generated
     )
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where ``function`` changes sign between ``low`` and ``high``."""
-    return float(
-        optimize.root_scalar(function, bracket=(low, high), method="brentq", xtol=1e-9).root
-    )
+    from scipy.optimize import brentq  # takes half a second to import
+
+    return float(brentq(function, low, high, xtol=1e-9))  # pyright: ignore[reportArgumentType]
 
 
 def detectable(
@@ -221,8 +223,10 @@ def detectable(
     Samples pass the threshold at p_test + c (power - p_test), c the share of copies, ``power`` the
     chance that a copy passes.
     """
+    from scipy.stats import binom
+
     alarms = np.arange(held_out + 1)
-    weight = stats.binom.pmf(alarms, held_out, p_test)
+    weight = binom.pmf(alarms, held_out, p_test)
     alarms, weight = alarms[weight > 1e-9], weight[weight > 1e-9]
     low, high = (
         np.zeros(len(alarms), int),
@@ -238,7 +242,7 @@ def detectable(
 
     def shortfall(share: float) -> float:
         return chance - float(
-            weight @ stats.binom.sf(high - 1, generated, p_test + share * (power - p_test))
+            weight @ binom.sf(high - 1, generated, p_test + share * (power - p_test))
         )
 
     if power <= p_test or shortfall(1.0) > 0:
@@ -294,6 +298,15 @@ def share_of_images(count: int, scores: int, images: int) -> Estimate:
     return Estimate(count / scores, low.low, high.high, images, low.level, low.method)
 
 
+def wins(first: Tensor, second: Tensor) -> float:
+    """Mann and Whitney's U: the pairs in which a score (n,) is above one of the second (m,), and
+    half of those in which they are equal.
+    """
+    ordered = second.double().sort().values
+    sides = (torch.searchsorted(ordered, first.double(), right=right) for right in (False, True))
+    return float(sum(side.sum() for side in sides)) / 2
+
+
 def auc(
     positive: Tensor, negative: Tensor, level: float = 0.95, *, units: int | None = None
 ) -> Estimate:
@@ -306,13 +319,8 @@ def auc(
     n = len(negative)
     if not len(positive) or not n:
         raise ValueError(f"an AUC needs scores of both kinds, got {len(positive)} and {n}")
-    wins = float(
-        stats.mannwhitneyu(
-            positive.double().cpu(), negative.double().cpu(), method="asymptotic"
-        ).statistic
-    )
-    value, m = wins / (len(positive) * n), units or len(positive)
-    z = float(stats.norm.ppf((1 + level) / 2))
+    value, m = wins(positive, negative) / (len(positive) * n), units or len(positive)
+    z = float(ndtri((1 + level) / 2))
 
     def error(theta: float) -> float:
         first, second = theta / (2 - theta) - theta**2, 2 * theta**2 / (1 + theta) - theta**2

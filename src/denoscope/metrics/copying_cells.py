@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 from torch import Tensor
 
 from denoscope.estimate import Estimate
-from denoscope.metrics.calibrate import auc
+from denoscope.metrics.calibrate import auc, wins
 from denoscope.metrics.partition import k_means, nearest_centre
 from denoscope.metrics.protocol import metric
 from denoscope.nearest import features, neighbors, same_space
@@ -125,9 +125,7 @@ def _cell(name: str, gen: Tensor, train: Tensor, test: Tensor, held_out: int) ->
     if m <= LEAST:
         return PartitionCell(len(train), n, m, n / held_out, None, None, None)
     near, far = (neighbors(rows, train).distance[:, 0] for rows in (gen, test))
-    u = float(
-        stats.mannwhitneyu(near.double().cpu(), far.double().cpu(), method="asymptotic").statistic
-    )
+    u = wins(near, far)
     z = (u - n * m / 2 + 0.5) / math.sqrt(n * m * (n + m + 1) / 12)
     return PartitionCell(len(train), n, m, n / held_out, u, z, auc(far, near))
 
@@ -138,7 +136,7 @@ def _combined(cells: tuple[PartitionCell, ...], labels: Tensor, centres: Tensor)
     weight = np.array([cell.share for cell in counted])
     weight /= weight.sum()
     value, n = float(weight @ [cell.z for cell in counted]), sum(cell.gen for cell in counted)
-    half = float(stats.norm.ppf(0.975)) * math.sqrt(weight @ weight)
+    half = float(ndtri(0.975)) * math.sqrt(weight @ weight)
     nearer = _weighted(weight, [cell.nearer for cell in counted if cell.nearer is not None], n)
     method = "normal, null standard deviation"
     return CopyingTest(

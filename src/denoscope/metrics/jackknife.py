@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from denoscope.estimate import Estimate
@@ -61,7 +61,7 @@ def interval(
     block of one set.
     """
     freedom = max(1, min(len(values) for values in without) - 1)
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(
+    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(
         sum(_variance(values) for values in without)
     )
     return Estimate(

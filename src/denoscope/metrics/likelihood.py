@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from denoscope.estimate import Estimate
@@ -237,7 +237,7 @@ def _subset(gen: Tensor, train: Tensor, size: int, seed: int, index: int) -> tup
 
 
 def _estimate(value: float, n: int, *variances: float) -> Estimate:
-    half = float(stats.t.ppf(0.975, _SUBSETS - 1)) * math.sqrt(sum(variances))
+    half = float(stdtrit(_SUBSETS - 1, 0.975)) * math.sqrt(sum(variances))
     return Estimate(
         value,
         value - half,

@@ -29,7 +29,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from scipy.integrate import quad_vec
 from torch import Tensor
 
 from denoscope.theory.inputs import finite, numeric, within
@@ -113,6 +112,8 @@ def scheduled_constants(
     if _steps(schedule):
         sigma = schedule.sigma(torch.arange(_steps(schedule), dtype=torch.float64))
         return constants(sigma.numpy(), _weighted(weight, sigma) / len(sigma))
+    from scipy.integrate import quad_vec  # takes half a second to import
+
     parts, _ = quad_vec(
         lambda u: _integrand(schedule, weight, u),
         0.0,

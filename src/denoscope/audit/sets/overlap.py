@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import fisher_exact
 from torch import Tensor
 
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.metrics.calibrate import fisher
 from denoscope.nearest import neighbors
 from denoscope.report.words import percent
 
@@ -144,9 +144,8 @@ def _nearly(distance: Tensor, train: Tensor) -> list[str]:
     bound = own.quantile(_QUANTILE)
     inside, usual = int((distance.double() < bound).sum()), int((own < bound).sum())
     expected = len(distance) * usual / len(own)
-    table = [[inside, len(distance) - inside], [usual, len(own) - usual]]
-    _, p = fisher_exact(table, alternative="greater")
-    if inside <= _NOTABLE * expected or p > _SIGNIFICANT:  # pyright: ignore[reportOperatorIssue]
+    p = float(fisher(inside, len(distance), usual, len(own)))
+    if inside <= _NOTABLE * expected or p > _SIGNIFICANT:
         return []
     return [
         f"{_of(inside, len(distance), 'test images')} lie as near to a training image as "

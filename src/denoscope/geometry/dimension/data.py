@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import bdtr, stdtrit
 from torch import Tensor
 
 from denoscope.estimate import Estimate
@@ -157,7 +157,7 @@ def _relative_spread(
     values = np.array(
         [inverse(neighbors(part, part, k, exclude_self=True).distance) for part in parts]
     )
-    half = stats.t.ppf((1 + _LEVEL) / 2, blocks - 1) * values.std(ddof=1) / math.sqrt(blocks)
+    half = stdtrit(blocks - 1, (1 + _LEVEL) / 2) * values.std(ddof=1) / math.sqrt(blocks)
     return float(half / values.mean()) if values.mean() > 0 else math.inf
 
 
@@ -178,7 +178,7 @@ def _median_interval(
     """The distribution-free interval of a median of ``places`` independent values, read off the
     quantiles of dependent ones.
     """
-    first = int(stats.binom.ppf((1 - _LEVEL) / 2, places, 0.5)) if places else 0
+    first = int(np.searchsorted(bdtr(np.arange(places), places, 0.5), (1 - _LEVEL) / 2))
     if first < 1:
         return limits
     at = (first - 1) / (places - 1)
