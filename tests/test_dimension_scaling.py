@@ -77,7 +77,7 @@ def test_the_sweep_is_two_lines_and_smoothers_end_early() -> None:
 
 
 def _excess(errors: np.ndarray, sizes: np.ndarray) -> Readings:
-    at = [{"method": "molrg", "d": 2, "ambient": 9, "clusters": 1, "size": int(s)} for s in sizes]
+    at = [{"method": "molrg", "d": 2, "ambient": 9, "k": 1, "size": int(s)} for s in sizes]
     return Readings([Reading("excess", a, e) for a, e in zip(at, errors)], QUANTITIES)
 
 
@@ -99,7 +99,7 @@ def test_lines_hold_every_method_along_both_dimensions(rows: list[Row]) -> None:
     assert (by_d.along("d"), by_d.along("ambient")) == ([1, 2, 4], [48])
     assert (by_n.along("ambient"), by_n.along("d")) == ([12, 24, 48], [4])
     row = next(row for row in rows if row.fields["method"] == "molrg")
-    at = {"d": row.fields["d"], "ambient": row.fields["n"], "clusters": row.fields["clusters"]}
+    at = {"d": row.fields["d"], "ambient": row.fields["n"], "k": row.fields["clusters"]}
     assert points.of(method="molrg", **at).one.value == row.values["needed"]
 
 

@@ -114,6 +114,11 @@ def test_the_largest_is_chosen_on_other_units_than_it_is_read_on() -> None:
     assert naive > 0.4
 
 
+def test_a_field_takes_the_name_of_the_house() -> None:
+    read = Readings([Reading("error", {"clusters": 3, "n": 8}, [1.0])], QUANTITIES)
+    assert read.moved({"clusters": "k"})[0].at == {"k": 3, "n": 8}
+
+
 def test_what_else_is_read_at_a_chosen_place() -> None:
     chosen = Readings([Reading("gap", {"n": 32, "who": "network"}, [1.0])], QUANTITIES)
     assert [r.at for r in table().meeting(chosen)] == [

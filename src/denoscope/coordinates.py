@@ -41,8 +41,14 @@ METHODS = {
     "clustering": "subspace clustering",
     "training": "diffusion training",
     "free": "clustering without orthogonality",
+    "empirical": "empirical distribution",
+    "kernel": "kernel smoother",
+    "gaussian": "Gaussian fit",
+    "molrg": "MoLRG fit",
+    "network": "network",
+    "network_end": "network, to the end",
 }
-"""How subspaces are recovered."""
+"""How subspaces are recovered, and what makes a denoiser of N points."""
 
 STARTS = {"neighbours": "starts at neighbours", "random": "random starts"}
 
@@ -59,24 +65,11 @@ COORDINATES: dict[str, Coordinate] = {
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
     "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),
-    "method": Coordinate(
-        "method",
-        values={
-            "empirical": "empirical distribution",
-            "kernel": "kernel smoother",
-            "gaussian": "Gaussian fit",
-            "molrg": "MoLRG fit",
-            "network": "network",
-            "network_end": "network, to the end",
-        },
-    ),
     "size": Coordinate("training points N", "N = {}", "log"),
-    "d": Coordinate("dimension d of the subspaces", "d = {}"),
     "ambient": Coordinate("ambient dimension n", "n = {}", "size"),
-    "clusters": Coordinate("subspaces K", "K = {}"),
     "to": Coordinate("distance to", values=ROLES),
     "k": Coordinate("number of subspaces K", "K = {}"),
-    "d": Coordinate("dimension d", "d = {}"),
+    "d": Coordinate("dimension d of the subspaces", "d = {}"),
     "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),
     "excess": Coordinate("N_k − d", "N_k − d = {}"),
     "noise": Coordinate("noise of the points", "noise {:g}"),

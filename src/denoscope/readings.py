@@ -160,6 +160,13 @@ class Readings(tuple[Reading, ...]):
             check({key: r.at[key] for key in at})
         return self._like(found)
 
+    def moved(self, names: Mapping[str, str]) -> Readings:
+        """The same with coordinates called otherwise: a study's field by the house's name."""
+        check_names(names.values())
+        return self._like(
+            Reading(r.name, {names.get(k, k): v for k, v in r.at.items()}, r.value) for r in self
+        )
+
     def dropped(self, *coordinates: str) -> Readings:
         """The same without these coordinates."""
         check_names(coordinates)

@@ -223,7 +223,8 @@ class DimensionScaling(Reported):
             Reading(name, {}, np.array([same[0].fields[name]]))
             for name in ("level", "sigma", "noise")
         ]
-        found = read.named(ambient=lambda at: at["n"]).dropped("n") + settings
+        places = {"n": "ambient", "clusters": "k"}
+        found = read.moved(places) + settings
         return found + needed(found.of("excess"), float(str(same[0].fields["level"])))
 
     @classmethod
@@ -261,21 +262,21 @@ class DimensionScaling(Reported):
                 by_d,
                 "d",
                 "method",
-                panel="clusters",
+                panel="k",
                 scale="log",
                 theory=expected(by_d, found),
             ),
         )
-        yield crosstab("N needed", by_d.of(clusters=by_d.along("clusters")[:1]), "method", "d")
-        yield crosstab("N needed, K largest", by_d.last("clusters"), "method", "d")
-        yield table("Laws of growth", laws, ["clusters", "method"], ["factor", "straight", "power"])
+        yield crosstab("N needed", by_d.of(k=by_d.along("k")[:1]), "method", "d")
+        yield crosstab("N needed, K largest", by_d.last("k"), "method", "d")
+        yield table("Laws of growth", laws, ["k", "method"], ["factor", "straight", "power"])
         yield figure(
             "needed-n",
             "**Training points needed against the ambient dimension.**",
-            Plot(by_n, "ambient", "method", panel="clusters", scale="log"),
+            Plot(by_n, "ambient", "method", panel="k", scale="log"),
         )
         excess = line(found.of("excess"), "d", "ambient")
-        first = excess.of(clusters=excess.along("clusters")[:1]).thinned("d", 3)
+        first = excess.of(k=excess.along("k")[:1]).thinned("d", 3)
         height = {"level": float(found.of("level")[0].value[0])} if first else {}
         yield "How the excess falls"
         yield figure(
@@ -353,7 +354,7 @@ def needed(excess: Readings, level: float) -> Readings:
     """Where the mean excess over draws is below the level for good: a first size that is below it
     already counts as needed, and one that is not reached is +inf.
     """
-    rest, made = ("method", "d", "ambient", "clusters"), []
+    rest, made = ("method", "d", "ambient", "k"), []
     for *place, some in excess.by(*rest):
         at = {name: value for name, value in zip(rest, place) if value is not None}
         sizes = some.along("size")
@@ -379,13 +380,13 @@ def line(readings: Readings, axis: str, fixed: str) -> Readings:
 def growth(points: Readings, axis: str) -> Readings:
     """The laws of N along a dimension, for every method and K with three sizes that were reached."""
     made = []
-    for method, clusters, some in points.by("method", "clusters"):
+    for method, clusters, some in points.by("method", "k"):
         reached = [r for r in some if math.isfinite(r.value.value)]
         if len(reached) < 3:
             continue
         found = laws_of([r.at[axis] for r in reached], [r.value for r in reached])
         along_n = {"ambient_power": found["power"]}
-        at = {"method": method, "clusters": clusters}
+        at = {"method": method, "k": clusters}
         made += [Reading(k, at, v) for k, v in (found if axis == "d" else along_n).items()]
     return Readings(made, QUANTITIES)
 
@@ -436,8 +437,8 @@ def expected(by_d: Readings, found: Readings) -> Readings:
         float(found.of(name)[0].value[0]) for name in ("level", "sigma", "noise")
     )
     made = []
-    for method, d, ambient, k, _ in by_d.by("method", "d", "ambient", "clusters"):
-        at = {"method": method, "d": d, "ambient": ambient, "clusters": k}
+    for method, d, ambient, k, _ in by_d.by("method", "d", "ambient", "k"):
+        at = {"method": method, "d": d, "ambient": ambient, "k": k}
         if method == "empirical":
             made.append(Reading("needed", at, copies_needed(d, k, level)))
         if method == "gaussian" and k == 1:
@@ -450,8 +451,8 @@ def samples(found: Readings) -> Iterator[Told]:
     w2 = line(found.of("w2"), "d", "ambient")
     rates = Readings(
         [
-            Reading("rate", {"d": d, "clusters": k}, slopes(some))
-            for d, k, some in w2.of(method="empirical").by("d", "clusters")
+            Reading("rate", {"d": d, "k": k}, slopes(some))
+            for d, k, some in w2.of(method="empirical").by("d", "k")
             if len(some.along("size")) > 1
         ],
         QUANTITIES,
@@ -470,7 +471,7 @@ def samples(found: Readings) -> Iterator[Told]:
             Reading(
                 "nearest",
                 r.at,
-                float(nearest_distance(np.array([r.at["size"]]), r.at["d"], r.at["clusters"])[0]),
+                float(nearest_distance(np.array([r.at["size"]]), r.at["d"], r.at["k"])[0]),
             )
             for r in near
         ],
@@ -482,7 +483,7 @@ def samples(found: Readings) -> Iterator[Told]:
     most = near.last("size").against(exactly, np.divide, "ratio")
     yield Claim(words, most, within(0.9, 1.1), "as exact integrals have it")
     yield "Distances between samples"
-    few = w2.of(clusters=w2.along("clusters")[:1]).thinned("d", 3)
+    few = w2.of(k=w2.along("k")[:1]).thinned("d", 3)
     yield figure(
         "wasserstein",
         "**W2 between samples of a model and fresh ones**, by the size of its training set.",
@@ -492,7 +493,7 @@ def samples(found: Readings) -> Iterator[Told]:
     yield figure(
         "nearest",
         "**Distance of a fresh point to the nearest of N training points**; lines: exact.",
-        Plot(shown, "size", "d", panel="clusters", theory=exactly.meeting(shown), scale="log"),
+        Plot(shown, "size", "d", panel="k", theory=exactly.meeting(shown), scale="log"),
     )
 
 
