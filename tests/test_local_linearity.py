@@ -1,5 +1,5 @@
-"""A denoiser against its first-order model: known maps get the numbers they must, and the page says
-what was found.
+"""A denoiser against its first-order model: known maps get the numbers they must, and a sweep tells
+its claims.
 """
 
 from __future__ import annotations
@@ -13,29 +13,48 @@ import numpy as np
 import pytest
 import torch
 
-from denoscope import Empirical, Gaussian, grid, run
+from denoscope import Empirical, grid, run
 from denoscope.cli import main
 from denoscope.geometry.jacobians import jacobian
+from denoscope.readings import Readings, expanded
+from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.groups import grouped
-from denoscope.studies._geometry.linearity import findings, measuring, reading, setting
 from denoscope.studies._geometry.subject import Data, Subject
 from denoscope.studies._source import Source
-from denoscope.studies.local_linearity import LocalLinearity
+from denoscope.studies.local_linearity import (
+    FAR,
+    LEVELS,
+    MEASURES,
+    NEAR,
+    POINTS,
+    QUANTITIES,
+    SHOWN,
+    STEPS,
+    LocalLinearity,
+    along,
+    at_time,
+    deviations,
+    length,
+)
 from denoscope.studies.phase_transition import PhaseTransition
-from denoscope.study import Result
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 8, "solver_steps": 4, "held": 24}
 DATA = Data(Source("digits"), None, 24, 40, 0)
+FIGURES = ("deviation", "cosine", "ratio", "change_cosine", "change_error", "noise")
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """Networks hardly trained, measured once: two seeds of one size and one of another."""
-    store = Store(tmp_path_factory.mktemp("sweep"))
-    return run(
-        grid(LocalLinearity, n=8, seed=[0, 1], **SMALL) + grid(LocalLinearity, n=96, **SMALL), store
-    )
+    cells = grid(LocalLinearity, n=8, seed=[0, 1], **SMALL) + grid(LocalLinearity, n=96, **SMALL)
+    return run(cells, Store(tmp_path_factory.mktemp("sweep")))
+
+
+@pytest.fixture(scope="module")
+def memorizer() -> Readings:
+    """The memorizer in the network's place."""
+    subject = Subject(Empirical(DATA.train()), DATA)
+    return expanded(LocalLinearity().readings(subject), QUANTITIES)
 
 
 def test_keys_and_defaults_are_frozen() -> None:
@@ -51,23 +70,18 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 def test_levels_are_those_of_the_published_schedule() -> None:
     """sigma^2 = exp(9.95 t^2 + 0.1 t) - 1, for rates from 0.1 to 20."""
-    assert np.allclose(
-        setting.LEVELS,
-        [math.sqrt(math.expm1(9.95 * t**2 + 0.1 * t)) for t in setting.TIMES],
-        rtol=1e-12,
-    )
-    assert set(setting.SHOWN) <= set(setting.TIMES)
-    assert set(setting.PUBLISHED) <= set(setting.STEPS)
-    assert round(40 / math.sqrt(3 * 64**2), 2) == setting.PUBLISHED[0]
-    assert round(40 / math.sqrt(3 * 32**2), 2) == setting.PUBLISHED[1]
+    expected = [math.sqrt(math.expm1(9.95 * t**2 + 0.1 * t)) for t in LEVELS]
+    assert np.allclose(list(LEVELS.values()), expected, rtol=1e-12)
+    assert set(SHOWN) <= set(LEVELS)
+    assert {NEAR, FAR} <= set(STEPS)
+    assert [round(40 / math.sqrt(3 * side**2), 2) for side in (64, 32)] == [NEAR, FAR]
 
 
 def test_a_step_is_the_article_s_in_its_coordinates() -> None:
     """x_t = x/sqrt(1 + sigma^2): a step of lambda there is one of the asked length here."""
     level, n = 3.0, 64
     x = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    v = x / x.norm()
-    moved = (x + setting.length(0.5, level, n) * v) / math.sqrt(1 + level**2)
+    moved = (x + length(0.5, level, n) * x / x.norm()) / math.sqrt(1 + level**2)
     assert float((moved - x / math.sqrt(1 + level**2)).norm()) == pytest.approx(0.5 * math.sqrt(n))
 
 
@@ -76,124 +90,114 @@ def test_measures_against_numpy_for_a_quadratic_map() -> None:
     exactly.
     """
     a, level = 0.1, 0.8
-
-    def bent(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        return x + 0.5 * a * x**2
-
-    subject = Subject(bent, DATA)
-    found = measuring.at_level(subject, {"network": bent}, level)
-    x = subject.noisy("test", 24, level).flatten(1).double().numpy()
-    v = subject.noise(72, 10_000).flatten(1).double().numpy().reshape(24, 3, 64)
+    subject = Subject(_bent, DATA)
+    noisy, random = subject.noisy("test", POINTS, level), subject.noise(3 * POINTS, 10_000)
+    found = along(_bent, noisy, random.reshape(POINTS, 3, -1), level)
+    x = noisy.flatten(1).double().numpy()
+    v = random.flatten(1).double().numpy().reshape(POINTS, 3, 64)
     v /= np.linalg.norm(v, axis=2, keepdims=True)
-    step = setting.length(0.36, level, 64)
-    ratio, cosine, error = [], [], []
+    step = length(NEAR, level, 64)
+    each: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
     for sign in (1, -1):
         slope = sign * step * (1 + a * x[:, None]) * v
         value, rest = (x + 0.5 * a * x**2)[:, None], 0.5 * a * step**2 * v**2
-        model, moved = value + slope, value + slope + rest
-        norms = np.linalg.norm(moved, axis=2), np.linalg.norm(model, axis=2)
-        ratio.append(norms[0] / norms[1])
-        cosine.append((moved * model).sum(2) / norms[0] / norms[1])
-        error.append(np.minimum(np.linalg.norm(rest, axis=2) / np.linalg.norm(slope, axis=2), 1))
-    at = setting.STEPS.index(0.36)
-    for name, expected in (
-        ("ratio", ratio),
-        ("cosine", cosine),
-        ("change_error", error),
-        ("off", np.abs(np.array(ratio) - 1)),
-    ):
-        assert found[f"{name}_random_network"][at] == pytest.approx(
-            np.mean(expected, (0, 2)), rel=1e-3, abs=1e-6
-        ), name
-    largest = torch.linalg.svdvals(
-        jacobian(bent, subject.noisy("test", 24, level)[0], torch.tensor(level))
-    )[0]
-    assert float(largest) == pytest.approx(np.abs(1 + a * x[0]).max(), rel=1e-5), (
-        "the principal direction is the steepest pixel"
+        each["ratio"].append(_norm(value + slope + rest) / _norm(value + slope))
+        each["off"].append(np.abs(each["ratio"][-1] - 1))
+        each["cosine"].append(_cosine(value + slope + rest, value + slope))
+        each["change_cosine"].append(_cosine(slope + rest, slope))
+        each["change_error"].append(np.minimum(_norm(rest) / _norm(slope), 1))
+    for name, expected in each.items():
+        mine = found[name][STEPS.index(NEAR)]
+        assert mine == pytest.approx(np.mean(expected, (0, 2)), rel=1e-3, abs=1e-6), name
+
+
+def test_principal_directions_are_the_steepest() -> None:
+    """Of a map whose derivative is diagonal: a step along them changes the steepest pixels."""
+    x = Subject(_bent, DATA).noisy("test", POINTS, 0.8)
+    largest = torch.linalg.svdvals(jacobian(_bent, x[0], torch.tensor(0.8)))[0]
+    assert float(largest) == pytest.approx(float((1 + 0.1 * x[0]).abs().max()), rel=1e-5)
+    found = expanded(at_time(Subject(_bent, DATA), {"network": _bent}, 0.2), QUANTITIES)
+    error = found.of("change_error", length=NEAR)
+    assert (error.of(direction="principal").one > error.of(direction="random").one).mean() > 0.9
+
+
+def _bent(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    return x + 0.05 * x**2
+
+
+def _norm(x: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(x, axis=2)
+
+
+def _cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (x * y).sum(2) / _norm(x) / _norm(y)
+
+
+def test_affine_maps_are_exactly_linear(memorizer: Readings) -> None:
+    for name, best in (("ratio", 1), ("cosine", 1), ("change_cosine", 1), ("change_error", 0)):
+        some = memorizer.of(name, who="gaussian")
+        assert len(some) == 2 * len(LEVELS) * len(STEPS)
+        assert max(float(np.abs(r.value - best).max()) for r in some) < 1e-3, name
+
+
+def test_the_memorizer_is_not_linear_at_low_noise_and_is_at_high(memorizer: Readings) -> None:
+    for name in MEASURES:
+        pair = (memorizer.of(name, who=who, direction="random") for who in ("network", "memorizer"))
+        for mine, other in zip(*pair, strict=True):
+            assert np.allclose(mine.value, other.value, atol=1e-6)
+    random = memorizer.of(who="network", direction="random")
+    cosine = {t: _by_length(random.of("change_cosine", time=t)) for t in (0.2, 0.7)}
+    assert (cosine[0.7] > cosine[0.2]).all()
+    assert cosine[0.7].min() > 0.9
+    for time in LEVELS:
+        error = _by_length(random.of("change_error", time=time))
+        assert (np.diff(error) > -0.05).all(), "longer steps are worse, up to noise"
+        assert error.max() <= 1
+    assert all(np.isfinite(r.value).all() for r in memorizer)
+
+
+def _by_length(readings: Readings) -> np.ndarray:
+    return np.array([some.one.mean() for _, some in readings.by("length")])
+
+
+def test_deviations_are_those_of_both_published_measures(rows: list[Row]) -> None:
+    """Means over seeds, then images; those of the norm ratio do not let signs cancel."""
+    found = LocalLinearity.found(rows).of(*MEASURES).over("seed", "subset")
+    place: dict[str, Any] = {"n": 8, "who": "network", "direction": "random", "time": 0.5}
+    off = deviations(found.of(**place, length=NEAR))
+    read = [LocalLinearity.found([row]).of(**place, length=NEAR) for row in rows[:2]]
+    cosine = np.mean([1 - r.of("cosine").one.astype(np.float64) for r in read], 0)
+    ratio = np.mean([r.of("off").one.astype(np.float64) for r in read], 0)
+    assert off.of(measure="cosine").one == pytest.approx(cosine)
+    assert off.of(measure="ratio").one == pytest.approx(ratio)
+    assert ratio.mean() >= abs(np.mean([r.of("ratio").one.mean() for r in read]) - 1)
+    values = rows[0].values["cosine_random_0.5"]
+    there = (
+        read[0]
+        .quantities["cosine"]
+        .interval(LocalLinearity.found(rows[:1]).of("cosine", **place, length=FAR).one)
     )
+    assert values == there
 
 
-@pytest.fixture(scope="module")
-def memorizer() -> Result:
-    """The memorizer in the network's place."""
-    return measuring.measure(Subject(Empirical(DATA.train()), DATA))
-
-
-def test_affine_maps_are_exactly_linear(memorizer: Result) -> None:
-    for kind in measuring.DIRECTIONS:
-        for measure, best in (
-            ("ratio", 1),
-            ("cosine", 1),
-            ("change_cosine", 1),
-            ("change_error", 0),
-            ("off", 0),
-        ):
-            assert np.abs(memorizer.arrays[f"{measure}_{kind}_gaussian"] - best).max() < 1e-3, (
-                measure,
-                kind,
-            )
-    level = measuring.at_level(
-        Subject(Gaussian.from_data(DATA.train()), DATA),
-        {"network": Gaussian.from_data(DATA.train())},
-        1.0,
-    )
-    assert level["change_error_principal_network"].max() < 1e-3
-
-
-def test_the_memorizer_is_not_linear_at_low_noise_and_is_at_high(memorizer: Result) -> None:
-    arrays = memorizer.arrays
-    for measure in measuring.MEASURES:
-        assert np.allclose(
-            arrays[f"{measure}_random_network"], arrays[f"{measure}_random_memorizer"], atol=1e-6
-        )
-    middle, high = setting.TIMES.index(0.2), setting.TIMES.index(0.7)
-    cosine = arrays["change_cosine_random_network"].mean(2)
-    assert (cosine[high] > cosine[middle]).all()
-    assert cosine[high].min() > 0.9
-    error = arrays["change_error_random_network"].mean(2)
-    assert (np.diff(error, axis=1) > -0.05).all(), "longer steps are worse, up to noise"
-    assert error.max() <= 1
-    assert all(np.isfinite(array).all() for array in arrays.values())
-
-
-def test_means_are_over_members_then_points(rows: list[Row]) -> None:
-    every = grouped(rows)
-    assert [len(group.rows) for group in every] == [2, 1]
-    both = np.mean(
-        [row.arrays()["cosine_random_network"].astype(np.float64) for row in every[0].rows], 0
-    )
-    found = reading.at(every[0], "cosine_random_network", 0.5, 0.36)
-    assert found.value == pytest.approx(
-        both[setting.TIMES.index(0.5), setting.STEPS.index(0.36)].mean()
-    )
-    assert found.n == 24
-    assert len(reading.over_steps(every[0], "cosine_random_network", 0.5)) == len(setting.STEPS)
-    assert len(reading.over_levels(every[0], "cosine_random_network", 0.36)) == len(setting.TIMES)
+def test_a_sweep_tells_every_claim_and_draws_every_figure(rows: list[Row]) -> None:
+    told = LocalLinearity.told(rows)
+    absent = [claim.says for claim in told.claims if claim.verdict() == "not tested"]
+    assert absent == ["Cosine of the change, network less true denoiser (t = 0.2, 0.36 √d)"]
+    assert told.claims[-1].verdict() == "supported", "the Gaussian is linear"
+    blocks = [*told.opening, *(block for part in told.sections for block in part.blocks)]
+    names = [block.name for block in blocks if isinstance(block, Figure)]
+    assert names == [f"local_linearity_{name}" for name in FIGURES]
 
 
 def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> None:
     (kept,) = run(grid(PhaseTransition, n=24, **SMALL), Store(tmp_path))
     trained = LocalLinearity(n=24, **SMALL).run()
     given = LocalLinearity(n=24, model=str(kept.path), **SMALL).run()
-    for name, array in trained.arrays.items():
-        if "principal" not in name:
-            assert np.allclose(array, given.arrays[name], atol=1e-4), name
-
-
-def test_the_page_builds(rows: list[Row]) -> None:
-    assert len(LocalLinearity.sections(rows)) == 5
-    assert len(LocalLinearity.page(rows, {}).sections) == 7
-    claims = findings.claims(grouped(rows))
-    assert claims[-1].status == "good", "the Gaussian is linear"
-    assert len(findings.claims(grouped(rows[:1]))) == len(claims) - 1
-    broken = Row(
-        "0" * 16,
-        rows[0].study,
-        1,
-        {**rows[0].fields, "n": 32},
-        {"stopped": "the loss is not finite"},
-    )
-    assert "N = 32" in str(LocalLinearity.sections([*rows, broken])[0].blocks[0])
+    random = [name for name in trained.arrays if "random" in name]
+    assert len(random) == 3 * len(MEASURES)
+    for name in random:
+        assert np.allclose(trained.arrays[name], given.arrays[name], atol=1e-4), name
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,19 +206,12 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
         "--samples 8 --solver-steps 4 --held 12 --on serial --quiet"
     )
     assert main([*words.split(), "--store", str(tmp_path / "s")]) == 0
-    text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
-    assert "true denoiser" in text
-    names = (
-        "ratio",
-        "cosine",
-        "change_cosine",
-        "change_error",
-        "noise_cosine",
-        "noise_change_cosine",
-    )
-    assert {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")} == {
-        f"local_linearity_{name}" for name in names
-    }
+    assert Path(capsys.readouterr().out.strip().splitlines()[-1]).is_file()
+    claims = json.loads((tmp_path / "s" / "claims.json").read_text())
+    (true,) = (c for c in claims if "true denoiser" in c["claim"])
+    assert {number["at"]["direction"] for number in true["numbers"]} == {"principal", "random"}
+    drawn = {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")}
+    assert drawn == {f"local_linearity_{name}" for name in FIGURES}
 
 
 @pytest.mark.parametrize(

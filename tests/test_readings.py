@@ -226,17 +226,22 @@ def test_a_store_keeps_readings(tmp_path: Path) -> None:
     assert len(found.of("error")) == 6  # the summary of a reading is no reading
 
 
+def test_axes_of_one_name_may_differ() -> None:
+    readings = [
+        Reading(name, {"sigma": sigma}, np.outer(sigma, np.arange(3)))
+        for name, sigma in (("error", np.array([1.0, 2.0])), ("gap", np.array([3.0, 4.0, 5.0])))
+    ]
+    found = expanded(readings, QUANTITIES)
+    assert [r.at["sigma"] for r in found] == [1, 2, 3, 4, 5]
+    assert [r.value.tolist() for r in found] == [[0, s, 2 * s] for s in (1, 2, 3, 4, 5)]
+
+
 def test_a_cell_says_nothing_twice() -> None:
     same = [Reading("error", {"n": 8}, np.ones(3))] * 2
     with pytest.raises(ValueError, match="two readings of error"):
         stored(same)
-    with pytest.raises(ValueError, match="two axes of a cell are called sigma"):
-        stored(
-            [
-                Reading("error", {"sigma": np.ones(2)}, np.ones((2, 3))),
-                Reading("gap", {"sigma": np.zeros(2)}, np.ones((2, 3))),
-            ]
-        )
+    with pytest.raises(ValueError, match=r"error of shape \(2, 3\) has axes of \(4,\) values"):
+        stored([Reading("error", {"sigma": np.ones(4)}, np.ones((2, 3)))])
     with pytest.raises(ValueError, match="no coordinate 'sgima'"):
         stored([Reading("error", {"sgima": 1.0}, np.ones(2))])
 

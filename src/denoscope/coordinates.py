@@ -37,6 +37,8 @@ ROLES = {
 
 IMAGES = {"train": "training images", "test": "unseen images", "gen": "samples"}
 
+DIRECTIONS = {"principal": "principal directions", "random": "random directions"}
+MEASURES = {"ratio": "norm ratio", "cosine": "cosine"}
 METHODS = {
     "clustering": "subspace clustering",
     "training": "diffusion training",
@@ -68,6 +70,10 @@ COORDINATES: dict[str, Coordinate] = {
     "size": Coordinate("training points N", "N = {}", "log"),
     "ambient": Coordinate("ambient dimension n", "n = {}", "size"),
     "to": Coordinate("distance to", values=ROLES),
+    "time": Coordinate("time t", "t = {:g}"),
+    "length": Coordinate("length of the step, λ / √d", "λ = {:g} √d", "log"),
+    "direction": Coordinate("direction", values=DIRECTIONS),
+    "measure": Coordinate("measure", values=MEASURES),
     "k": Coordinate("number of subspaces K", "K = {}"),
     "d": Coordinate("dimension d of the subspaces", "d = {}"),
     "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),

@@ -22,7 +22,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -437,8 +437,8 @@ def stacked(*, at: Callable[[Any], Iterable[Reading]], **axis: np.ndarray) -> It
 
 
 def stored(readings: Iterable[Reading]) -> dict[str, np.ndarray]:
-    """A cell's readings as arrays whose names are JSON: quantity, coordinates and axes; the values
-    of an axis are an array of their own, and an estimate is its five numbers with its method.
+    """A cell's readings as arrays whose names are JSON: quantity, coordinates, and the array that
+    holds the values of each axis; an estimate is its five numbers with its method.
     """
     arrays: dict[str, np.ndarray] = {}
     for r in readings:
@@ -446,13 +446,16 @@ def stored(readings: Iterable[Reading]) -> dict[str, np.ndarray]:
         plain = {k: v for k, v in r.at.items() if k not in axes}
         check(plain)
         check_names(axes)
-        made = isinstance(r.value, Estimate)
-        name = json.dumps([r.name, plain, list(axes), *([r.value.method] if made else [])])
+        value = _numbers(r.value) if isinstance(r.value, Estimate) else _array(r.value)
+        lengths = tuple(len(values) for values in axes.values())
+        if value.shape[: len(axes)] != lengths:
+            raise ValueError(f"{r.name} of shape {value.shape} has axes of {lengths} values")
+        kept = {k: _axis(arrays, k, values) for k, values in axes.items()}
+        method = [r.value.method] if isinstance(r.value, Estimate) else []
+        name = json.dumps([r.name, plain, kept, *method])
         if name in arrays:
             raise ValueError(f"two readings of {r.name} at {plain}")
-        arrays[name] = _numbers(r.value) if made else _array(r.value)
-        for key, values in axes.items():
-            _axis(arrays, key, values, list(axes).index(key), arrays[name])
+        arrays[name] = value
     return arrays
 
 
@@ -465,14 +468,12 @@ def _array(value: Any) -> np.ndarray:
     return array if array.ndim else array.reshape(1)
 
 
-def _axis(
-    arrays: dict[str, np.ndarray], key: str, values: np.ndarray, place: int, of: np.ndarray
-) -> None:
-    known = arrays.setdefault(f"@{key}", values)
-    if not np.array_equal(known, values):
-        raise ValueError(f"two axes of a cell are called {key} and differ")
-    if of.shape[place : place + 1] != values.shape:
-        raise ValueError(f"axis {key} has {len(values)} values for a shape of {of.shape}")
+def _axis(arrays: dict[str, np.ndarray], coordinate: str, values: np.ndarray) -> str:
+    """The name of the array that holds the values of an axis, put there if none does yet."""
+    names = (f"@{coordinate}{i or ''}" for i in count())
+    name = next(n for n in names if n not in arrays or np.array_equal(arrays[n], values))
+    arrays[name] = values
+    return name
 
 
 def expanded(readings: Iterable[Reading], quantities: Mapping[str, Quantity]) -> Readings:
@@ -507,7 +508,7 @@ def collected(rows: Sequence[Row], quantities: Mapping[str, Quantity], *fields: 
 def _read(arrays: Mapping[str, np.ndarray], cell: Mapping[str, Any]) -> Iterator[Reading]:
     for key in (key for key in arrays if not key.startswith("@")):
         name, at, axes, *method = json.loads(key)
-        values = [arrays[f"@{axis}"].tolist() for axis in axes]
+        values = [arrays[kept].tolist() for kept in axes.values()]
         for place in np.ndindex(arrays[key].shape[: len(axes)]):
             here = {axis: vs[i] for axis, vs, i in zip(axes, values, place)}
             value: Any = arrays[key][place]

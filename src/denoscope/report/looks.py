@@ -65,6 +65,13 @@ of its mean and covariance, ``gaussian_all`` of all images, ``truth`` of the dat
 
 ALIKE: Mapping[str, str] = MappingProxyType(
     {
+        "halves": "network",
+        "given": "network",
+        "seeds": "gen",
+        "nearest": "train",
+        "unseen": "test",
+        "unlike": "chance",
+        "places": "distillate",
         "training": "network",
         "clustering": "gaussian",
         "free": "chance",

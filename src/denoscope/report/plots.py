@@ -32,7 +32,8 @@ _MARKS: tuple[Style, ...] = ("solid", "dashed", "dotted", "line", "thin")
 @dataclass(frozen=True)
 class Plot:
     """``readings`` of one quantity over the coordinate ``x``: a colour for each value of ``color``,
-    a line style for each of ``look``, a panel for each of ``panel``.
+    a line style for each of ``look``, a panel for each of ``panel``, or for all values together of
+    several coordinates; readings that lack one of these stand in every panel of it.
 
     A role (a value that has a look of its own) is drawn in it; other values of ``color`` take the
     ordered ramp, other values of ``look`` one style each. ``theory`` are readings that are drawn as
@@ -44,7 +45,7 @@ class Plot:
     x: str
     color: str = ""
     look: str = ""
-    panel: str = ""
+    panel: str | Sequence[str] = ""
     title: str = ""
     y: str = ""
     theory: Readings = field(default_factory=Readings)
@@ -66,30 +67,30 @@ class Plot:
         everything = self.readings + self.theory
         color = looks(everything, self.color)
         styles = dict(zip(everything.along(self.look), _MARKS)) if self.look else {}
-        values = everything.along(self.panel) if self.panel else [None]
-        return [self._panel(value, color, styles) for value in values]
+        found = parts(everything, self.panel, self.title)
+        return [self._panel(title, part, color, styles) for title, part in found]
 
-    def _panel(self, value: Any, color: Mapping[Any, Look], styles: Mapping[Any, Style]) -> Panel:
-        lines = list(self._lines(self._part(self.readings, value), color, styles))
-        lines += self._lines(self._part(self.theory, value), color, styles, theory=True)
+    def _panel(
+        self,
+        title: str,
+        part: Callable[[Readings], Readings],
+        color: Mapping[Any, Look],
+        styles: Mapping[Any, Style],
+    ) -> Panel:
+        lines = list(self._lines(part(self.readings), color, styles))
+        lines += self._lines(part(self.theory), color, styles, theory=True)
         lines += self._equal(lines)
         return Panel(
             lines,
-            name_of(self.panel, value) if self.panel else self.title,
+            title,
             COORDINATES[self.x].label,
             self.y or (self.readings or self.theory).quantity.axis,
-            list(self._markers(self._part(self.markers, value), color)),
+            list(self._markers(part(self.markers), color)),
             [Level(y, name) for name, y in self.levels.items()],
             self.limits,
             [Position(x, name) for name, x in self.positions.items()],
             self.scale or ("linear" if self.axis == "log" else ""),
         )
-
-    def _part(self, readings: Readings, value: Any) -> Readings:
-        """Those of one panel, and those that belong to every panel."""
-        if not self.panel:
-            return readings
-        return readings.of(**{self.panel: [value]}) + readings.without(self.panel)
 
     def _lines(
         self,
@@ -101,6 +102,8 @@ class Plot:
         coordinates = [c for c in (self.color, self.look) if c]
         for *values, part in readings.by(*coordinates):
             at = dict(zip(coordinates, values))
+            if at.get(self.color) is not None and at[self.color] not in color:
+                continue
             line = self._line(part, theory)
             if not np.isfinite(line.y).any():
                 continue
@@ -142,6 +145,7 @@ class Plot:
             )
         values = [exact(r.value) if theory else part.estimate(r) for r in found]
         y, low, high = (np.array([getattr(e, k) for e in values]) for k in ("value", "low", "high"))
+        y = np.where(np.isfinite(y), y, np.nan)
         banded = bool(np.isfinite(low).any() and np.isfinite(high).any() and (low < high).any())
         return Series(places, y, low=low if banded else None, high=high if banded else None)
 
@@ -159,9 +163,36 @@ class Plot:
             yield Marker(e.value, e.low, e.high, self.height, found.quantities[r.name].label, tone)
 
 
+def parts(
+    readings: Readings, coordinates: str | Sequence[str], title: str = ""
+) -> Iterator[tuple[str, Callable[[Readings], Readings]]]:
+    """Each panel by its title, with what selects its readings.
+
+    There is one for each place by the ``coordinates``, but for places that another tells more of.
+    Its title are the values of coordinates that vary, after ``title`` or else the value of the first
+    coordinate. Readings that lack a coordinate stand in every panel of it.
+    """
+    names = [coordinates] if isinstance(coordinates, str) else list(coordinates)
+    names = [name for name in names if name]
+    places = [
+        {c: v for c, v in zip(names, place) if v is not None} for *place, _ in readings.by(*names)
+    ]
+    kept = [p for p in places if not any(p.items() < q.items() for q in places)]
+    varied = [c for c in names if len({p.get(c) for p in kept}) > 1]
+    told = [c for c in names if c in varied or (c == names[0] and not title)]
+    for place in kept:
+        words = [name_of(c, place[c]) for c in told if c in place]
+        yield ", ".join([title, *words] if title else words), partial(_at_place, names, place)
+
+
+def _at_place(names: Sequence[str], place: Mapping[str, Any], readings: Readings) -> Readings:
+    found = (r for r in readings if all(place.get(c) == r.at[c] for c in names if c in r.at))
+    return Readings(found, readings.quantities)
+
+
 def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:
-    """A look for each value of a coordinate: a closed one's values have looks of their own, numbers
-    take the ordered ramp.
+    """A look for each value of a coordinate: a closed one's values have looks of their own, others
+    take the ordered ramp; of more values than this has tones, some that are evenly spread.
     """
     values = readings.along(coordinate) if coordinate else []
     if not values:
@@ -169,9 +200,11 @@ def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:
     if COORDINATES[coordinate].values:
         if missing := [value for value in values if look_of(value) is None]:
             raise ValueError(f"no look for {coordinate} {missing[0]!r}: give it one in LOOKS")
-        return {value: look for value in values if (look := look_of(value))}
-    ramp = theme.ordered(len(values))
-    return {v: Look(tone, "solid", theme.MARKS.get(tone, "o")) for v, tone in zip(values, ramp)}
+        return {value: look_of(value) or LOOKS["network"] for value in values}
+    places = np.linspace(0, len(values) - 1, min(len(values), len(theme.TONES)))
+    shown = [values[round(place)] for place in places]
+    ramp = theme.ordered(len(shown))
+    return {v: Look(tone, "solid", theme.MARKS.get(tone, "o")) for v, tone in zip(shown, ramp)}
 
 
 @dataclass(frozen=True)
@@ -182,7 +215,7 @@ class Histogram:
 
     readings: Readings
     color: str
-    panel: str = ""
+    panel: str | Sequence[str] = ""
     title: str = ""
     bins: int = 25
     axis = "linear"
@@ -193,15 +226,14 @@ class Histogram:
         high = max(float(np.max(r.value)) for r in self.readings)
         edges = np.linspace(math.floor(10 * low) / 10, math.ceil(10 * high) / 10, self.bins + 1)
         look = looks(self.readings, self.color)
-        groups = self.readings.by(*([self.panel] if self.panel else []))
         return [
             Panel(
-                [self._outline(edges, r, look[r.at[self.color]]) for r in some],
-                name_of(self.panel, place[0]) if place else self.title,
+                [self._outline(edges, r, look[r.at[self.color]]) for r in part(self.readings)],
+                title,
                 self.readings.quantity.axis,
                 "share",
             )
-            for *place, some in groups
+            for title, part in parts(self.readings, self.panel, self.title)
         ]
 
     def _outline(self, edges: np.ndarray, r: Reading, look: Look) -> Series:
@@ -218,23 +250,22 @@ class Distribution:
 
     readings: Readings
     color: str
-    panel: str = ""
+    panel: str | Sequence[str] = ""
     title: str = ""
     axis = "linear"
 
     def panels(self) -> list[Panel]:
         """A panel for each value of ``panel``."""
         look = looks(self.readings, self.color)
-        groups = self.readings.by(*([self.panel] if self.panel else []))
         return [
             Panel(
-                [self._steps(r, look[r.at[self.color]]) for r in some],
-                name_of(self.panel, place[0]) if place else self.title,
+                [self._steps(r, look[r.at[self.color]]) for r in part(self.readings)],
+                title,
                 self.readings.quantity.axis,
                 "share at most so large",
                 limits=(0, 1),
             )
-            for *place, some in groups
+            for title, part in parts(self.readings, self.panel, self.title)
         ]
 
     def _steps(self, r: Reading, look: Look) -> Series:
@@ -258,7 +289,7 @@ class Map:
     readings: Readings
     rows: str
     columns: str
-    panel: str | Sequence[str] = ()
+    panel: str | Sequence[str] = ""
     low: float = 0.0
     high: float = 1.0
     digits: int = 2
@@ -274,33 +305,32 @@ class Map:
 
     def maps(self) -> list[HeatMap]:
         """A heat map for each panel; a place without a reading is empty."""
-        panel = [self.panel] if isinstance(self.panel, str) else list(self.panel)
         rows = self.readings.along(self.rows)
         rows = rows[::-1] if _numeric(self.rows, rows) else rows
         columns = self.readings.along(self.columns)
         names = [_named(c, vs) for c, vs in ((self.rows, rows), (self.columns, columns))]
         return [
             HeatMap(
-                np.array([[self._at(some, row, column) for column in columns] for row in rows]),
+                self._grid(part(self.readings), rows, columns),
                 names[0][1],
                 names[1][1],
-                ", ".join(map(name_of, panel, place)),
+                title,
                 x=names[1][0],
                 y=names[0][0],
-                edge=self._edge(dict(zip(panel, place)), rows, columns),
+                edge=self._edge(part(self.edge), rows, columns),
             )
-            for *place, some in self.readings.by(*panel)
+            for title, part in parts(self.readings, self.panel)
         ]
+
+    def _grid(self, some: Readings, rows: Sequence[Any], columns: Sequence[Any]) -> np.ndarray:
+        return np.array([[self._at(some, row, column) for column in columns] for row in rows])
 
     def _at(self, some: Readings, row: Any, column: Any) -> float:
         found = some.of(**{self.rows: row, self.columns: column})
         return self.unit * self.readings.estimate(found[0]).value if found else math.nan
 
-    def _edge(
-        self, place: Mapping[str, Any], rows: Sequence[Any], columns: Sequence[Any]
-    ) -> list[float]:
+    def _edge(self, here: Readings, rows: Sequence[Any], columns: Sequence[Any]) -> list[float]:
         """Where the edge is in each row, in cells from the left; a column's value is its middle."""
-        here = [r for r in self.edge if all(r.at.get(c, v) == v for c, v in place.items())]
         if not here:
             return []
         at = {r.at[self.rows]: self.edge.estimate(r).value for r in here}
