@@ -1,5 +1,4 @@
-"""How often the 95 % interval of N* holds the truth, by simulation: few training runs a size make
-it too short.
+"""How often the 95 % interval of N* holds the truth, by simulation, with few training runs a size.
 
 GLc of a run is a logistic curve in log2 N around its own midpoint, which scatters by half an octave
 between runs; N* of the population is 64.

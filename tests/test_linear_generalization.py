@@ -17,7 +17,7 @@ from denoscope import Estimate, grid, run
 from denoscope.cli import main
 from denoscope.report import Figure, Finding
 from denoscope.store import Row, Store
-from denoscope.studies._linear.by_size import TWIN, falls_below
+from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.generalization.cells import Measured, compared, differences
 from denoscope.studies._linear.generalization.expectations import bayes, expected, floors, frobenius
 from denoscope.studies._linear.generalization.measurements import Levels, measured
@@ -212,16 +212,6 @@ def test_a_twin_has_the_moments_and_nothing_else() -> None:
     )  # pixels that few images use
     with pytest.raises(ValueError, match="no Gaussian twin"):
         gaussian_twin(_law(1, 5))
-
-
-def test_where_values_fall_below_a_level() -> None:
-    sizes, values = np.array([1.0, 10.0, 100.0, 1000.0]), np.array([10.0, 1.0, 0.1, 0.01])
-    assert falls_below(sizes, values, 0.5) == pytest.approx(20.0)
-    assert falls_below(sizes, values, 20.0) == -np.inf
-    assert falls_below(sizes, values, 0.001) == np.inf
-    assert falls_below(sizes, np.array([1.0, 0.1, 2.0, 0.1]), 1.5) == pytest.approx(
-        100 * 10 ** (np.log(2 / 1.5) / np.log(20))
-    )
 
 
 @lru_cache

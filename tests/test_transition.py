@@ -1,4 +1,4 @@
-"""The crossing N*, its growth with capacity and the dip of reproducibility, on curves whose answers
+"""N*, its growth with capacity and the dip of reproducibility, on curves whose answers
 are known.
 """
 
@@ -8,11 +8,10 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.isotonic import IsotonicRegression
 
 from denoscope.laws import metric as laws
-from denoscope.metrics import TrainingRun, crossing, growth, transition_point, u_shape
-from denoscope.metrics.transition import _isotonic
+from denoscope.metrics import TrainingRun, growth, transition_point, u_shape
+from denoscope.metrics.crossings import rises
 
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 
@@ -37,52 +36,6 @@ def runs(
             p_gen = source.binomial(samples, 1 - 0.95 * glc) / samples
             cells.append(TrainingRun(size, member // 2, member % 2, p_gen, 0.05, samples))
     return cells
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_isotonic_fit_is_that_of_scikit_learn(seed: int) -> None:
-    source = np.random.default_rng(seed)
-    values, weights = source.normal(size=(6, 11)), source.uniform(0.1, 5, size=11)
-    ours = _isotonic(values, weights)
-    for row, fit in zip(values, ours):
-        np.testing.assert_allclose(
-            fit,
-            IsotonicRegression().fit(np.arange(11), row, weights).predict(np.arange(11)),
-            atol=1e-12,
-        )
-
-
-def test_the_crossing_is_linear_in_log2() -> None:
-    assert crossing([8, 32], np.array([0.25, 0.75])) == pytest.approx(4.0)
-    assert crossing([8, 16, 32], np.array([0.0, 0.2, 0.8])) == pytest.approx(4.5)
-    assert crossing([8, 16, 32], np.array([0.0, 0.5, 0.5])) == pytest.approx(4.0)
-    assert crossing([8, 16], np.array([0.5, 0.9])) == 3.0
-
-
-def test_the_first_crossing_counts_after_violators_are_pooled() -> None:
-    """.6 then .2 pool to .4; the crossing lies between that pool and .8."""
-    assert crossing([8, 16, 32, 64], np.array([0.0, 0.6, 0.2, 0.8])) == pytest.approx(5.25)
-    heavy = crossing(
-        [8, 16, 32, 64], np.array([0.0, 0.6, 0.2, 0.8]), np.array([1.0, 3.0, 1.0, 1.0])
-    )
-    assert heavy == pytest.approx(3 + 0.5 / 0.5)  # the pool is (3 · .6 + .2)/4 = .5
-
-
-def test_no_crossing_is_infinite_and_never_extrapolated() -> None:
-    values = np.array([[0.6, 0.7, 0.9], [0.1, 0.2, 0.4], [0.1, 0.6, 0.9]])
-    found = crossing([8, 16, 32], values)
-    assert found[0] == -math.inf
-    assert found[1] == math.inf
-    assert 3 < found[2] < 4
-
-
-@pytest.mark.parametrize(
-    ("sizes", "values"),
-    [([8, 8], [0.0, 1.0]), ([8, 16], [0.0, math.nan]), ([8, 16], [0.0, 1.0, 2.0])],
-)
-def test_a_broken_curve_is_refused(sizes: list[int], values: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"sizes must increase|one value"):
-        crossing(sizes, np.array(values))
 
 
 def test_the_transition_of_a_known_curve() -> None:
@@ -133,7 +86,7 @@ def test_the_interval_covers_the_transition_of_many_runs() -> None:
         / math.sqrt(2 * math.pi)
         for size in SIZES
     ]
-    truth = 2 ** float(crossing(SIZES, np.array(expected)))
+    truth = 2 ** float(rises(SIZES, np.array(expected)))
     laws.check_coverage(
         lambda seed: (
             transition_point(runs(5.3, members=10, spread=0.5, seed=seed), draws=400).point

@@ -123,20 +123,3 @@ def _law(row: Row) -> Population:
         Source(fields["data"], fields["skip_bad"], fields["resize"], tuple(fields["range"])),
         fields["d"],
     )
-
-
-def falls_below(sizes: np.ndarray, values: np.ndarray, level: float) -> float:
-    """The size from which values stay below ``level``, between two sizes on the log-log line; -inf:
-    always, +inf: not in this range.
-    """
-    above = np.flatnonzero(values >= level)
-    if not len(above):
-        return -np.inf
-    last = int(above[-1])
-    if last == len(values) - 1:
-        return np.inf
-    x, y = (
-        np.log(sizes[last : last + 2]),
-        np.log(np.maximum(values[last : last + 2], np.finfo(np.float64).tiny)),
-    )
-    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(level)) / (y[0] - y[1])))

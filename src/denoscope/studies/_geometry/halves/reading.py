@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from denoscope.estimate import Estimate, percentiles
-from denoscope.metrics.transition import crossing
-from denoscope.random import derive
+from denoscope.estimate import Estimate
+from denoscope.metrics.crossings import rise, together
 from denoscope.studies._geometry.groups import Group, is_file
 from denoscope.studies._geometry.halves import psnr
 from denoscope.studies._geometry.halves.measuring import HARMONIC, Kind
@@ -89,13 +88,7 @@ def takeover(halves: Sequence[Pairs]) -> Estimate:
     training images.
 
     The first crossing of the isotonic fit of the difference of cosines on log2 N, linear between;
-    by bootstrap over the shared noises. Infinite where it lies beyond the sizes.
+    by draws of the shared noises. Infinite where it lies beyond the sizes.
     """
-    tables = np.stack([(item.cosines() - item.nearest()).mean(0) for item in halves])
-    sizes, noises = [item.n for item in halves], tables.shape[1]
-    drawn = np.random.default_rng(derive(0)).integers(noises, size=(_DRAWS, noises))
-    at = crossing(sizes, np.stack([tables.mean(1), *tables[:, drawn].mean(2).T]), level=0.0)
-    found = np.exp2(np.where(np.isfinite(at), at, 0.0)) * np.where(np.isfinite(at), 1.0, at)
-    return percentiles(
-        float(found[0]), found[1:], noises, method="percentile bootstrap over noises"
-    )
+    tables = [(item.cosines() - item.nearest()).mean(0) for item in halves]
+    return rise([item.n for item in halves], tables, height=0.0, curve=together)

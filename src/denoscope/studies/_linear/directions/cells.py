@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from denoscope.studies._linear.by_size import BySize, falls_below
+from denoscope.metrics.crossings import as_size, falls
+from denoscope.studies._linear.by_size import BySize
 from denoscope.studies._linear.directions.expectations import cost, overlap, spanned
 from denoscope.studies._linear.directions.measurements import counts
 from denoscope.theory.spectra import participation_ratio
@@ -54,4 +55,4 @@ class Directions(BySize):
         """The size from which an overlap or share stays above FOUND, between sizes by
         interpolation; +-inf beyond them.
         """
-        return falls_below(self.sizes, 1 - self.means(name), 1 - FOUND)
+        return float(as_size(falls(self.sizes, 1 - self.means(name), 1 - FOUND)))

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from denoscope.metrics.crossings import as_size, falls
 from denoscope.report import Finding
-from denoscope.studies._linear.by_size import TWIN, falls_below
+from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.generalization import law_findings
 from denoscope.studies._linear.generalization.cells import CLOSE, Measured, compared, differences
 from denoscope.studies._linear.words import each, times
@@ -93,14 +94,16 @@ def _largest(found: Mapping[str, tuple[float, float]]) -> tuple[str, float, floa
 
 def _gap(every: Sequence[Measured]) -> Finding:
     ratios = {
-        item.name: falls_below(item.sizes, item.means("test"), (1 + CLOSED) * item.bayes[0])
+        item.name: float(
+            as_size(falls(item.sizes, item.means("test"), (1 + CLOSED) * item.bayes[0]))
+        )
         / item.d
         for item in every
     }
     finite = [ratio for ratio in ratios.values() if math.isfinite(ratio)]
     good = len(finite) == len(ratios) and all(0.5 <= ratio <= 5 for ratio in finite)
     theory = {
-        item.name: times(falls_below(item.grid, item.lines["test"], (1 + CLOSED) * item.bayes[0]) / item.d, item.grid / item.d) for item in every
+        item.name: times(float(as_size(falls(item.grid, item.lines["test"], (1 + CLOSED) * item.bayes[0]))) / item.d, item.grid / item.d) for item in every
     }  # fmt: skip
     said = {item.name: times(ratios[item.name], item.sizes / item.d) for item in every}
     return Finding(

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from denoscope.metrics.crossings import as_size, falls
 from denoscope.report import Finding
-from denoscope.studies._linear.by_size import TWIN, falls_below
+from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.generalization.cells import CLOSE, Measured
 from denoscope.studies._linear.generalization.measurements import DIVERGENCES
 from denoscope.studies._linear.words import each, plain, size
@@ -126,9 +127,12 @@ def below(every: Sequence[Measured]) -> Finding | None:
 
 def norm(every: Sequence[Measured]) -> Finding:
     """At which sizes the covariance's error and the samples' divergence are small."""
-    learned = {item.name: falls_below(item.sizes, item.means("frobenius"), ERROR) for item in every}
+    learned = {
+        item.name: float(as_size(falls(item.sizes, item.means("frobenius"), ERROR)))
+        for item in every
+    }
     sampled = {
-        item.name: falls_below(item.sizes, item.means("kl") - item.floors["kl"], ERROR)
+        item.name: float(as_size(falls(item.sizes, item.means("kl") - item.floors["kl"], ERROR)))
         for item in every
     }
     effective = {

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from denoscope.estimate import Estimate, percentiles, unavailable
-from denoscope.metrics import crossing
+from denoscope.metrics.crossings import rises
 from denoscope.random import derive
 from denoscope.store import Row
 
@@ -123,9 +123,9 @@ class Crossings:
     def of(curves: Sequence[Scores], level: float) -> Crossings:
         """The crossings of every dimension's curve."""
         points = np.array(
-            [crossing(item.sizes, item.means, level=level) for item in curves], dtype=np.float64
+            [rises(item.sizes, item.means, level) for item in curves], dtype=np.float64
         )
-        drawn = np.stack([crossing(item.sizes, item.drawn, level=level) for item in curves])
+        drawn = np.stack([rises(item.sizes, item.drawn, level) for item in curves])
         counts = sorted({len(runs) for item in curves for runs in item.values})
         return Crossings(level, tuple(item.d for item in curves), points, drawn, _method(counts))
 
