@@ -16,10 +16,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from denoscope import files
-from denoscope.store import Store
+from denoscope import files, run
+from denoscope.store import Row, Store
 
 Once = Callable[[str, Callable[[Path], object]], Path]
+Tiny = Callable[[str, str], list[Row]]
 
 sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)
@@ -47,6 +48,18 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         return root / "once" / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(once: Once) -> Tiny:
+    """The rows of a study's tiny sweep by its name, as ``tiny("disjoint_halves", "molrg")``."""
+    from tiny import networks, sweeps
+
+    def rows(study: str, sweep: str) -> list[Row]:
+        cells = sweeps(study, once("networks", networks))[sweep]
+        return Store(once(f"{study}-{sweep}", lambda folder: run(cells, Store(folder)))).rows()
+
+    return rows
 
 
 @pytest.fixture(scope="session")

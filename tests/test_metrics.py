@@ -34,6 +34,7 @@ from denoscope.metrics import (
     memorized,
     pair_threshold,
     reproducibility,
+    unlike_similarity,
 )
 from denoscope.metrics.jackknife import blocks
 from denoscope.random import derive
@@ -149,6 +150,15 @@ def test_generalization_is_its_definition_over_the_cosine_matrix(threshold: floa
     assert (estimate.n, estimate.method) == (150, "Clopper-Pearson")
     pairs = cosine_similarity(GEN.double(), TWIN.double()).diagonal()
     assert reproducibility(GEN, TWIN, threshold=threshold).value == (pairs > threshold).mean()
+
+
+def test_unlike_rows_are_the_matrix_without_its_diagonal() -> None:
+    matrix = cosine_similarity(GEN.double(), TWIN.double())
+    others = matrix[~np.eye(len(matrix), dtype=bool)].reshape(len(matrix), -1)
+    np.testing.assert_allclose(unlike_similarity(GEN, TWIN), others, atol=1e-12)
+    assert chance_level(GEN, TWIN) == pytest.approx((others > 0.6).mean())
+    with pytest.raises(ValueError, match="as many rows"):
+        unlike_similarity(GEN, TWIN[1:])
 
 
 def test_a_copy_is_above_the_threshold_strictly() -> None:

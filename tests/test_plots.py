@@ -216,3 +216,28 @@ def test_pictures() -> None:
     assert isinstance(made, Gallery)
     assert isinstance(made.rows[0], Strip)
     assert made.rows[0].notes == ["note"]
+
+
+def test_panels_by_several_coordinates_are_the_places_that_there_are() -> None:
+    """One for each place; what lacks a coordinate stands in every panel of it, and a place that
+    another tells more of has none.
+    """
+    given = [Reading("error", {"model": "net", "sigma": s}, RNG.normal(size=9)) for s in (0.1, 1.0)]
+    every = FOUND.of(who="network") + given
+    panels = Plot(every, "sigma", panel=("n", "model")).panels()
+    assert [p.title for p in panels] == ["net", "N = 8", "N = 32", "N = 128"]
+    assert [len(p.series) for p in panels] == [1, 1, 1, 1]
+    panels = Plot(FOUND.of(n=8), "sigma", panel=("n", "who"), title="Errors").panels()
+    assert [p.title for p in panels] == ["Errors, network", "Errors, memorizer"]
+    line = FOUND.of(who="network", n=8).dropped("who")
+    panels = Plot(FOUND.of(n=[32, 128]), "sigma", panel=("who", "n"), color="n")
+    assert len(panels.panels()) == 4
+    both = Plot(line.dropped("n") + FOUND.of(n=32), "sigma", "n", panel="who").panels()
+    assert [len(p.series) for p in both] == [2, 2]
+
+
+def test_more_values_than_tones_draw_some_that_are_spread() -> None:
+    many = Readings([Reading("error", {"n": n, "rank": 1}, [1.0, 2.0]) for n in range(1, 12)],
+                    QUANTITIES)  # fmt: skip
+    lines = Plot(many, "rank", color="n").panels()[0].series
+    assert [line.label for line in lines] == [f"N = {n}" for n in (1, 3, 5, 7, 9, 11)]

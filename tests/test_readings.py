@@ -69,6 +69,20 @@ def test_verbs_equal_numpy() -> None:
     np.testing.assert_allclose(change.one, UNITS[0, 2].mean(0) - UNITS[0, 0].mean(0))
 
 
+def test_readings_at_unlike_places_meet_where_both_are() -> None:
+    """A given network has no N: it meets its own, and trained ones theirs."""
+    given = [
+        Reading("error", {"model": "net", "who": who}, np.arange(3.0) + i)
+        for i, who in enumerate(WHO)
+    ]
+    every = table().of(seed=0).dropped("seed") + given
+    less = every.of(who="network").against(every.of(who="gaussian"), name="gap", apart="who")
+    assert [r.at.get("n", r.at.get("model")) for r in less] == [*SIZES, "net"]
+    np.testing.assert_array_equal(less.of(model="net").one, [-1.0] * 3)
+    assert every.thinned("n", 1).along("n") == [8]
+    assert every.thinned("n", 1).along("model") == ["net"]
+
+
 def test_intervals_are_those_of_the_kind() -> None:
     network = table().of(who="network", n=8, seed=0)
     for level in (0.5, 0.95, 0.999):

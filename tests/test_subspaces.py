@@ -21,6 +21,7 @@ from denoscope.geometry import (
     match,
     neighbour_starts,
     objective,
+    overlap,
     principal_angles,
     principal_subspace,
     projector_distance,
@@ -251,3 +252,14 @@ def test_neighbours_of_one_instance_are_its_own_points() -> None:
     starts = neighbour_starts(x, 4, 1, 1, generator(4))
     cosines = (starts[:, 0, :, 0] @ (x / x.norm(dim=1, keepdim=True)).T).abs()
     assert (cosines.max(1).values > 1 - 1e-5).all()
+
+
+def test_overlap_is_that_of_projectors_and_by_chance_the_share_of_dimensions() -> None:
+    rng = np.random.default_rng(1)
+    u, v = (np.linalg.qr(rng.normal(size=(30, 5)))[0] for _ in range(2))
+    projected = np.trace(u @ u.T @ v @ v.T) / 5
+    assert float(overlap(u.T[None], v.T[None])[0]) == pytest.approx(projected)
+    many = [np.linalg.qr(rng.normal(size=(2000, 30, 5)))[0] for _ in range(2)]
+    random = overlap(*(basis.transpose(0, 2, 1) for basis in many))
+    error = 5 * float(random.std()) / math.sqrt(2000)
+    assert float(random.mean()) == pytest.approx(5 / 30, abs=error)

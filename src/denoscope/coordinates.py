@@ -57,6 +57,19 @@ STARTS = {"neighbours": "starts at neighbours", "random": "random starts"}
 ASSIGNMENTS = {"noisy": "assigned by the noisy point", "soft": "soft weights"}
 """Which subspace a noisy point is projected onto."""
 
+PAIRS = {
+    "halves": "disjoint halves",
+    "seeds": "two seeds of one half",
+    "given": "two given models",
+    "gaussian": "Gaussians of the halves",
+    "memorizer": "memorizers of the halves",
+    "nearest": "nearest training image",
+    "unseen": "unseen image, nearest training image",
+    "unlike": "unlike noises",
+    "places": "one model, two images",
+}
+"""What is compared with what."""
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -84,6 +97,8 @@ COORDINATES: dict[str, Coordinate] = {
     "assignment": Coordinate("weights", values=ASSIGNMENTS),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
+    "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),
+    "pair": Coordinate("pair", values=PAIRS),
 }
 
 

@@ -137,10 +137,13 @@ class Readings(tuple[Reading, ...]):
         return self.of(**{coordinate: values[-1]}) if len(values) > 1 else self._like(())
 
     def thinned(self, coordinate: str, most: int) -> Readings:
-        """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones."""
+        """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones, or the
+        first alone; and those that lack it.
+        """
         values = self.along(coordinate)
         places = np.linspace(0, len(values) - 1, min(most, len(values)))
-        return self.of(**{coordinate: [values[round(place)] for place in places]})
+        kept = [values[round(place)] for place in places]
+        return self._like(r for r in self if coordinate not in r.at or r.at[coordinate] in kept)
 
     def map(self, make: Callable[[Any], Any], name: str = "") -> Readings:
         """``make`` of every value, called ``name`` from then on."""
@@ -232,8 +235,7 @@ class Readings(tuple[Reading, ...]):
         check_names(apart)
         if not self or not other:
             return self._like(())
-        shared = set.intersection(*(set(r.at) for r in other)) - set(apart)
-        keys = [k for k in self[0].at if k in shared]
+        keys = self._shared(other, apart)
         self._meet(other, keys)
         theirs = _unique(other, keys)
         found = []
@@ -248,9 +250,14 @@ class Readings(tuple[Reading, ...]):
         """
         if not self or not other:
             return self._like(())
-        shared = set.intersection(*(set(r.at) for r in other)) & set(self[0].at)
-        places = {tuple(r.at[k] for k in shared) for r in other}
+        shared = self._shared(other)
+        places = {tuple(r.at.get(k) for k in shared) for r in other}
         return self._like(r for r in self if tuple(r.at.get(k) for k in shared) in places)
+
+    def _shared(self, other: Readings, apart: Sequence[str] = ()) -> list[str]:
+        """The coordinates that both have, some of their readings at least."""
+        theirs = {k for r in other for k in r.at} - set(apart)
+        return [k for k in dict.fromkeys(k for r in self for k in r.at) if k in theirs]
 
     def _meet(self, other: Readings, keys: Sequence[str]) -> None:
         for key in keys:
@@ -277,20 +284,18 @@ class Readings(tuple[Reading, ...]):
         """
         self._declared(name, *needed)
         check_names([differing])
-        places = {
-            at: {r.name: r.value for r in some}
-            for at, some in _grouped(
-                self.of(*needed), lambda r: tuple(sorted(r.at.items(), key=lambda kv: kv[0]))
-            ).items()
-        }
+        groups = _grouped(
+            (r for r in self.of(*needed) if differing in r.at),
+            lambda r: tuple(sorted((k, v) for k, v in r.at.items() if k != differing)),
+        )
         found = []
-        for (p, a), (q, b) in combinations(places.items(), 2):
-            one, two = dict(p), dict(q)
-            if not a.keys() == b.keys() == set(needed) or one.keys() != two.keys():
-                continue
-            if [k for k in one if one[k] != two[k]] == [differing]:
-                at = {**one, differing: (one[differing], two[differing])}
-                found.append(Reading(name, at, using(a, b)))
+        for place, some in groups.items():
+            each = _grouped(some, lambda r: (r.at[differing],))
+            for (one, a), (two, b) in combinations(each.items(), 2):
+                first, second = ({r.name: r.value for r in members} for members in (a, b))
+                if first.keys() == second.keys() == set(needed):
+                    at = {**dict(place), differing: one + two}
+                    found.append(Reading(name, at, using(first, second)))
         return self._like(found)
 
     def across(self, coordinate: str, using: Callable[..., Estimate], name: str) -> Readings:
@@ -404,7 +409,7 @@ def _grouped(
 
 
 def _unique(readings: Readings, keys: Sequence[str]) -> dict[tuple[Any, ...], Any]:
-    places = _grouped(readings, lambda r: tuple(r.at[k] for k in keys))
+    places = _grouped(readings, lambda r: tuple(r.at.get(k) for k in keys))
     for place, some in places.items():
         if len(some) > 1:
             raise ValueError(

@@ -48,6 +48,7 @@ from denoscope.geometry.singular import svd as svd
 from denoscope.geometry.starts import neighbour_starts as neighbour_starts
 from denoscope.geometry.starts import random_starts as random_starts
 from denoscope.geometry.subspaces import match as match
+from denoscope.geometry.subspaces import overlap as overlap
 from denoscope.geometry.subspaces import principal_angles as principal_angles
 from denoscope.geometry.subspaces import project_out as project_out
 from denoscope.geometry.subspaces import projector_distance as projector_distance

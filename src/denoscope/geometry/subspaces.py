@@ -118,3 +118,11 @@ def check_bases(name: str, bases: Tensor) -> None:
             f"the columns of {name} must be orthonormal (off by {error:.2g}); take "
             f"torch.linalg.qr({name}).Q"
         )
+
+
+def overlap(first: Tensor | np.ndarray, second: Tensor | np.ndarray) -> Tensor:
+    """``|U^T V|_F^2 / r`` of orthonormal rows (*b, r, n), the mean squared cosine of the principal
+    angles (*b,): 1 for equal subspaces, r/n by chance. Rows may be orthonormal to single rounding.
+    """
+    u, v = (torch.linalg.qr(torch.as_tensor(rows).double().mT).Q for rows in (first, second))
+    return principal_angles(u, v).cos().square().mean(-1)

@@ -28,7 +28,7 @@ from denoscope.metrics.diversity import vendi
 from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
 from denoscope.metrics.protocol import available, citations, measure, metric
-from denoscope.metrics.similarity import nearest_similarity, paired_similarity
+from denoscope.metrics.similarity import nearest_similarity, paired_similarity, unlike_similarity
 from denoscope.metrics.support import prdc
 from denoscope.metrics.transition import (
     TrainingRun,
@@ -79,5 +79,6 @@ __all__ = [
     "reproducibility",
     "transition_point",
     "u_shape",
+    "unlike_similarity",
     "vendi",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from denoscope.nearest import neighbors, paired, same_space
 
@@ -30,3 +32,14 @@ def paired_similarity(gen: Tensor | np.ndarray, twin: Tensor | np.ndarray) -> Te
     if not len(similarity):
         raise ValueError("gen has no rows")
     return similarity
+
+
+def unlike_similarity(gen: Tensor | np.ndarray, twin: Tensor | np.ndarray) -> Tensor:
+    """The cosine similarity of row i to every other row of ``twin``, shape (n, n - 1): what
+    :func:`paired_similarity` is by chance; unequal lengths are a ValueError.
+    """
+    a, b = same_space(gen, twin, ("gen", "twin"))
+    if len(a) != len(b):
+        raise ValueError(f"gen and twin need as many rows, got {len(a)} and {len(b)}")
+    every = normalize(a.double(), dim=1) @ normalize(b.double(), dim=1).T
+    return every[~torch.eye(len(a), dtype=torch.bool)].reshape(len(a), -1)

@@ -200,7 +200,7 @@ def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:
     if COORDINATES[coordinate].values:
         if missing := [value for value in values if look_of(value) is None]:
             raise ValueError(f"no look for {coordinate} {missing[0]!r}: give it one in LOOKS")
-        return {value: look_of(value) or LOOKS["network"] for value in values}
+        return {value: look for value in values if (look := look_of(value))}
     places = np.linspace(0, len(values) - 1, min(len(values), len(theme.TONES)))
     shown = [values[round(place)] for place in places]
     ramp = theme.ordered(len(shown))

@@ -73,13 +73,14 @@ def folded(some: Sequence[Block]) -> bool:
 def table(
     title: str, readings: Readings, keys: Sequence[str], names: Sequence[str], tips: bool = True
 ) -> Table | None:
-    """One row for each place by the coordinates ``keys``, one column for each quantity of ``names``;
-    None where there are no readings.
+    """One row for each place by the coordinates ``keys`` (those that there are), one column for each
+    quantity of ``names``; None where there are no readings.
     """
     wanted = readings.of(*names)
     if not wanted:
         return None
     shown = [readings.quantities[name] for name in names]
+    keys = [key for key in keys if wanted.along(key)]
     columns = [Column(COORDINATES[key].label) for key in keys]
     columns += [Column(q.label, q.unit, q.tip if tips else "", q.form) for q in shown]
     rows = [[*map(_key, keys, place), *_cells(some, names)] for *place, some in wanted.by(*keys)]

@@ -92,7 +92,7 @@ def cells(rows: Sequence[Row], quantities: Mapping[str, Quantity]) -> Table:
     columns = [Column(COORDINATES[n].label if n in COORDINATES else n) for n in varied]
     columns += [Column(q.label, q.unit, q.tip, q.form) for q in shown]
     columns += [Column("time", "s", "seconds since the cell before it in its job", ".1f")]
-    order = sorted(rows, key=lambda row: tuple(_sortable(row.fields[name]) for name in varied))
+    order = sorted(rows, key=lambda row: tuple(sortable(row.fields[name]) for name in varied))
     body = [
         [
             *(_word(row.fields[name]) for name in varied),
@@ -104,7 +104,8 @@ def cells(rows: Sequence[Row], quantities: Mapping[str, Quantity]) -> Table:
     return Table(f"All {len(rows)} cells", columns, body)
 
 
-def _sortable(value: object) -> tuple[float, str]:
+def sortable(value: object) -> tuple[float, str]:
+    """A key that orders numbers by size and before text."""
     return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
 
 

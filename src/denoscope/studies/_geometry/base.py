@@ -5,21 +5,23 @@ as a file, and what it is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from denoscope.coordinates import name_of, order_of
 from denoscope.files import file_hash
 from denoscope.networks import best_size
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.report import Page, Section
 from denoscope.store import Row, Value
 from denoscope.studies._geometry import page
-from denoscope.studies._geometry.groups import finished, is_file, told
+from denoscope.studies._geometry.groups import is_file, told
 from denoscope.studies._geometry.subject import Data, Subject, given, model_file
 from denoscope.studies._recipe import Recipe
-from denoscope.studies._reported import Reported
+from denoscope.studies._reported import Reported, finished, sortable
 from denoscope.studies._source import Source, load
 from denoscope.studies.phase_transition import PhaseTransition, learned
 from denoscope.study import Result, Work, alike, axis, option
@@ -159,13 +161,20 @@ class Probed(Recipe, Reported):
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
-        """The readings of all cells; a plain file is told by its name, any other model by the size
-        and width of its training, so that its coordinate ``model`` is left out.
+        """The readings of all cells; a plain file is told by its name, any other model by the width
+        of its network, so that its coordinate ``model`` is left out.
         """
-        files = [row for row in finished(rows) if is_file(row)]
-        trained = [row for row in finished(rows) if not is_file(row)]
-        named = collected(files, cls.quantities, "model")
-        return collected(trained, cls.quantities, "n", "width", "subset", "seed") + named
+        placed = [replace(row, fields=_place(row)) for row in finished(rows)]
+        placed.sort(key=lambda row: [sortable(value) for value in row.fields.values()])
+        found = (r for row in placed for r in collected([row], cls.quantities, *row.fields))
+        return Readings(found, cls.quantities)
+
+    @classmethod
+    def subtitle(cls, rows: Sequence[Row]) -> str:
+        places = [_place(row) for row in rows]
+        values = {name: [p[name] for p in places if name in p] for name in ("n", "width", "model")}
+        told = [name_of(c, value) for c, some in values.items() for value in order_of(c, some)]
+        return f"{len(rows)} networks on {rows[0].fields['data']}: {', '.join(told)}"
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
@@ -185,3 +194,13 @@ class Probed(Recipe, Reported):
         return page.build(
             cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references
         )
+
+
+def _place(row: Row) -> dict[str, object]:
+    """Where a cell's readings are; N is left out where it is all of the set."""
+    at = {name: row.fields[name] for name in ("n", "subset", "seed")}
+    if not at["n"]:
+        del at["n"]
+    if is_file(row):
+        return {**at, "model": Path(str(row.fields["model"])).stem}
+    return {**at, "width": row.fields["width"]}

@@ -4,7 +4,7 @@ geometry ask about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from denoscope.data.subsets import subset
 from denoscope.distributions import Empirical, Gaussian
+from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
 from denoscope.networks import load as load_network
 from denoscope.networks.archive import expect
@@ -140,6 +141,18 @@ class Subject:
     def noisy(self, kind: Literal["train", "test"], count: int, level: float) -> Tensor:
         """``count`` points x0 + level n, the same images and noises at every level."""
         return self.clean(kind, count) + level * self.noise(count)
+
+    def errors(
+        self, D: Denoiser, kind: Literal["train", "test"], levels: Sequence[float], points: int
+    ) -> Tensor:
+        """Mean squared errors a number of a denoiser at up to ``points`` noisy images, averaged over
+        the noises of an image, (levels, images).
+        """
+        images = min(points, len(self.data.train() if kind == "train" else self.data.unseen()))
+        count = images * (points // images)
+        clean = self.clean(kind, count).flatten(1)
+        each = [outputs(D, self.noisy(kind, count, s), s).flatten(1) - clean for s in levels]
+        return torch.stack(each).square().mean(2).reshape(len(levels), -1, images).mean(1)
 
     def everyone(self) -> dict[str, Denoiser]:
         """The network and every closed form that is known, by role."""

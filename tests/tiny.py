@@ -1,0 +1,44 @@
+"""Tiny sweeps of every study that together test all its claims and draw all its figures. They run
+once for all tests: ask the fixture ``tiny`` for their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from denoscope import MLP, Preconditioned, grid, save
+from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.study import Study
+
+SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
+Sweeps = Mapping[str, Sequence[Study]]
+"""Cells by the name of their sweep."""
+
+
+def networks(folder: Path) -> None:
+    """Two untrained networks of digits, ``net8.safetensors`` and ``net64.safetensors``."""
+    torch.manual_seed(0)
+    for width in (8, 64):
+        save(Preconditioned(MLP((1, 8, 8), width)), folder / f"net{width}.safetensors")
+
+
+def disjoint_halves(given: Sequence[str]) -> Sweeps:
+    return {
+        "digits": grid(DisjointHalves, n=[8, 100], subset=[0, 1], seed=[0, 1], **SMALL),
+        "molrg": grid(DisjointHalves, data="molrg", n=[8, 100], subset=[0, 1], **SMALL),
+        "given": grid(DisjointHalves, **{**SMALL, "model": given, "n": 0}),
+    }
+
+
+STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
+    "disjoint_halves": disjoint_halves,
+}
+
+
+def sweeps(study: str, nets: Path) -> Sweeps:
+    """The sweeps of a study; ``nets`` is a folder of :func:`networks`."""
+    return STUDIES[study]([str(nets / f"net{width}.safetensors") for width in (8, 64)])
