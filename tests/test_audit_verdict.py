@@ -83,13 +83,15 @@ def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> No
         [9, 10],
         [20, 21],
     )
-    status, text = headline(found)
+    said = headline(found)
+    status, text = said.status, said.text
     excess = proportion_ratio(1968, 2000, 990, 1000).complement()
     assert status == "not seen"  # 32 of 2000 against 10 of 1000 is chance
     assert excess.low < 0
     # a deciding audit
     found = replace(found, combined=replace(found.combined, rates=cases.folds(32, 2000, 0, 1000)))  # pyright: ignore[reportArgumentType]
-    status, text = headline(found)
+    said = headline(found)
+    status, text = said.status, said.text
     excess = proportion_ratio(1968, 2000, 1000, 1000).complement()
     assert status == "copies"
     low, high = f"{100 * excess.low:.1f}", f"{100 * excess.high:.1f}"
@@ -107,12 +109,13 @@ def test_copies_are_said_with_share_count_interval_and_source(base: Audit) -> No
 def test_the_p_value_is_fishers(base: Audit) -> None:
     found = cases.counted(base, n=400, copies=40, held_out=200, alarms=2)
     p = sum(math.comb(400, k) * math.comb(200, 42 - k) for k in range(40, 43)) / math.comb(600, 42)
-    assert f"Fisher's exact test: {probability(p)}." in headline(found)[1]
+    assert f"Fisher's exact test: {probability(p)}." in headline(found).text
 
 
 def test_none_seen_is_an_upper_end_and_never_no_copying(base: Audit) -> None:
     found = cases.counted(base, n=2000, copies=20, held_out=1000, alarms=10)
-    status, text = headline(found)
+    said = headline(found)
+    status, text = said.status, said.text
     high = proportion_ratio(1980, 2000, 990, 1000).complement().high
     assert status == "not seen"
     said = re.findall(r"below ([\d.]+)\u00a0% of the 2\u00a0000 samples", text)
@@ -124,7 +127,8 @@ def test_none_seen_is_an_upper_end_and_never_no_copying(base: Audit) -> None:
 
 
 def test_samples_farther_than_real_images_are_no_clean_bill(base: Audit) -> None:
-    status, text = headline(cases.counted(base, n=2000, copies=0, held_out=1000, alarms=60))
+    said = headline(cases.counted(base, n=2000, copies=0, held_out=1000, alarms=60))
+    status, text = said.status, said.text
     assert status == "not seen"
     assert text.startswith(
         "**Fewer of the 2\u00a0000 samples than of real held-out images come near "
@@ -135,7 +139,8 @@ def test_samples_farther_than_real_images_are_no_clean_bill(base: Audit) -> None
 
 
 def test_blind_descriptors_cannot_decide(base: Audit) -> None:
-    status, text = headline(_blind(base))
+    said = headline(_blind(base))
+    status, text = said.status, said.text
     assert status == "undecided"
     assert text.startswith("**The audit cannot decide whether there are copies.**")
     assert text.count("AUC 0.710") == 2
@@ -152,12 +157,13 @@ def test_a_descriptor_without_an_area_is_said(base: Audit) -> None:
                 combined=None,
                 evidence=tuple(replace(one, near=None) for one in base.evidence),
             )
-        )[1]
+        ).text
     )
 
 
 def test_every_real_image_passing_cannot_decide(base: Audit) -> None:
-    status, text = headline(cases.counted(base, n=100, copies=100, held_out=50, alarms=50))
+    said = headline(cases.counted(base, n=100, copies=100, held_out=50, alarms=50))
+    status, text = said.status, said.text
     assert status == "undecided"
     assert "p_test = 1" in text
 
@@ -175,7 +181,7 @@ def test_exact_copies_count_unless_real_images_show_as_many(
 ) -> None:
     plain = cases.counted(base, n=2000, copies=20, held_out=1000, alarms=10)
     found = _exactly(plain, gen=gen, test=test)
-    assert headline(found)[0] == status
+    assert headline(found).status == status
     many = gen[0]
     assert (
         f"{many} sample{'s' if many > 1 else ''} of 2 000 "
@@ -188,7 +194,8 @@ def test_exact_copies_count_unless_real_images_show_as_many(
 
 def test_exact_copies_decide_where_no_descriptor_can(base: Audit) -> None:
     found = _blind(_exactly(base, gen=(30, 60), test=(0, 300)))
-    status, text = headline(found)
+    said = headline(found)
+    status, text = said.status, said.text
     assert status == "copies"
     assert text.startswith("**30 samples of 60 are exact copies of training images.**")
     assert "cannot be decided" in text
@@ -199,13 +206,13 @@ def test_without_held_out_images_a_set_of_repeats_excuses_as_many(base: Audit) -
         base, evidence=tuple(replace(one, test=None) for one in base.evidence), combined=None
     )
     alone = _blind(_exactly(alone, gen=(6, 60)))
-    assert headline(alone)[0] == "copies"
-    assert headline(_clustered(alone, [0, 1], exact=40))[0] == "undecided"
+    assert headline(alone).status == "copies"
+    assert headline(_clustered(alone, [0, 1], exact=40)).status == "undecided"
 
 
 def test_without_a_test_set_the_null_is_named() -> None:
     alone = cases.audit(cases.noisy(cases.digits(60)), cases.digits(300))
-    assert "beyond what training images show among themselves" in headline(alone)[1]
+    assert "beyond what training images show among themselves" in headline(alone).text
     assert "No held-out images were given:" in _said(alone)
     assert "real held-out images" not in _said(alone)
 

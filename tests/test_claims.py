@@ -135,7 +135,7 @@ def test_what_is_not_tested_stands_in_one_line() -> None:
         ]
     )
     assert [row.says for row in block.rows] == ["this is so"]
-    assert block.foot == "Not tested by these cells: that is so; so is that."
+    assert block.foot == "Not tested here: that is so; so is that."
 
 
 def test_one_way_to_say_a_number() -> None:

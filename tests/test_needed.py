@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ from denoscope.cli import main
 from denoscope.data.images import to_uint8
 from denoscope.data.moments import Moments, whole
 from denoscope.needed.answer import Answers, answer
-from denoscope.needed.remedies import best_ridge, best_time, held_out, surprise
+from denoscope.needed.measured import readings
+from denoscope.needed.page import build
+from denoscope.needed.remedies import best_ridge, best_time, gains, held_out, surprise
 from denoscope.needed.sample import Question, Sample, arranged, identical, read
 from denoscope.needed.spectrum import by_sum, by_unseen, crossed, fold, population
+from denoscope.needed.words import verdict
+from denoscope.report import Claims, Figure, Page
+from denoscope.report.blocks import ClaimRow
 from denoscope.theory.linear.equivalents import unseen_variance
 from denoscope.theory.linear.optimum import test_loss as loss_on_test
 from denoscope.theory.linear.sizes import samples_needed
@@ -142,6 +148,21 @@ def test_recommendations_are_the_least_of_what_they_minimise() -> None:
     assert surprise(folds, c * around).argmin() == 3
     assert held_out(folds, 0.99, k=k * around).argmin() == 3
     assert held_out(folds, 0.99, k=k) < 0.1 * held_out(folds, 0.99)
+
+
+def test_a_remedy_of_a_fold_knows_nothing_of_it() -> None:
+    folds = crossed(_folds(_gaussian(40, power_law(60, 1.0))))
+    found = gains(folds, 0.99)
+    assert {name: len(values) for name, values in found.items()} == {"ridge": 5, "stop": 5}
+    assert max(max(values) for values in found.values()) < 0.2
+    for name, values in gains(folds[::-1], 0.99).items():
+        np.testing.assert_allclose(values[::-1], found[name])
+    first = replace(folds[0], other=2 * folds[0].other)
+    seen, trained = (held_out([f], 0.99, ridge=best_ridge(folds[1:])) for f in (first, folds[0]))
+    changed = gains([first, *folds[1:]], 0.99)["ridge"][0] * held_out([first], 0.99)
+    assert changed == pytest.approx(seen)
+    assert found["ridge"][0] * held_out(folds[:1], 0.99) == pytest.approx(trained)
+    assert gains(folds[:1], 0.99) == {}
 
 
 def test_no_ridge_where_none_helps() -> None:
@@ -320,7 +341,7 @@ def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(
     assert rows[0]["kl"] == ""
     page = (out / "needed.html").read_text()
     for word in (
-        "How many images are enough?",
+        "Are there enough images?",
         "Merger",
         "39 directions spanned",
         "1\u00a0757 others check",
@@ -328,6 +349,38 @@ def test_the_command_writes_page_numbers_and_table_and_says_it_in_words(
         assert word in page
     assert "nan" not in page.lower().split("<body")[1].replace("nano", "")
     assert {path.suffix for path in (out / "figures").iterdir()} == {".svg", ".png"}
+
+
+def _page(found: tuple[Answers, Sample]) -> tuple[Page, list[ClaimRow]]:
+    page = build(*found, "denoscope needed", {"denoscope": "1.0"})
+    blocks = [*page.opening, *(block for section in page.sections for block in section.blocks)]
+    return page, [row for block in blocks if isinstance(block, Claims) for row in block.rows]
+
+
+def test_the_first_line_says_yes_or_no_with_both_numbers(forty: tuple[Answers, Sample]) -> None:
+    many = _asked("digits", kl=0.2)
+    for found, word, agreement in ((forty, "No", "disagrees"), (many, "Yes", "agrees")):
+        needed = found[0].sizes.plain["model||true"]
+        page, claims = _page(found)
+        said = f"{word}: a linear model needs about {needed} images, and you have"
+        assert page.answer.startswith(said)
+        assert verdict(*found)[0].startswith(f"**{page.answer}**")
+        assert claims[0].agreement == agreement
+        assert isinstance(page.opening[0], Figure)
+
+
+def test_claims_and_readings_are_the_numbers_of_the_answer(forty: tuple[Answers, Sample]) -> None:
+    found, read = forty[0], readings(forty[0])
+    assert [row.agreement for row in _page(forty)[1]] == [
+        *("disagrees", "agrees", "agrees", "new", "new"),
+    ]
+    assert read.of("unseen").one is found.unseen.crossed
+    sizes = read.of("needed", divergence="true||model")
+    assert [sizes.of(remedy=r).one for r in ("none", "ridge")] == [
+        found.sizes.plain["true||model"],
+        found.sizes.ridge["true||model"],
+    ]
+    assert [r.value for r in read.of("stopped")] == [level.stopped for level in found.levels]
 
 
 def test_what_it_rests_on_can_be_cited(capsys: pytest.CaptureFixture[str]) -> None:

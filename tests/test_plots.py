@@ -108,6 +108,24 @@ def test_outlines_hold_every_unit_and_steps_reach_one() -> None:
         assert y == pytest.approx(np.mean(values <= x))
 
 
+def test_a_single_unit_of_thousands_shows_on_a_logarithmic_scale() -> None:
+    q = {
+        "far": Quantity("distance", interval=exact),
+        "line": Quantity("threshold", interval=exact),
+    }
+    values = np.concatenate([[-5.0], np.random.default_rng(0).normal(size=4999)])
+    found = Readings([Reading("far", {"n": 8}, values), Reading("line", {"n": 8}, -4.0)], q)
+    lines = found.of("line")
+    (panel,) = Distribution(found.of("far"), "n", "n", scale="log", lines=lines).panels()
+    assert [(p.x, p.label) for p in panel.positions] == [(-4.0, "threshold")]
+    line = panel.series[0]
+    assert (np.asarray(line.x)[0], np.asarray(line.y)[0]) == (-5, 1 / 5000)
+    assert panel.limits is not None
+    assert panel.limits[0] < 1 / 5000
+    assert panel.scale == "log"
+    assert np.asarray(line.y)[:20] == pytest.approx(np.arange(1, 21) / 5000)
+
+
 def test_a_map_puts_values_at_their_places() -> None:
     grid = Map(FOUND.of(sigma=1.0), "who", "n", low=0, high=130).maps()[0]
     assert grid.rows == ["network", "memorizer"]

@@ -19,11 +19,13 @@ from denoscope.report import (
     LOOKS,
     Column,
     Figure,
+    Gallery,
     HeatMap,
     Page,
     Panel,
     Section,
     Series,
+    Strip,
     Table,
     Text,
     curves,
@@ -144,6 +146,25 @@ def test_answer_and_figure_are_on_the_first_screen(tmp_path: Path) -> None:
         assert box["scale"] * 8 >= (7 if path.parent.name != "finished" else 5), (
             case
         )  # px of a tick
+
+
+def test_pictures_that_open_a_page_stand_beside_the_answer(tmp_path: Path) -> None:
+    rows = [Strip([np.zeros((64, 64), np.uint8)] * 4, ["ratio 0.41", "flagged"] * 2)] * 4
+    gallery = Gallery("Pairs", ["sample", "nearest in training"] * 2, rows)
+    sections = [Section(f"Section {i}", [Text("word " * 200)]) for i in range(5)]
+    answer = "28 of 100 samples (28 %, 95 % 19–37) are copies of training images beyond real ones."
+    path = write(Page("Does it copy?", answer, sections, answer, [gallery, claims()]), tmp_path)
+    script = """(() => {
+      const box = document.querySelector(".first .gallery table").getBoundingClientRect();
+      const said = document.querySelector(".first header").getBoundingClientRect();
+      return {beside: box.left >= said.right, below: box.top >= said.bottom, right: box.right,
+        bottom: box.bottom, page: document.documentElement.scrollWidth};
+    })()"""
+    desk, phone = _framed([(path, DESK), (path, PHONE)], script, tmp_path)
+    assert (desk["beside"], phone["below"]) == (True, True)
+    for box, (width, height) in ((desk, DESK), (phone, PHONE)):
+        assert max(box["right"], box["page"]) <= width
+        assert box["bottom"] <= height
 
 
 def test_contents_stand_beside_the_page_or_fold_and_print_opens_all(tmp_path: Path) -> None:

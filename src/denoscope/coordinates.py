@@ -35,7 +35,15 @@ ROLES = {
 }
 """Who is asked: a model, or a closed form made of its training images."""
 
-IMAGES = {"train": "training images", "test": "unseen images", "gen": "samples"}
+IMAGES = {
+    "train": "training images",
+    "test": "unseen images",
+    "gen": "samples",
+    "truth": "true law, estimated",
+}
+
+REMEDIES = {"none": "no regularisation", "ridge": "best ridge", "stop": "early stop"}
+DIVERGENCES = {"model||true": "KL(model ‖ true)", "true||model": "KL(true ‖ model)"}
 
 DIRECTIONS = {"principal": "principal directions", "random": "random directions"}
 MEASURES = {"ratio": "norm ratio", "cosine": "cosine"}
@@ -70,6 +78,27 @@ PAIRS = {
 }
 """What is compared with what."""
 
+SETS = {
+    "gen": "samples",
+    "test": "held out",
+    "train": "training set, each without itself",
+    "twin": "samples of a second run",
+}
+
+COPIES = {
+    "noise": "noise",
+    "blur": "blur",
+    "jpeg": "JPEG",
+    "colour": "changed colours",
+    "near": "all that are not moved",
+    "shift": "shift (moved)",
+    "crop": "crop (moved)",
+    "flip": "flip (moved)",
+    "moved": "all that are moved",
+    "chance": "chance",
+}
+"""How planted copies of training images were changed."""
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -95,6 +124,16 @@ COORDINATES: dict[str, Coordinate] = {
     "start": Coordinate("start", values=STARTS),
     "method": Coordinate("method", values=METHODS),
     "assignment": Coordinate("weights", values=ASSIGNMENTS),
+    "remedy": Coordinate("regularisation", values=REMEDIES),
+    "divergence": Coordinate("divergence", values=DIVERGENCES),
+    "abar": Coordinate("noise level ᾱ", "ᾱ = {:g}"),
+    "principal": Coordinate("rank of the direction", "rank {:g}", "log"),
+    "ridge": Coordinate("ridge c", "c = {:.2g}", "log"),
+    "duration": Coordinate("training time k = 2ητ", "k = {:.2g}", "log"),
+    "descriptor": Coordinate("descriptor"),
+    "set": Coordinate("set", values=SETS),
+    "copies": Coordinate("copies with", values=COPIES),
+    "alarms": Coordinate("false alarms", "{:.2%}", "log"),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),

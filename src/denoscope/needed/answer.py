@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from denoscope.estimate import Estimate, mean
-from denoscope.needed.remedies import best_ridge, best_time, held_out
+from denoscope.needed.remedies import best_ridge, best_time, gains, held_out
 from denoscope.needed.sample import Question, Sample, Say, floor
 from denoscope.needed.spectrum import SpectrumFold, crossed, fold, population, trusted
 from denoscope.theory.linear.cross_validation import observed, observed_best_c
@@ -92,7 +92,7 @@ class Answers:
     """All numbers of a report. ``lam`` are the variances of the N images, ``held`` those of
     held-out images along such directions and ``spectrum`` the estimated true ones, all (d,),
     falling; beyond rank ``trusted`` a continuation. ``checks`` are the held-out measurements behind
-    every loss.
+    every loss, ``gains`` what each remedy leaves of it (:func:`~denoscope.needed.remedies.gains`).
     """
 
     asked: Question
@@ -112,6 +112,7 @@ class Answers:
     table: Sequence[Mapping[str, float | None]]
     tried: Sequence[Tried]
     checks: Sequence[SpectrumFold]
+    gains: Mapping[str, np.ndarray]
 
     @property
     def spanned(self) -> int:
@@ -192,6 +193,7 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
         ),
         tried=tried,
         checks=checks,
+        gains=gains(folds, asked.abar),
     )
 
 

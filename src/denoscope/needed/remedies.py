@@ -68,3 +68,17 @@ def best_time(folds: Sequence[SpectrumFold], abar: float) -> float:
             np.concatenate([f.lam for f in folds]), np.concatenate([f.other for f in folds]), abar
         )
     )
+
+
+def gains(folds: Sequence[SpectrumFold], abar: float) -> dict[str, np.ndarray]:
+    """The held-out loss with a ridge and with an early stop, each chosen on the other folds, in
+    parts of that trained to the end; (folds,) each. One fold alone has no others: none.
+    """
+    found: dict[str, list[float]] = {"ridge": [], "stop": []}
+    for i, one in enumerate(folds if len(folds) > 1 else []):
+        others = [*folds[:i], *folds[i + 1 :]]
+        trained = float(held_out([one], abar))
+        with_ridge = float(held_out([one], abar, ridge=best_ridge(others)))
+        found["ridge"].append(with_ridge / trained)
+        found["stop"].append(float(held_out([one], abar, k=best_time(others, abar))) / trained)
+    return {name: np.array(values) for name, values in found.items() if values}

@@ -31,10 +31,29 @@ def grey(variance: float) -> str:
 
 
 def verdict(found: Answers, sample: Sample) -> list[str]:
-    """A few paragraphs: what the images span, what the naive answer is, how many are needed, what
-    to do until then, what is not said.
+    """A few paragraphs: yes or no, what the images span, what the naive answer is, what to do until
+    there are enough, what is not said.
     """
-    return [_span(found, sample), _naive(found), _needed(found), _advice(found), _limits(found)]
+    first = f"**{answer(found)}** {because(found)}"
+    return [first, _span(found, sample), _naive(found), _advice(found), _limits(found)]
+
+
+def answer(found: Answers) -> str:
+    """Yes or no, with both numbers."""
+    word, needed = "Yes" if found.enough else "No", about(found.sizes.plain[DIRECTIONS[0]])
+    return f"{word}: a linear model needs about {needed} images, and you have {count(found.n)}."
+
+
+def because(found: Answers) -> str:
+    """What is meant by enough, and how many with a ridge or by the gap of the losses."""
+    asked = found.asked
+    return (
+        f"That is for samples at a KL divergence of {asked.kl:g} nats a dimension from the true law "
+        "without regularisation, whatever the spectrum. With the best ridge it is about "
+        f"{about(found.sizes.ridge[DIRECTIONS[0]])}; for a test loss that exceeds the training loss "
+        f"by at most {share(asked.gap)} of the least possible loss at ᾱ = {asked.abar:g} about "
+        f"{about(found.level.needed)}. These two are estimates."
+    )
 
 
 def _span(found: Answers, sample: Sample) -> str:
@@ -93,20 +112,6 @@ def naive_error(found: Answers) -> str:
     return share(min(1.0, found.ratio / found.n))
 
 
-def _needed(found: Answers) -> str:
-    asked, forward = found.asked, DIRECTIONS[0]
-    return (
-        f"A linear model needs **about {about(found.sizes.plain[forward])} images** for "
-        f"samples at a KL divergence of {asked.kl:g} nats a dimension from the true law "
-        "without regularisation, whatever the spectrum; about "
-        f"{about(found.sizes.ridge[forward])} with the best ridge; and about "
-        f"{about(found.level.needed)} for "
-        f"a test loss that exceeds the training loss by at most {share(asked.gap)} of the "
-        f"least possible loss at abar = {asked.abar:g}. The last two numbers are "
-        "estimates."
-    )
-
-
 def _advice(found: Answers) -> str:
     level, images = (
         found.level,
@@ -119,7 +124,7 @@ def _advice(found: Answers) -> str:
     )
     if min(level.ridged, level.stopped) > _NOTICEABLE * level.trained:
         return (
-            "A ridge or an early stop would gain nothing worth the name: at abar = "
+            "A ridge or an early stop would gain nothing worth the name: at ᾱ = "
             f"{level.abar:g} the loss a dimension on {images} is {level.trained:.4g} "
             f"when trained to the end, the least possible {_least(found)}."
         )
@@ -130,12 +135,12 @@ def _advice(found: Answers) -> str:
         else "no ridge"
     )
     stop = (
-        f"**an early stop at k = 2 eta tau = {level.k:.3g}**{steps(found)}"
+        f"**an early stop at k = 2ητ = {level.k:.3g}**{steps(found)}"
         if math.isfinite(level.k)
         else "training to the end"
     )
     return (
-        f"{begin}, {ridge} or {stop}: at abar = {level.abar:g} the loss a dimension on "
+        f"{begin}, {ridge} or {stop}: at ᾱ = {level.abar:g} the loss a dimension on "
         f"{images} is {level.trained:.4g} when trained to the "
         f"end, {level.ridged:.4g} with that ridge, {level.stopped:.4g} when stopped then; "
         f"the least possible is {_least(found)}."

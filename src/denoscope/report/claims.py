@@ -195,7 +195,7 @@ class Claim:
 def claims(some: Sequence[Claim]) -> Claims:
     """Claims as one table; those that these cells do not test stand in one line at its foot."""
     absent = [claim.says for claim in some if claim.verdict() == "not tested"]
-    foot = f"Not tested by these cells: {'; '.join(absent)}." if absent else ""
+    foot = f"Not tested here: {'; '.join(absent)}." if absent else ""
     return Claims([claim.row() for claim in some if claim.verdict() != "not tested"], foot)
 
 
@@ -212,7 +212,8 @@ def number(x: float, form: str = ".2f") -> str:
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
     text = f"{x:{form}}"
-    return ("0" if form.endswith("g") and float(text) == 0 else text).replace("-", "−")
+    text = "0" if form.endswith("g") and float(text) == 0 else text
+    return text.replace("-", "−").replace("%", "\u00a0%")
 
 
 def series(readings: Readings, form: str = "") -> str:

@@ -77,6 +77,11 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "free": "chance",
         "noisy": "memorizer",
         "soft": "network",
+        "none": "gaussian",
+        "ridge": "distillate",
+        "stop": "network",
+        "near": "train",
+        "moved": "train",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

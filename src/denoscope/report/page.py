@@ -25,6 +25,7 @@ from denoscope import files
 from denoscope.estimate import Estimate
 from denoscope.report import notation, svg, theme
 from denoscope.report.blocks import Block, Column, Figure, Gallery, Page, Table
+from denoscope.report.claims import number
 from denoscope.report.forest import forest
 from denoscope.report.grids import as_rgb
 
@@ -37,7 +38,7 @@ _LARGEST = 128  # CSS pixels, the side at which a larger image is shown
 _CHUNK = 4  # strips that share one header in a gallery
 _STRONG = re.compile(r"\*\*(?=\S)(.+?)\*\*(?!\*)")
 _CODE = re.compile(r"`([^`]+)`")
-_INTERVAL = re.compile(r"\[[−+\de.∞ ]+, [−+\de.∞ ]+\]")
+_INTERVAL = re.compile(r"\[[−+\de.∞%\s]+, [−+\de.∞%\s]+\]")
 
 
 def write(page: Page, folder: Path | str, name: str = "report") -> Path:
@@ -160,18 +161,18 @@ def _gallery(block: Gallery) -> list[dict[str, Any]]:
     on the page.
     """
     strips = []
-    for number, strip in enumerate(block.rows, 1):
+    for place, strip in enumerate(block.rows, 1):
         if len(strip.images) != len(block.columns) or (
             strip.notes and len(strip.notes) != len(strip.images)
         ):
             raise ValueError(
-                f"strip {number} of gallery {block.title!r} has {len(strip.images)} "
+                f"strip {place} of gallery {block.title!r} has {len(strip.images)} "
                 f"images and {len(strip.notes)} notes "
                 f"for {len(block.columns)} columns"
             )
         notes = list(strip.notes) or [""] * len(strip.images)
         tiles = [
-            _tile(image, note, f"{name}, row {number}")
+            _tile(image, note, f"{name}, row {place}")
             for image, note, name in zip(strip.images, notes, block.columns)
         ]
         strips.append({"tiles": tiles, "caption": strip.caption})
@@ -193,10 +194,10 @@ def _tile(image: np.ndarray, note: str, name: str) -> dict[str, Any]:
 
 
 def _table(block: Table) -> dict[str, Any]:
-    for number, row in enumerate(block.rows, 1):
+    for place, row in enumerate(block.rows, 1):
         if len(row) != len(block.columns):
             raise ValueError(
-                f"row {number} of table {block.title!r} has {len(row)} cells for "
+                f"row {place} of table {block.title!r} has {len(row)} cells for "
                 f"{len(block.columns)} columns"
             )
     numeric = [
@@ -224,10 +225,10 @@ def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
     if isinstance(value, Estimate):
         if math.isnan(value.value):
             return cell | {"reason": value.method or "not available"}
-        interval = f"[{show(value.low)}, {show(value.high)}]"
+        ends = f"[{show(value.low)}, {show(value.high)}]"
         return cell | {
             "text": show(value.value),
-            "interval": interval,
+            "interval": ends if value.low < value.high else "",
             "sort": repr(float(value.value)),
             "reason": "",
         }
@@ -244,8 +245,4 @@ def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
 
 
 def _number(value: Any, form: str) -> str:
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return format(float(value), form).replace("-", "−")
+    return str(int(value)) if isinstance(value, int | np.integer) else number(float(value), form)

@@ -246,31 +246,43 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Empirical distribution functions of the units: a line for each ``color``."""
+    """Empirical distribution functions of the units: a line for each ``color``, a panel for each
+    ``panel``. On a ``scale`` that is logarithmic a single unit of many shows. ``lines`` are values
+    at which a panel has an upright line.
+    """
 
     readings: Readings
     color: str
     panel: str | Sequence[str] = ""
     title: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    lines: Readings = field(default_factory=Readings)
     axis = "linear"
 
     def panels(self) -> list[Panel]:
         """A panel for each value of ``panel``."""
         look = looks(self.readings, self.color)
+        least = min(1 / np.size(r.value) for r in self.readings)
         return [
             Panel(
                 [self._steps(r, look[r.at[self.color]]) for r in part(self.readings)],
                 title,
                 self.readings.quantity.axis,
                 "share at most so large",
-                limits=(0, 1),
+                limits=(least / 1.5, 1.2) if self.scale == "log" else (0, 1),
+                positions=[
+                    Position(self.lines.estimate(r).value, self.lines.quantity.label)
+                    for r in part(self.lines)
+                ],
+                scale=self.scale,
             )
             for title, part in parts(self.readings, self.panel, self.title)
         ]
 
     def _steps(self, r: Reading, look: Look) -> Series:
         values = np.sort(np.ravel(r.value))
-        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), 400)).astype(int))
+        ends = (np.linspace(0, len(values) - 1, 400), np.geomspace(1, len(values), 400) - 1)
+        kept = np.unique(np.concatenate(ends).round().astype(int))
         x, y = values[kept], (kept + 1) / len(values)
         style = "line" if look.style == "solid" else look.style
         return Series(x, y, name_of(self.color, r.at[self.color]), tone=look.tone, style=style)

@@ -8,6 +8,7 @@ the text around is escaped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,17 +16,38 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from denoscope.audit.findings import Audit, Evidence
-from denoscope.audit.report.matches import alike, closest, deciding, flagged, hits, origins
-from denoscope.audit.sets.inputs import InputSet
-from denoscope.data.images import to_uint8
+from denoscope.audit.report.matches import (
+    Hit,
+    alike,
+    closest,
+    deciding,
+    flagged,
+    origins,
+    strongest,
+)
 from denoscope.files import harmless
-from denoscope.report import Gallery, Strip
+from denoscope.report import Gallery
+from denoscope.report.pictures import Tile, gallery
 from denoscope.report.words import probability, things
 
-PAIRS = 24
-"""How many pairs a gallery shows at most."""
+MOST = 12
+"""Training images in the gallery of those copied most."""
 _SIDE = 128  # pixels of the longer side of a shown image
 _LETTERS = 16
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A ``row`` of a set and the training ``image`` nearest to it, with its score; of a sample its
+    p-value and whether it is flagged.
+    """
+
+    role: str
+    row: int
+    image: int
+    score: str
+    p: str = ""
+    flagged: bool = False
 
 
 def short(name: str, letters: int = _LETTERS) -> str:
@@ -35,91 +57,105 @@ def short(name: str, letters: int = _LETTERS) -> str:
     return text if len(text) <= letters else f"{text[: kept - kept // 2]}…{text[-(kept // 2) :]}"
 
 
-def tile(images: Tensor, row: int) -> np.ndarray:
-    """An image as uint8 (h, w, c) of at most 128 pixels a side."""
-    image = images[row : row + 1]
+def shown(audit: Audit, role: str, row: int) -> np.ndarray:
+    """An image of a set, (c, h, w) in [-1, 1], of at most 128 pixels a side."""
+    images = audit.inputs[role].images
+    assert images is not None  # only sets of images have galleries
+    image = images.data[row : row + 1].cpu()
     side = max(image.shape[-2:])
     if side > _SIDE:
         size = [max(1, round(length * _SIDE / side)) for length in image.shape[-2:]]
         image = interpolate(
             image, size=size, mode="bicubic", antialias=True, align_corners=False
         ).clamp(-1, 1)
-    return to_uint8(image[0].cpu()).permute(1, 2, 0).contiguous().numpy()
+    return image[0].numpy()
 
 
-def galleries(audit: Audit) -> list[Gallery]:
-    """The closest pairs, of samples and for contrast of held-out images; none without images."""
-    if audit.inputs["gen"].images is None or audit.inputs["train"].images is None:
-        return []
-    rows = closest(audit)[:PAIRS].tolist()
-    of = origins(audit)
-    found = [
-        _pairs(
-            audit,
-            "Samples most like copies",
-            "sample",
-            audit.inputs["gen"],
-            [(row, int(of[row]), _said(audit, row)) for row in rows],
+def of_images(audit: Audit) -> bool:
+    """Whether there is something to look at."""
+    return all(audit.inputs[role].images is not None for role in ("gen", "train"))
+
+
+def samples(audit: Audit) -> list[Pair]:
+    """All samples, most like copies first, each with the score of its strongest descriptor."""
+    views, chosen = deciding(audit), strongest(audit)
+    of, marked = origins(audit), flagged(audit)
+    p = audit.combined.p_values.tolist() if audit.combined else []
+    return [
+        Pair(
+            "gen",
+            row,
+            int(of[row]),
+            _score(views[chosen[row]], views[chosen[row]].gen.score[row]),
+            probability(p[row]) if p else "",
+            bool(marked[row]),
         )
+        for row in closest(audit).tolist()
     ]
-    first = deciding(audit)[0]
-    if first.test is not None and "test" in audit.inputs:
-        pairs = [
-            (given, int(first.test.index[row]), _score(first, first.test.score[row]))
-            for row, given in held_out(audit)[: PAIRS // 2]
-        ]
-        found.append(
-            _pairs(
-                audit,
-                "For contrast: held-out images closest to the training set",
-                "held-out image",
-                audit.inputs["test"],
-                pairs,
-            )
-        )
-    return found
 
 
-def held_out(audit: Audit) -> list[tuple[int, int]]:
-    """Rows of the control and of the given test set, the closest to the training set first, without
-    those that are training images too.
+def held_out(audit: Audit) -> list[Pair]:
+    """The held-out images closest to the training set, without those that are training images
+    too; none without held-out images.
     """
     first, shared = deciding(audit)[0], audit.overlap.shared.get(("test", "train"))
-    if first.test is None:
+    if first.test is None or "test" not in audit.inputs:
         return []
     leaked = (
         torch.zeros(len(audit.inputs["test"]), dtype=torch.bool) if shared is None else shared.exact
     )
-    rows = (
-        torch.arange(len(leaked)) if len(first.test) == len(leaked) else (~leaked).nonzero()[:, 0]
-    )
+    kept = len(first.test) == len(leaked)
+    rows = torch.arange(len(leaked)) if kept else (~leaked).nonzero()[:, 0]
     order = torch.argsort(-first.test.score.double(), stable=True)
-    return [(int(row), int(rows[row])) for row in order if not leaked[rows[row]]]
+    return [
+        Pair(
+            "test",
+            int(rows[row]),
+            int(first.test.index[row]),
+            _score(first, first.test.score[row]),
+        )
+        for row in order.tolist()
+        if not leaked[rows[row]]
+    ]
 
 
-def most_copied(audit: Audit) -> Gallery | None:
-    """The training images that most flagged samples are nearest to, each beside the sample most
-    like it; None if there are none.
+def _score(found: Evidence, score: Tensor) -> str:
+    if found.score == "ratio":
+        return f"ratio\u00a0{1 - float(score):.2f}"
+    return f"cosine\u00a0{float(score):.3f}"
+
+
+def pairs(audit: Audit, rows: slice, *, named: bool) -> list[Gallery]:
+    """Samples most like copies beside the held-out images that come as near, each with its nearest
+    training image: ``named``, or with their scores; none without images.
     """
-    found = hits(audit)[: PAIRS // 2]
-    gen, train = audit.inputs["gen"].images, audit.inputs["train"].images
-    if not found or gen is None or train is None:
-        return None
-    strips = []
-    for hit in found:
-        names = (
-            short(audit.inputs["train"].names[hit.image]),
-            short(audit.inputs["gen"].names[hit.samples[0]]),
+    sides = [side[rows] for side in (samples(audit), held_out(audit)) if side]
+    if not of_images(audit) or not sides[0]:
+        return []
+    names = ["sample", "nearest in training", "held-out image", "nearest in training"]
+    strips = [
+        (
+            "; beside ".join(_said(audit, pair) for pair in row) if named else "",
+            [tile for pair in row for tile in _tiles(audit, pair, named)],
         )
-        images = [tile(train.data, hit.image), tile(gen.data, hit.samples[0])]
-        strips.append(
-            Strip(
-                images, names, f"{things(len(hit.samples), 'sample')}{_repeated(audit, hit.image)}"
-            )
-        )
-    return Gallery(
-        "Each beside the sample most like it", ["training image", "its closest sample"], strips
-    )
+        for row in zip(*sides)
+    ]
+    title = "The closest pairs, by name" if named else "The closest pairs"
+    return [gallery(title, names[: 2 * len(sides)], strips)]
+
+
+def _tiles(audit: Audit, pair: Pair, named: bool) -> list[Tile]:
+    of = [(pair.role, pair.row), ("train", pair.image)]
+    scored = [pair.score, "flagged" if pair.flagged else ""]
+    notes = [short(audit.inputs[role].names[row]) for role, row in of] if named else scored
+    return [(shown(audit, *place), note) for place, note in zip(of, notes)]
+
+
+def _said(audit: Audit, pair: Pair) -> str:
+    """The score, and whether the sample is flagged."""
+    flag = "**flagged:** " if pair.flagged else ""
+    said = ", ".join(part for part in (pair.score, pair.p) if part)
+    return flag + said + _repeated(audit, pair.image)
 
 
 def _repeated(audit: Audit, image: int) -> str:
@@ -128,36 +164,17 @@ def _repeated(audit: Audit, image: int) -> str:
     return f"; {many}\u00a0alike" if many > 1 else ""
 
 
-def _pairs(
-    audit: Audit, title: str, name: str, queried: InputSet, pairs: Sequence[tuple[int, int, str]]
-) -> Gallery:
-    train = audit.inputs["train"]
-    assert queried.images is not None  # only sets of images have galleries
-    assert train.images is not None
-    strips = [
-        Strip(
-            [tile(queried.images.data, row), tile(train.images.data, image)],
-            [short(queried.names[row]), short(train.names[image])],
-            said + _repeated(audit, image),
+def most_copied(audit: Audit, found: Sequence[Hit]) -> list[Gallery]:
+    """The training images that most flagged samples are nearest to, each beside the sample most
+    like it; none without images.
+    """
+    if not of_images(audit):
+        return []
+    rows = [
+        (
+            f"{things(len(hit.samples), 'sample')}{_repeated(audit, hit.image)}",
+            _tiles(audit, Pair("gen", hit.samples[0], hit.image, ""), named=True),
         )
-        for row, image, said in pairs
+        for hit in found[:MOST]
     ]
-    return Gallery(title, [name, "nearest in training"], strips)
-
-
-def _said(audit: Audit, row: int) -> str:
-    """The score of a sample by the first deciding descriptor, and whether it is flagged."""
-    first = deciding(audit)[0]
-    text = _score(first, first.gen.score[row])
-    if audit.combined is None:
-        return text
-    mark = "**flagged:** " if flagged(audit)[row] else ""
-    return f"{mark}{text}, {probability(float(audit.combined.p_values[row]))}"
-
-
-def _score(found: Evidence, score: Tensor) -> str:
-    return (
-        f"ratio\u00a0{1 - float(score):.2f}"
-        if found.score == "ratio"
-        else f"cosine\u00a0{float(score):.3f}"
-    )
+    return [gallery("By flagged samples", ["sample", "nearest in training"], rows)]

@@ -40,15 +40,19 @@ def flagged(audit: Audit) -> Tensor:
     )
 
 
-def origins(audit: Audit) -> Tensor:
-    """The nearest training image of each sample by the deciding descriptor to which the sample
-    looks most like a copy, int64 (n_gen,).
+def strongest(audit: Audit) -> Tensor:
+    """The place among the deciding descriptors of the one to which each sample looks most like a
+    copy, int64 (n_gen,).
     """
-    views = deciding(audit)
-    chosen = torch.stack(
-        [conformal(found.gen.score[None], found.held_out[None]) for found in views]
+    return torch.stack(
+        [conformal(found.gen.score[None], found.held_out[None]) for found in deciding(audit)]
     ).argmin(0)
-    return torch.stack([found.gen.index for found in views]).gather(0, chosen[None])[0]
+
+
+def origins(audit: Audit) -> Tensor:
+    """The nearest training image of each sample by its strongest descriptor, int64 (n_gen,)."""
+    indices = torch.stack([found.gen.index for found in deciding(audit)])
+    return indices.gather(0, strongest(audit)[None])[0]
 
 
 def closest(audit: Audit) -> Tensor:

@@ -1,148 +1,220 @@
-"""The page of an audit: the verdict first, then everything that it rests on."""
+"""The page of an audit: the verdict beside the closest pairs, then everything that it rests on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
 
 from denoscope.audit.evidence.metric_table import MEANINGS
-from denoscope.audit.findings import Audit
-from denoscope.audit.report import figures, galleries, tables
-from denoscope.audit.report.caveats import called, caveats, thing
-from denoscope.audit.report.matches import hits
-from denoscope.audit.report.verdict import Status, details, headline
+from denoscope.audit.findings import DECIDES, MOVED, NEAR, Audit
+from denoscope.audit.report import galleries, measured, tables
+from denoscope.audit.report.caveats import SEEN, called, caveats, control, thing
+from denoscope.audit.report.matches import deciding, hits
+from denoscope.audit.report.measured import TOGETHER, readings
+from denoscope.audit.report.verdict import Headline, details, headline
 from denoscope.files import harmless
 from denoscope.metrics.protocol import available, citations
+from denoscope.readings import Readings
 from denoscope.references import AUDIT, DATA, Reference, references
-from denoscope.report import Finding, KeyValues, Page, ReferenceList, Section, Text
+from denoscope.report import Figure, KeyValues, Page, ReferenceList, Section, Text
 from denoscope.report.blocks import Block
+from denoscope.report.claims import Claim, above, below
+from denoscope.report.plots import Distribution, Plot, figure
+from denoscope.report.story import Told, crosstab, story, table
 from denoscope.report.words import count, listed, percent
 
-_LABELS: dict[Status, tuple[Literal["good", "neutral", "absent"], str]] = {
-    "copies": ("absent", "Copies"),
-    "not seen": ("neutral", "Not seen"),
-    "undecided": ("neutral", "Undecided"),
-}
+FIRST, PAIRS = 4, 24
+"""How many pairs open the page, and how many it shows."""
 
 
 def build(audit: Audit, called: str, versions: Mapping[str, str]) -> Page:
     """The whole page of an audit; ``called`` is the command line."""
+    said = headline(audit)
+    told = story(_story(audit, said))
     sections = [
-        Section("The verdict", _verdict(audit)),
+        *told.sections,
+        Section("All metrics", [tables.metrics(audit), _meanings(audit)], folded=True),
+        Section("Duplicates and overlap", [KeyValues(repeats(audit))], folded=True),
         Section(
-            "What was compared",
-            [tables.inputs(audit), tables.descriptors(audit), *_warnings(audit)],
+            "What was run",
+            [tables.inputs(audit), KeyValues(conditions(audit, called, versions))],
+            folded=True,
         ),
-        Section(
-            "How near samples come to the training set",
-            [figures.nearness(audit), tables.rates(audit)],
-        ),
-        Section("Can the descriptors see copies?", _sharpness(audit)),
-        *_pairs(audit),
-        *_copied(audit),
-        Section("All metrics", [tables.metrics(audit), _meanings(audit)]),
-        Section("Duplicates and overlap", [_duplicates(audit), *tables.overlap(audit)]),
-        Section("What was run", [KeyValues(conditions(audit, called, versions))]),
-        Section("References", [ReferenceList(_works(audit))]),
+        Section("References", [ReferenceList(_works(audit))], folded=True),
     ]
     sizes = (
         f"{count(len(audit.inputs['gen']))} samples, "
         f"{count(len(audit.inputs['train']))} training {thing(audit)}"
     )
     held = f", {count(len(audit.inputs['test']))} held out" if "test" in audit.inputs else ""
-    return Page("Does this model copy its training data?", sizes + held, sections)
+    opening = [*galleries.pairs(audit, slice(FIRST), named=False), *told.opening]
+    title = "Does this model copy its training data?"
+    return Page(title, f"{said.because}\n\n{sizes}{held}.", sections, said.answer, opening)
 
 
-def _verdict(audit: Audit) -> list[Block]:
-    status, text = headline(audit)
-    answer, _, rest = text.removeprefix("**").partition("**")
-    shown, label = _LABELS[status]
-    return [
-        Finding(answer, shown, "\n\n".join([rest.strip(), *details(audit)]), label),
-        Text("\n\n".join(caveats(audit))),
-    ]
+def _story(audit: Audit, said: Headline) -> Iterator[Told]:
+    found = readings(audit)
+    yield from _claims(audit, found)
+    yield "How sure this is, and what it does not show"
+    yield Text("\n\n".join([*details(audit), *caveats(audit)]))
+    yield [Text(f"**Warning:** {harmless(line)}") for line in audit.warnings]
+    yield "Samples called copies, by descriptor"
+    yield _nearness(audit, found)
+    who = f"Samples called copies, and {control(audit)}"
+    yield table(who, found, ["descriptor"], [*measured.RATES, "threshold", "spacing"])
+    yield "Can the descriptors see copies?"
+    yield from _sharpness(audit, found)
+    yield "The closest pairs"
+    yield _pairs(audit)
+    yield f"Training {thing(audit)} copied most"
+    if said.status == "copies" and (found := hits(audit)):
+        yield [*galleries.most_copied(audit, found), tables.copied(audit, found)]
 
 
-def _warnings(audit: Audit) -> list[Block]:
-    return [Finding(harmless(line), "absent", label="Warning") for line in audit.warnings]
-
-
-def _sharpness(audit: Audit) -> list[Block]:
-    if not audit.first.planted:
-        return [Text("No copies were planted, so this is not known.")]
-    return [figures.sharpness(audit), tables.areas(audit), tables.powers(audit)]
-
-
-def _pairs(audit: Audit) -> list[Section]:
-    found = galleries.galleries(audit)
-    if not found:
-        return []
-    contrast = (
-        "Held-out images that come as close as the samples do show what is ordinary here. "
-        if len(found) > 1
-        else ""
+def _claims(audit: Audit, found: Readings) -> Iterator[Claim]:
+    word, real = thing(audit), control(audit)
+    together, alone = (found.of("excess", descriptor=own) for own in (TOGETHER, _single))
+    sight = Claim(
+        f"Some descriptor tells planted copies from {real}",
+        found.of("auc", copies="near"),
+        above(DECIDES),
+        any=True,
     )
+    yield Claim(
+        f"Samples are copies of training {word} beyond what {real} show",
+        together or alone,
+        above(0),
+        published="more than none",
+        control=sight,
+        beside={"By each descriptor": alone},
+        note="The excess is the share of samples that pass the threshold less that of real ones.",
+    )
+    changed = "with noise, blur, JPEG or changed colours"
+    for kinds, how in ((NEAR, changed), (MOVED, "that were moved")):
+        yield Claim(
+            f"Planted copies {how} are found",
+            found.of("power", descriptor=TOGETHER, copies=list(kinds)),
+            above(SEEN),
+            published=f"{percent(SEEN)} of each kind",
+            note="What is missed is not counted as copied.",
+        )
+    yield Claim(
+        f"Samples that repeat a training {word[:-1]} exactly", found.of("repeats", set="gen")
+    )
+    yield Claim(
+        f"No held-out {word[:-1]} is in the training set",
+        found.of("repeats", set="test"),
+        below(1),
+        published="none",
+    )
+    yield Claim(
+        "Two runs give the same sample from the same noise more often than by chance",
+        found.of("agreement"),
+        above(_by_chance(audit)),
+    )
+
+
+def _single(descriptor: str) -> bool:
+    return descriptor != TOGETHER
+
+
+def _by_chance(audit: Audit) -> float:
+    """The share of pairs that chance alone would make alike; 0 where no second run was given."""
+    twin = audit.metrics.get("reproducibility", {}).get(audit.first.name)
+    return float(((twin and twin.extra) or {}).get("chance", 0.0))
+
+
+def _nearness(audit: Audit, found: Readings) -> Figure | None:
+    rate = percent(audit.first.rates.false_alarm)
+    caption = (
+        f"**How near samples come to the training {thing(audit)}.** Share of each set that is at "
+        f"most so far; copies lie left. What is nearer than the threshold, which {rate} of "
+        f"{control(audit)} are, is called a copy by that descriptor."
+    )
+    near = [
+        Distribution(found.of(kind), "set", "descriptor", scale="log", lines=found.of("threshold"))
+        for kind in dict.fromkeys(one.score for one in audit.evidence)
+    ]
+    return figure("audit_nearness", caption, *near)
+
+
+def _sharpness(audit: Audit, found: Readings) -> Iterator[Told]:
+    """ROC curves of planted copies, then their AUC and power by kind."""
+    if not found.of("auc"):
+        yield Text("No copies were planted, so this is not known.")
+        return
+    rate = deciding(audit)[0].rates.false_alarm
+    caption = (
+        "**Can the descriptors see copies?** Share of planted copies found against the share of "
+        f"{control(audit)} flagged for it, as the threshold falls. The vertical line is the false "
+        f"alarm rate of {percent(rate)}."
+    )
+    least = 1 / max(len(one.held_out) for one in audit.evidence)
+    yield figure(
+        "audit_roc",
+        caption,
+        Plot(
+            found.of("found"),
+            "alarms",
+            look="copies",
+            panel="descriptor",
+            theory=measured.chance(least),
+            positions={"false alarm rate": rate},
+            limits=(-0.02, 1.02),
+        ),
+    )
+    yield crosstab("Planted copies against real ones", found.of("auc"), "copies", "descriptor")
+    yield crosstab("Planted copies", found.of("power"), "copies", "descriptor")
+
+
+def _pairs(audit: Audit) -> list[Block]:
+    found = galleries.pairs(audit, slice(PAIRS), named=True)
     text = (
-        f"{contrast}Names are shortened; `audit.csv` has them all, with every sample. "
-        "“2 alike” is a training image in a cluster of two near-duplicates."
+        "Held-out images that come as close as the samples do show what is ordinary here. Names "
+        "are shortened; `audit.csv` has them all, with every sample. “2 alike” is a training image "
+        "in a cluster of two near-duplicates."
     )
-    return [Section("The closest pairs", [Text(text), *found])]
-
-
-def _copied(audit: Audit) -> list[Section]:
-    """Training images by flagged samples."""
-    found = hits(audit)
-    if not found:
-        return []
-    gallery = galleries.most_copied(audit)
-    table = tables.copied(audit, found)
-    return [
-        Section(f"Training {thing(audit)} copied most", [gallery, table] if gallery else [table])
-    ]
+    return [Text(text), *found] if found else []
 
 
 def _meanings(audit: Audit) -> KeyValues:
     return KeyValues({name: MEANINGS[name] for name in audit.metrics if name in MEANINGS})
 
 
-def _duplicates(audit: Audit) -> KeyValues:
-    found = audit.duplicates
-    n = len(found.cluster)
-    return KeyValues(
-        {
-            f"training {thing(audit)} with a duplicate": f"{count(found.images)} of {count(n)} "
-            f"({percent(found.images / n)})",
-            "exact repeats of earlier ones": count(found.exact),
-            "near-duplicate pairs": f"{count(found.links)}, nearer than "
-            f"{found.threshold:.3g} by {audit.first.name} "
-            f"(quantile {found.quantile:g})",
-            "largest cluster": count(found.largest),
-        }
-    )
+def repeats(audit: Audit) -> dict[str, str]:
+    """What repeats within the training set, and between the sets."""
+    found, n = audit.duplicates, len(audit.duplicates.cluster)
+    return {
+        f"training {thing(audit)} with a duplicate": f"{count(found.images)} of {count(n)} "
+        f"({percent(found.images / n)}); the largest cluster has {count(found.largest)}",
+        "exact repeats of earlier ones": count(found.exact),
+        "near-duplicate pairs": f"{count(found.links)}, nearer than {found.threshold:.3g} by "
+        f"{audit.first.name} (quantile {found.quantile:g})",
+        **{
+            f"{a} in {b}": f"{count(int(one.exact.sum()))} of {count(len(one.exact))} exactly, "
+            f"{count(one.near)} more nearer than {one.threshold:.3g}"
+            for (a, b), one in audit.overlap.shared.items()
+        },
+    }
 
 
 def conditions(audit: Audit, called: str, versions: Mapping[str, str]) -> dict[str, object]:
     """What a reader needs to run the command again, and the conventions of its numbers."""
-    options = audit.options
+    each = audit.inputs.items()
     return {
         "command": f"`{harmless(called)}`",
-        "protocol": f"`{harmless(json.dumps(audit.protocol, ensure_ascii=False, default=str))}`",
-        **{
-            f"descriptor {found.name}": f"`{harmless(json.dumps(found.identity, ensure_ascii=False, default=str))}`"
-            for found in audit.evidence
-        },
-        **{
-            f"features of {role}": harmless(one.protocol)
-            for role, one in audit.inputs.items()
-            if one.protocol
-        },
-        **{f"samples of {role}": one.made for role, one in audit.inputs.items() if one.made},
-        "content hashes": "; ".join(f"{role} `{one.sha256}`" for role, one in audit.inputs.items()),
+        "protocol": _code(audit.protocol),
+        **{f"descriptor {one.name}": _code(one.identity) for one in audit.evidence},
+        **{f"features of {role}": harmless(one.protocol) for role, one in each if one.protocol},
+        **{f"samples of {role}": one.made for role, one in each if one.made},
         "planted copies": _planted(audit),
-        "seed": options.seed,
+        "seed": audit.options.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }
+
+
+def _code(value: Mapping[str, object]) -> str:
+    return f"`{harmless(json.dumps(value, ensure_ascii=False, default=str))}`"
 
 
 def _planted(audit: Audit) -> str:
@@ -158,12 +230,9 @@ def _planted(audit: Audit) -> str:
 
 
 def _works(audit: Audit) -> list[Reference]:
-    measured = citations(name for name in audit.metrics if name in available())
     keys = ["denoscope", *AUDIT]
-    keys += ["pizzi2022"] if any(found.name.startswith("sscd") for found in audit.evidence) else []
-    keys += [
-        DATA[one.images.name]
-        for one in audit.inputs.values()
-        if one.images is not None and one.images.name in DATA
-    ]
+    keys += ["pizzi2022"] if any(one.name.startswith("sscd") for one in audit.evidence) else []
+    names = [one.images.name for one in audit.inputs.values() if one.images is not None]
+    keys += [DATA[name] for name in names if name in DATA]
+    measured = citations(name for name in audit.metrics if name in available())
     return list(dict.fromkeys([*references(keys), *measured]))

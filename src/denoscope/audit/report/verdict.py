@@ -9,6 +9,7 @@ real images, nothing can be said, except that exact copies are copies.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from denoscope.audit.findings import DECIDES, Audit, Combined
@@ -20,16 +21,33 @@ from denoscope.report.words import count, listed, percent, percents, probability
 
 Status: TypeAlias = Literal["copies", "not seen", "undecided"]
 
-_CANNOT = "**The audit cannot decide whether there are copies.**"
+_CANNOT = "The audit cannot decide whether there are copies."
 CHANCE = 0.05
 """The p-value at most which exact copies are more than held-out images have."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The ``answer`` in one sentence and in one word, ``because`` of what, and the ``reach``: which
+    share of copies an audit of this size finds, whatever it found.
+    """
+
+    status: Status
+    answer: str
+    because: str
+    reach: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it in one paragraph, the answer marked."""
+        return " ".join(part for part in (f"**{self.answer}**", self.because, self.reach) if part)
 
 
 def verdict(audit: Audit) -> list[str]:
     """A few paragraphs, the headline first: what was found, where it comes from, how sure that is,
     what it does not show.
     """
-    return [headline(audit)[1], *details(audit), *caveats(audit)]
+    return [headline(audit).text, *details(audit), *caveats(audit)]
 
 
 def details(audit: Audit) -> list[str]:
@@ -37,36 +55,34 @@ def details(audit: Audit) -> list[str]:
     return [part for part in (_sources(audit), exact(audit)) if part]
 
 
-def headline(audit: Audit) -> tuple[Status, str]:
-    """The answer: in one word, and in a few sentences of which the first is marked ``**strong**``
-    and says it.
-    """
+def headline(audit: Audit) -> Headline:
+    """The answer, from the intervals alone."""
     together = audit.combined
     excess = together.rates.excess if together else unavailable("")
     if together and excess.low > 0:
-        return "copies", _found(audit, together)
+        return _found(audit, together)
     if _exact_copies(audit):
-        return "copies", _found_exact(audit, excess)
+        return _found_exact(audit, excess)
     if together is None:
-        return "undecided", f"{_CANNOT} {_blind(audit)}"
+        return Headline("undecided", _CANNOT, _blind(audit))
     if math.isnan(excess.value):
-        return "undecided", f"{_CANNOT} {_saturated(audit, excess.method)}"
-    return "not seen", f"{_not_seen(audit, excess)} {_reach(together, seen=False)}"
+        return Headline("undecided", _CANNOT, _saturated(audit, excess.method))
+    return _not_seen(audit, excess, _reach(together, seen=False))
 
 
-def _found(audit: Audit, together: Combined) -> str:
+def _found(audit: Audit, together: Combined) -> Headline:
     n, excess = len(audit.first.gen), together.rates.excess
     beyond = (
         f"{control(audit)} show"
         if audit.first.test is not None
         else f"training {thing(audit)} show among themselves"
     )
-    return (
-        f"**{count(max(1, round(excess.value * n)))} of {count(n)} samples "
-        f"({percents(excess)}) are copies of training {thing(audit)} beyond what "
-        f"{beyond}.** "
-        f"Fisher's exact test: {probability(together.rates.p_value)}. {_reach(together, seen=True)}"
+    answer = (
+        f"{count(max(1, round(excess.value * n)))} of {count(n)} samples "
+        f"({percents(excess)}) are copies of training {thing(audit)} beyond what {beyond}."
     )
+    test = f"Fisher's exact test: {probability(together.rates.p_value)}."
+    return Headline("copies", answer, test, _reach(together, seen=True))
 
 
 def _reach(together: Combined, *, seen: bool) -> str:
@@ -81,20 +97,24 @@ def _reach(together: Combined, *, seen: bool) -> str:
     return f"At this size a share of {percent(together.detectable)} is found in 4 of 5 audits."
 
 
-def _not_seen(audit: Audit, excess: Estimate) -> str:
+def _not_seen(audit: Audit, excess: Estimate, reach: str) -> Headline:
     n, word, real = count(len(audit.first.gen)), thing(audit), control(audit)
     if excess.high <= 0:
-        return (
-            f"**Fewer of the {n} samples than of {real} come near training {word}.** The "
-            f"excess is {percents(excess, bracket=True)}: nothing looks copied, but "
-            "samples that "
-            f"lie farther from the training set than real {word} are unlike these, for "
-            "instance noisy or blurred."
+        return Headline(
+            "not seen",
+            f"Fewer of the {n} samples than of {real} come near training {word}.",
+            f"The excess is {percents(excess, bracket=True)}: nothing looks copied, but samples "
+            f"that lie farther from the training set than real {word} are unlike these, for "
+            "instance noisy or blurred.",
+            reach,
         )
-    return (
-        f"**Copies were not seen; if there are any, they are below {upper(excess.high)} "
-        f"of the {n} samples.** These come near training {word} about as often as "
-        f"{real} do: the excess is {percents(excess, bracket=True)}."
+    return Headline(
+        "not seen",
+        f"Copies were not seen; if there are any, they are below {upper(excess.high)} of the "
+        f"{n} samples.",
+        f"These come near training {word} about as often as {real} do: the excess is "
+        f"{percents(excess, bracket=True)}.",
+        reach,
     )
 
 
@@ -142,7 +162,7 @@ def _exact_copies(audit: Audit) -> bool:
     return float(fisher(many, n, others, of)) <= CHANCE
 
 
-def _found_exact(audit: Audit, excess: Estimate) -> str:
+def _found_exact(audit: Audit, excess: Estimate) -> Headline:
     many, n = shared(audit, "gen")
     are = "is an exact copy" if many == 1 else "are exact copies"
     others = (
@@ -154,7 +174,8 @@ def _found_exact(audit: Audit, excess: Estimate) -> str:
         else "All that the descriptors find together does not exceed what "
         f"{control(audit)} show: the excess is {percents(excess, bracket=True)}."
     )
-    return f"**{things(many, 'sample')} of {count(n)} {are} of training {thing(audit)}.** {others}"
+    answer = f"{things(many, 'sample')} of {count(n)} {are} of training {thing(audit)}."
+    return Headline("copies", answer, others)
 
 
 def exact(audit: Audit) -> str:
