@@ -68,6 +68,7 @@ ASSIGNMENTS = {"noisy": "assigned by the noisy point", "soft": "soft weights"}
 PAIRS = {
     "halves": "disjoint halves",
     "seeds": "two seeds of one half",
+    "widths": "two widths of one half",
     "given": "two given models",
     "gaussian": "Gaussians of the halves",
     "memorizer": "memorizers of the halves",
@@ -134,10 +135,12 @@ COORDINATES: dict[str, Coordinate] = {
     "set": Coordinate("set", values=SETS),
     "copies": Coordinate("copies with", values=COPIES),
     "alarms": Coordinate("false alarms", "{:.2%}", "log"),
+    "pair": Coordinate("pair", values=PAIRS),
+    "one": Coordinate("model"),
+    "other": Coordinate("other model"),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),
-    "pair": Coordinate("pair", values=PAIRS),
 }
 
 

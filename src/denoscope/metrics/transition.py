@@ -69,7 +69,7 @@ def _curve(cells: Mapping[int, list[TrainingRun]], draws: int, seed: int, own: i
 
 
 def transition_point(
-    runs: Sequence[TrainingRun], *, draws: int = 2000, seed: int = 0
+    runs: Sequence[TrainingRun], *, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> Transition:
     """N* of one capacity, the training runs of each size drawn anew; a run alone by its sampling
     error.
@@ -78,9 +78,8 @@ def transition_point(
     largest size. Runs with p_test = 1 are left out.
     """
     curve = _curve(_by_size(runs), draws, seed)
-    return Transition(
-        curve.rise().map(as_size)(), tuple(map(int, curve.sizes)), tuple(e() for e in curve.at())
-    )
+    point = curve.rise().map(as_size)(level)
+    return Transition(point, tuple(map(int, curve.sizes)), tuple(e(level) for e in curve.at()))
 
 
 def _common(
@@ -102,6 +101,7 @@ def _common(
 def growth(
     runs_small: Sequence[TrainingRun],
     runs_large: Sequence[TrainingRun],
+    level: float = 0.95,
     *,
     draws: int = 2000,
     seed: int = 0,
@@ -116,7 +116,7 @@ def growth(
         for own, runs in enumerate(_common(runs_small, runs_large))
     ]
     small, large = (curve.rise() for curve in curves)
-    return less(large, small)()
+    return less(large, small)(level)
 
 
 def _shares(n: int, draws: int, source: np.random.Generator) -> np.ndarray:
@@ -139,7 +139,9 @@ def _resampled(table: np.ndarray, columns: np.ndarray, source: np.random.Generat
     return ((_shares(len(table), len(columns), source) @ table) * columns).sum(1)
 
 
-def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Estimate:
+def agreement_rate(
+    same: np.ndarray, level: float = 0.95, *, draws: int = 2000, seed: int = 0
+) -> Estimate:
     """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises), with a bootstrap
     over pairs, then noises.
     """
@@ -150,12 +152,18 @@ def agreement_rate(same: np.ndarray, *, draws: int = 2000, seed: int = 0) -> Est
         float(table.mean()),
         resampled,
         table.size,
-        method=f"bootstrap over {len(table)} pairs of runs, then shared noises",
+        level,
+        f"bootstrap over {len(table)} pairs of runs, then shared noises",
     )
 
 
 def u_shape(
-    agreements: Mapping[int, np.ndarray], point: float, *, draws: int = 2000, seed: int = 0
+    agreements: Mapping[int, np.ndarray],
+    point: float,
+    level: float = 0.95,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
 ) -> tuple[Estimate, Estimate]:
     """RP at the size nearest to ``point`` = N*, less RP at the smallest and less RP at the largest
     size; both intervals below 0: a U.
@@ -191,7 +199,7 @@ def u_shape(
     def less(end: int) -> Estimate:
         value = float(tables[middle].mean() - tables[end].mean())
         return percentiles(
-            value, resampled[middle] - resampled[end], noises, method=method.format(end)
+            value, resampled[middle] - resampled[end], noises, level, method.format(end)
         )
 
     return less(sizes[0]), less(sizes[-1])

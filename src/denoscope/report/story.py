@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from denoscope.coordinates import COORDINATES, name_of
 from denoscope.readings import Readings
-from denoscope.report.blocks import Block, Column, Figure, Gallery, Section, Table
+from denoscope.report.blocks import Block, Column, Figure, Section, Table
 from denoscope.report.claims import Claim, claims
 
 Told: TypeAlias = str | Claim | Block | Sequence[Block] | None
@@ -66,8 +66,8 @@ def answer(tested: Sequence[Claim]) -> str:
 
 
 def folded(some: Sequence[Block]) -> bool:
-    """Whether a section is for looking things up: tables and galleries alone are opened on demand."""
-    return all(isinstance(block, Table | Gallery) for block in some)
+    """Whether a section is for looking things up: tables alone are opened on demand."""
+    return all(isinstance(block, Table) for block in some)
 
 
 def table(

@@ -4,6 +4,7 @@ well does it denoise.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,16 +26,18 @@ from denoscope.metrics import (
 )
 from denoscope.nearest import Neighbors, neighbors
 from denoscope.random import generator
+from denoscope.readings import Reading
 from denoscope.sampling import sample
 from denoscope.store import Value
 from denoscope.studies._source import Source
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, prepare
-from denoscope.study import Result
 from denoscope.types import Denoiser
 
 FALSE_ALARM = 0.05
 LEVELS = np.geomspace(0.02, 20.0, 13)
 MOST_PROBED = 256
+SHOWN = 8
+"""Samples that a page shows beside their nearest training images."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,21 @@ def memorizer(place: Place) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def baseline_errors(place: Place) -> dict[str, np.ndarray]:
+def closed_errors(place: Place) -> list[Reading]:
     """The denoising errors of the memorizer and the Wiener denoiser of the training set, on it and
     on held-out images.
     """
     setting = place.setting()
     train = setting.train(place.size, place.which)
     denoisers = {"memorizer": Empirical(train), "gaussian": Gaussian.from_data(train)}
-    images = {"train": train, "test": setting.test}
-    return {
-        f"error_{kind}_{name}": denoising_errors(D, images[kind])[0]
-        for name, D in denoisers.items()
-        for kind in images
-    }
+    return [r for who, D in denoisers.items() for r in errors_of(who, D, train, setting.test)]
+
+
+def errors_of(who: str, D: Denoiser, train: Tensor, test: Tensor) -> Iterator[Reading]:
+    """A denoiser's errors on training and on held-out images, by noise level."""
+    for images, data in (("train", train), ("test", test)):
+        at = {"who": who, "images": images, "sigma": LEVELS}
+        yield Reading("error", at, denoising_errors(D, data))
 
 
 @lru_cache(maxsize=4)
@@ -90,12 +95,13 @@ def linear_errors(source: Source, held: int, samples: int, solver_steps: int) ->
     reaches with all the data.
     """
     setting = prepare(source, held, samples, solver_steps)
-    return denoising_errors(Gaussian.from_data(setting.reals), setting.test)[0]
+    errors = denoising_errors(Gaussian.from_data(setting.reals), setting.test)
+    return errors.mean(1, dtype=np.float64)
 
 
-def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared denoising error a pixel at each of ``LEVELS``, and its standard error: two
-    arrays (levels,).
+def denoising_errors(denoiser: Denoiser, images: Tensor) -> np.ndarray:
+    """Mean squared denoising error per pixel of each point at each of ``LEVELS``, float32 (levels,
+    points).
 
     Uses at least 256 noisy points a level (images repeated with fresh noise when there are fewer),
     the same noise for every denoiser.
@@ -103,26 +109,29 @@ def denoising_errors(denoiser: Denoiser, images: Tensor) -> tuple[np.ndarray, np
     repeats = -(-MOST_PROBED // len(images))
     clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), MOST_PROBED)]
     noise = torch.randn(clean.shape, generator=generator(0, len(clean)))
-    means, deviations = [], []
+    found = []
     for level in LEVELS:
         sigma = torch.full((len(clean),), float(level))
         with torch.no_grad():
             difference = denoiser(clean + level * noise, sigma) - clean
-        each = difference.flatten(1).square().mean(1).double().numpy()
-        means.append(each.mean())
-        deviations.append(each.std(ddof=1) / np.sqrt(len(each)))
-    return np.array(means, dtype=np.float32), np.array(deviations, dtype=np.float32)
+        found.append(difference.flatten(1).square().mean(1).numpy())
+    return np.stack(found).astype(np.float32)
 
 
-def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
-    """Every value and array of one cell, from its trained denoiser and its samples (samples, c, h,
-    w), both on the CPU.
+def measure(
+    place: Place, denoiser: Denoiser, generated: Tensor
+) -> tuple[dict[str, Value], list[Reading]]:
+    """Every value and reading of one cell, from its trained denoiser and its samples (samples, c,
+    h, w), both on the CPU.
     """
     setting = place.setting()
     train, test = setting.train(place.size, place.which), setting.test
     alike, values = _copying(setting, generated, train, test)
     flat = generated.flatten(1), train.flatten(1), test.flatten(1)
     groups = _groups(place)
+    errors = list(errors_of("network", denoiser, train, test))
+    linear = linear_errors(place.source, place.held, place.samples, place.solver_steps)
+    unseen = errors[1].value.mean(1, dtype=np.float64)
     values |= {
         "memorized": memorized(flat[0], flat[1], groups=groups),
         "memorized_test": memorized(flat[2], flat[1], groups=groups),
@@ -131,30 +140,17 @@ def measure(place: Place, denoiser: Denoiser, generated: Tensor) -> Result:
         "rp_memorizer": reproducibility(
             setting.pixels(generated), setting.pixels(memorizer(place)), threshold=setting.same
         ),
+        "error_test": float(np.exp(np.mean(np.log(unseen / linear)))),
     }
-    trained, unseen = denoising_errors(denoiser, train), denoising_errors(denoiser, test)
-    values["error_test"] = float(
-        np.exp(
-            np.mean(
-                np.log(
-                    unseen[0]
-                    / linear_errors(place.source, place.held, place.samples, place.solver_steps)
-                )
-            )
-        )
-    )
-    arrays = {
-        "samples": generated.numpy().astype(np.float32),
-        "nearest": alike.index[:, 0].numpy(),
-        "similarity": (1 - alike.distance[:, 0]).float().numpy(),
-        "levels": LEVELS.astype(np.float32),
-        "error_train": trained[0],
-        "error_train_se": trained[1],
-        "error_test": unseen[0],
-        "error_test_se": unseen[1],
-        **baseline_errors(place),
-    }
-    return Result(values, arrays)
+    nearest = alike.index[:, 0]
+    return values, [
+        Reading("sample", {}, generated.numpy().astype(np.float32)),
+        Reading("nearest", {}, nearest.numpy()),
+        Reading("similarity", {}, (1 - alike.distance[:, 0]).float().numpy()),
+        Reading("training", {}, train[nearest[:SHOWN]].numpy().astype(np.float32)),
+        *errors,
+        *closed_errors(place),
+    ]
 
 
 def _copying(

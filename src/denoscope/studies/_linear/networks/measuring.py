@@ -27,7 +27,7 @@ from denoscope.studies._linear.population import Moments, moments
 from denoscope.studies._transition.cell import (
     LEVELS,
     Place,
-    baseline_errors,
+    closed_errors,
     denoising_errors,
     memorizer,
 )
@@ -211,7 +211,7 @@ def _losses(
     """
     arrays: dict[str, np.ndarray] = {
         "levels": LEVELS,
-        **baseline_errors(place),
+        **{f"error_{r.at['images']}_{r.at['who']}": r.value.mean(1) for r in closed_errors(place)},
         **_all_errors(place),
         **_theory(model),
     }
@@ -220,9 +220,9 @@ def _losses(
         ("train", place.setting().train(place.size, place.which)),
         ("test", place.setting().test),
     ):
-        arrays[f"error_{kind}_network"], arrays[f"error_{kind}_network_se"] = denoising_errors(
-            denoiser, images
-        )
+        each = denoising_errors(denoiser, images)
+        arrays[f"error_{kind}_network"] = each.mean(1)
+        arrays[f"error_{kind}_network_se"] = each.std(1, ddof=1) / np.sqrt(each.shape[1])
         network, empirical, best = (
             arrays[f"error_{kind}_{name}"] for name in ("network", "memorizer", "all")
         )
@@ -251,7 +251,8 @@ def _all_errors(place: Place) -> dict[str, np.ndarray]:
     best = Gaussian.from_data(setting.reals)
     images = {"train": setting.train(place.size, place.which), "test": setting.test}
     return {
-        f"error_{kind}_all": denoising_errors(best, tensor)[0] for kind, tensor in images.items()
+        f"error_{kind}_all": denoising_errors(best, tensor).mean(1)
+        for kind, tensor in images.items()
     }
 
 
