@@ -13,12 +13,14 @@ from scipy import stats
 from denoscope.estimate import (
     Estimate,
     bootstrap,
+    bounded,
     mean,
     paired,
     percentiles,
     permutation,
     proportion,
     proportion_ratio,
+    runs,
     unavailable,
 )
 from denoscope.laws import metric as laws
@@ -167,3 +169,18 @@ def test_impossible_counts_are_refused() -> None:
         paired([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="no values"):
         mean([])
+
+
+def test_runs_are_by_t_and_one_alone_by_its_own_error() -> None:
+    units = np.array([[1.0, 0.1], [2.0, 0.1], [4.0, 0.1]])
+    assert runs(units) == mean([1.0, 2.0, 4.0])
+    alone = runs(units[:1], level=0.9)
+    assert alone.high - 1 == pytest.approx(0.1 * stats.norm.isf(0.05))
+    assert alone.high - 1 == pytest.approx(1 - alone.low)
+
+
+def test_bounded_intervals_stay_in_the_unit_interval_and_hold_their_value() -> None:
+    wide, narrow = np.array([0.01, 0.99, 1.0]), np.array([0.5, 0.51, 0.49])
+    made = bounded(mean)(wide)
+    assert (made.low, made.value, made.high) == (0.0, mean(wide).value, 1.0)
+    assert bounded(mean)(narrow, level=0.5) == mean(narrow, level=0.5)

@@ -12,6 +12,8 @@ import torch
 
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.molrg_network import MolrgNetwork
+from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.study import Study
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
@@ -34,8 +36,22 @@ def disjoint_halves(given: Sequence[str]) -> Sweeps:
     }
 
 
+def molrg_network(given: Sequence[str]) -> Sweeps:
+    """Networks that go from copying to generalizing."""
+    small = {"n": 12, "width": 32, "steps": 300, "lr": 1e-2, "batch_size": 32, "samples": 150}
+    return {"mixtures": grid(MolrgNetwork, d=[2, 3], n_k=[2, 8, 48], seed=[0, 1], **small)}
+
+
+def molrg_recovery(given: Sequence[str]) -> Sweeps:
+    small = {"n": 12, "trials": 3, "starts": 8, "keep": 3, "steps": 20, "fewest": 2, "most": 5}
+    axes = {"k": [1, 2], "d": [2, 3], "noise": [0.01, 0.1], "method": ["clustering", "training"]}
+    return {"mixtures": grid(MolrgRecovery, **axes, **small)}
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
+    "molrg_network": molrg_network,
+    "molrg_recovery": molrg_recovery,
 }
 
 

@@ -100,6 +100,21 @@ COPIES = {
 }
 """How planted copies of training images were changed."""
 
+SCORES = {
+    "gl": "all distances",
+    "gl_within": "within the subspaces",
+    "gl_unsquared": "distances not squared",
+}
+"""How the generalization score GL is computed."""
+
+PARTS = {
+    "inside": "in the span of all",
+    "nearest": "in the nearest one",
+    "distance": "samples to the nearest subspace",
+    "between": "fresh points to training points",
+}
+"""Where samples lie."""
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -118,8 +133,12 @@ COORDINATES: dict[str, Coordinate] = {
     "direction": Coordinate("direction", values=DIRECTIONS),
     "measure": Coordinate("measure", values=MEASURES),
     "k": Coordinate("number of subspaces K", "K = {}"),
-    "d": Coordinate("dimension d of the subspaces", "d = {}"),
+    "d": Coordinate("dimension d", "d = {}"),
     "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),
+    "ratio": Coordinate("N_k / d", "N_k/d = {:.3g}", "size"),
+    "score": Coordinate("score", values=SCORES),
+    "height": Coordinate("GL at the crossing", "GL = {:g}"),
+    "part": Coordinate("part", values=PARTS),
     "excess": Coordinate("N_k − d", "N_k − d = {}"),
     "noise": Coordinate("noise of the points", "noise {:g}"),
     "start": Coordinate("start", values=STARTS),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import bdtr, betaincinv, stdtrit
+from scipy.special import bdtr, betaincinv, ndtri, stdtrit
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,27 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
         return Estimate(value, -math.inf, math.inf, 1, level, "t (one value)")
     half = float(stdtrit(data.size - 1, (1 + level) / 2) * data.std(ddof=1) / math.sqrt(data.size))
     return Estimate(value, value - half, value + half, int(data.size), level, "t")
+
+
+def runs(units: np.ndarray, level: float = 0.95) -> Estimate:
+    """The mean over runs (k, 2), each a value and its standard error: by t over several, by its own
+    error of one alone.
+    """
+    values, errors = np.asarray(units, dtype=np.float64).T
+    if len(values) > 1:
+        return mean(values, level)
+    value, half = float(values[0]), float(ndtri((1 + level) / 2) * errors[0])
+    return Estimate(value, value - half, value + half, 1, level, "normal, one run alone")
+
+
+def bounded(make: Callable[..., Estimate]) -> Callable[..., Estimate]:
+    """A maker of intervals of numbers in [0, 1], which never leave it."""
+
+    def made(units: np.ndarray, level: float = 0.95) -> Estimate:
+        e = make(units, level)
+        return replace(e, low=max(0.0, e.low), high=min(1.0, e.high))
+
+    return made
 
 
 def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
@@ -272,6 +293,20 @@ def unpaired(
     freedom = sum(parts) ** 2 / sum(weights) if sum(parts) > 0 else n - 2
     half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(sum(parts))
     return Estimate(value, value - half, value + half, n, level, "Welch's t")
+
+
+def mean_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> Estimate:
+    """The ratio of two means of independent draws, by the delta method: nothing is resampled."""
+    top, bottom = (float(values.mean()) for values in (above, below))
+    if not bottom > 0:
+        return unavailable("the mean below is not positive", len(above), level)
+    value = top / bottom
+    first, second = (
+        float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.inf
+        for values in (above, below)
+    )
+    half = float(ndtri((1 + level) / 2)) * math.sqrt(first + value**2 * second) / bottom
+    return Estimate(value, value - half, value + half, len(above), level, "delta method")
 
 
 def permutation(

@@ -1,11 +1,11 @@
 """Random mixtures of low-rank Gaussians whose denoiser is known: training sets that grow by need,
-and noisy probes with their true posterior means.
+and noisy probes with their true posterior means; or exactly as many points of each subspace.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from denoscope.random import derive, generator
 
 _LAW, _PROBES, _NOISE, _TRAIN, _FRESH = range(5)
 _FIRST_BLOCK = 64
+
+FRESH = 2000
+"""Fresh points of each subspace of a :class:`MixtureSplit`, which no network sees."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,25 @@ class MixtureDraw:
         return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(
             -1
         ).mean()
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureSplit:
+    """A random mixture, its training points (K N_k, n), subspace after subspace, and fresh points
+    (K FRESH, n); float64.
+    """
+
+    truth: MoLRG
+    train: Tensor
+    fresh: Tensor
+
+
+@lru_cache(maxsize=128)
+def mixture_split(seed: int, n: int, k: int, d: int, n_k: int, noise: float) -> MixtureSplit:
+    """K orthogonal subspaces of dimension d in R^n with exactly N_k training points of each,
+    ``noise`` on every entry; functions of ``seed``.
+    """
+    truth = MoLRG.random(n, [d] * k, noise=noise, seed=derive(seed, 0))
+    train = truth.labelled([n_k] * k, generator(seed, 1)).points
+    fresh = truth.labelled([FRESH] * k, generator(seed, 2)).points
+    return MixtureSplit(truth, train, fresh)

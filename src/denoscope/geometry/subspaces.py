@@ -8,6 +8,8 @@ angles are taken from their sines, never from cosines that round to 1 (Bjorck an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -65,6 +67,17 @@ def project_out(v: Tensor, V: Tensor) -> Tensor:
     for _ in range(2):
         columns = columns - basis @ (basis.mT @ columns)
     return columns if v.ndim == V.ndim else columns[..., 0]
+
+
+def energies(points: Tensor, bases: Sequence[Tensor]) -> Tensor:
+    """Squared length of every row's projection onto each subspace, bases (n, d_k), (rows, K)."""
+    return torch.stack([(points @ basis).square().sum(1) for basis in bases], 1)
+
+
+def onto_nearest(points: Tensor, bases: Sequence[Tensor]) -> Tensor:
+    """Every row's projection onto the subspace nearest to it, (rows, n)."""
+    each = torch.stack([points @ basis @ basis.T for basis in bases], 1)
+    return each[torch.arange(len(points)), energies(points, bases).argmax(1)]
 
 
 def _broadcast(first: torch.Size, second: torch.Size) -> bool:

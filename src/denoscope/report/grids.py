@@ -199,7 +199,7 @@ def _heat_map(
     axes.set_yticks(np.arange(n) + 0.5, item.rows)
     axes.xaxis.set_label_position("top")
     axes.set_xlabel(item.x, labelpad=2.5)
-    axes.set_ylabel(item.y, labelpad=2.5)
+    axes.set_ylabel(theme.shortened(item.y, n * cell * 72 + 12, theme.FONT_SIZE), labelpad=2.5)
     _names(axes, item, cell)
 
 

@@ -24,7 +24,8 @@ def place(axes: Axes, panel: Panel, base: int) -> None:
     values of ``panel`` (2).
     """
     if not base:
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        whole = all(value.is_integer() for value in _marked(panel))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     if base == 2:
         axes.xaxis.set_minor_locator(NullLocator())

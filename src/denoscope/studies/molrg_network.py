@@ -1,11 +1,21 @@
 """Generic networks on mixtures of low-rank Gaussians: how many points a dimension it takes to go
 from copying to generalizing.
 
-Multilayer perceptrons or small U-Nets are trained on N_k points of each of K orthogonal subspaces
-of dimension d, and sampled from the same noises. GL is the squared distance of samples to the
-nearest training point relative to that of fresh points: 0 for copies, 1 for points of the law. The
-study measures at which N_k/d it crosses one half, and whether curves of different d fall on one
-(Wang et al. 2024, Fig. 5).
+Multilayer perceptrons or small U-Nets are trained on exactly N_k points of each of K orthogonal
+subspaces of dimension d, with standard normal coefficients, and sampled by a deterministic solver
+from noises that all of them share. With D(A, B) the mean over A of the squared distance to the
+nearest point of B,
+
+    GL = D(generated, train) / D(fresh, train)
+
+is 0 for copies of training points and 1 for fresh points of the law (Wang et al. 2024, Fig. 5 and
+appendix). The study measures at which N_k it crosses one half, and whether N_k/d decides: then log2
+N_k at the crossing has slope 1 on log2 d, and curves of different d fall on one against N_k/d.
+
+What lies off the subspaces is far from the training points too, so GL alone does not tell novelty
+from noise. It is therefore also computed within the subspaces, all points first projected onto the
+one nearest to each, and with distances that are not squared. Every cell draws its own subspaces,
+training points and initialisation: runs are independent, and intervals speak about all of these.
 """
 
 from __future__ import annotations
@@ -13,51 +23,99 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.fitting import draws, training
-from denoscope.levels import log_normal
-from denoscope.networks import Averaged, Fleet, Preconditioned, best_size
-from denoscope.random import derive
-from denoscope.report import Page
-from denoscope.sampling import heun, sample
-from denoscope.store import Row
-from denoscope.studies._molrg.network import measuring, page, setting
-from denoscope.studies._transition import costs
-from denoscope.study import Result, Study, Work, alike, axis, option
+from denoscope.coordinates import name_of
+from denoscope.data.mixtures import FRESH, MixtureSplit, mixture_split
+from denoscope.distributions import Empirical
+from denoscope.estimate import Estimate, bounded, exact, runs
+from denoscope.fitting.recipe import Member, Recipe, at_least, learned
+from denoscope.metrics.collapse import over_dimensions, range_by_chance
+from denoscope.metrics.crossings import Curve, apart
+from denoscope.metrics.mixture_scores import scores
+from denoscope.networks import best_size
+from denoscope.random import Seeds, derive
+from denoscope.readings import Quantity, Reading, Readings
+from denoscope.report.claims import Claim, above, below, within
+from denoscope.report.plots import Plot, figure
+from denoscope.report.story import Told, crosstab, table
+from denoscope.sampling import sample
+from denoscope.store import Row, Value
+from denoscope.studies._reported import Reported
+from denoscope.study import Result, Work, alike, axis, option
 
-LEAST = {
-    "d": 1,
-    "n_k": 1,
-    "seed": 0,
-    "n": 1,
-    "k": 1,
-    "noise": 0,
-    "width": 0,
-    "steps": 1,
-    "batch_size": 1,
-    "samples": 2,
-    "solver_steps": 1,
-}
-TRAINING_SHARE = 0.85  # of a job's time, for the progress bar
-SAMPLED_AT_ONCE = 16_000
+LEAST = {"d": 1, "n_k": 1, "seed": 0, "n": 1, "k": 1, "noise": 0, "width": 0, "samples": 2}
+WIDTHS = {"mlp": 128, "unet": 32}
 OVERHEAD = {"mlp": 1.0, "unet": 2.4}
 """Measured time of a step relative to that by arithmetic alone: images of 4 x 4 are too small to
 keep a U-Net busy.
 """
+MEASURING = 0.5
+"""Seconds a cell for its scores."""
+HALF, NEAR_ONE = 0.5, 0.9
+HEIGHTS = (0.25, HALF, 0.75, NEAR_ONE)
+"""GL at which crossings are read."""
+COPIES, NOVEL = 0.1, 0.9
+"""A GL that counts as copying, and one that counts as generalizing."""
+NEAR = 0.95
+"""The share of energy in the nearest subspace from which on samples count as lying near one."""
+PROPORTIONAL = (0.5, 1.5)
+"""Powers of d nearer to proportional than to no effect of d or to its square."""
+SCORES = ("gl", "gl_within", "gl_unsquared")
+PARTS = {
+    "inside": "energy_share",
+    "nearest": "energy_share",
+    "distance": "squared",
+    "between": "squared",
+}
+"""What figures show together, and as which quantity."""
+Z = 1.959963984540054  # half a 95 % interval of one run, in standard errors
+PUBLISHED = "50 to 60 points a dimension, of a large U-Net (Fig. 5)"
+
+QUANTITIES = {
+    "gl": Quantity("GL", "", runs, ".3f", "0 copies, 1 as far from them as fresh points"),
+    "gl_within": Quantity("GL", "within", runs, ".3f", "all points first projected"),
+    "gl_unsquared": Quantity("GL", "unsquared", runs, ".3f", "distances not squared"),
+    "gl_memorizer": Quantity("GL", "memorizer", runs, ".2g", "same noises and solver"),
+    "gl_truth": Quantity("GL", "truth", runs, tip="true denoiser, same noises and solver"),
+    "inside": Quantity("energy in all subspaces", "share", bounded(runs), ".3f"),
+    "nearest": Quantity("energy in the nearest subspace", "share", bounded(runs), ".3f"),
+    "distance": Quantity("samples to subspace", "squared", runs, ".3g"),
+    "distance_fresh": Quantity("fresh points to subspace", "squared", runs, ".3g"),
+    "between": Quantity("fresh to training points", "squared", runs, ".3g"),
+    "energy": Quantity("energy of samples", "of the law's", runs),
+    "score": Quantity("GL", interval=runs, form=".3f"),
+    "energy_share": Quantity("share of the samples' energy", "", bounded(runs), ".3f"),
+    "squared": Quantity("mean squared distance", "", runs, ".3g"),
+    "added": Quantity("distance off the subspaces over that between points", "", runs),
+    "crossing": Quantity("where GL is one half", "N_k", form=".3g"),
+    "needed": Quantity("where GL is one half", "N_k/d", form=".3g"),
+    "ratio": Quantity("N_k/d", "geometric mean over d", form=".3g"),
+    "power": Quantity("power of d", tip="N_k at the crossing grows as it; 1: collapse"),
+    "range_n": Quantity("range in N_k", "octaves", tip="largest over smallest crossing"),
+    "range_ratio": Quantity("range in N_k/d", "octaves", tip="the same in units of d"),
+    "narrowing": Quantity("change of the range", "octaves"),
+    "chance": Quantity("range by chance", "octaves", exact, tip="by the spread of runs alone"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class MolrgNetwork(Study):
+class MolrgNetwork(Reported):
     """One network trained on one random mixture of low-rank Gaussians: its subspaces, training
     points and training are all drawn anew.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     references: ClassVar[tuple[str, ...]] = ("wang2024", "karras2022")
+    heading: ClassVar[str] = "Generic networks on mixtures of low-rank Gaussians"
+    quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
+    places: ClassVar[tuple[str, ...]] = ("d", "n_k", "seed")
 
     d: int = axis(4, "dimension d of each subspace", (3, 4, 5, 6))
     n_k: int = axis(64, "training points N_k of each subspace", (4, 16, 32, 64, 128, 256, 512))
@@ -77,23 +135,9 @@ class MolrgNetwork(Study):
     solver_steps: int = option(18, "steps of Heun's method")
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}"
-                )
-        for name in ("lr", "level_std"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number"
-                )
-        if not math.isfinite(self.level_mean):
-            raise ValueError(f"--level-mean {self.level_mean}: must be a number")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
-        if self.net not in setting.NETWORKS:
-            raise ValueError(f"--net {self.net}: there are {' and '.join(setting.NETWORKS)}")
-        setting.shape(self.net, self.n)
+        at_least(self, LEAST)
+        self.recipe()
+        self.shape()
 
     def infeasible(self) -> str:
         if self.k * self.d > self.n:
@@ -104,31 +148,44 @@ class MolrgNetwork(Study):
         return ""
 
     def cost(self) -> float:
-        return OVERHEAD[self.net] * costs.seconds(
-            setting.NETWORKS[self.net],
-            self.net,
-            setting.shape(self.net, self.n),
-            self.width or setting.WIDTHS[self.net],
-            trained=self.steps * self.batch_size,
-            sampled=self.samples * (2 * self.solver_steps - 1),
-        )
+        recipe = self.recipe()
+        sampled = recipe.evaluations(self.samples)
+        return OVERHEAD[self.net] * recipe.seconds(self.shape(), sampled) + MEASURING
 
-    def place(self) -> setting.Place:
-        """Where the cell's data come from."""
-        return setting.Place(
-            self.n, self.k, self.d, self.n_k, self.noise, self.seed, self.samples, self.solver_steps
-        )
+    def recipe(self) -> Recipe:
+        """How the network is trained and sampled."""
+        names = (field.name for field in fields_of(Recipe))
+        return Recipe(**{**{name: getattr(self, name) for name in names}, "width": self.wide()})
 
-    def denoiser(self) -> Preconditioned:
-        """The untrained network as a denoiser by EDM's preconditioning, at the spread of the
-        data.
+    def wide(self) -> int:
+        """The width of the network."""
+        return self.width or WIDTHS.get(self.net, 1)
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape in which the network sees n numbers: a vector, or for the U-Net the image of
+        fewest channels, 3 x 4 x 4 for n = 48; an n without a square factor is a ValueError.
         """
-        place = self.place()
-        return Preconditioned(
-            setting.network(self.net, self.n, self.width, derive(place.run_seed(), 3)),
-            "edm",
-            place.spread(),
-        )
+        if self.net == "mlp":
+            return (self.n,)
+        side = next(side for side in range(math.isqrt(self.n), 0, -1) if self.n % side**2 == 0)
+        if side == 1:
+            raise ValueError(
+                f"--n {self.n} is no channels x side x side with a side of at least 2, which --net "
+                "unet needs; take 48 = 3 x 4 x 4"
+            )
+        return (self.n // side**2, side, side)
+
+    def spread(self) -> float:
+        """Standard deviation of an entry of the data."""
+        return math.sqrt(self.d / self.n + self.noise**2)
+
+    def run_seed(self) -> int:
+        """The seed of everything random in this cell, another for every cell of a sweep."""
+        return derive(self.seed, self.n, self.k, self.d, self.n_k)
+
+    def data(self) -> MixtureSplit:
+        """The data, made once a process: no two cells of a sweep share any of them."""
+        return mixture_split(self.run_seed(), self.n, self.k, self.d, self.n_k, self.noise)
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return next(self.batch([self], work))[1]
@@ -138,74 +195,297 @@ class MolrgNetwork(Study):
         """Fleets of cells that differ in N_k and seed alone, as large as pays and evenly filled."""
         jobs = []
         for members in alike(cells, "n_k", "seed"):
-            count = -(-len(members) // best_size(members[0].denoiser()))
+            one = members[0].recipe().denoiser(members[0].shape(), 1.0, 0)
+            count = -(-len(members) // best_size(one))
             jobs += [members[i::count] for i in range(count)]
         return jobs
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet, samples all from the same noises, measures each."""
-        fleet = Fleet([item.denoiser() for item in cells]).to(work.device)
-        averaged = Averaged(fleet, cells[0].ema)
-        stopped = train(fleet, averaged, cells, work)
-        generated = generate(averaged.net, cells, work.device)
-        for index, item in enumerate(cells):
-            work.tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(cells))
-            reason = stopped.get(index, "") or (
-                "" if bool(generated[index].isfinite().all()) else "its samples are not finite"
-            )
-            yield (
-                item,
-                Result({"stopped": reason})
-                if reason
-                else measuring.measure(item.place(), generated[index]),
-            )
+        first, sets = cells[0], [item.data().train.float() for item in cells]
+        rows = torch.arange(sum(map(len, sets))).split([len(points) for points in sets])
+        seeds = [item.run_seed() for item in cells]
+        members = [Member(own, derive(s, 3), derive(s, 4)) for own, s in zip(rows, seeds)]
+        trained = learned(
+            first.recipe(),
+            members,
+            torch.cat(sets).reshape(-1, *first.shape()),
+            first.spread(),
+            noises(first.samples, first.n).reshape(-1, *first.shape()),
+            device=work.device,
+            checkpoint=None if work.folder is None else work.folder / "training.safetensors",
+            tell=work.tell,
+        )
+        for item, (_, generated, stopped) in zip(cells, trained):
+            yield item, Result({"stopped": stopped} if stopped else item.scored(generated))
+
+    def scored(self, generated: Tensor) -> Mapping[str, Value]:
+        """Every value of a cell from its samples (samples, n), beside the samples that memorizer
+        and truth make of the same noises with the networks' solver.
+        """
+        data, sigmas = self.data(), self.recipe().sigmas()
+        start = float(sigmas[0]) * noises(self.samples, self.n).double()
+        closed = {"memorizer": Empirical(data.train), "truth": data.truth}
+        return scores(
+            data, generated.flatten(1), {who: sample(D, start, sigmas) for who, D in closed.items()}
+        )
 
     @classmethod
-    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
-        return page.build(rows, noted, cls.references)
+    def found(cls, rows: Sequence[Row]) -> Readings:
+        """Every value of the cells with its runs as units, where the three scores cross, and what
+        figures show together.
+        """
+        read = (r for r in super().found(rows) if math.isfinite(r.value.value))
+        single = Readings(read, QUANTITIES).map(as_run)
+        added = single.of("distance").against(single.of("between"), quotient, "added")
+        found = (single + added).joined("seed")
+        parts = [found.of(of).named(name, part=of) for of, name in PARTS.items()]
+        some = [found.of(name).named("score", score=name) for name in SCORES]
+        found = sum([*parts, *some], found)
+        return found + crossings(found.of("score"))
+
+    @classmethod
+    def story(cls, found: Readings) -> Iterator[Told]:
+        yield from points_a_dimension(found)
+        yield from transition(found)
+        yield "The transition"
+        yield transition_figure(found)
+        yield figure(
+            "half_points",
+            "**How many points a dimension it takes**: N_k/d at which GL crosses each height, of all "
+            "distances and within the subspaces, where noise off them does not pass for novelty. "
+            "Flat: N_k/d decides; halving with every doubling of d: N_k alone decides.",
+            Plot(
+                within_sizes(found.of("needed", score=["gl", "gl_within"])),
+                "d",
+                color="height",
+                panel="score",
+                y="N_k/d at the crossing",
+                levels={"published: GL about 1": 55},
+                scale="log",
+            ),
+        )
+        yield "Novelty or noise"
+        yield from controls(found)
+        yield "Crossings"
+        names = ["ratio", "power", "range_n", "range_ratio"]
+        yield table("Where the curves cross", found, ["score", "height"], names)
+        for score, some in found.of("needed").by("score"):
+            yield crosstab(f"By dimension, {name_of('score', score)}", some, "height", "d")
+
+    @classmethod
+    def subtitle(cls, rows: Sequence[Row]) -> str:
+        fields = rows[0].fields
+        return f"{fields['net']}: n = {fields['n']}, K = {fields['k']}; {super().subtitle(rows)}"
+
+    @classmethod
+    def about(cls, rows: Sequence[Row]) -> dict[str, object]:
+        fields: dict[str, Any] = {**rows[0].fields}
+        cell = cls(**fields)
+        return {
+            "data": f"{cell.k} random subspaces, orthogonal to each other, in {cell.n} dimensions, "
+            f"unit variances, ambient noise {cell.noise}; N_k training points and {FRESH} fresh "
+            "points of each",
+            "network": f"{cell.net} of width {cell.wide()} on "
+            f"{' × '.join(map(str, cell.shape()))} numbers, preconditioned as EDM at the spread of "
+            "the data",
+        }
 
 
-def train(
-    fleet: Fleet, averaged: Averaged, cells: Sequence[MolrgNetwork], work: Work
-) -> dict[int, str]:
-    """Trains a fleet in place, resuming from the job's checkpoint; returns why members stopped, if
-    any did.
+@lru_cache(maxsize=4)
+def noises(samples: int, n: int) -> Tensor:
+    """Standard normal noise that all models of a sweep are sampled from, (samples, n), row i from
+    seed i alone.
     """
-    first = cells[0]
-    points, rows = setting.stacked([item.place() for item in cells])
-    drawn = draws(
-        points.reshape(-1, *setting.shape(first.net, first.n)),
-        rows,
-        [derive(item.place().run_seed(), 4) for item in cells],
-        batch=first.batch_size,
-        levels=log_normal(first.level_mean, first.level_std),
+    return Seeds(range(samples)).randn((n,))
+
+
+# ---- runs and crossings
+
+
+def as_run(e: Estimate) -> np.ndarray:
+    """One run, (1, 2): its value and the standard error of sampling."""
+    return np.array([[e.value, (e.high - e.low) / (2 * Z)]])
+
+
+def quotient(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.array([[one[0, 0] / other[0, 0], 0.0]])
+
+
+def crossings(gl: Readings) -> Readings:
+    """Where the isotonic fit of each score on log2 N_k first reaches each height, for every d and
+    over all of them.
+    """
+    found: list[Reading] = []
+    for score, some in gl.by("score"):
+        curves = {d: curve(part, d) for d, part in some.by("d")}
+        for height in HEIGHTS:
+            points = {d: of.rise(height) for d, of in curves.items()}
+            at = {"score": score, "height": height}
+            for d, point in points.items():
+                found.append(Reading("crossing", {**at, "d": d}, point.map(np.exp2)))
+                per_d = point.map(lambda log2, d=d: np.exp2(log2) / d)
+                found.append(Reading("needed", {**at, "d": d}, per_d))
+            found += [Reading(name, at, value) for name, value in over_dimensions(points).items()]
+            if len(points) > 1:
+                found.append(Reading("chance", at, range_by_chance(points)))
+    return Readings(found, QUANTITIES)
+
+
+def curve(part: Readings, d: int) -> Curve:
+    sizes = part.along("n_k")
+    return apart(sizes, [part.of(n_k=size).one for size in sizes], seed=d, own=d)
+
+
+def within_sizes(found: Readings) -> Readings:
+    """Crossings that lie within the sizes."""
+    made = found.estimates()
+    return Readings((r for r in made if 0 < r.value.value < math.inf), QUANTITIES)
+
+
+# ---- what is claimed
+
+
+def points_a_dimension(found: Readings) -> Iterator[Claim]:
+    def at(name: str, score: str = "gl", height: float = HALF) -> Readings:
+        return found.of(name, score=score, height=height)
+
+    yield Claim(
+        "Points a dimension decide: N_k at a GL of one half grows in proportion to d (power of d)",
+        at("power"),
+        within(*PROPORTIONAL),
+        "curves of d = 3 to 6 fall on one against N_k/d, Fig. 5",
+        beside={
+            f"where GL is {NEAR_ONE:g}": at("power", height=NEAR_ONE),
+            "within the subspaces": at("power", "gl_within"),
+        },
     )
-    checkpoint = None if work.folder is None else work.folder / "training.safetensors"
-    stopped: dict[int, str] = {}
-    for progress in training(
-        fleet,
-        drawn,
-        steps=first.steps,
-        lr=first.lr,
-        rate="one_cycle",
-        ema=averaged,
-        checkpoint=checkpoint,
-    ):
-        work.tell(TRAINING_SHARE * progress.step / first.steps)
-        stopped = progress.stopped
-    return stopped
+    yield Claim(
+        "Counted in points a dimension, the curves draw together at one half (range over d)",
+        at("narrowing"),
+        below(0),
+        "curves collapse against N_k/d, Fig. 5",
+        beside={
+            "range in N_k": at("range_n"),
+            "range in N_k/d": at("range_ratio"),
+            "range that training runs alone would make": at("chance"),
+            f"in N_k where GL is {NEAR_ONE:g}": at("range_n", height=NEAR_ONE),
+            f"in N_k/d where GL is {NEAR_ONE:g}": at("range_ratio", height=NEAR_ONE),
+            "within the subspaces, in N_k": at("range_n", "gl_within"),
+            "within the subspaces, in N_k/d": at("range_ratio", "gl_within"),
+        },
+    )
+    yield Claim(
+        "Points a dimension for a GL of one half, geometric mean over d",
+        at("ratio"),
+        beside={
+            "N_k/d": at("needed"),
+            "N_k": at("crossing"),
+            "within the subspaces": at("ratio", "gl_within"),
+            "within the subspaces, N_k/d": at("needed", "gl_within"),
+        },
+    )
+    yield Claim(
+        f"Points a dimension for a GL of {NEAR_ONE:g}, geometric mean over d",
+        at("ratio", height=NEAR_ONE),
+        published=PUBLISHED,
+        beside={
+            "N_k/d": at("needed", height=NEAR_ONE),
+            "within the subspaces": at("ratio", "gl_within", NEAR_ONE),
+            "within the subspaces, N_k/d": at("needed", "gl_within", NEAR_ONE),
+        },
+        note="Network, training and score all move this number; the published one is where the "
+        "curves of a large U-Net come to about 1.",
+    )
 
 
-def generate(fleet: torch.nn.Module, cells: Sequence[MolrgNetwork], device: str) -> Tensor:
-    """Every member's samples from the same noises by Heun's method, (members, samples, n) on the
-    CPU.
+def transition(found: Readings) -> Iterator[Claim]:
+    gl = found.of("gl")
+    yield Claim("With the fewest points the networks copy", gl.first("n_k"), below(COPIES))
+    yield Claim("With the most points they generalize", gl.last("n_k"), above(NOVEL))
+    yield Claim(
+        "With the most points samples lie near one subspace (share of their energy)",
+        found.of("nearest").last("n_k"),
+        above(NEAR),
+        beside={
+            QUANTITIES[name].label: found.of(name).last("n_k")
+            for name in ("inside", "distance", "distance_fresh", "between", "added", "energy")
+        },
+        note="Squared distance off the subspaces over that between fresh and training points is "
+        "about what leaving the subspaces adds to GL.",
+    )
+    words = "From the same noises and solver, the closed-form memorizer copies"
+    yield Claim(words, found.of("gl_memorizer"), below(COPIES))
+    yield Claim("and the true denoiser generalizes", found.of("gl_truth"), above(NOVEL))
+
+
+# ---- what is drawn
+
+
+def transition_figure(found: Readings) -> Told:
+    """GL of every dimension against N_k, and again against N_k/d."""
+    gl, half = found.of("score", score="gl"), found.of(score="gl", height=HALF)
+    references = {"memorizer": "gl_memorizer", "true denoiser": "gl_truth"}
+    same = {
+        "color": "d",
+        "levels": {who: average(found.of(name)) for who, name in references.items()},
+        "limits": limits(gl),
+    }
+    caption = (
+        "**From copying to generalizing**: GL against the training points of each subspace, and "
+        "against these over d, where curves fall on one if N_k/d decides. Bands: 95 % over training "
+        "runs; open points: GL is one half."
+    )
+    return figure(
+        "transition",
+        caption,
+        Plot(gl, "n_k", markers=half.of("crossing"), **same),
+        Plot(
+            gl.named(ratio=lambda at: float(f"{at['n_k'] / at['d']:.3g}")),
+            "ratio",
+            markers=half.of("needed"),
+            positions={"published: GL about 1 at 50 to 60": 55},
+            **same,
+        ),
+    )
+
+
+def average(found: Readings) -> float:
+    return float(np.mean([r.value[:, 0].mean() for r in found]))
+
+
+def limits(gl: Readings) -> tuple[float, float]:
+    """From below 0 to above the largest mean, at most 2.5: curves that leave the frame are far from
+    the law.
     """
-    first, size = cells[0], len(cells)
-    place = first.place()
-    sigmas = place.sigmas().float().to(device)
-    parts = []
-    for noise in place.noises().split(max(1, SAMPLED_AT_ONCE // size)):
-        start = (sigmas[0] * noise.to(device)).reshape(-1, *setting.shape(first.net, first.n))
-        parts.append(sample(fleet, start.expand(size, *start.shape), sigmas, heun).flatten(2).cpu())
-    return torch.cat(parts, 1)
+    largest = max((r.value[:, 0].mean() for r in gl), default=0.0)
+    return -0.08, float(min(2.5, max(1.3, 0.1 + largest)))
+
+
+def controls(found: Readings) -> Iterator[Told]:
+    other = found.of("score", score=["gl_within", "gl_unsquared"])
+    yield figure(
+        "controls",
+        "**The same curves by two other scores**: samples, fresh and training points projected onto "
+        "the subspace nearest to each before distances are taken; and mean distances instead of "
+        "mean squared ones. Bands: 95 % over training runs.",
+        Plot(
+            other,
+            "n_k",
+            color="d",
+            panel="score",
+            levels={"as fresh points": 1.0, "one half": HALF},
+            limits=limits(other),
+        ),
+    )
+    yield figure(
+        "places",
+        "**Where the samples lie**: the share of their squared length in the span of all true "
+        "subspaces, and in the one nearest to each sample; and their mean squared distance to the "
+        "nearest subspace beside that of fresh points to the nearest training point, the "
+        "denominator of GL: where the first is no longer small beside the second, GL exceeds 1 by "
+        "noise and not by novelty.",
+        Plot(found.of("energy_share"), "n_k", "d", "part", title="Energy in the true subspaces"),
+        Plot(found.of("squared"), "n_k", "d", "part", title="Distance to the truth", scale="log"),
+    )

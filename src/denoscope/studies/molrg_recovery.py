@@ -27,9 +27,10 @@ import numpy as np
 from torch import Tensor
 
 from denoscope.distributions import MoLRG
-from denoscope.estimate import exact, proportion, share
+from denoscope.estimate import bounded, exact, mean, proportion, share
 from denoscope.fitting import subspaces as fitting
 from denoscope.fitting.instances import STARTS, Instances, instances
+from denoscope.fitting.recipe import at_least
 from denoscope.geometry import k_subspaces, match, objective
 from denoscope.geometry.equivalence import departures
 from denoscope.random import generator
@@ -79,7 +80,7 @@ QUANTITIES = {
     "later": Quantity("N_k = d + 1", interval=exact),
     "change": Quantity("relative change of the loss", form=".2g", tip="against clustering's form"),
     "simulated": Quantity("simulation over formula, less 1", form=".2g"),
-    "wrong": Quantity("assigned to another subspace", "share of noisy points", share),
+    "wrong": Quantity("assigned elsewhere", "share of points", bounded(mean)),
 }
 
 
@@ -113,9 +114,7 @@ class MolrgRecovery(Reported):
     steps: int = option(150, "steps of diffusion training of the starts that were kept")
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
+        at_least(self, LEAST)
         for name, valid in {"start": STARTS, "method": METHODS}.items():
             if getattr(self, name) not in valid:
                 raise ValueError(f"--{name} {getattr(self, name)}: there are {' and '.join(valid)}")

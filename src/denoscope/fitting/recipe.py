@@ -1,0 +1,208 @@
+"""The house recipe: how the networks of the studies are trained and sampled, a fleet at a time.
+
+A network by name and width with EDM's preconditioning at the spread of the data, log-normal noise
+levels, a one-cycle rate, averaged weights, samples by Heun's method. What a member is trained on,
+and all that is random in it, are functions of its rows and its two seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from denoscope.fitting.batches import Draws, draws
+from denoscope.fitting.loop import training
+from denoscope.levels import karras, log_normal
+from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet
+from denoscope.sampling import heun, sample
+
+NETWORKS = {"mlp": MLP, "unet": UNet}
+LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
+TRAINING_SHARE = 0.85
+"""Of the time to train and sample a fleet, for its progress."""
+SAMPLED_AT_ONCE = 16_000
+RATES = {"mlp": 33e9, "unet": 55e9}
+"""Floating-point operations a second of one core, all overheads counted; measured with `denoscope
+run phase_transition` on a 2-core machine.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What trains and samples a network; a number that cannot be is a ValueError that names its
+    flag.
+    """
+
+    net: str = "mlp"
+    width: int = 64
+    steps: int = 8000
+    batch_size: int = 64
+    lr: float = 4e-3
+    ema: float = 0.999
+    level_mean: float = -0.6
+    level_std: float = 1.4
+    solver_steps: int = 18
+
+    def __post_init__(self) -> None:
+        at_least(self, LEAST)
+        for name in ("lr", "level_std"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{flag(name)} {getattr(self, name)}: must be a positive number")
+        if not math.isfinite(self.level_mean):
+            raise ValueError(f"--level-mean {self.level_mean}: must be a number")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
+        if self.net not in NETWORKS:
+            raise ValueError(f"--net {self.net}: there are {' and '.join(NETWORKS)}")
+
+    def network(self, shape: Sequence[int], seed: int) -> MLP | UNet:
+        """The untrained network for data of ``shape``."""
+        return NETWORKS[self.net](shape, self.width, seed=seed)
+
+    def denoiser(self, shape: Sequence[int], spread: float, seed: int) -> Preconditioned:
+        """The untrained network as a denoiser of data of that standard deviation."""
+        return Preconditioned(self.network(shape, seed), "edm", spread)
+
+    def sigmas(self) -> Tensor:
+        """The solver's levels, float64, the last one 0."""
+        return karras(self.solver_steps)
+
+    def seconds(self, shape: Sequence[int], sampled: int, *, trained: bool = True) -> float:
+        """Seconds of one core: to train, and for ``sampled`` forward passes of one image each."""
+        images = 3 * self.steps * self.batch_size * trained + sampled
+        return operations(self.net, tuple(shape), self.width) * images / RATES[self.net]
+
+    def evaluations(self, samples: int) -> int:
+        """Forward passes that so many samples take."""
+        return samples * (2 * self.solver_steps - 1)
+
+
+def at_least(item: object, least: dict[str, int]) -> None:
+    """A ValueError that names the flag of a field below its least value, or not finite."""
+    for name, value in least.items():
+        if not value <= getattr(item, name) < math.inf:
+            raise ValueError(f"{flag(name)} {getattr(item, name)}: must be at least {value}")
+
+
+def flag(field: str) -> str:
+    """A field as the command line writes it."""
+    return f"--{field.replace('_', '-')}"
+
+
+@lru_cache(maxsize=64)
+def operations(net: str, shape: tuple[int, ...], width: int) -> int:
+    """Floating-point operations of one forward pass for one image."""
+    with torch.device("meta"):
+        network = NETWORKS[net](shape, width)
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, *shape), torch.empty(1))
+    return counter.get_total_flops()
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of a fleet: its training ``rows`` of the data that the fleet shares, and the seeds
+    of its initialisation, and of its batches, levels and noise.
+    """
+
+    rows: Tensor
+    initial: int
+    order: int
+
+
+def fleet(recipe: Recipe, members: Sequence[Member], shape: Sequence[int], spread: float) -> Fleet:
+    """The untrained members."""
+    return Fleet([recipe.denoiser(shape, spread, member.initial) for member in members])
+
+
+def batches(recipe: Recipe, members: Sequence[Member], data: Tensor) -> Draws:
+    """What a fleet is trained on: each member's own rows of ``data`` (N, *event) in its own order,
+    at levels and with noise of its own.
+    """
+    return draws(
+        data,
+        [member.rows for member in members],
+        [member.order for member in members],
+        batch=recipe.batch_size,
+        levels=log_normal(recipe.level_mean, recipe.level_std),
+    )
+
+
+def train(
+    net: Fleet,
+    recipe: Recipe,
+    drawn: Draws,
+    *,
+    checkpoint: Path | None = None,
+    tell: Callable[[float], None] = lambda fraction: None,
+) -> tuple[Fleet, dict[int, str]]:
+    """Trains a fleet in place, resuming from its checkpoint; its averaged weights, and why members
+    stopped, if any did.
+    """
+    averaged = Averaged(net, recipe.ema)
+    stopped: dict[int, str] = {}
+    for progress in training(
+        net,
+        drawn,
+        steps=recipe.steps,
+        lr=recipe.lr,
+        rate="one_cycle",
+        ema=averaged,
+        checkpoint=checkpoint,
+    ):
+        tell(progress.step / recipe.steps)
+        stopped = progress.stopped
+    assert isinstance(averaged.net, Fleet)
+    return averaged.net, stopped
+
+
+def generate(net: Fleet, noise: Tensor, sigmas: Tensor, device: str = "cpu") -> Tensor:
+    """Every member's samples from the same ``noise`` (S, *event) by Heun's method, (m, S, *event) on
+    the CPU.
+    """
+    size, levels = net.size, sigmas.to(noise.dtype).to(device)
+    parts = []
+    for some in noise.split(max(1, SAMPLED_AT_ONCE // size)):
+        start = (levels[0] * some.to(device)).expand(size, *some.shape)
+        parts.append(sample(net, start, levels, heun).cpu())
+    return torch.cat(parts, 1)
+
+
+def learned(
+    recipe: Recipe,
+    members: Sequence[Member],
+    data: Tensor,
+    spread: float,
+    noise: Tensor,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    tell: Callable[[float], None] = lambda fraction: None,
+) -> Iterator[tuple[nn.Module, Tensor, str]]:
+    """Trains a fleet on ``data`` (N, *event) and samples all members from the same ``noise``: each
+    one's denoiser, its samples (S, *event), and why it stopped, if it did.
+    """
+    untrained = fleet(recipe, members, data.shape[1:], spread).to(device)
+    net, stopped = train(
+        untrained,
+        recipe,
+        batches(recipe, members, data),
+        checkpoint=checkpoint,
+        tell=lambda fraction: tell(TRAINING_SHARE * fraction),
+    )
+    generated = generate(net, noise, recipe.sigmas(), device)
+    for index, member in enumerate(net.cpu().members()):
+        tell(TRAINING_SHARE + (1 - TRAINING_SHARE) * index / len(members))
+        finite = bool(generated[index].isfinite().all())
+        yield (
+            member,
+            generated[index],
+            stopped.get(index, "") or ("" if finite else "its samples are not finite"),
+        )

@@ -1,1 +1,0 @@
-"""Parts of the studies of mixtures of low-rank Gaussians, one concept a file."""
