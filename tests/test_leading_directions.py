@@ -14,13 +14,14 @@ from scipy.linalg import subspace_angles
 
 from denoscope import Estimate, grid, run
 from denoscope.cli import main
+from denoscope.data.population import Population
 from denoscope.report import Finding, Gallery
 from denoscope.store import Row, Store
+from denoscope.studies._drawn import population
 from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.directions.cells import Directions
 from denoscope.studies._linear.directions.expectations import cost, overlap, spanned
 from denoscope.studies._linear.directions.measurements import counts, leading, measured
-from denoscope.studies._linear.population import Population, population
 from denoscope.studies._source import Source
 from denoscope.studies.leading_directions import LeadingDirections
 from denoscope.study import swept

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from denoscope.studies._linear.population import population
+from denoscope.studies._linear.training_set import TrainingSet
 from scipy.integrate import quad
 
 from denoscope import Estimate, grid, run
@@ -16,8 +18,6 @@ from denoscope.cli import main
 from denoscope.store import Row, Store
 from denoscope.studies._linear.dynamics import descending, emergence, findings, page, stopping
 from denoscope.studies._linear.dynamics.measured import collected
-from denoscope.studies._linear.population import population
-from denoscope.studies._linear.training_set import TrainingSet
 from denoscope.studies._source import Source
 from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.study import swept

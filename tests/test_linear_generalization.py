@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from denoscope.studies._linear.population import Population, moments, population
+from denoscope.studies._linear.twin import gaussian_twin
 from rates import sigmas
 from scipy.optimize import minimize_scalar
 
@@ -21,8 +23,6 @@ from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.generalization.cells import Measured, compared, differences
 from denoscope.studies._linear.generalization.expectations import bayes, expected, floors, frobenius
 from denoscope.studies._linear.generalization.measurements import Levels, measured
-from denoscope.studies._linear.population import Population, moments, population
-from denoscope.studies._linear.twin import gaussian_twin
 from denoscope.studies._source import Source
 from denoscope.studies.linear_generalization import SIZES, LinearGeneralization
 from denoscope.study import swept

@@ -78,6 +78,31 @@ PAIRS = {
     "places": "one model, two images",
 }
 """What is compared with what."""
+SOURCES = {
+    "simulation": "simulation",
+    "twin": "Gaussian twin",
+    "theory": "theory",
+    "digammas": "exact without added noise",
+    "first_order": "d/(4N)",
+    "rule": "one over the unseen variance",
+    "bound": "lower bound",
+    "inverse": "∝ 1/λ",
+    "bayes": "Bayes",
+}
+"""Where a number comes from: training sets, those of the data's Gaussian twin, or theory."""
+
+DIVERGENCES = {"model||true": "KL(model ‖ true)", "true||model": "KL(true ‖ model)"}
+
+TRAININGS = {
+    "trained": "trained to the end",
+    "ridge": "best ridge",
+    "stopped": "stopped at the best time",
+    "shared": "one time for all levels",
+}
+"""How a linear model is kept from overfitting."""
+
+SAMPLERS = {"ode": "probability-flow ODE", "ddpm": "DDPM"}
+TARGETS = {"noise": "noise prediction", "denoising": "denoising"}
 
 SETS = {
     "gen": "samples",
@@ -135,7 +160,7 @@ COORDINATES: dict[str, Coordinate] = {
     "k": Coordinate("number of subspaces K", "K = {}"),
     "d": Coordinate("dimension d", "d = {}"),
     "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),
-    "ratio": Coordinate("N_k / d", "N_k/d = {:.3g}", "size"),
+    "ratio": Coordinate("points per dimension, N/d", "N/d = {:.3g}", "log"),
     "score": Coordinate("score", values=SCORES),
     "height": Coordinate("GL at the crossing", "GL = {:g}"),
     "part": Coordinate("part", values=PARTS),
@@ -157,6 +182,15 @@ COORDINATES: dict[str, Coordinate] = {
     "pair": Coordinate("pair", values=PAIRS),
     "one": Coordinate("model"),
     "other": Coordinate("other model"),
+    "data": Coordinate("data"),
+    "source": Coordinate("source", values=SOURCES),
+    "training": Coordinate("training", values=TRAININGS),
+    "number": Coordinate("number"),
+    "level": Coordinate("noise 1 − ᾱ", "1 − ᾱ = {:g}", "log"),
+    "lam": Coordinate("variance λ of the mode", "λ = {:.3g}", "log"),
+    "mode": Coordinate("mode of the training covariance"),
+    "sampler": Coordinate("sampler", values=SAMPLERS),
+    "target": Coordinate("what the model predicts", values=TARGETS),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),

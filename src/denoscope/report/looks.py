@@ -9,7 +9,7 @@ in dark; marks tell the roles apart once more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from denoscope.report import theme
@@ -82,11 +82,34 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "stop": "network",
         "near": "train",
         "moved": "train",
+        "trained": "gaussian",
+        "stopped": "network",
+        "shared": "gen",
+        "ode": "network",
+        "ddpm": "memorizer",
+        "noise": "network",
+        "denoising": "truth",
+        "twin": "simulation",
+        "bound": "theory",
+        "digammas": "theory",
+        "bayes": "chance",
+        "first_order": "chance",
+        "inverse": "chance",
+        "rule": "chance",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""
 
+_OWN: dict[str, Style] = {
+    "twin": "thin",
+    "bound": "dashed",
+    "digammas": "dashed",
+    "shared": "dashed",
+}
+"""The line style of values that stand beside their role."""
+
 
 def look_of(value: object) -> Look | None:
     """The look of a role, or of a value that takes that of one; None of any other."""
-    return LOOKS.get(ALIKE.get(str(value), str(value)))
+    look, style = LOOKS.get(ALIKE.get(str(value), str(value))), _OWN.get(str(value))
+    return replace(look, style=style) if look and style else look

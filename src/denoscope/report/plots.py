@@ -66,7 +66,7 @@ class Plot:
         """A panel for each value of ``panel``; a look stands for the same thing in all of them."""
         everything = self.readings + self.theory
         color = looks(everything, self.color)
-        styles = dict(zip(everything.along(self.look), _MARKS)) if self.look else {}
+        styles = _styles(everything.along(self.look)) if self.look else {}
         found = parts(everything, self.panel, self.title)
         return [self._panel(title, part, color, styles) for title, part in found]
 
@@ -130,6 +130,7 @@ class Plot:
             "kind": kind,
             "tone": own.tone,
             "style": style,
+            "spread": "bars" if style == "dots" else "band",
             "marker": "" if style in ("line", "thin") else own.marker,
         }
 
@@ -188,6 +189,14 @@ def parts(
 def _at_place(names: Sequence[str], place: Mapping[str, Any], readings: Readings) -> Readings:
     found = (r for r in readings if all(place.get(c) == r.at[c] for c in names if c in r.at))
     return Readings(found, readings.quantities)
+
+
+def _styles(values: Sequence[Any]) -> dict[Any, Style]:
+    """A line style for each value: its look's own where that is not solid, else one of the rest."""
+    known = {value: look_of(value) for value in values}
+    own = {value: look.style for value, look in known.items() if look and look.style != "solid"}
+    rest = [style for style in _MARKS if style not in own.values()]
+    return dict(zip([value for value in values if value not in own], rest)) | own
 
 
 def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:

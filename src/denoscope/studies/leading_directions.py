@@ -12,15 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from denoscope.data.population import gaussian_twin
 from denoscope.estimate import mean
 from denoscope.report import Page
 from denoscope.store import Row
+from denoscope.studies._drawn import Drawn, synthetic
 from denoscope.studies._linear.by_size import TWIN
 from denoscope.studies._linear.directions import page
 from denoscope.studies._linear.directions.measurements import measured
-from denoscope.studies._linear.drawn import Drawn
-from denoscope.studies._linear.population import synthetic
-from denoscope.studies._linear.twin import gaussian_twin
 from denoscope.study import Result, Work, axis, option
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)

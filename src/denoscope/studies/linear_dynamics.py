@@ -4,29 +4,148 @@ all noise levels.
 Linear models of all noise levels are trained together by full-batch gradient descent on small
 training sets of synthetic and real data, and everything recorded stands beside its closed form:
 losses, single modes, when to stop, and which variances a half-trained model samples (Merger and
-Goldt 2025; Wang and Pehlevan 2025).
+Goldt 2025; Wang and Pehlevan 2025). The training time is k = 2 eta steps; a mode of variance lam
+has lost ``(1 - 2 eta (abar lam + 1 - abar))^steps`` of its way to the optimum. Losses are a
+dimension, variances in units in which they sum to d.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
-from denoscope.report import Page
-from denoscope.store import Row
-from denoscope.studies._linear.drawn import Drawn
-from denoscope.studies._linear.dynamics import learned, page
+import numpy as np
+import torch
+
+from denoscope.coordinates import SAMPLERS
+from denoscope.data.population import GROUPS, TrainingSet
+from denoscope.estimate import Estimate, exact, mean, unavailable
+from denoscope.levels import uniform
+from denoscope.networks.linear_maps import (
+    LinearMaps,
+    falling_schedule,
+    largest_rate,
+    recorded_descent,
+    recorded_steps,
+)
+from denoscope.random import Seeds, generator
+from denoscope.readings import Quantity, Reading, Readings, stored
+from denoscope.report.claims import Claim, above, below, within
+from denoscope.report.plots import Plot, figure
+from denoscope.report.story import Told, table
+from denoscope.sampling import ancestral, heun, sample
+from denoscope.schedule import VP
+from denoscope.store import Row, Value
+from denoscope.studies._drawn import Drawn, curves
 from denoscope.study import Result, Work, axis, option
+from denoscope.theory.linear.dynamics import descent_loss, descent_weights, early_stopped
+from denoscope.theory.linear.emergence import (
+    BETAS,
+    UNSEEN_C,
+    emergence_exponent,
+    noise_emergence_times,
+    stopped_law,
+)
+from denoscope.theory.linear.learning import emergence_times
+from denoscope.theory.linear.minima import recorded_minimum
+from denoscope.theory.linear.optimum import bayes_loss_of
+from denoscope.theory.linear.stopping import Stopping, compare_stopping, expect_stopping
+
+NOISES = np.array([0.5, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4])
+"""1 - abar of the noise levels at which stopping is studied."""
+TIMES = 10 ** (np.arange(-20, 51) / 10)
+SAMPLED = np.array([0.1, 1.0, 10.0, 100.0])
+SPAN = (0.002, 80.0)
+"""Noise levels of the denoiser of Wang and Pehlevan 2025 whose emergence times are compared."""
+LATE = float(SAMPLED[2])  # the time at which c k is compared with its limit
+EXACT = 1e-9  # relative difference up to which descent and its closed form count as equal
+CHEAP = 0.01  # excess loss up to which one stopping time serves all levels
+NEAR = 1.25  # factor within which a rule counts as true
+FEW = 0.7  # of the dimension: the training sets that are drawn have at most so many rows
+BEYOND, SHOWN = 30.0, 81  # theory is followed so many times longer than descent, at so many times
+TABLED = (1e-4, 1e-3, 1e-2, 0.1, 0.5)  # noise levels of the tables
+FLOW_LEVELS = 80
+
+
+def settled(values: np.ndarray, level: float = 0.95) -> Estimate:
+    """The mean where every value is finite: training on may be best, or a minimum beyond the end."""
+    if not np.isfinite(values).all():
+        return unavailable("not finite in every training set", len(values), level)
+    return mean(values, level)
+
+
+QUANTITIES = {
+    "d": Quantity("d", "", exact, ".0f", "directions that vary"),
+    "difference": Quantity(
+        "descent − theory",
+        "relative",
+        exact,
+        ".1e",
+        "largest, of gradient descent from its closed form",
+    ),
+    "difference_flow": Quantity(
+        "from flow", "relative", exact, ".1e", "largest, of gradient descent from gradient flow"
+    ),
+    "shared": Quantity(
+        "best time", "k", form=".3g", tip="with the least mean log test loss over all noise levels"
+    ),
+    "spread": Quantity("spread", "max / min", form=".3g", tip="of best times over noise levels"),
+    "paid": Quantity(
+        "price", "relative", form=".2%", tip="largest excess loss of one time for all"
+    ),
+    "predicted": Quantity(
+        "k × unseen", "", form=".3g", tip="best time times mean variance of an unseen direction"
+    ),
+    "ridge_less_stop": Quantity(
+        "ridge − stop", "relative", form=".2%", tip="test loss, the best of each, mean over levels"
+    ),
+    "trained": Quantity(
+        "overfitting", "×", form=".3g", tip="loss trained to the end over stopped, worst level"
+    ),
+    "exponent_denoising": Quantity(
+        "exponent", "denoising", form=".3f", tip="of emergence times against variances"
+    ),
+    "exponent_noise": Quantity("exponent", "noise", form=".3f", tip="the same, noise prediction"),
+    "loss": Quantity("loss / d", form=".4g"),
+    "avoidable": Quantity("avoidable test loss left", "share", form=".3g"),
+    "weight": Quantity("weight over optimum", form=".3f"),
+    "bayes": Quantity("Bayes", "loss / d", exact, ".4f", "least that Gaussian data allow"),
+    "least_k": Quantity("best time k to stop", "", settled, ".3g", "least record of the descent"),
+    "best_k": Quantity("best k", "", settled, ".3f", "training time 2ητ with the least test loss"),
+    "expected_k": Quantity("expected", "", exact, ".3f", "for Gaussian data"),
+    "inverse_k": Quantity("1 / best k", "", settled, ".3f"),
+    "best_ridge": Quantity("best ridge", "", form=".3f", tip="penalty γ with the least test loss"),
+    "expected_ridge": Quantity("expected", "", exact, ".3f", "for Gaussian data"),
+    "unseen": Quantity("unseen variance", form=".3f", tip="mean over directions not spanned"),
+    "stopped": Quantity("stopped", "", form=".4f", tip="test loss / d at the best k"),
+    "expected_stopped": Quantity("expected", "", exact, ".4f", "for Gaussian data"),
+    "ridged": Quantity("ridge", "", form=".4f", tip="test loss / d with the best ridge"),
+    "expected_ridged": Quantity("expected", "", exact, ".4f", "for Gaussian data"),
+    "unstopped": Quantity("trained on", "", form=".4g", tip="the optimum of the training loss"),
+    "expected_unstopped": Quantity("expected", "", exact, ".4g", "for Gaussian data"),
+    "at_one_time": Quantity("one time", "", form=".4f", tip="test loss / d at one time for all"),
+    "variance": Quantity("sampled variance", "", settled, ".3g"),
+    "normed": Quantity("sampled over predicted variance", "", settled, ".3f"),
+    "covered": Quantity("share of intervals", "", exact, ".2f"),
+    "constant": Quantity("c · k", "", settled, ".3f"),
+    "of_limit": Quantity("c · k over its limit", "", settled, ".3f"),
+    "emergence": Quantity("emergence time k", "", settled, ".3g"),
+}
+REACHED = {"stopped": "stopped", "ridged": "ridge", "unstopped": "trained", "at_one_time": "shared"}
+"""Test losses at many noise levels, and how they are reached."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearDynamics(Drawn):
     """Gradient descent of linear diffusion models on several training sets of one size."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     least: ClassVar[dict[str, int]] = {"d": 2, "draws": 1, "steps": 2, "samples": 2, "resize": 0}
     references: ClassVar[tuple[str, ...]] = ("mergergoldt2025", "wang2025", "ledoitpeche2011")
+    heading: ClassVar[str] = "Training a linear diffusion model"
+    quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
     data: str = axis(
         "power1",
@@ -51,24 +170,10 @@ class LinearDynamics(Drawn):
         super().__post_init__()
         if not 0 < self.rate < 1:
             raise ValueError(f"--rate {self.rate}: must lie between 0 and 1")
-        if (
-            not self.abar
-            or len(set(self.abar)) < len(self.abar)
-            or not all(0 < y < 1 for y in self.abar)
-        ):
-            raise ValueError(
-                f"--abar {' '.join(map(str, self.abar))}: must be different numbers between 0 and 1"
-            )
-
-    def infeasible(self) -> str:
-        if self.n < 2:
-            return f"--n {self.n}: a training set needs at least 2 items"
-        most = self.law().most
-        return (
-            f"--n {self.n}: half of the images of {self.data}, {most}, can be trained on"
-            if most is not None and self.n > most
-            else ""
-        )
+        different = len(set(self.abar)) == len(self.abar) > 0
+        if not different or not all(0 < y < 1 for y in self.abar):
+            words = " ".join(map(str, self.abar))
+            raise ValueError(f"--abar {words}: must be different numbers between 0 and 1")
 
     def cost(self) -> float:
         d = self.law().d
@@ -76,17 +181,408 @@ class LinearDynamics(Drawn):
         return descent + 1.5 + self.samples * d**2 * 2e-6
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        return learned.cell(
-            self.law(),
-            self.n,
-            draws=self.draws,
-            abars=sorted(self.abar, reverse=True),
-            steps=self.steps,
-            share=self.rate,
-            samples=self.samples,
-            tell=work.tell,
-        )
+        law = self.law()
+        sets = [TrainingSet.draw(law, self.n, seed) for seed in range(self.draws)]
+        abars = np.array(sorted(self.abar, reverse=True))
+        bayes = bayes_loss_of(law.spectrum, abars)[:, None] / law.d
+        values, found = self.descents(sets, abars, work.tell)
+        for part in (stoppings(sets, law.spectrum, self.n), emergences(sets)):
+            values |= part[0]
+            found += part[1]
+        found += [Reading("bayes", {"abar": abars}, bayes), *half_trained(sets[0], self.samples)]
+        return Result(values, stored(found))
+
+    def descents(
+        self, sets: Sequence[TrainingSet], abars: np.ndarray, tell: Callable[[float], None]
+    ) -> tuple[dict[str, Value], list[Reading]]:
+        """Measured curves beside theory's, the stopping times of both, and how far they are apart."""
+        schedule, at = falling_schedule(list(abars)), recorded_steps(self.steps)
+        rate = self.rate * min(float(largest_rate(s.train.cov, schedule).min()) for s in sets)
+        d, k = len(sets[0].modes.lam), 2 * rate * at
+        longer = np.unique(np.geomspace(1, BEYOND * self.steps, SHOWN).round())
+        runs, theory, far, flow = [], [], [], []
+        for index, item in enumerate(sets):
+            run = recorded_descent(
+                item.train, item.test, item.modes.vectors, schedule, rate, self.steps
+            )
+            weight = item.grouped(run.weights / optimum(item, abars))
+            runs.append({"train": run.train, "test": run.test, "weight": weight})
+            theory.append(predicted(item, abars, rate, longer))
+            far.append(difference(runs[-1], predicted(item, abars, rate, at)))
+            flow.append(difference(runs[-1], flowing(item, abars, k)))
+            tell(0.8 * (index + 1) / len(sets))
+        found = list(courses("simulation", runs, d, {"abar": abars, "duration": k}))
+        averages = [{name: np.mean([t[name] for t in theory], 0) for name in theory[0]}]
+        found += courses("theory", averages, d, {"abar": abars, "duration": 2 * rate * longer})
+        least = [[recorded_minimum(k, column) for column in run["test"].T] for run in runs]
+        found.append(Reading("least_k", {"abar": abars}, np.array(least).T))
+        values = {
+            "rate": rate,
+            "difference": max(far),
+            "difference_flow": max(flow),
+            "longest": float(k[-1]),
+        }
+        return values, found
 
     @classmethod
-    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
-        return page.build(rows, noted, cls.references)
+    def about(cls, rows: Sequence[Row]) -> dict[str, object]:
+        sizes = {str(row.fields["data"]): row.values["d"] for row in rows}
+        return {
+            "data": "; ".join(f"{name}, d = {d}" for name, d in sizes.items())
+            + "; variances in units in which they sum to d; means of training sets subtracted"
+        }
+
+    @classmethod
+    def story(cls, found: Readings) -> Iterator[Told]:
+        """When to stop, what that costs, and what a model that stopped samples."""
+        few = sized(found, lambda n, d: n <= d)
+        some = shown(found)
+        yield from one_time(found, few, some)
+        yield from courses_of(some)
+        yield from stopped_or_ridge(few, some)
+        yield from samples_of(found, few, some)
+
+
+def optimum(item: TrainingSet, abars: np.ndarray) -> np.ndarray:
+    """Each mode's optimal weight, (levels, d)."""
+    return np.sqrt(1 - abars)[:, None] / (abars[:, None] * item.modes.lam + 1 - abars[:, None])
+
+
+def predicted(
+    item: TrainingSet, abars: np.ndarray, rate: float, steps: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The closed form of the same descent after any numbers of ``steps`` (R,)."""
+    lam, at = item.modes.lam, steps[:, None]
+    weights = descent_weights(lam, abars, rate, at) / optimum(item, abars)
+    return {
+        "train": descent_loss(lam, abars, rate, at),
+        "test": descent_loss(lam, abars, rate, at, item.other),
+        "weight": item.grouped(weights),
+    }
+
+
+def flowing(item: TrainingSet, abars: np.ndarray, k: np.ndarray) -> dict[str, np.ndarray]:
+    """Losses of gradient flow, the limit of small steps, at the training times k (R,)."""
+    lam, time = item.modes.lam, k[:, None]
+    return {
+        "train": early_stopped(lam, abars, time),
+        "test": early_stopped(lam, abars, time, item.other),
+    }
+
+
+def difference(measured: Mapping[str, np.ndarray], theory: Mapping[str, np.ndarray]) -> float:
+    """The largest relative difference of any quantity that both have, at any step and level."""
+    return max(float(np.nanmax(np.abs(measured[name] / theory[name] - 1))) for name in theory)
+
+
+def courses(
+    source: str, runs: Sequence[Mapping[str, np.ndarray]], d: int, axes: Mapping[str, np.ndarray]
+) -> Iterator[Reading]:
+    """Losses (R, levels), here divided by d, and weights (R, levels, modes) of several runs along training."""
+    at, stack = {"source": source, **axes}, {k: np.array([run[k] for run in runs]) for k in runs[0]}
+    for images in ("train", "test"):
+        loss = np.float32(stack[images].transpose(2, 1, 0) / d)
+        yield Reading("loss", {"images": images, **at}, loss)
+    for mode, weights in zip(GROUPS, np.moveaxis(stack["weight"], -1, 0)):
+        if np.isfinite(weights).all():
+            yield Reading("weight", {"mode": mode, **at}, np.float32(weights.transpose(2, 1, 0)))
+
+
+def stoppings(
+    sets: Sequence[TrainingSet], spectrum: np.ndarray, n: int
+) -> tuple[dict[str, Value], list[Reading]]:
+    """The best stopping times and ridges at many levels, their expectations, and what one stopping
+    time for all levels costs.
+    """
+    levels, d = {"level": NOISES}, len(spectrum)
+    best = [compare_stopping(item.modes, 1 - NOISES) for item in sets]
+    got = Stopping(*(np.array(part) for part in zip(*best)))
+    theory = expect_stopping(spectrum, n, 1 - NOISES, [item.modes.lam for item in sets])
+    unseen = np.array([item.unseen_variance for item in sets])
+    finite, known = np.isfinite(got.k).all(1), np.isfinite(got.shared_k)
+    units = {
+        "spread": got.k[finite].max(1) / got.k[finite].min(1),
+        "shared": got.shared_k[known],
+        "paid": (got.shared / got.stopped).max(1) - 1,
+        "trained": (got.trained / got.stopped).max(1),
+        "ridge_less_stop": (got.ridged / got.stopped).mean(1) - 1,
+        "predicted": got.shared_k * unseen if n <= d else np.zeros(0),
+    }
+    numbers = {
+        "best_k": got.k,
+        "best_ridge": got.ridge,
+        "stopped": got.stopped / d,
+        "ridged": got.ridged / d,
+        "unstopped": got.trained / d,
+        "at_one_time": got.shared / d,
+        "expected_k": theory.k[None],
+        "expected_ridge": theory.ridge[None],
+        "expected_stopped": theory.stopped[None] / d,
+        "expected_ridged": theory.ridged[None] / d,
+        "expected_unstopped": theory.trained[None] / d,
+        "bayes": bayes_loss_of(spectrum, 1 - NOISES)[None] / d,
+    }
+    found = [Reading(name, levels, values.T) for name, values in numbers.items()]
+    found += [Reading(name, {}, values) for name, values in units.items() if len(values)]
+    found += [Reading("unseen", {}, unseen)] if np.isfinite(unseen).all() else []
+    averages: dict[str, Value] = {k: mean(v) if len(v) else None for k, v in units.items()}
+    return {"d": d, **averages}, found
+
+
+def emergences(sets: Sequence[TrainingSet]) -> tuple[dict[str, Value], list[Reading]]:
+    """Emergence times of the first set's modes, and the exponents against variances of all sets."""
+    values, found = {}, []
+    makers = {"noise": noise_emergence_times, "denoising": emergence_times}
+    arguments = {"noise": (TIMES,), "denoising": SPAN}
+    for target, times in makers.items():
+        lams = [item.modes.lam[: item.seen] for item in sets]
+        every = [times(lam, *arguments[target]) for lam in lams]
+        units = np.array([emergence_exponent(lam, t) for lam, t in zip(lams, every)])
+        values[f"exponent_{target}"] = mean(units)
+        found.append(Reading("emergence", {"target": target, "lam": lams[0]}, every[0][:, None]))
+        found.append(Reading(f"exponent_{target}", {}, units))
+    return values, found
+
+
+def half_trained(item: TrainingSet, count: int) -> Iterator[Reading]:
+    """Laws and real samples of models that stopped at one time at all levels of the schedule, on a
+    centred training set; every sample starts from a noise of its own.
+    """
+    d, schedule = len(item.modes.lam), VP(list(BETAS))
+    start = Seeds(range(count)).randn((d,), torch.float64) / schedule.alpha(len(schedule) - 1)
+    nets = [
+        LinearMaps.closed_form(np.zeros(d), item.train.cov, schedule, k=float(k)) for k in SAMPLED
+    ]
+    lam = item.grouped(item.modes.lam)
+    there = np.isfinite(lam)
+    for sampler in SAMPLERS:
+        drawn = np.stack([half_samples(sampler, net, start) for net in nets])
+        squares = item.grouped((drawn @ item.modes.vectors) ** 2)[..., there]
+        law = stopped_law(sampler, lam[there], TIMES)
+        for i, mode in enumerate(np.array(GROUPS)[there].tolist()):
+            at = {"sampler": sampler, "mode": mode}
+            yield Reading("variance", {**at, "source": "theory", "duration": TIMES}, law[:, i, None])
+            own = {**at, "source": "simulation", "duration": SAMPLED}
+            yield Reading("variance", own, np.float32(squares[..., i]))
+
+
+def half_samples(sampler: str, net: LinearMaps, start: torch.Tensor) -> np.ndarray:
+    """Samples (N, d) by the probability-flow ODE or by ancestral sampling."""
+    if sampler == "ode":
+        high = float(net.levels[-1].log10())
+        sigmas = torch.logspace(high, -3, FLOW_LEVELS, dtype=torch.float64)
+        return sample(net, start, torch.cat([sigmas, torch.zeros(1)]), heun).numpy()
+    draws = generator(len(start))
+    noise = partial(torch.randn, start.shape, generator=draws, dtype=start.dtype)
+    levels = uniform(len(BETAS), net.schedule)
+    return sample(net, start, levels, ancestral, lambda x: noise()).numpy()
+
+
+def sized(found: Readings, keep: Callable[[int, float], bool]) -> Readings:
+    """The cells whose N and d are so."""
+    chosen = found.of(data=[])
+    for r in found.of("d"):
+        if keep(r.at["n"], r.value.value):
+            chosen += found.of(data=r.at["data"], n=r.at["n"])
+    return chosen
+
+
+def shown(found: Readings) -> Readings:
+    """For each kind of data the cell whose training is drawn, called with its N: the most items
+    that are clearly fewer than d, else the fewest.
+    """
+    chosen = found.of(data=[])
+    for data, some in found.by("data"):
+        few = sized(some, lambda n, d: n <= FEW * d).along("n")
+        n = few[-1] if few else some.along("n")[0]
+        chosen += some.of(n=n).named(data=f"{data}, N = {n}")
+    return chosen.dropped("n")
+
+
+def avoidable(loss: Readings, some: Readings) -> Readings:
+    """The loss above Bayes as a share of the untrained one."""
+    least = some.of("bayes", **{"abar" if loss.along("abar") else "level": bool})
+    return loss.against(least, lambda a, b: (a - b) / (1 - b), "avoidable")
+
+
+def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
+    """One stopping time for all noise levels."""
+    many = sized(found, lambda n, d: n > d)
+    yield Claim(
+        "One training time serves all noise levels where N ≤ d (largest excess of its test loss)",
+        few.of("paid"),
+        below(CHEAP),
+        published="nearly one time at every level",
+        beside={
+            "Largest over smallest best time": few.of("spread"),
+            "Excess where N > d": many.of("paid"),
+            "Largest over smallest where N > d": many.of("spread"),
+        },
+        note=f"1 − ᾱ from {NOISES.max():g} to {NOISES.min():g}. With N > d there is little to stop.",
+    )
+    yield Claim(
+        "The best time is one over the mean variance of an unseen direction (their product)",
+        few.of("predicted"),
+        within(1 / NEAR, NEAR),
+        published="1/k* is that variance",
+        note="Where the variances of unseen directions differ widely, the rule stops too late.",
+    )
+    yield "When to stop"
+    caption = (
+        "**One time for all noise levels.** The test loss above the least that Gaussian data of "
+        "the true covariance allow, as a share of what it is before training. Where the curves "
+        "turn at one time, one stopping time serves all levels. Dots: gradient descent."
+    )
+    loss = avoidable(some.of("loss", images="test"), some)
+    look = {"most": 18, "limits": (0.03, 10), "panel": "data"}
+    yield figure("minima", caption, curves(loss, "duration", color="abar", **look))
+    dots = found.of("least_k").named("best_k", source="simulation")
+    dots = dots.named(level=lambda at: round(1 - at["abar"], 12)).dropped("abar")
+    finite = [r for r in found.of("best_k") if np.isfinite(r.value).all()]
+    lines = Readings(finite, QUANTITIES).map(np.mean).named(source="theory")
+    rule = few.of("best_k").against(few.of("unseen"), lambda k, v: 1 / np.mean(v), "best_k")
+    caption = (
+        "**When to stop.** The training time with the least test loss; one flat line is one time "
+        "for all levels. Lines: exact, means over training sets; dots: the least record of the "
+        "descents themselves, none where it lies beyond their last step."
+    )
+    every = dots + lines + rule.named(source="rule")
+    yield figure("stopping", caption, curves(every, "level", color="n", panel="data"))
+
+
+def courses_of(some: Readings) -> Iterator[Told]:
+    """Loss and single modes along training."""
+    yield "Loss and modes along training"
+    yield Claim(
+        "Gradient descent follows its closed form (largest relative difference)",
+        some.of("difference"),
+        below(EXACT),
+        beside={"From gradient flow, losses": some.of("difference_flow")},
+        note="Over all losses and modes, levels and recorded steps.",
+    )
+    ends = some.of(abar=lambda abar: abar in (min(levels := some.along("abar")), max(levels)))
+    caption = (
+        "**Loss against training time.** The less noise, the higher the test loss climbs after its "
+        "minimum, and the later. Lines: the closed form of the same descent, continued beyond it."
+    )
+    look = {"panel": ("data", "abar"), "most": 18}
+    yield figure("losses", caption, curves(ends.of("loss"), "duration", color="images", **look))
+    caption = (
+        "**Mode by mode.** The weight of single eigenvectors of the training covariance over its "
+        "optimum: the first, the middle and the last that the training set spans, and the mean "
+        "over those it does not. Seen modes are learned at the rate ᾱλ + 1 − ᾱ, unseen ones at "
+        "1 − ᾱ: ever later, the less noise there is."
+    )
+    look |= {"limits": (-0.05, 1.1), "scale": "linear"}
+    yield figure("modes", caption, curves(ends.of("weight"), "duration", color="mode", **look))
+
+
+def stopped_or_ridge(few: Readings, some: Readings) -> Iterator[Told]:
+    """Early stopping against the best ridge."""
+    yield "Early stopping against ridge"
+    yield Claim(
+        "Early stopping beats the best ridge where N ≤ d (test loss of the ridge less that of "
+        "stopping, relative, mean over levels)",
+        few.of("ridge_less_stop"),
+        above(0),
+        published="at the cost of the same one number",
+        beside={"Loss trained to the end over stopped, worst level": few.of("trained")},
+    )
+    caption = (
+        "**What stopping early and a ridge save:** the share of the avoidable test loss that is "
+        "left. Where the two lines of stopping lie on each other, one time for all levels costs "
+        "nothing."
+    )
+    parts = [some.of(name).named("loss", training=how) for name, how in REACHED.items()]
+    left = avoidable(sum(parts, some.of(data=[])), some)
+    plot = Plot(left, "level", color="training", panel="data", scale="log")
+    yield figure("prices", caption, plot)
+    tabled = some.of(level=list(TABLED))
+    tabled += tabled.of("best_k").map(lambda k: 1 / k, "inverse_k")
+    keys = ["data", "level"]
+    names = ["best_k", "expected_k", "inverse_k", "best_ridge", "expected_ridge"]
+    yield table("When to stop, or which ridge", tabled, keys, names)
+    names = ["stopped", "expected_stopped", "ridged", "expected_ridged"]
+    yield table("Test loss", tabled, keys, [*names, "unstopped", "expected_unstopped", "bayes"])
+
+
+def samples_of(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
+    """Which variances a half-trained model samples, and when modes emerge."""
+    yield "Samples of half-trained models"
+    sampled, law = (found.of("variance", source=s) for s in ("simulation", "theory"))
+    normed = sampled.against(law, np.divide, "normed", apart="source")
+    yield Claim(
+        "Samples of half-trained models have the predicted variances (ratio, mean over modes and "
+        "times)",
+        normed.over("mode", "duration"),
+        within(1 / NEAR, NEAR),
+        beside={"Share of all 95 % intervals that hold the law": covered(normed)},
+        note=f"k = {', '.join(f'{k:g}' for k in SAMPLED)}; one noise for each sample at all times.",
+    )
+    limits = [
+        few.of("variance", mode="unseen", source="simulation", sampler=sampler, duration=LATE).map(
+            lambda c, limit=limit: c * LATE / limit, "of_limit"
+        )
+        for sampler, limit in UNSEEN_C.items()
+    ]
+    yield Claim(
+        f"On unseen directions a model stopped at k = {LATE:g} samples the variance c = const/k "
+        "(c·k over its limit)",
+        sum(limits, few.of(data=[])),
+        within(1 / NEAR, NEAR),
+        published=" and ".join(f"c·k = {UNSEEN_C[k]:.4f} by {v}" for k, v in SAMPLERS.items()),
+        note="The limit holds for 1 ≪ k, and for DDPM also k ≪ 1/β₁.",
+    )
+    yield Claim(
+        "Modes of a denoiser emerge at times inverse to their variance (exponent)",
+        some.of("exponent_denoising"),
+        within(-1.05, -0.95),
+        published="−1",
+        beside={"Noise prediction, all seen modes": some.of("exponent_noise")},
+        note="In noise prediction it tends to −1 for λ ≪ 1 alone: at high noise all are learned alike.",
+    )
+    caption = (
+        "**What half-trained models sample**, first training set: variances along eigenvectors of "
+        "the training covariance when all levels stop at the time k. A model that has learned "
+        "nothing samples huge variances, which come down to those of the training set one mode "
+        "after the other; unseen directions go on falling."
+    )
+    look = {"panel": ("data", "sampler"), "limits": (1e-6, 1e3)}
+    yield figure("sampled", caption, curves(some.of("variance"), "duration", color="mode", **look))
+    caption = (
+        "**The c of unseen directions**, times k: nearly constant between k of order 1 and 1/β₁; "
+        "beyond, the finite steps of DDPM without noise in the last one suppress it."
+    )
+    unseen = some.of("variance", mode="unseen", duration=lambda k: k >= 1)
+    parts = [unseen.of(duration=k).map(lambda c, k=k: c * k, "constant") for k in unseen.along("duration")]
+    levels = {f"limit by {SAMPLERS[k]}: {c:.4f}": c for k, c in UNSEEN_C.items()}
+    look = {"levels": levels, "limits": (0, 2), "scale": "linear", "panel": "data"}
+    lines = curves(sum(parts, some.of(data=[])), "duration", color="sampler", **look)
+    yield figure("unseen", caption, lines)
+    caption = (
+        "**When modes emerge** in probability-flow samples, by exact laws. A denoiser that starts "
+        "at zero samples a point, and each variance rises half way to λ at a time ∝ 1/λ. A noise "
+        "predictor samples huge variances, which fall: modes with λ above 1 all need k of order 1, "
+        "since at high noise all are learned at the rate 1."
+    )
+    times = some.of("emergence", lam=bool).named(source="theory")
+    lines = curves(times + inverse(times), "lam", color="target", panel="data")
+    yield figure("emergence", caption, lines)
+
+
+def inverse(times: Readings) -> Readings:
+    """Lines ∝ 1/λ through the median of each denoiser's emergence times."""
+    found = []
+    for data, some in times.of(target="denoising").by("data"):
+        scale = float(np.nanmedian([r.at["lam"] * r.value[0] for r in some]))
+        for r in some:
+            at = {"data": data, "lam": r.at["lam"], "source": "inverse"}
+            found.append(Reading("emergence", at, np.array([scale / r.at["lam"]])))
+    return Readings(found, QUANTITIES)
+
+
+def covered(normed: Readings) -> Readings:
+    """The share of 95 % intervals that hold the law."""
+    inside = [e.low <= 1 <= e.high for e in (normed.estimate(r) for r in normed)]
+    found = [Reading("covered", {}, exact([float(np.mean(inside))]))] if inside else []
+    return Readings(found, QUANTITIES)

@@ -81,6 +81,15 @@ def participation_ratio(x_or_cov: ArrayLike, *, correct: bool = False) -> Any:
     return 1 / np.asarray(second / first**2 - (1 / len(given) if correct else 0.0))
 
 
+@numeric
+def covariance_error(effective: ArrayLike, n: ArrayLike) -> Any:
+    """The expected ``|S_0 - S|_F^2 / |S|_F^2`` of n Gaussian items less their mean, exact at any n;
+    about d_eff/n, with ``effective`` the participation ratio. Moments of the Wishart law.
+    """
+    count = within("n", n, 1, np.inf, closed=True)
+    return ((count - 1) * (within("effective", effective, 0, np.inf) + 1) + 1) / count**2
+
+
 def _symmetric(matrix: np.ndarray) -> bool:
     """Square and its own transpose up to what float32 rounds."""
     return matrix.shape[0] == matrix.shape[1] and bool(

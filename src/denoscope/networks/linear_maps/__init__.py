@@ -14,7 +14,22 @@ sigma^2 / (lam + sigma^2)``: lam = the mode's variance at the optimum, + gamma w
 ``gamma abar_t``.
 """
 
+from denoscope.networks.linear_maps.course import (
+    Course,
+    falling_schedule,
+    recorded_descent,
+    recorded_steps,
+)
 from denoscope.networks.linear_maps.gradient import Descent, descend, largest_rate
 from denoscope.networks.linear_maps.model import LinearMaps
 
-__all__ = ["Descent", "LinearMaps", "descend", "largest_rate"]
+__all__ = [
+    "Course",
+    "Descent",
+    "LinearMaps",
+    "descend",
+    "falling_schedule",
+    "largest_rate",
+    "recorded_descent",
+    "recorded_steps",
+]

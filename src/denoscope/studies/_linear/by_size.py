@@ -4,7 +4,6 @@ they were drawn from.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from denoscope.data.population import Population
 from denoscope.estimate import Estimate
 from denoscope.store import Row
-from denoscope.studies._linear.population import Population, population
+from denoscope.studies._drawn import named, population
 from denoscope.studies._source import Source
 
 TWIN = "twin_"
@@ -35,47 +35,15 @@ class BySize:
 
     @classmethod
     def collected(cls, rows: Sequence[Row]) -> list[Self]:
-        """All cells, by what they do not differ in: synthetic laws first, then images, by name.
-
-        Data that appear with several settings are named after what differs.
-        """
-        groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
-        for row in rows:
-            groups.setdefault(
-                tuple((name, str(value)) for name, value in row.fields.items() if name != "n"), []
-            ).append(row)
-        said = [dict(key) for key in groups]
-        counts = Counter(each["data"] for each in said)
-        varied = [
-            name for name in said[0] if name != "data" and len({each[name] for each in said}) > 1
+        """All cells, by what they do not differ in: synthetic laws first, then images, by name."""
+        return [
+            cls(name, _law(some[0]), tuple(sorted(some, key=lambda row: int(str(row.fields["n"])))))
+            for name, some in named(rows).items()
         ]
-        names = [
-            ", ".join(
-                [
-                    each["data"],
-                    *(f"{name} {each[name]}" for name in varied if counts[each["data"]] > 1),
-                ]
-            )
-            for each in said
-        ]
-        found = [
-            cls(
-                name,
-                _law(members[0]),
-                tuple(sorted(members, key=lambda row: int(str(row.fields["n"])))),
-            )
-            for name, members in zip(names, groups.values())
-        ]
-        return sorted(found, key=lambda item: (item.has_twin, item.name))
 
     @property
     def d(self) -> int:
         return self.law.d
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What all cells have in common, and the first one's n."""
-        return self.rows[0].fields
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -101,10 +69,6 @@ class BySize:
     def means(self, name: str) -> np.ndarray:
         """The averages over training sets at every size."""
         return np.array([item.value for item in self.estimates(name)])
-
-    def nearest(self, share: float) -> int:
-        """The index of the size nearest, by ratio, to that share of d."""
-        return int(np.abs(np.log(self.sizes / self.d / share)).argmin())
 
     def described(self) -> str:
         """The data in words."""

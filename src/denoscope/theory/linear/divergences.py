@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import hyp2f1, psi
 
-from denoscope.theory.inputs import eigen, numeric, within
+from denoscope.theory.inputs import eigen, finite, numeric, variances, within
+from denoscope.theory.linear.modewise import vector
 from denoscope.theory.linear.optimum import Modes, losses, modes
 
 Direction = Literal["model||true", "true||model"]
@@ -62,6 +63,27 @@ def kl(
         return _kl(truth.lam + ridge, truth.variance + truth.offset, lam)
     model = modes(cov0, cov, mean0, mean)
     return _kl(model.lam, model.variance + ridge + model.offset, truth.lam + ridge)
+
+
+@numeric
+def kl_along(
+    spectrum: ArrayLike,
+    mean0: ArrayLike,
+    variances0: ArrayLike,
+    vectors: ArrayLike,
+    *,
+    direction: Direction = "model||true",
+) -> Any:
+    """:func:`kl` where eigenvectors are known already: the truth N(0, diag ``spectrum``), the model
+    with ``variances0`` (d,) along the columns of ``vectors`` (d, d).
+    """
+    lam, model = variances("spectrum", spectrum), variances("variances0", variances0)
+    mean, columns = vector("mean0", mean0, len(lam)), finite("vectors", vectors)
+    if _singular(lam) or _singular(model):
+        return np.asarray(np.inf)
+    if not forward(direction):
+        return _kl(model, columns.T**2 @ lam + (columns.T @ mean) ** 2, lam)
+    return _kl(lam, columns**2 @ model + mean**2, model)
 
 
 def _kl(base: np.ndarray, other: np.ndarray, spectrum: np.ndarray) -> np.ndarray:

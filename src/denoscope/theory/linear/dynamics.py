@@ -117,6 +117,24 @@ def early_stopped(
 
 
 @numeric
+def descent_loss(
+    lam: ArrayLike,
+    abar: ArrayLike,
+    rate: ArrayLike,
+    steps: ArrayLike,
+    other: ArrayLike | None = None,
+) -> Any:
+    """:func:`early_stopped` after ``steps`` of gradient descent of size ``rate`` instead of
+    flow.
+    """
+    lam = spectrum("lam", lam)
+    other = lam if other is None else _alike("other", other, lam)
+    abar, rate, steps = (part[..., None] for part in (levels(abar, 0.0)[0], *_descent(rate, steps)))
+    left = 1 - _gained(abar * lam + 1 - abar, rate, steps)
+    return loss(lam, other, abar, np.zeros(1), left).sum(-1)
+
+
+@numeric
 def mode_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
     """The training time at which each mode passes its best weight, shape (*abar, d); +inf for a
     mode with ``other <= lam``.

@@ -66,11 +66,10 @@ def ddpm_law(
     """Variances of ancestral samples, starting at N(0, I); betas[0] = beta_1 is the least noise.
 
     ``sigma_t^2`` is beta_t, with ``posterior_variance`` beta_t (1-abar_{t-1})/(1-abar_t), and 0 at
-    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta. Ho et al. 2020,
-    algorithm 2.
+    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta; k with two axes or
+    more are several models, which broadcast against lam. Ho et al. 2020, algorithm 2.
     """
-    lam, noises = eigenvalues("lam", lam), _ancestral_noises(betas, last_noise, posterior_variance)
-    return _variance(lam, zip(_ddpm_gains(lam, betas, ridge, k), noises[::-1]))
+    return _ddpm(lam, betas, ridge, k, _ancestral_noises(betas, last_noise, posterior_variance))[0]
 
 
 @numeric
@@ -80,10 +79,31 @@ def ddpm_mean(
     """The mean of ancestral samples along each mode as a share of the training mean's; ``1 - abar_T
     lam / v*_T`` at the optimum.
     """
+    return _ddpm(lam, betas, ridge, k, _ancestral_noises(betas, False, False))[1]
+
+
+@numeric
+def ddpm_moments(
+    lam: ArrayLike,
+    betas: ArrayLike,
+    *,
+    ridge: ArrayLike = 0.0,
+    k: ArrayLike | None = None,
+    last_noise: bool = False,
+    posterior_variance: bool = False,
+) -> tuple[Any, Any]:
+    """:func:`ddpm_law` and :func:`ddpm_mean` by one recursion."""
+    return _ddpm(lam, betas, ridge, k, _ancestral_noises(betas, last_noise, posterior_variance))
+
+
+def _ddpm(
+    lam: ArrayLike, betas: ArrayLike, ridge: ArrayLike, k: ArrayLike | None, noises: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     lam = eigenvalues("lam", lam)
-    return 1 - np.exp(0.5 * _log_abars(betas)[-1]) * _product(
-        lam, _ddpm_gains(lam, betas, ridge, k)
-    )
+    variance, product = np.ones_like(lam), np.ones_like(lam)
+    for gain, noise in zip(_ddpm_gains(lam, betas, ridge, k), noises[::-1]):
+        variance, product = gain**2 * variance + noise, product * gain
+    return variance, 1 - np.exp(0.5 * _log_abars(betas)[-1]) * product
 
 
 @numeric
@@ -197,14 +217,14 @@ def _ddpm_gains(lam: np.ndarray, betas: Any, ridge: Any, k: Any) -> Iterator[np.
     Nothing cancels in it: an unseen direction gets exactly 0 in the last step of an optimum.
     """
     logs, betas = _log_abars(betas), np.asarray(betas, np.float64)
-    ridge, k = (
-        _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(betas)),
-        _each("k", training_time(k), len(betas)),
-    )
-    noisy = [np.exp(log) * lam - np.expm1(log) for log in logs]
+    ridge = _each("ridge", within("ridge", ridge, 0, np.inf, closed=True), len(betas))
+    k = training_time(k)
+    k = [k] * len(betas) if k.ndim > 1 else _each("k", k, len(betas))
+    noisy = np.exp(logs[-1]) * lam - np.expm1(logs[-1])
     for t in reversed(range(len(betas))):
-        total = noisy[t + 1] + ridge[t]
-        kept = (1 - betas[t]) * noisy[t] + ridge[t] + betas[t] * decayed(total, k[t])
+        total, noisy = noisy + ridge[t], np.exp(logs[t]) * lam - np.expm1(logs[t])
+        left = decayed(total, k[t]) if (k[t] < np.inf).any() else 0.0  # total > 0: there is noise
+        kept = (1 - betas[t]) * noisy + ridge[t] + betas[t] * left
         yield kept / (total * np.sqrt(1 - betas[t]))
 
 

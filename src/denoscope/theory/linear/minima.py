@@ -46,6 +46,18 @@ def argmin(value: Function, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.sqrt(low) * np.sqrt(high)
 
 
+def recorded_minimum(x: np.ndarray, values: np.ndarray) -> float:
+    """Where a curve of records ``values`` (R,) at ``x`` (R,) > 0 is least, by a parabola in ln x
+    through the least record and its neighbours; NaN where that record is the first or the last.
+    """
+    i = int(values.argmin())
+    if not 0 < i < len(x) - 1:
+        return np.nan
+    near = slice(i - 1, i + 2)
+    a, b, _ = np.polyfit(np.log(x[near] / x[i]), values[near] - values[i], 2)
+    return float(x[i] * np.exp(-b / (2 * a)))
+
+
 def least_whole(reached: Callable[[int], bool]) -> int:
     """The least whole number of at least 1 from which on ``reached`` is true."""
     high = 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from denoscope.studies._linear.population import Population, moments
+from denoscope.data.population import MeanCovariance, Population
 
 COUNTS = (1, 3, 10, 30)
 """How many leading directions are looked at together."""
@@ -30,7 +30,7 @@ def leading(rows: np.ndarray) -> np.ndarray:
 
     Each has the sign with which it points along the law's direction of its rank.
     """
-    values, vectors = np.linalg.eigh(moments(rows).cov)
+    values, vectors = np.linalg.eigh(MeanCovariance.of(rows).cov)
     spanned = values > len(values) * np.finfo(np.float64).eps * values[-1]
     found = (vectors * spanned).T[::-1]
     return found * np.where(np.diag(found) < 0, -1.0, 1.0)[:, None]

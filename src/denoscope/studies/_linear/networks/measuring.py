@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.data.population import MeanCovariance
 from denoscope.distributions import Gaussian
 from denoscope.estimate import mean
 from denoscope.networks.linear_maps import LinearMaps
 from denoscope.sampling import sample
 from denoscope.schedule import VP
 from denoscope.store import Value
-from denoscope.studies._linear.population import Moments, moments
 from denoscope.studies._transition.cell import (
     LEVELS,
     Place,
@@ -56,9 +56,9 @@ class Linear:
     the solver's finite steps, ``ode`` (d,) those of the ODE itself.
     """
 
-    train: Moments
-    all: Moments
-    test: Moments
+    train: MeanCovariance
+    all: MeanCovariance
+    test: MeanCovariance
     values: dict[str, np.ndarray]
     vectors: dict[str, np.ndarray]
     seen: int
@@ -77,7 +77,7 @@ def linear(place: Place) -> Linear:
         "all": setting.reals,
         "test": setting.test,
     }
-    found = {name: moments(_rows(tensor)) for name, tensor in images.items()}
+    found = {name: MeanCovariance.of(_rows(tensor)) for name, tensor in images.items()}
     pairs = {name: _falling(found[name].cov) for name in BASES}
     lam, vectors = pairs["own"]
     net = LinearMaps.closed_form(torch.from_numpy(found["own"].mean), found["own"].cov, VP.linear())

@@ -1,0 +1,132 @@
+"""What the studies that draw training sets from a law have in common: where the law comes from, and
+by which names its cells are told apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from denoscope.data.population import Population
+from denoscope.readings import Readings, collected
+from denoscope.report.plots import Plot
+from denoscope.store import Row
+from denoscope.studies._reported import Reported
+from denoscope.studies._source import Source, load
+from denoscope.theory.spectra import power_law
+
+_POWER = re.compile(r"power(\d+(?:\.\d+)?)")
+
+
+class Drawn(Reported):
+    """A study with the fields ``data``, ``n``, ``d``, ``skip_bad``, ``resize`` and ``range``;
+    ``least`` are the least values of its fields.
+    """
+
+    least: ClassVar[dict[str, int]] = {}
+    places: ClassVar[tuple[str, ...]] = ("data", "n")
+
+    data: str  # stated here for its type alone: each study has its own default and help
+    n: int
+    d: int
+    skip_bad: bool
+    resize: int
+    range: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, least in self.least.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
+
+    def source(self) -> Source:
+        """Which data, and how images are read."""
+        return Source(self.data, self.skip_bad, self.resize, self.range)
+
+    def law(self) -> Population:
+        """The law of the data."""
+        return population(self.source(), self.d)
+
+    def infeasible(self) -> str:
+        if self.n < 2:
+            return f"--n {self.n}: a training set needs at least 2 rows"
+        most = self.law().most
+        if most is not None and self.n > most:
+            return (
+                f"--n {self.n}: {self.data} has {2 * most} images, half of which test; "
+                f"at most {most} train"
+            )
+        return ""
+
+    def inputs(self) -> dict[str, str]:
+        return {self.data: load(self.source()).sha256} if synthetic(self.data) is None else {}
+
+    @classmethod
+    def spectra(cls, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        """The eigenvalues (d,) of the law's covariance, by the name of the data."""
+        return {
+            name: collected(some[:1], cls.quantities).of("spectrum").one
+            for name, some in named(rows).items()
+        }
+
+    @classmethod
+    def found(cls, rows: Sequence[Row]) -> Readings:
+        """The readings of all cells at their n and at the name of their data."""
+        found = Readings([], cls.quantities)
+        for name, some in named(rows).items():
+            found += collected(some, cls.quantities, "n").named(data=name)
+        return found
+
+
+def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Cells that differ in n alone by the name of their data, synthetic laws first; data that
+    appear with several settings are named after what differs.
+    """
+    groups: dict[tuple[tuple[str, object], ...], list[Row]] = {}
+    for row in rows:
+        said = tuple((k, str(v)) for k, v in row.fields.items() if k != "n")
+        groups.setdefault(said, []).append(row)
+    every = [dict(key) for key in groups]
+    counts = Counter(each["data"] for each in every)
+    varied = [k for k in every[0] if k != "data" and len({each[k] for each in every}) > 1]
+    found = {
+        ", ".join(
+            [each["data"], *(f"{k} {each[k]}" for k in varied if counts[each["data"]] > 1)]
+        ): g
+        for each, g in zip(every, groups.values())
+    }
+    return dict(
+        sorted(found.items(), key=lambda kv: (synthetic(kv[1][0].fields["data"]) is None, kv[0]))
+    )
+
+
+def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:
+    """Readings over ``x``: dots with intervals for what was measured, ``most`` of them on a line,
+    and lines for theory.
+    """
+    drawn = ["simulation", "twin"]
+    lines = readings.of(source=lambda source: source not in drawn)
+    dots = readings.of(source=drawn).thinned(x, most)
+    return Plot(dots, x, look="source", theory=lines, **{"scale": "log", **look})
+
+
+def synthetic(data: str) -> float | None:
+    """The exponent k of ``powerK``, the law with eigenvalues nu^-k; None for the name of a set of
+    images.
+    """
+    match = _POWER.fullmatch(data)
+    return float(match[1]) if match else None
+
+
+@lru_cache(maxsize=4)
+def population(source: Source, d: int) -> Population:
+    """The law of that name; ``d`` is the dimension of a synthetic one and ignored for images."""
+    k = synthetic(source.data)
+    if k is not None:
+        return Population(source.data, np.sort(power_law(d, k))[::-1])
+    images = load(source)
+    return Population.of_images(images.data[: images.test_from], images.name)
