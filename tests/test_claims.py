@@ -126,6 +126,15 @@ def test_a_row_says_the_decisive_number() -> None:
     assert Claim("how many", interval(1, 2)).row().agreement == "new"
 
 
+def test_details_list_the_numbers_that_decide_first() -> None:
+    found = numbers(*(np.full((40, 3), 2.0) + np.arange(40)[:, None]))
+    detail = Claim("all are large", found, above(30)).row().detail
+    assert detail.startswith("The 30 that decide first, of 40: 2.00 (N = 0); ")
+    assert "31.00 (N = 29)" in detail
+    assert "32.00" not in detail
+    assert len(Claim("", found, above(30)).json()["numbers"]) == 40  # pyright: ignore[reportArgumentType]
+
+
 def test_what_is_not_tested_stands_in_one_line() -> None:
     block = claims(
         [

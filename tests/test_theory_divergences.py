@@ -15,6 +15,7 @@ from denoscope.theory.linear.divergences import (
     expected_kl,
     expected_kl_limit,
     kl,
+    kl_along,
     kl_from_losses,
 )
 from denoscope.theory.spectra import power_law
@@ -43,6 +44,18 @@ def test_kl_is_torchs(d, c, direction):
         expected.item(), rel=1e-12
     )
     assert isinstance(kl(torch.tensor(mean), cov, mean0, cov0, direction=direction), torch.Tensor)
+
+
+@direction
+@pytest.mark.parametrize("d", [1, 2, 9])
+def test_kl_along_known_eigenvectors_is_kl(d, direction):
+    spectrum, (mean0, cov0) = np.geomspace(0.1, 3, d), law(1, d)
+    lam, vectors = np.linalg.eigh(cov0)
+    found = kl_along(spectrum, mean0, lam, vectors, direction=direction)
+    expected = kl(np.zeros(d), np.diag(spectrum), mean0, cov0, direction=direction)
+    assert found == pytest.approx(expected, rel=1e-12)
+    lam[0] = 0.0
+    assert d == 1 or kl_along(spectrum, mean0, lam, vectors, direction=direction) == np.inf
 
 
 @direction

@@ -18,6 +18,7 @@ from denoscope.theory.linear.laws import (
     ddim_mean,
     ddpm_law,
     ddpm_mean,
+    ddpm_moments,
     ode_law,
     ode_mean,
     realised_c,
@@ -110,6 +111,16 @@ def test_ddpm_is_the_recursion_written_out(betas, k):
     np.testing.assert_allclose(
         ddpm_mean(LAM, betas, ridge=ridge, k=k), mean, rtol=1e-11, atol=1e-12
     )
+    both = ddpm_moments(LAM, betas, ridge=ridge, k=k, last_noise=True)
+    np.testing.assert_allclose(both, [variance, mean], rtol=1e-11, atol=1e-12)
+
+
+@every
+def test_several_training_times_are_several_models(betas):
+    times = np.array([0.0, 0.7, 300.0, np.inf])
+    found = ddpm_law(LAM, betas, k=times[:, None], posterior_variance=True)
+    alone = [ddpm_law(LAM, betas, k=float(k), posterior_variance=True) for k in times]
+    np.testing.assert_allclose(found, alone, rtol=1e-13)
 
 
 @every

@@ -12,6 +12,8 @@ import torch
 
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.linear_dynamics import LinearDynamics
+from denoscope.studies.linear_generalization import LinearGeneralization
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.study import Study
@@ -48,10 +50,25 @@ def molrg_recovery(given: Sequence[str]) -> Sweeps:
     return {"mixtures": grid(MolrgRecovery, **axes, **small)}
 
 
+def linear_generalization(given: Sequence[str]) -> Sweeps:
+    small: dict[str, Any] = {"draws": 3, "steps": 40, "d": 12}
+    powers = grid(LinearGeneralization, data=["power0", "power2"], n=[4, 12, 60, 120], **small)
+    images = grid(LinearGeneralization, data="digits", n=[8, 64, 300, 600], **small)
+    return {"all": [*powers, *images]}
+
+
+def linear_dynamics(given: Sequence[str]) -> Sweeps:
+    small: dict[str, Any] = {"draws": 3, "steps": 120, "samples": 40, "abar": (0.95, 0.6)}
+    power = grid(LinearDynamics, data="power2", d=12, n=[6, 30], **small)
+    return {"all": [*power, *grid(LinearDynamics, data="digits", d=12, n=6, **small)]}
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
     "molrg_network": molrg_network,
     "molrg_recovery": molrg_recovery,
+    "linear_dynamics": linear_dynamics,
+    "linear_generalization": linear_generalization,
 }
 
 

@@ -82,16 +82,12 @@ SOURCES = {
     "simulation": "simulation",
     "twin": "Gaussian twin",
     "theory": "theory",
-    "digammas": "exact without added noise",
     "first_order": "d/(4N)",
     "rule": "one over the unseen variance",
     "bound": "lower bound",
-    "inverse": "∝ 1/λ",
     "bayes": "Bayes",
 }
 """Where a number comes from: training sets, those of the data's Gaussian twin, or theory."""
-
-DIVERGENCES = {"model||true": "KL(model ‖ true)", "true||model": "KL(true ‖ model)"}
 
 TRAININGS = {
     "trained": "trained to the end",

@@ -28,6 +28,7 @@ AGREEMENT: dict[Verdict, Agreement] = {
     "not tested": "undecided",
 }
 MOST_DRAWN = 12
+MOST_SAID = 30
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,10 @@ class Claim:
         if self.published and self.expected:
             yield f"It holds if the interval lies {self.expected}."
         if len(numbers) > 1 and not isinstance(self.measured, Estimate):
-            yield f"All: {series(self.measured, self._form())}."
+            some = Readings(numbers[:MOST_SAID], self.measured.quantities)
+            rest = f" that decide first, of {len(numbers)}" if len(numbers) > len(some) else ""
+            words = f"The {MOST_SAID}{rest}" if rest else "All"
+            yield f"{words}: {series(some, self._form())}."
         yield from (f"{label}: {series(some)}." for label, some in self.beside.items() if some)
         yield self.note
         methods = dict.fromkeys(r.value.method for r in numbers if r.value.method)

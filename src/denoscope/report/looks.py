@@ -91,10 +91,8 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "denoising": "truth",
         "twin": "simulation",
         "bound": "theory",
-        "digammas": "theory",
         "bayes": "chance",
         "first_order": "chance",
-        "inverse": "chance",
         "rule": "chance",
     }
 )
@@ -103,7 +101,6 @@ ALIKE: Mapping[str, str] = MappingProxyType(
 _OWN: dict[str, Style] = {
     "twin": "thin",
     "bound": "dashed",
-    "digammas": "dashed",
     "shared": "dashed",
 }
 """The line style of values that stand beside their role."""

@@ -20,6 +20,7 @@ from denoscope.studies._reported import Reported
 from denoscope.studies._source import Source, load
 from denoscope.theory.spectra import power_law
 
+_FINE = 40  # sizes on a line of theory, and near N = d half as many more
 _POWER = re.compile(r"power(\d+(?:\.\d+)?)")
 
 
@@ -102,6 +103,18 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return dict(
         sorted(found.items(), key=lambda kv: (synthetic(kv[1][0].fields["data"]) is None, kv[0]))
     )
+
+
+def between(sizes: Sequence[float], d: int) -> np.ndarray:
+    """The sizes, and others between the first and the last, or around one that is alone; closer to
+    each other around N = d.
+    """
+    first, last = float(sizes[0]), float(sizes[-1])
+    if first == last:
+        first, last = max(2.0, first / 1.5), 1.5 * last
+    near = d * np.linspace(0.8, 1.3, _FINE // 2)
+    fine = np.concatenate([np.geomspace(first, last, _FINE), near[(near > first) & (near < last)]])
+    return np.union1d(fine, sizes)
 
 
 def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:

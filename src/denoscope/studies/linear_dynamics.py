@@ -13,34 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from denoscope.coordinates import SAMPLERS
 from denoscope.data.population import GROUPS, TrainingSet
 from denoscope.estimate import Estimate, exact, mean, unavailable
-from denoscope.levels import uniform
+from denoscope.fitting.stopped import stopped_samples
 from denoscope.networks.linear_maps import (
-    LinearMaps,
+    Course,
+    expected_descent,
+    expected_flow,
     falling_schedule,
     largest_rate,
     recorded_descent,
     recorded_steps,
 )
-from denoscope.random import Seeds, generator
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
-from denoscope.sampling import ancestral, heun, sample
-from denoscope.schedule import VP
 from denoscope.store import Row, Value
 from denoscope.studies._drawn import Drawn, curves
 from denoscope.study import Result, Work, axis, option
-from denoscope.theory.linear.dynamics import descent_loss, descent_weights, early_stopped
 from denoscope.theory.linear.emergence import (
     BETAS,
     UNSEEN_C,
@@ -66,7 +62,6 @@ NEAR = 1.25  # factor within which a rule counts as true
 FEW = 0.7  # of the dimension: the training sets that are drawn have at most so many rows
 BEYOND, SHOWN = 30.0, 81  # theory is followed so many times longer than descent, at so many times
 TABLED = (1e-4, 1e-3, 1e-2, 0.1, 0.5)  # noise levels of the tables
-FLOW_LEVELS = 80
 
 
 def settled(values: np.ndarray, level: float = 0.95) -> Estimate:
@@ -78,35 +73,15 @@ def settled(values: np.ndarray, level: float = 0.95) -> Estimate:
 
 QUANTITIES = {
     "d": Quantity("d", "", exact, ".0f", "directions that vary"),
-    "difference": Quantity(
-        "descent − theory",
-        "relative",
-        exact,
-        ".1e",
-        "largest, of gradient descent from its closed form",
-    ),
-    "difference_flow": Quantity(
-        "from flow", "relative", exact, ".1e", "largest, of gradient descent from gradient flow"
-    ),
-    "shared": Quantity(
-        "best time", "k", form=".3g", tip="with the least mean log test loss over all noise levels"
-    ),
+    "difference": Quantity("descent − theory", "relative", exact, ".1e", "largest difference"),
+    "difference_flow": Quantity("from flow", "relative", exact, ".1e", "largest difference"),
+    "shared": Quantity("best time", "k", form=".3g", tip="of least mean log loss over all levels"),
     "spread": Quantity("spread", "max / min", form=".3g", tip="of best times over noise levels"),
-    "paid": Quantity(
-        "price", "relative", form=".2%", tip="largest excess loss of one time for all"
-    ),
-    "predicted": Quantity(
-        "k × unseen", "", form=".3g", tip="best time times mean variance of an unseen direction"
-    ),
-    "ridge_less_stop": Quantity(
-        "ridge − stop", "relative", form=".2%", tip="test loss, the best of each, mean over levels"
-    ),
-    "trained": Quantity(
-        "overfitting", "×", form=".3g", tip="loss trained to the end over stopped, worst level"
-    ),
-    "exponent_denoising": Quantity(
-        "exponent", "denoising", form=".3f", tip="of emergence times against variances"
-    ),
+    "paid": Quantity("price", "relative", form=".2%", tip="largest excess of one time for all"),
+    "predicted": Quantity("k × unseen", form=".3g", tip="best time × mean unseen variance"),
+    "ridge_less_stop": Quantity("ridge − stop", "relative", form=".2%", tip="mean over levels"),
+    "trained": Quantity("overfitting", "×", form=".3g", tip="loss over stopped, worst level"),
+    "exponent_denoising": Quantity("exponent", "denoising", form=".3f", tip="of emergence times"),
     "exponent_noise": Quantity("exponent", "noise", form=".3f", tip="the same, noise prediction"),
     "loss": Quantity("loss / d", form=".4g"),
     "avoidable": Quantity("avoidable test loss left", "share", form=".3g"),
@@ -195,34 +170,31 @@ class LinearDynamics(Drawn):
     def descents(
         self, sets: Sequence[TrainingSet], abars: np.ndarray, tell: Callable[[float], None]
     ) -> tuple[dict[str, Value], list[Reading]]:
-        """Measured curves beside theory's, the stopping times of both, and how far they are apart."""
-        schedule, at = falling_schedule(list(abars)), recorded_steps(self.steps)
+        """Measured courses beside theory's, the stopping times, and how far the two are apart."""
+        schedule, at = falling_schedule(abars), recorded_steps(self.steps)
         rate = self.rate * min(float(largest_rate(s.train.cov, schedule).min()) for s in sets)
-        d, k = len(sets[0].modes.lam), 2 * rate * at
         longer = np.unique(np.geomspace(1, BEYOND * self.steps, SHOWN).round())
-        runs, theory, far, flow = [], [], [], []
+        k, runs, theory, far, flow = 2 * rate * at, [], [], [], []
         for index, item in enumerate(sets):
-            run = recorded_descent(
-                item.train, item.test, item.modes.vectors, schedule, rate, self.steps
-            )
-            weight = item.grouped(run.weights / optimum(item, abars))
-            runs.append({"train": run.train, "test": run.test, "weight": weight})
-            theory.append(predicted(item, abars, rate, longer))
-            far.append(difference(runs[-1], predicted(item, abars, rate, at)))
-            flow.append(difference(runs[-1], flowing(item, abars, k)))
+            lam, modes = item.modes.lam, (item.modes.lam, item.modes.vectors)
+            run = recorded_descent(item.train, item.test, modes, abars, rate, self.steps)
+            runs.append(followed(run, item))
+            expected = expected_descent(lam, item.other, abars, rate, at)
+            far.append(runs[-1].difference(followed(expected, item)))
+            flowing = expected_flow(lam, item.other, abars, k)
+            flow.append(run.difference(flowing._replace(weights=run.weights)))
+            theory.append(followed(expected_descent(lam, item.other, abars, rate, longer), item))
             tell(0.8 * (index + 1) / len(sets))
-        found = list(courses("simulation", runs, d, {"abar": abars, "duration": k}))
-        averages = [{name: np.mean([t[name] for t in theory], 0) for name in theory[0]}]
+        d, least = (
+            len(sets[0].modes.lam),
+            [[recorded_minimum(k, column) for column in run.test.T] for run in runs],
+        )
+        averages = [Course(*(np.mean(part, 0) for part in zip(*theory)))]
+        found = [Reading("least_k", {"abar": abars}, np.array(least).T)]
+        found += courses("simulation", runs, d, {"abar": abars, "duration": k})
         found += courses("theory", averages, d, {"abar": abars, "duration": 2 * rate * longer})
-        least = [[recorded_minimum(k, column) for column in run["test"].T] for run in runs]
-        found.append(Reading("least_k", {"abar": abars}, np.array(least).T))
-        values = {
-            "rate": rate,
-            "difference": max(far),
-            "difference_flow": max(flow),
-            "longest": float(k[-1]),
-        }
-        return values, found
+        apart = {"difference": max(far), "difference_flow": max(flow)}
+        return {"rate": rate, **apart, "longest": float(k[-1])}, found
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
@@ -238,52 +210,25 @@ class LinearDynamics(Drawn):
         few = sized(found, lambda n, d: n <= d)
         some = shown(found)
         yield from one_time(found, few, some)
-        yield from courses_of(some)
+        yield from courses_of(found, some)
         yield from stopped_or_ridge(few, some)
         yield from samples_of(found, few, some)
 
 
-def optimum(item: TrainingSet, abars: np.ndarray) -> np.ndarray:
-    """Each mode's optimal weight, (levels, d)."""
-    return np.sqrt(1 - abars)[:, None] / (abars[:, None] * item.modes.lam + 1 - abars[:, None])
-
-
-def predicted(
-    item: TrainingSet, abars: np.ndarray, rate: float, steps: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The closed form of the same descent after any numbers of ``steps`` (R,)."""
-    lam, at = item.modes.lam, steps[:, None]
-    weights = descent_weights(lam, abars, rate, at) / optimum(item, abars)
-    return {
-        "train": descent_loss(lam, abars, rate, at),
-        "test": descent_loss(lam, abars, rate, at, item.other),
-        "weight": item.grouped(weights),
-    }
-
-
-def flowing(item: TrainingSet, abars: np.ndarray, k: np.ndarray) -> dict[str, np.ndarray]:
-    """Losses of gradient flow, the limit of small steps, at the training times k (R,)."""
-    lam, time = item.modes.lam, k[:, None]
-    return {
-        "train": early_stopped(lam, abars, time),
-        "test": early_stopped(lam, abars, time, item.other),
-    }
-
-
-def difference(measured: Mapping[str, np.ndarray], theory: Mapping[str, np.ndarray]) -> float:
-    """The largest relative difference of any quantity that both have, at any step and level."""
-    return max(float(np.nanmax(np.abs(measured[name] / theory[name] - 1))) for name in theory)
+def followed(course: Course, item: TrainingSet) -> Course:
+    """With the weights of the modes that are followed alone."""
+    return course._replace(weights=item.grouped(course.weights))
 
 
 def courses(
-    source: str, runs: Sequence[Mapping[str, np.ndarray]], d: int, axes: Mapping[str, np.ndarray]
+    source: str, runs: Sequence[Course], d: int, axes: Mapping[str, np.ndarray]
 ) -> Iterator[Reading]:
-    """Losses (R, levels), here divided by d, and weights (R, levels, modes) of several runs along training."""
-    at, stack = {"source": source, **axes}, {k: np.array([run[k] for run in runs]) for k in runs[0]}
-    for images in ("train", "test"):
-        loss = np.float32(stack[images].transpose(2, 1, 0) / d)
-        yield Reading("loss", {"images": images, **at}, loss)
-    for mode, weights in zip(GROUPS, np.moveaxis(stack["weight"], -1, 0)):
+    """Losses (R, levels), here a dimension, and weights (R, levels, modes) of several runs."""
+    at, stack = {"source": source, **axes}, Course(*(np.array(part) for part in zip(*runs)))
+    for images, losses in (("train", stack.train), ("test", stack.test)):
+        units = np.float32(losses.transpose(2, 1, 0) / d)
+        yield Reading("loss", {"images": images, **at}, units)
+    for mode, weights in zip(GROUPS, np.moveaxis(stack.weights, -1, 0)):
         if np.isfinite(weights).all():
             yield Reading("weight", {"mode": mode, **at}, np.float32(weights.transpose(2, 1, 0)))
 
@@ -304,24 +249,16 @@ def stoppings(
         "spread": got.k[finite].max(1) / got.k[finite].min(1),
         "shared": got.shared_k[known],
         "paid": (got.shared / got.stopped).max(1) - 1,
-        "trained": (got.trained / got.stopped).max(1),
+        "trained": (got.unstopped / got.stopped).max(1),
         "ridge_less_stop": (got.ridged / got.stopped).mean(1) - 1,
         "predicted": got.shared_k * unseen if n <= d else np.zeros(0),
     }
-    numbers = {
-        "best_k": got.k,
-        "best_ridge": got.ridge,
-        "stopped": got.stopped / d,
-        "ridged": got.ridged / d,
-        "unstopped": got.trained / d,
-        "at_one_time": got.shared / d,
-        "expected_k": theory.k[None],
-        "expected_ridge": theory.ridge[None],
-        "expected_stopped": theory.stopped[None] / d,
-        "expected_ridged": theory.ridged[None] / d,
-        "expected_unstopped": theory.trained[None] / d,
-        "bayes": bayes_loss_of(spectrum, 1 - NOISES)[None] / d,
-    }
+    numbers = {"best_k": got.k, "best_ridge": got.ridge, "at_one_time": got.shared / d}
+    numbers |= {"expected_k": theory.k[None], "expected_ridge": theory.ridge[None]}
+    numbers["bayes"] = bayes_loss_of(spectrum, 1 - NOISES)[None] / d
+    for name in ("stopped", "ridged", "unstopped"):
+        numbers[name] = getattr(got, name) / d
+        numbers[f"expected_{name}"] = getattr(theory, name)[None] / d
     found = [Reading(name, levels, values.T) for name, values in numbers.items()]
     found += [Reading(name, {}, values) for name, values in units.items() if len(values)]
     found += [Reading("unseen", {}, unseen)] if np.isfinite(unseen).all() else []
@@ -345,37 +282,21 @@ def emergences(sets: Sequence[TrainingSet]) -> tuple[dict[str, Value], list[Read
 
 
 def half_trained(item: TrainingSet, count: int) -> Iterator[Reading]:
-    """Laws and real samples of models that stopped at one time at all levels of the schedule, on a
-    centred training set; every sample starts from a noise of its own.
+    """Laws and squares of real samples along the modes of a centred training set that are
+    followed, when all levels of the schedule stop at one time.
     """
-    d, schedule = len(item.modes.lam), VP(list(BETAS))
-    start = Seeds(range(count)).randn((d,), torch.float64) / schedule.alpha(len(schedule) - 1)
-    nets = [
-        LinearMaps.closed_form(np.zeros(d), item.train.cov, schedule, k=float(k)) for k in SAMPLED
-    ]
     lam = item.grouped(item.modes.lam)
     there = np.isfinite(lam)
     for sampler in SAMPLERS:
-        drawn = np.stack([half_samples(sampler, net, start) for net in nets])
+        drawn = stopped_samples(sampler, item.train.cov, SAMPLED, BETAS, count)
         squares = item.grouped((drawn @ item.modes.vectors) ** 2)[..., there]
-        law = stopped_law(sampler, lam[there], TIMES)
+        law = stopped_law(sampler, lam[there], TIMES)[..., None]
         for i, mode in enumerate(np.array(GROUPS)[there].tolist()):
             at = {"sampler": sampler, "mode": mode}
-            yield Reading("variance", {**at, "source": "theory", "duration": TIMES}, law[:, i, None])
-            own = {**at, "source": "simulation", "duration": SAMPLED}
-            yield Reading("variance", own, np.float32(squares[..., i]))
-
-
-def half_samples(sampler: str, net: LinearMaps, start: torch.Tensor) -> np.ndarray:
-    """Samples (N, d) by the probability-flow ODE or by ancestral sampling."""
-    if sampler == "ode":
-        high = float(net.levels[-1].log10())
-        sigmas = torch.logspace(high, -3, FLOW_LEVELS, dtype=torch.float64)
-        return sample(net, start, torch.cat([sigmas, torch.zeros(1)]), heun).numpy()
-    draws = generator(len(start))
-    noise = partial(torch.randn, start.shape, generator=draws, dtype=start.dtype)
-    levels = uniform(len(BETAS), net.schedule)
-    return sample(net, start, levels, ancestral, lambda x: noise()).numpy()
+            own, exactly = {"duration": SAMPLED}, {"duration": TIMES}
+            units = np.float32(squares[..., i])
+            yield Reading("variance", {**at, "source": "simulation", **own}, units)
+            yield Reading("variance", {**at, "source": "theory", **exactly}, law[:, i])
 
 
 def sized(found: Readings, keep: Callable[[int, float], bool]) -> Readings:
@@ -429,9 +350,8 @@ def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
     )
     yield "When to stop"
     caption = (
-        "**One time for all noise levels.** The test loss above the least that Gaussian data of "
-        "the true covariance allow, as a share of what it is before training. Where the curves "
-        "turn at one time, one stopping time serves all levels. Dots: gradient descent."
+        "**One time for all noise levels.** The test loss above Bayes, as a share of what it is "
+        "before training: the curves of all levels turn at one time. Dots: gradient descent."
     )
     loss = avoidable(some.of("loss", images="test"), some)
     look = {"most": 18, "limits": (0.03, 10), "panel": "data"}
@@ -443,21 +363,20 @@ def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
     rule = few.of("best_k").against(few.of("unseen"), lambda k, v: 1 / np.mean(v), "best_k")
     caption = (
         "**When to stop.** The training time with the least test loss; one flat line is one time "
-        "for all levels. Lines: exact, means over training sets; dots: the least record of the "
-        "descents themselves, none where it lies beyond their last step."
+        "for all levels. Lines: exact; dots: the least record of the descents, where it has one."
     )
     every = dots + lines + rule.named(source="rule")
     yield figure("stopping", caption, curves(every, "level", color="n", panel="data"))
 
 
-def courses_of(some: Readings) -> Iterator[Told]:
+def courses_of(found: Readings, some: Readings) -> Iterator[Told]:
     """Loss and single modes along training."""
     yield "Loss and modes along training"
     yield Claim(
         "Gradient descent follows its closed form (largest relative difference)",
-        some.of("difference"),
+        found.of("difference"),
         below(EXACT),
-        beside={"From gradient flow, losses": some.of("difference_flow")},
+        beside={"From gradient flow, losses": found.of("difference_flow")},
         note="Over all losses and modes, levels and recorded steps.",
     )
     ends = some.of(abar=lambda abar: abar in (min(levels := some.along("abar")), max(levels)))
@@ -469,8 +388,7 @@ def courses_of(some: Readings) -> Iterator[Told]:
     yield figure("losses", caption, curves(ends.of("loss"), "duration", color="images", **look))
     caption = (
         "**Mode by mode.** The weight of single eigenvectors of the training covariance over its "
-        "optimum: the first, the middle and the last that the training set spans, and the mean "
-        "over those it does not. Seen modes are learned at the rate ᾱλ + 1 − ᾱ, unseen ones at "
+        "optimum. Seen modes are learned at the rate ᾱλ + 1 − ᾱ, unseen ones (their mean) at "
         "1 − ᾱ: ever later, the less noise there is."
     )
     look |= {"limits": (-0.05, 1.1), "scale": "linear"}
@@ -490,8 +408,7 @@ def stopped_or_ridge(few: Readings, some: Readings) -> Iterator[Told]:
     )
     caption = (
         "**What stopping early and a ridge save:** the share of the avoidable test loss that is "
-        "left. Where the two lines of stopping lie on each other, one time for all levels costs "
-        "nothing."
+        "left. Where the lines of stopping lie on each other, one time for all costs nothing."
     )
     parts = [some.of(name).named("loss", training=how) for name, how in REACHED.items()]
     left = avoidable(sum(parts, some.of(data=[])), some)
@@ -542,10 +459,9 @@ def samples_of(found: Readings, few: Readings, some: Readings) -> Iterator[Told]
         note="In noise prediction it tends to −1 for λ ≪ 1 alone: at high noise all are learned alike.",
     )
     caption = (
-        "**What half-trained models sample**, first training set: variances along eigenvectors of "
-        "the training covariance when all levels stop at the time k. A model that has learned "
-        "nothing samples huge variances, which come down to those of the training set one mode "
-        "after the other; unseen directions go on falling."
+        "**What half-trained models sample**, first training set. A model that has learned nothing "
+        "samples huge variances, which come down to those of the training set one mode after the "
+        "other; unseen directions go on falling."
     )
     look = {"panel": ("data", "sampler"), "limits": (1e-6, 1e3)}
     yield figure("sampled", caption, curves(some.of("variance"), "duration", color="mode", **look))
@@ -554,31 +470,22 @@ def samples_of(found: Readings, few: Readings, some: Readings) -> Iterator[Told]
         "beyond, the finite steps of DDPM without noise in the last one suppress it."
     )
     unseen = some.of("variance", mode="unseen", duration=lambda k: k >= 1)
-    parts = [unseen.of(duration=k).map(lambda c, k=k: c * k, "constant") for k in unseen.along("duration")]
+    parts = [
+        unseen.of(duration=k).map(lambda c, k=k: c * k, "constant")
+        for k in unseen.along("duration")
+    ]
     levels = {f"limit by {SAMPLERS[k]}: {c:.4f}": c for k, c in UNSEEN_C.items()}
     look = {"levels": levels, "limits": (0, 2), "scale": "linear", "panel": "data"}
     lines = curves(sum(parts, some.of(data=[])), "duration", color="sampler", **look)
     yield figure("unseen", caption, lines)
     caption = (
         "**When modes emerge** in probability-flow samples, by exact laws. A denoiser that starts "
-        "at zero samples a point, and each variance rises half way to λ at a time ∝ 1/λ. A noise "
-        "predictor samples huge variances, which fall: modes with λ above 1 all need k of order 1, "
-        "since at high noise all are learned at the rate 1."
+        "at zero samples a point; variances rise half way to λ at a time ∝ 1/λ. Those of a noise "
+        "predictor fall: modes with λ above 1 all need k of order 1."
     )
     times = some.of("emergence", lam=bool).named(source="theory")
-    lines = curves(times + inverse(times), "lam", color="target", panel="data")
+    lines = curves(times, "lam", color="target", panel="data")
     yield figure("emergence", caption, lines)
-
-
-def inverse(times: Readings) -> Readings:
-    """Lines ∝ 1/λ through the median of each denoiser's emergence times."""
-    found = []
-    for data, some in times.of(target="denoising").by("data"):
-        scale = float(np.nanmedian([r.at["lam"] * r.value[0] for r in some]))
-        for r in some:
-            at = {"data": data, "lam": r.at["lam"], "source": "inverse"}
-            found.append(Reading("emergence", at, np.array([scale / r.at["lam"]])))
-    return Readings(found, QUANTITIES)
 
 
 def covered(normed: Readings) -> Readings:

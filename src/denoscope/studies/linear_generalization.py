@@ -23,21 +23,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from denoscope.data.population import Population, TrainingSet, gaussian_twin
+from denoscope.data.population import TrainingSet, gaussian_twin
+from denoscope.data.realised import realised_numbers
 from denoscope.estimate import Estimate, exact, mean, median
-from denoscope.metrics.crossings import apart, as_size, fall, falls, less
+from denoscope.metrics.crossings import apart, fall, less
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import figure
 from denoscope.report.story import Told, crosstab, table
 from denoscope.store import Row
-from denoscope.studies._drawn import Drawn, curves, named
+from denoscope.studies._drawn import Drawn, between, curves, named
 from denoscope.study import Result, Work, axis, option
-from denoscope.theory.linear.divergences import expected_kl
 from denoscope.theory.linear.expectations import KL, expected_numbers, sampled_floors
 from denoscope.theory.linear.laws import abars, slide_betas
 from denoscope.theory.linear.optimum import bayes_loss_of
-from denoscope.theory.linear.realised import set_divergences, set_numbers
 from denoscope.theory.spectra import participation_ratio
 
 SIZES = (8, 16, 32, 50, 64, 80, 100, 128, 160, 200, 256, 400, 512, 800, 1024, 2048)
@@ -46,7 +45,6 @@ CLOSE = 0.1  # theory and simulation agree where they differ by less than this s
 ERROR = 0.1  # where the error of the covariance and the divergence are compared
 AWAY = 1.5  # from N = d, by this factor: nearer the averages have heavy tails and 1/d corrections
 FAR, HALF = 4.0, 0.5  # N/d above which divergences are d/(4N), and at which a model overfits
-_FINE = 40  # sizes on a line of theory, and near N = d half as many more
 
 QUANTITIES = {
     "train": Quantity("train", form=".3g", tip="train loss a dimension at the level shown"),
@@ -57,19 +55,13 @@ QUANTITIES = {
     "test_ridge": Quantity("test, ridge", form=".3g", tip="test loss with the best ridge"),
     "ridge": Quantity("best ridge", form=".3g", tip="with the least test loss at the level shown"),
     "test_stopped": Quantity("test, stopped", form=".3g", tip="test loss at the best time to stop"),
-    "k": Quantity(
-        "best time", "", median, ".3g", "training time 2 × rate × steps, median over training sets"
-    ),
+    "k": Quantity("best time", "", median, ".3g", "2 × rate × steps, median over training sets"),
     "kl": Quantity("KL(m‖t)", "nats", form=".3g", tip="KL(model ‖ true) a dimension"),
     "kl_reverse": Quantity("KL(t‖m)", "nats", form=".3g", tip="KL(true ‖ model) a dimension"),
     "kl_ridge": Quantity("KL(m‖t), ridge", "nats", form=".3g", tip="with the best ridge"),
     "kl_reverse_ridge": Quantity("KL(t‖m), ridge", "nats", form=".3g", tip="with the best ridge"),
-    "frobenius": Quantity(
-        "|Σ₀ − Σ|²/|Σ|²", form=".3g", tip="squared error of the covariance over its squared norm"
-    ),
-    "unseen": Quantity(
-        "unseen variance", "share", form=".3g", tip="in directions that the rows do not span"
-    ),
+    "frobenius": Quantity("|Σ₀ − Σ|²/|Σ|²", form=".3g", tip="squared error of the covariance"),
+    "unseen": Quantity("unseen variance", "share", form=".3g", tip="not spanned by the rows"),
     "spectrum": Quantity("eigenvalues of Σ"),
     "bayes": Quantity("Bayes", "", exact, ".3g", "least loss a dimension that the data allow"),
     "bayes_mean": Quantity("Bayes, all levels", "", exact, ".3g"),
@@ -84,7 +76,6 @@ QUANTITIES = {
     "slope": Quantity("KL over d²/(4N)", form=".3f"),
     "rescued": Quantity("change of KL / d by the best ridge", "nats", form=".3g"),
     "sooner": Quantity("N of the norm over N of the samples"),
-    "error": Quantity("error", form=".3g"),
     "multiple": Quantity("gap over its lower bound"),
     "left": Quantity("(test loss − Bayes) / d", form=".3g"),
     "of_bayes": Quantity("test loss over Bayes", form=".3g"),
@@ -135,12 +126,14 @@ class LinearGeneralization(Drawn):
         return sets * (0.02 + 4e-5 * self.steps + 4e-8 * law.d**3)
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        law, values = self.law(), {}
+        law, betas, values = self.law(), slide_betas(self.steps), {}
         laws = {"simulation": law} | ({} if law.rows is None else {"twin": gaussian_twin(law)})
         found = [Reading("spectrum", {}, law.spectrum)]
         for source, each in laws.items():
             prefix = "twin_" if source == "twin" else ""
-            for name, units in measured(each, self.n, self.draws, self.abar, self.steps).items():
+            sets = [TrainingSet.draw(each, self.n, seed) for seed in range(self.draws)]
+            numbers = realised_numbers(sets, law.spectrum, self.n, self.abar, betas)
+            for name, units in numbers.items():
                 found.append(Reading(name, {"source": source}, units.astype(np.float32)))
                 values[prefix + name] = float(np.median(units)) if name == "k" else mean(units)
         return Result(values, stored(found))
@@ -153,7 +146,7 @@ class LinearGeneralization(Drawn):
         for name in sorted(spectra, key=lambda name: -share[name]):
             some, spectrum = cells.of(data=name), spectra[name]
             fields = named(rows)[name][0].fields
-            sizes = reach(some.along("n"), len(spectrum))
+            sizes = between(some.along("n"), len(spectrum))
             expected = theory(spectrum, sizes, fields["abar"], fields["steps"])
             together = some.of(source=["simulation", "twin"]) + expected.named(data=name)
             d = len(spectrum)
@@ -188,44 +181,12 @@ class LinearGeneralization(Drawn):
         yield from agreement(found, gaussian, images)
 
 
-def measured(law: Population, n: int, count: int, abar: float, steps: int) -> dict[str, np.ndarray]:
-    """Every number of ``count`` training sets of n rows, by name, each (count,)."""
-    sets, betas = [TrainingSet.draw(law, n, seed) for seed in range(count)], slide_betas(steps)
-    rows = [
-        set_numbers(item.modes, item.train.cov, law.spectrum, abar, abars(betas)) for item in sets
-    ]
-    every, means = [item.modes for item in sets], [item.train.mean for item in sets]
-    return {
-        **{name: np.array([row[name] for row in rows]) for name in rows[0]},
-        **set_divergences(every, means, law.spectrum, n, betas),
-    }
-
-
-def reach(sizes: Sequence[int], d: int) -> np.ndarray:
-    """The sizes, and others between the first and the last, or around one that is alone; closer to
-    each other around N = d.
-    """
-    first, last = float(sizes[0]), float(sizes[-1])
-    if first == last:
-        first, last = max(2.0, first / 1.5), 1.5 * last
-    near = d * np.linspace(0.8, 1.3, _FINE // 2)
-    fine = np.concatenate([np.geomspace(first, last, _FINE), near[(near > first) & (near < last)]])
-    return np.union1d(fine, sizes)
-
-
 def theory(spectrum: np.ndarray, sizes: np.ndarray, abar: float, steps: int) -> Readings:
     """What is expected above 0 at every size, and the limits of endless data."""
     d, betas = len(spectrum), slide_betas(steps)
-    curves = {("theory", k): v for k, v in expected_numbers(spectrum, sizes, abar, betas).items()}
-    for name, direction in KL.items():
-        many = np.where(sizes > d + 3.5, sizes, np.inf)
-        curves["digammas", name] = np.where(
-            np.isinf(many), 0.0, expected_kl(d, np.maximum(sizes, d + 2), direction) / d
-        )
-        curves["first_order", name] = 1 / (4 * many / d)
     found = [
-        Reading(name, {"n": float(n), "source": source}, np.array([value]))
-        for (source, name), values in curves.items()
+        Reading(name, {"n": float(n), "source": "theory"}, np.array([value]))
+        for name, values in expected_numbers(spectrum, sizes, abar, betas).items()
         for n, value in zip(sizes, values)
         if value > 0
     ]
@@ -251,12 +212,12 @@ def enough(found: Readings) -> Iterator[Told]:
         excess.of(source="simulation").across("ratio", closing, "closes"),
         within(0.5, 5),
         published="N of the order of d, whatever the spectrum",
-        beside={"Theory": excess.of(source="theory").across("ratio", crossing, "closes")},
+        beside={"Theory": excess.of(source="theory").across("ratio", closing, "closes")},
         note="At a higher noise level it takes fewer: directions below the noise do not count.",
     )
     yield "Train and test loss"
     samples = further(found).of(divergence="model||true")
-    shown = samples.of(source=["simulation", "theory"]) + once(samples.of(source="first_order"))
+    samples = samples.of(source=["simulation", "theory"]) + first_order(found).named("further")
     caption = (
         "**How many rows are enough.** Left: test loss over the least there is. Right: divergence "
         "of the exact law of the samples from the data's, a dimension, less its limit at N = ∞."
@@ -265,7 +226,7 @@ def enough(found: Readings) -> Iterator[Told]:
         "enough",
         caption,
         over_d(excess, color="data", title="Test loss", levels={"10 % above Bayes": CLOSED}),
-        over_d(shown, color="data", title="Samples"),
+        over_d(samples, color="data", title="Samples"),
     )
     for ending, words in (("", "at the noise level shown"), ("_mean", "averaged over all levels")):
         loss = both(found, {"train": "train", "test": "test"}, "images", "loss", ending)
@@ -273,9 +234,8 @@ def enough(found: Readings) -> Iterator[Told]:
             found.of("bayes" + ending), lambda a, b: b, "loss"
         )
         caption = (
-            f"**Train and test loss, {words},** a dimension (a model that predicts 0 has loss 1). "
-            "Below N = d the model fits its training rows ever better than Bayes and fails on "
-            "others; the two losses meet only well above N = d, whatever the spectrum."
+            f"**Train and test loss, {words}.** Below N = d the model fits its training rows ever "
+            "better than Bayes and fails on others; a model that predicts 0 has loss 1."
         )
         lines = over_d(loss + least.named(source="bayes"), color="images", panel="data")
         yield figure("losses" + ending.replace("_", "-"), caption, lines)
@@ -284,8 +244,8 @@ def enough(found: Readings) -> Iterator[Told]:
 def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iterator[Told]:
     """The divergence of the samples above and below N = d, and the norm that is learned before."""
     yield "The law of the samples"
-    slope = slopes(further(found))
-    toward = slope.of(divergence="model||true")
+    beyond = further(found)
+    toward = slopes(beyond.of(divergence="model||true"))
     yield Claim(
         "Above N = 4d the divergence KL(model ‖ true) is d²/(4N), whatever the spectrum",
         toward.of(data=gaussian, source="simulation"),
@@ -293,38 +253,36 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
         published="d²/(4N) to first order",
         beside={
             "Theory": toward.of(data=gaussian, source="theory"),
-            "KL(true ‖ model)": slope.of(divergence="true||model", data=gaussian),
+            "KL(true ‖ model)": slopes(beyond.of(divergence="true||model", data=gaussian)),
         },
         note="Slope of the line through the origin; what is above 1 are higher orders of d/N.",
     )
     plain, ridged = near_half(divergence(found)), near_half(divergence(found, "_ridge"))
     yield Claim(
-        "Below N = d, at about d/2, samples are far from the law, and the best ridge brings them "
-        "nearer (change of KL / d)",
+        "At about N = d/2 samples are far from the law, the best ridge brings them nearer (change)",
         ridged.of(source="simulation").against(plain.of(source="simulation"), name="rescued"),
         below(0),
         beside={"Without": plain.of(source="simulation"), "With": ridged.of(source="simulation")},
         note="The last step adds the schedule's least noise; without it both would be infinite.",
     )
-    own, twin = (toward.of(data=images, source=s) for s in ("simulation", "twin"))
+    real = beyond.of(data=images, source="simulation", divergence="model||true")
     yield Claim(
         "Real images follow the same law above N = 4d",
-        own,
+        slopes(real),
         within(0.8, 1.2),
-        beside={"Gaussian twin": twin, "Limit taken off": found.of("floor", data=images)},
-        note=(
-            "Most of the limit is from directions that vary less than the schedule's least noise. "
-            "Training sets are parts of the finite set that stands for the truth, which lowers "
-            "both numbers."
-        ),
+        beside={
+            "Gaussian twin": toward.of(source="twin"),
+            "Limit taken off": found.of("floor", data=images),
+        },
+        note="Training sets are parts of the set that stands for the truth: both numbers are lower.",
     )
     yield Claim(
-        "Directions in which few images vary raise the divergence of images above that of "
-        "Gaussian rows of exactly their covariance (slope less the twin's)",
-        own.against(twin, apart="source"),
+        "Directions in which few images vary raise it above that of their Gaussian twin (slope, less)",
+        slopes(real.against(further(found).of(source="twin"), apart="source")),
         above(0),
     )
     error, samples = found.of("frobenius"), further(found).of(divergence="model||true")
+    small = partial(closing, height=ERROR)
     pairs = error.of(source="simulation").against(samples, lambda a, b: np.stack([a, b], -1))
     yield Claim(
         "The norm of the covariance is learned long before the samples are good: its error falls "
@@ -334,24 +292,21 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
         any=True,
         published="first where d_eff < d/4: the error is d_eff/N, KL / d is d/(4N)",
         beside={
-            "N/d of the norm": across_below(error.of(source="simulation")),
-            "N/d of the samples": across_below(samples.of(source="simulation")),
+            "N/d of the norm": error.of(source="simulation").across("ratio", small, "closes"),
+            "N/d of the samples": samples.of(source="simulation").across("ratio", small, "closes"),
             "d_eff/d": found.of("d_eff"),
         },
     )
     yield Claim("The participation ratio d_eff = (Tr Σ)²/Tr Σ², over d", found.of("d_eff"))
     caption = (
-        "**What the model samples against the law.** Without a ridge Gaussian data of any spectrum "
-        "fall on one curve above N = d; below, directions without data have no variance but the "
-        "last step's noise. With the ridge that theory calls best for this spectrum and N the "
-        "catastrophe is gone. The twin is Gaussian data of exactly the images' covariance."
+        "**What the model samples against the law.** Above N = d Gaussian data of any spectrum fall "
+        "on one curve; below, directions without data have no variance but the last step's noise. "
+        "With the ridge that is best on average the catastrophe is gone."
     )
-    every = divergence(found) + once(exact_lines(found))
-    both_ways = every.named(training="trained") + divergence(found, "_ridge").named(
-        training="ridge"
-    )
+    every = (divergence(found) + first_order(found)).named(training="trained")
+    every += divergence(found, "_ridge").named(training="ridge")
     panels = ("divergence", "training")
-    yield figure("divergence", caption, over_d(both_ways, color="data", panel=panels))
+    yield figure("divergence", caption, over_d(every, color="data", panel=panels))
 
 
 def below_d(found: Readings) -> Iterator[Told]:
@@ -362,8 +317,7 @@ def below_d(found: Readings) -> Iterator[Told]:
     half = near_half(tests.of(source="simulation"))
     times = half.against(found.of("bayes"), np.divide, "of_bayes")
     yield Claim(
-        "Ridge and early stopping prevent overfitting below N = d: at about d/2 the test loss "
-        "over Bayes stays below 2",
+        "At about N = d/2 ridge and early stopping prevent overfitting (test loss over Bayes)",
         times.of(training=["ridge", "stopped"]),
         below(2),
         control=Claim("Trained to the end it is above 2", times.of(training="trained"), above(2)),
@@ -374,9 +328,8 @@ def below_d(found: Readings) -> Iterator[Told]:
     yield Claim(words, stopped.against(ridge, name="later", apart="training").dropped("training"))
     left = tests.against(found.of("bayes"), name="left")
     caption = (
-        "**What a ridge and early stopping rescue:** the test loss above the least there is. Both "
-        "keep the weights of directions without data small. Ridge and time are the best ones for "
-        "each training set."
+        "**What a ridge and early stopping rescue:** the test loss above the least there is, with "
+        "the ridge and the time that are best for each training set."
     )
     yield figure("rescue", caption, over_d(left, color="training", panel="data"))
     numbers = near_half(found.of(source="simulation"))
@@ -391,8 +344,7 @@ def without_data(found: Readings) -> Iterator[Told]:
     few = gap.of(source="simulation", ratio=lambda ratio: ratio < 1 / AWAY)
     off = relative(found, "unseen").of(ratio=lambda ratio: ratio < 1 / AWAY)
     yield Claim(
-        "Below N = d the gap between test and train loss is that of directions without data (gap "
-        "over their part)",
+        "Below N = d the gap of test and train loss is that of directions without data (their ratio)",
         few.against(bound, np.divide, "multiple", apart="source"),
         within(1 / (1 + CLOSE), 2),
         published="((1 − ᾱ)/ᾱ) N κ₀/c² is a lower bound, and nearly the gap",
@@ -400,9 +352,8 @@ def without_data(found: Readings) -> Iterator[Told]:
         note=f"Sizes below d/{AWAY:g}.",
     )
     caption = (
-        "**What is learned, and what cannot be.** Left: squared error of the covariance, about "
-        "d_eff/N. Middle: the share of the variance that N rows do not span. Right: the gap, and "
-        "the part of it (dashed) that these directions make. A steep spectrum leaves little unseen."
+        "**What is learned, and what cannot be.** The error of the covariance is about d_eff/N; "
+        "directions that the rows do not span (middle) make most of the gap (right, dashed)."
     )
     yield figure(
         "directions",
@@ -432,10 +383,7 @@ def agreement(found: Readings, gaussian: list[str], images: list[str]) -> Iterat
         "Half of all numbers on real images are so near to theory",
         typical(own.of(data=images)),
         beside={"Gaussian twin": typical(twin)},
-        note=(
-            "The twin's own differences are those of a finite set that training and test images "
-            "share. What images add are pixels that few of them use."
-        ),
+        note="The twin's are those of a finite set; what images add are pixels that few of them use.",
     )
     for title, some in (("Training sets", own), ("Gaussian twins", twin)):
         yield crosstab(f"{title}, mean over sizes", some.over("ratio"), "number", "data")
@@ -451,25 +399,21 @@ def both(
 
 def divergence(found: Readings, ending: str = "") -> Readings:
     """Both divergences as one quantity."""
-    shown = found.of(source=["simulation", "twin", "theory"])
-    return both(shown, {v: k for k, v in KL.items()}, "divergence", "divergence", ending)
-
-
-def exact_lines(found: Readings) -> Readings:
-    """What is exact, or of first order, for any spectrum."""
-    lines = found.of(source=["digammas", "first_order"])
-    return both(lines, {v: k for k, v in KL.items()}, "divergence", "divergence")
+    return both(found, {v: k for k, v in KL.items()}, "divergence", "divergence", ending)
 
 
 def further(found: Readings) -> Readings:
     """Both divergences less what is left of them at N = inf."""
-    less = divergence(found).against(found.of("floor"), name="further")
-    return less + exact_lines(found).named("further")
+    return divergence(found).against(found.of("floor"), name="further")
 
 
-def once(lines: Readings) -> Readings:
-    """Lines that are the same for all data, of the first."""
-    return lines.of(data=lines.along("data")[:1]).dropped("data")
+def first_order(found: Readings) -> Readings:
+    """The line d/(4N), the same for both divergences and all data."""
+    at = [{"ratio": ratio, "source": "first_order"} for ratio in found.along("ratio") if ratio > 1]
+    return Readings(
+        [Reading("divergence", each, np.array([1 / (4 * each["ratio"])])) for each in at],
+        QUANTITIES,
+    )
 
 
 def relative(found: Readings, name: str) -> Readings:
@@ -490,20 +434,20 @@ def near_half(found: Readings) -> Readings:
 
 
 def slopes(divergences: Readings) -> Readings:
-    """The slope of KL / d against d/(4N) above N = 4d, through the origin, set by set; of data with
-    two sizes there.
-    """
-    far, found = divergences.of(ratio=lambda ratio: ratio > FAR), []
+    """The slopes of KL / d against d/(4N) above N = 4d, of data with two sizes there."""
+    far = divergences.of(ratio=lambda ratio: ratio > FAR)
     measured = far.of(source=["simulation", "twin"])
     expected = far.of(source="theory").meeting(measured.dropped("source"))
-    for *place, some in (measured + expected).by("data", "source", "divergence"):
-        ratios = some.along("ratio")
-        if len(ratios) > 1 and None not in place:
-            x = 1 / (4 * np.array(ratios))
-            units = np.stack([some.of(ratio=ratio).one for ratio in ratios], -1)
-            at = dict(zip(("data", "source", "divergence"), place))
-            found.append(Reading("slope", at, units @ x / (x @ x)))
-    return Readings(found, QUANTITIES)
+    return (measured + expected).across("ratio", through_origin, "slope")
+
+
+def through_origin(
+    ratios: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95
+) -> Estimate:
+    """The slope of a line, set by set."""
+    x = 1 / (4 * np.array(ratios))
+    slope = np.stack(units, -1) @ x / (x @ x)
+    return mean(slope, level) if slope.size > 1 else exact(slope)
 
 
 def closing(
@@ -517,16 +461,6 @@ def closing(
     """
     e = fall(ratios, units, level, height=height)
     return replace(e, low=min(e.low, ratios[-1]), high=max(e.high, ratios[0]))
-
-
-def crossing(ratios: Sequence[float], units: Sequence[np.ndarray], level: float = 1.0) -> Estimate:
-    """The same of a line of theory."""
-    return exact([float(as_size(falls(ratios, np.concatenate(units), CLOSED)))])
-
-
-def across_below(some: Readings) -> Readings:
-    """The N/d at which each falls below the common error."""
-    return some.across("ratio", partial(closing, height=ERROR), "closes")
 
 
 def sooner(ratios: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95) -> Estimate:

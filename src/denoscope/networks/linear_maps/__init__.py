@@ -16,6 +16,8 @@ sigma^2 / (lam + sigma^2)``: lam = the mode's variance at the optimum, + gamma w
 
 from denoscope.networks.linear_maps.course import (
     Course,
+    expected_descent,
+    expected_flow,
     falling_schedule,
     recorded_descent,
     recorded_steps,
@@ -28,6 +30,8 @@ __all__ = [
     "Descent",
     "LinearMaps",
     "descend",
+    "expected_descent",
+    "expected_flow",
     "falling_schedule",
     "largest_rate",
     "recorded_descent",

@@ -35,7 +35,7 @@ class Stopping(NamedTuple):
     ridge: Any
     stopped: Any
     ridged: Any
-    trained: Any
+    unstopped: Any
     shared: Any = None
     shared_k: Any = None
 
