@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from denoscope.report import labels, legend, theme, ticks
 from denoscope.report.panels import Marker, Panel, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.layout_engine import LayoutEngine
 
 _DODGE = 0.035
 _MARK = 4.0  # points across a mark
@@ -61,9 +63,8 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
     rows = math.ceil(len(panels) / columns)
     height = max(_LEAST, min(height, _SCREEN / rows))
     with theme.style():
-        figure = Figure(figsize=(width, rows * height), layout="constrained")
-        # the constrained layout of the line above
-        figure.get_layout_engine().set(h_pad=0.07, w_pad=0.06)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
+        layout = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.06)
+        figure = Figure(figsize=(width, rows * height), layout=layout)
         grid = figure.subplots(rows, columns, squeeze=False)
         dashes = legend.reference_dashes(panels)
         drawn = list(zip(grid.flat, panels))
@@ -74,7 +75,7 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
         parts = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
         for part in parts:
             _drop_repeated_labels(part)
-        _name_lines(figure, parts, width, height)
+        _name_lines(figure, layout, parts, width, height)
         if base == 2:
             for axes, panel in drawn:
                 ticks.thin(axes, panel)
@@ -82,7 +83,13 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
     return figure
 
 
-def _name_lines(figure: Figure, parts: Sequence[labels.Row], width: float, height: float) -> None:
+def _name_lines(
+    figure: Figure,
+    layout: LayoutEngine,
+    parts: Sequence[labels.Row],
+    width: float,
+    height: float,
+) -> None:
     """Names the lines at their ends or in a legend, and lays the figure out."""
     labelled = labels.fit(parts, width, height)
     panels = [panel for part in parts for _, panel in part]
@@ -90,7 +97,7 @@ def _name_lines(figure: Figure, parts: Sequence[labels.Row], width: float, heigh
     figure.set_figheight(len(parts) * height + 0.2 * legend.rows(names))
     legend.draw(figure, names)
     written = [labels.draw(part, width) for part in parts] if labelled else []
-    figure.draw_without_rendering()
+    layout.execute(figure)
     for part, texts in zip(parts, written):
         labels.tie(part, texts)
 
