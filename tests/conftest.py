@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from denoscope import files, run
+from denoscope import execute, files, run
+from denoscope.report import svg
 from denoscope.store import Row, Store
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -60,6 +61,19 @@ def tiny(once: Once) -> Tiny:
         return Store(once(f"{study}-{sweep}", lambda folder: run(cells, Store(folder)))).rows()
 
     return rows
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out but not rendered: for tests of what is around them."""
+    nothing = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+    monkeypatch.setattr(svg, "_render", lambda *_, **__: nothing)
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps run in the test's own process, whatever the words of a command say."""
+    monkeypatch.setattr(execute, "processes", lambda *_, **__: execute.serial)
 
 
 @pytest.fixture(scope="session")

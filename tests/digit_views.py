@@ -13,21 +13,27 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from denoscope.audit.evidence.by_descriptor import descriptor_evidence
-from denoscope.audit.evidence.planted_copies import plant
 from denoscope.audit.findings import NEAR, Evidence
+from denoscope.data.perturb import PERTURBATIONS
 from denoscope.metrics.copy_scores import CopyScores
 
 TRAIN, TEST, GEN = 500, 500, 300
 IMAGES = torch.from_numpy(load_digits(return_X_y=True)[0].reshape(-1, 1, 8, 8)).float() / 8 - 1
 
 
-def split(seed: int) -> dict[str, Tensor]:
+def split(seed: int, images: Tensor = IMAGES) -> dict[str, Tensor]:
     """Images of train, test, gen and the rest in an order that ``seed`` draws: gen is as good as a
     perfect generalizer's.
     """
     order = torch.randperm(len(IMAGES), generator=torch.Generator().manual_seed(seed))
-    parts = IMAGES[order].split([TRAIN, TEST, GEN, len(IMAGES) - TRAIN - TEST - GEN])
+    parts = images[order].split([TRAIN, TEST, GEN, len(IMAGES) - TRAIN - TEST - GEN])
     return dict(zip(("train", "test", "gen", "rest"), parts))
+
+
+@cache
+def copies() -> dict[str, Tensor]:
+    """All images after each perturbation that leaves them in place."""
+    return {word: PERTURBATIONS[word](IMAGES, place) for place, word in enumerate(NEAR)}
 
 
 def pixels(images: Tensor) -> Tensor:
@@ -77,11 +83,11 @@ def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
     then the rest, all of them real.
     """
     sets = split(seed)
+    planted = {word: split(seed, images)["train"] for word, images in copies().items()}
     chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | (
         {"test": sets["test"]} if test else {}
     )
-    planted = plant(sets["train"], TRAIN, seed)
-    return views(chosen, {word: planted[word] for word in NEAR}, seed=seed)
+    return views(chosen, planted, seed=seed)
 
 
 def rows(scores: CopyScores, at: Tensor) -> CopyScores:

@@ -276,6 +276,7 @@ def whole(
     return folder, [*map(str, words), "--planted", "40", "--seed", "7"]
 
 
+@pytest.mark.usefixtures("sketched")
 def test_what_is_written(whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     folder, words = whole
     assert main(words) == 0
@@ -333,6 +334,7 @@ def test_what_is_written(whole: tuple[Path, list[str]], capsys: pytest.CaptureFi
     ]
 
 
+@pytest.mark.usefixtures("sketched")
 def test_json_stands_alone_and_old_figures_go(
     whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -751,6 +753,7 @@ def test_a_descriptor_that_fails(
         )
 
 
+@pytest.mark.usefixtures("sketched")
 def test_hostile_names_do_no_harm(
     digits: Tensor, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

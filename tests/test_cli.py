@@ -130,7 +130,7 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
 def test_run_measures_reports_resumes_and_checks(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def test_the_rank_of_any_denoiser_is_one_call(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process", "sketched")
 def test_every_command_line_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
