@@ -1,10 +1,11 @@
-"""The study of leading directions in small: overlaps against brute force, first-order theory
-against averages, its page whole.
+"""The study of leading directions in small: overlaps against brute force, theory against averages,
+its page whole.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +13,31 @@ import pytest
 from rates import sigmas
 from scipy.linalg import subspace_angles
 
-from denoscope import Estimate, grid, run
+from denoscope import Estimate, grid
 from denoscope.cli import main
-from denoscope.data.population import Population
-from denoscope.report import Finding, Gallery
-from denoscope.store import Row, Store
+from denoscope.readings import Reading, Readings
+from denoscope.report import Gallery
+from denoscope.store import Row
 from denoscope.studies._drawn import population
-from denoscope.studies._linear.by_size import TWIN
-from denoscope.studies._linear.directions.cells import Directions
-from denoscope.studies._linear.directions.expectations import cost, overlap, spanned
-from denoscope.studies._linear.directions.measurements import counts, leading, measured
 from denoscope.studies._source import Source
-from denoscope.studies.leading_directions import LeadingDirections
+from denoscope.studies.leading_directions import (
+    QUANTITIES,
+    LeadingDirections,
+    counts,
+    leading,
+    measured,
+    reached,
+    theory,
+)
 from denoscope.study import swept
+from denoscope.theory.spectra import leading_overlap
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["leading_directions"]
-SMALL = {"draws": 3, "d": 12}
 
 
-def _law(k: float, d: int) -> Population:
-    return population(Source(f"power{k:g}"), d)
+def numbers(law: str, d: int, n: int, count: int) -> Readings:
+    """What is read of training sets of a law."""
+    return Readings(measured(population(Source(law), d), n, count, "simulation"), QUANTITIES)
 
 
 def test_keys_and_defaults_are_frozen() -> None:
@@ -50,7 +56,7 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 
 def test_leading_directions_are_the_svd_of_centred_rows() -> None:
-    rows, _ = _law(1, 9).draw(5, 0)
+    rows, _ = population(Source("power1"), 9).draw(5, 0)
     found = leading(rows)
     right = np.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:4]
     assert np.abs(np.abs((found[:4] * right).sum(1)) - 1).max() < 1e-10
@@ -60,150 +66,94 @@ def test_leading_directions_are_the_svd_of_centred_rows() -> None:
 
 @pytest.mark.parametrize("n", [4, 30])
 def test_numbers_are_those_of_subspaces(n: int) -> None:
-    law = _law(1, 12)
-    found, first = measured(law, n, 2)
+    law, found = population(Source("power1"), 12), numbers("power1", 12, n, 2)
     directions = leading(law.draw(n, 0)[0])
-    assert np.array_equal(first, directions[:8])
     for k in counts(12):
+        overlap, angle, captured = (
+            found.of(name, leading=k).one[0] for name in ("overlap", "angle", "captured")
+        )
         if k > n - 1:
-            assert found[f"angle_{k}"][0] == 90.0
+            assert angle == 90.0
             continue
         angles = np.degrees(subspace_angles(directions[:k].T, np.eye(12)[:, :k]))
-        assert found[f"angle_{k}"][0] == pytest.approx(angles.max(), abs=1e-6)
-        assert found[f"overlap_{k}"][0] == pytest.approx(
-            np.mean(np.cos(np.radians(angles)) ** 2), abs=1e-9
-        )
-        held = (
-            np.trace(directions[:k] @ np.diag(law.spectrum) @ directions[:k].T)
-            / law.spectrum[:k].sum()
-        )
-        assert found[f"captured_{k}"][0] == pytest.approx(held, rel=1e-9)
+        assert angle == pytest.approx(angles.max(), abs=1e-6)
+        assert overlap == pytest.approx(np.mean(np.cos(np.radians(angles)) ** 2), abs=1e-9)
+        held = np.trace(directions[:k] @ np.diag(law.spectrum) @ directions[:k].T)
+        assert captured == pytest.approx(held / law.spectrum[:k].sum(), rel=1e-9)
     projection = directions.T @ directions
-    assert found["span"][0] == pytest.approx(
-        np.trace(projection @ np.diag(law.spectrum)) / 12, rel=1e-9
-    )
-    assert found["cos_2"][0] == pytest.approx(abs(directions[1, 1]))
+    span = np.trace(projection @ np.diag(law.spectrum)) / 12
+    assert found.of("span").one[0] == pytest.approx(span, rel=1e-9)
+    assert found.of("cos", rank=2).one[0] == pytest.approx(abs(directions[1, 1]))
 
 
-@pytest.mark.parametrize(("k", "count"), [(1, 1), (2, 3), (2, 10)])
-def test_first_order_theory_is_the_average_of_simulation(k: int, count: int) -> None:
-    law = _law(k, 20)
-    n = int(60 * cost(law.spectrum, count))
-    found = measured(law, n, 150)[0][f"overlap_{count}"]
-    wanted = float(overlap(law.spectrum, count, np.array(float(n)), None))
-    assert 0.98 < wanted < 0.99
-    lost, error = 1 - found.mean(), found.std(ddof=1) / np.sqrt(150)
-    assert abs(lost - (1 - wanted)) < 0.1 * (1 - wanted) + sigmas(3) * error
-
-
-def test_a_part_of_a_finite_set_is_nearer_to_it() -> None:
-    """Training sets out of the digits and their Gaussian twin: 1/N - 1/M stands for 1/N."""
+def test_a_part_of_the_digits_is_found_as_theory_says() -> None:
     law = population(Source("digits"), 0)
     assert law.rows is not None
-    wanted = float(overlap(law.spectrum, 3, np.array(400.0), len(law.rows)))
-    assert 1 - wanted == pytest.approx(
-        (1 - float(overlap(law.spectrum, 3, np.array(400.0), None))) * (1 - 400 / 1797)
-    )
-    lost = 1 - measured(law, 400, 60)[0]["overlap_3"]
-    assert abs(lost.mean() - (1 - wanted)) < 0.15 * (1 - wanted) + sigmas() * lost.std(
-        ddof=1
-    ) / np.sqrt(60)
-
-
-def test_equal_variances_cost_endlessly_many_rows() -> None:
-    assert cost(np.array([2.0, 2.0, 1.0]), 1) == np.inf
-    assert cost(np.array([2.0, 2.0, 1.0]), 2) == pytest.approx((2 + 2) / 2)
-    assert cost(np.array([3.0, 1.0]), 1) == pytest.approx(3 / 4)
+    lost = 1 - numbers("digits", 0, 400, 60).of("overlap", leading=3).one
+    wanted = 1 - float(leading_overlap(law.spectrum, 3, 400, len(law.rows)))
+    error = lost.std(ddof=1) / np.sqrt(60)
+    assert abs(lost.mean() - wanted) < 0.15 * wanted + sigmas() * error
 
 
 def test_spanned_variance_is_the_average_of_simulation() -> None:
-    law = _law(2, 60)
-    for n in (10, 40, 90):
-        found = measured(law, n, 80)[0]["span"]
-        wanted = float(spanned(law.spectrum, np.array(float(n))))
-        assert abs(found.mean() - wanted) < 0.01 * wanted + sigmas(3) * found.std(ddof=1) / np.sqrt(
-            80
-        )
+    sizes = (10, 40, 90)
+    expected = theory(population(Source("power2"), 60).spectrum, None, sizes).of(source="theory")
+    for n in sizes:
+        found = numbers("power2", 60, n, 80).of("span").one
+        wanted = expected.of("span", rows=n).one[0]
+        error = found.std(ddof=1) / np.sqrt(80)
+        assert abs(found.mean() - wanted) < 0.01 * wanted + sigmas(3) * error
+
+
+def test_a_share_is_found_between_the_sizes_around_it() -> None:
+    some = [Reading("span", {"rows": n}, np.full(5, s)) for n, s in ((8, 0.5), (32, 0.95))]
+    e = reached(Readings(some, QUANTITIES)).estimates().one
+    assert 8 < e.low == e.value == e.high < 32
+    assert (0.5 / 0.05) ** (np.log(e.value / 8) / np.log(4)) == pytest.approx(0.5 / 0.1)
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def rows(tiny: Callable[[str, str], list[Row]]) -> list[Row]:
     """A tiny sweep, measured once."""
-    cells = grid(LeadingDirections, data=["power1", "digits"], n=[5, 12, 60, 400], **SMALL)
-    return run(cells, tmp_path_factory.mktemp("leading"))
+    return tiny("leading_directions", "both")
 
 
-def test_rows_hold_estimates_and_directions(rows: list[Row]) -> None:
+def test_rows_hold_estimates_and_pictures_of_images_alone(rows: list[Row]) -> None:
     for row in rows:
         assert all(np.isfinite(values).all() for values in row.arrays().values())
         found = row.values["overlap_3"]
         assert isinstance(found, Estimate)
         assert found.n == 3
-        assert (TWIN + "overlap_3" in row.values) == (row.fields["data"] == "digits")
-        assert row.arrays()["leading"].shape == (8, 61 if row.fields["data"] == "digits" else 12)
+        assert ("twin_overlap_3" in row.values) == (row.fields["data"] == "digits")
+    pictures = LeadingDirections.found(rows).of("picture")
+    assert pictures.along("data") == ["digits"]
+    assert all(r.value.shape == (1, 8, 8) for r in pictures)
 
 
-def test_the_page_shows_directions_of_images_alone(rows: list[Row]) -> None:
-    page = LeadingDirections.page(rows, {})
-    galleries = [
-        block for section in page.sections for block in section.blocks if isinstance(block, Gallery)
-    ]
-    assert [item.title for item in galleries] == ["Leading directions, digits"]
-    strips = galleries[0].rows
-    assert [strip.caption for strip in strips] == [
-        "N = 5",
-        "N = 12",
-        "N = 60",
-        "N = 400",
-        "all 1797 images",
-    ]
-    assert strips[0].notes[4:] == ["none"] * 4  # 5 rows have 4 directions
-    assert all(
-        image.dtype == np.uint8 and image.shape == (8, 8, 1)
-        for strip in strips
-        for image in strip.images
-    )
-    findings = [block for block in page.sections[0].blocks if isinstance(block, Finding)]
-    assert len(findings) == 6
-    assert all("nan" not in item.headline + item.detail for item in findings)
-    synthetic = LeadingDirections.page([row for row in rows if row.fields["data"] == "power1"], {})
-    assert [section.title for section in synthetic.sections][:2] == [
-        "What was found",
-        "How they are found",
-    ]
+def test_the_page_shows_the_directions_of_images_alone(rows: list[Row]) -> None:
+    told = LeadingDirections.told(rows)
+    blocks = [block for part in told.sections for block in part.blocks]
+    (gallery,) = (block for block in blocks if isinstance(block, Gallery))
+    sizes = [f"N = {n}" for n in (5, 12, 60, 400)]
+    assert [strip.caption for strip in gallery.rows] == [*sizes, "all images"]
+    assert gallery.rows[0].notes[4:] == ["none"] * 4  # 5 rows have 4 directions
+    images = np.stack([image for strip in gallery.rows for image in strip.images])
+    assert images.shape == (5 * 8, 8, 8, 1)
+    assert images.dtype == np.uint8
 
 
-def test_found_sizes_lie_between_sizes(rows: list[Row]) -> None:
-    item = Directions.collected(rows)[0]
-    means = item.means("overlap_1")
-    size = item.found_at("overlap_1")
-    after = int(np.searchsorted(item.sizes, size))
-    assert means[after] > 0.9 > means[after - 1]
+def test_one_cell_has_a_page(rows: list[Row]) -> None:
+    for row in (rows[0], rows[-1]):
+        page = LeadingDirections.page([row], {})
+        assert page.claims
+        assert "not tested" not in page.answer
 
 
-@pytest.mark.parametrize("data", ["power2", "digits"])
-def test_the_command_writes_report_tables_and_figures(
-    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [
-        "run",
-        "leading_directions",
-        "--data",
-        data,
-        "--n",
-        "9",
-        "--draws",
-        "2",
-        "--d",
-        "2",
-        "--on",
-        "serial",
-        "--quiet",
-    ]
-    assert main([*words, "--store", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
-    assert len(list((tmp_path / "figures").glob("*.svg"))) == 3
-    assert Store(tmp_path).check() == []
+def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "run leading_directions --data power2 --n 9 --draws 2 --d 4 --on serial --quiet"
+    assert main([*words.split(), "--store", str(tmp_path)]) == 0
+    assert str(tmp_path / "report.html") in capsys.readouterr().out
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == 4
 
 
 @pytest.mark.parametrize(

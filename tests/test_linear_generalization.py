@@ -14,15 +14,13 @@ from denoscope.cli import main
 from denoscope.readings import Readings
 from denoscope.report import Figure
 from denoscope.store import Row
-from denoscope.studies._drawn import between
+from denoscope.studies._drawn import between, closing, sooner
 from denoscope.studies.linear_generalization import (
     SIZES,
     LinearGeneralization,
-    closing,
     further,
     near_half,
     slopes,
-    sooner,
 )
 from denoscope.study import swept
 
@@ -121,7 +119,7 @@ def test_a_gap_closes_between_the_sizes_or_beyond_them() -> None:
     assert (never.value, never.low) == (np.inf, 10)
     assert (always.value, always.high) == (-np.inf, 1)
     both = [np.stack([m * np.ones(5), 4 * m * np.ones(5)], -1) for m in (1.0, 0.1, 0.01)]
-    assert sooner([1, 10, 100], both).value == pytest.approx(0.25)
+    assert sooner([1, 10, 100], both, height=0.1).value == pytest.approx(0.25)
 
 
 def test_the_page_draws_every_figure_and_answers(rows: list[Row]) -> None:

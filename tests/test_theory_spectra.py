@@ -13,6 +13,8 @@ from scipy.integrate import quad
 from denoscope.data import read_images
 from denoscope.theory.spectra import (
     disjoint_agreement,
+    leading_cost,
+    leading_overlap,
     marchenko_pastur_atom,
     marchenko_pastur_density,
     marchenko_pastur_edges,
@@ -193,6 +195,34 @@ def test_marchenko_pastur_needs_a_positive_ratio(function):
         function(0.0)
     with pytest.raises(ValueError, match="phi"):
         disjoint_agreement(-1.0)
+
+
+@pytest.mark.parametrize(("exponent", "k"), [(1, 1), (2, 3), (2, 10)])
+def test_first_order_overlaps_are_the_average_of_simulation(exponent: int, k: int) -> None:
+    spectrum, rng = power_law(20, exponent), np.random.default_rng(k)
+    n = int(60 * leading_cost(spectrum, k))
+    lost = []
+    for _ in range(150):
+        x = rng.standard_normal((n, 20)) * np.sqrt(spectrum)
+        vectors = np.linalg.eigh(np.cov(x.T))[1][:, ::-1]
+        lost.append(1 - (vectors[:k, :k] ** 2).sum() / k)
+    wanted = 1 - float(leading_overlap(spectrum, k, n))
+    assert 0.01 < wanted < 0.02
+    error = np.std(lost, ddof=1) / np.sqrt(150)
+    assert abs(np.mean(lost) - wanted) < 0.1 * wanted + sigmas(3) * error
+
+
+def test_equal_variances_cost_endlessly_many_rows() -> None:
+    assert leading_cost([2.0, 2.0, 1.0], 1) == np.inf
+    assert leading_cost([2.0, 2.0, 1.0], 2) == pytest.approx((2 + 2) / 2)
+    assert leading_cost([3.0, 1.0], 1) == pytest.approx(3 / 4)
+
+
+def test_a_part_of_a_finite_set_is_nearer_to_it() -> None:
+    spectrum = power_law(20, 1)
+    part, law = leading_overlap(spectrum, 3, 400, 1797), leading_overlap(spectrum, 3, 400)
+    assert 1 - part == pytest.approx((1 - law) * (1 - 400 / 1797))
+    assert leading_overlap(spectrum, 3, 1797, 1797) == pytest.approx(1)
 
 
 def unit_range(name):

@@ -12,6 +12,7 @@ import torch
 
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.leading_directions import LeadingDirections
 from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
 from denoscope.studies.molrg_network import MolrgNetwork
@@ -63,12 +64,18 @@ def linear_dynamics(given: Sequence[str]) -> Sweeps:
     return {"all": [*power, *grid(LinearDynamics, data="digits", d=12, n=6, **small)]}
 
 
+def leading_directions(given: Sequence[str]) -> Sweeps:
+    sizes = [5, 12, 60, 400]
+    return {"both": grid(LeadingDirections, data=["power1", "digits"], n=sizes, draws=3, d=12)}
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
     "molrg_network": molrg_network,
     "molrg_recovery": molrg_recovery,
     "linear_dynamics": linear_dynamics,
     "linear_generalization": linear_generalization,
+    "leading_directions": leading_directions,
 }
 
 

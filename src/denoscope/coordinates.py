@@ -82,6 +82,9 @@ SOURCES = {
     "simulation": "simulation",
     "twin": "Gaussian twin",
     "theory": "theory",
+    "law": "the law itself",
+    "chance": "chance",
+    "dimension": "share of the directions",
     "first_order": "d/(4N)",
     "rule": "one over the unseen variance",
     "bound": "lower bound",
@@ -136,6 +139,9 @@ PARTS = {
 }
 """Where samples lie."""
 
+BASES = {"own": "training covariance", "all": "covariance of all images"}
+"""Whose eigenvectors are looked along."""
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -143,6 +149,10 @@ COORDINATES: dict[str, Coordinate] = {
     "seed": Coordinate("training seed", "seed {}"),
     "model": Coordinate("model"),
     "sigma": Coordinate("noise level σ", "σ = {:.2g}", "log"),
+    "rows": Coordinate("training rows N", "N = {}", "size"),
+    "order": Coordinate("direction, by rank", "direction {}", "log"),
+    "basis": Coordinate("directions of", values=BASES),
+    "leading": Coordinate("leading directions k", "k = {}", "size"),
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
     "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import combinations, count
 from typing import Any
 
@@ -311,7 +311,7 @@ class Readings(tuple[Reading, ...]):
             values = some.along(coordinate)
             if len(values) > 1:
                 units = [some.of(**{coordinate: value}).one for value in values]
-                found.append(Reading(name, at, partial(using, values, units)))
+                found.append(Reading(name, at, cache(partial(using, values, units))))
         return self._like(found)
 
     def largest(self, coordinate: str, sign: int = 1) -> Readings:

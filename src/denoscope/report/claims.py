@@ -50,8 +50,9 @@ class Expected:
 
     def margin(self, e: Estimate) -> float:
         """How far inside the interval's nearer end is; negative where a part of it is outside."""
-        ends = [end for end in (e.low - self.low, self.high - e.high) if not math.isinf(end)]
-        return min(ends, default=-math.inf if math.isinf(e.high - e.low) else math.inf)
+        above = [] if math.isinf(self.low) else [e.low - self.low]
+        below = [] if math.isinf(self.high) else [self.high - e.high]
+        return min([*above, *below], default=math.inf)
 
     def __str__(self) -> str:
         if math.isinf(self.low) and math.isinf(self.high):

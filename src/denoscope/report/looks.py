@@ -94,6 +94,7 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "bayes": "chance",
         "first_order": "chance",
         "rule": "chance",
+        "dimension": "chance",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

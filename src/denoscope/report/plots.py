@@ -131,7 +131,7 @@ class Plot:
             "tone": own.tone,
             "style": style,
             "spread": "bars" if style == "dots" else "band",
-            "marker": "" if style in ("line", "thin") else own.marker,
+            "marker": "" if theory or style in ("line", "thin") else own.marker,
         }
 
     def _line(self, part: Readings, theory: bool) -> Series:

@@ -7,12 +7,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from denoscope.data.population import Population
+from denoscope.estimate import Estimate
+from denoscope.metrics.crossings import apart, fall, less
 from denoscope.readings import Readings, collected
 from denoscope.report.plots import Plot
 from denoscope.store import Row
@@ -125,6 +128,26 @@ def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:
     lines = readings.of(source=lambda source: source not in drawn)
     dots = readings.of(source=drawn).thinned(x, most)
     return Plot(dots, x, look="source", theory=lines, **{"scale": "log", **look})
+
+
+def closing(
+    sizes: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95, *, height: float
+) -> Estimate:
+    """Where the mean over sets is below ``height`` for good; beyond the sizes measured its interval
+    begins or ends with these.
+    """
+    e = fall(sizes, units, level, height=height)
+    return replace(e, low=min(e.low, sizes[-1]), high=max(e.high, sizes[0]))
+
+
+def sooner(
+    sizes: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95, *, height: float
+) -> Estimate:
+    """The size at which the first of two numbers of each set (sets, 2) is below ``height`` for good
+    over that of the second.
+    """
+    one, other = (apart(sizes, [u[:, i] for u in units]).fall(height) for i in (0, 1))
+    return less(one, other).map(np.exp2)(level)
 
 
 def synthetic(data: str) -> float | None:

@@ -17,7 +17,7 @@ images do, and no divergence from it would be finite).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -26,13 +26,12 @@ import numpy as np
 from denoscope.data.population import TrainingSet, gaussian_twin
 from denoscope.data.realised import realised_numbers
 from denoscope.estimate import Estimate, exact, mean, median
-from denoscope.metrics.crossings import apart, fall, less
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import figure
 from denoscope.report.story import Told, crosstab, table
 from denoscope.store import Row
-from denoscope.studies._drawn import Drawn, between, curves, named
+from denoscope.studies._drawn import Drawn, between, closing, curves, named, sooner
 from denoscope.study import Result, Work, axis, option
 from denoscope.theory.linear.expectations import KL, expected_numbers, sampled_floors
 from denoscope.theory.linear.laws import abars, slide_betas
@@ -206,13 +205,14 @@ over_d = partial(curves, x="ratio", positions={"N = d": 1.0})
 
 def enough(found: Readings) -> Iterator[Told]:
     """How many rows bring the test loss near the least there is."""
+    near = partial(closing, height=CLOSED)
     excess = found.of("test").against(found.of("bayes"), lambda a, b: a / b - 1, "excess")
     yield Claim(
         f"The test loss comes within {CLOSED:.0%} of Bayes only at N of the order of d",
-        excess.of(source="simulation").across("ratio", closing, "closes"),
+        excess.of(source="simulation").across("ratio", near, "closes"),
         within(0.5, 5),
         published="N of the order of d, whatever the spectrum",
-        beside={"Theory": excess.of(source="theory").across("ratio", closing, "closes")},
+        beside={"Theory": excess.of(source="theory").across("ratio", near, "closes")},
         note="At a higher noise level it takes fewer: directions below the noise do not count.",
     )
     yield "Train and test loss"
@@ -287,7 +287,7 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
     yield Claim(
         "The norm of the covariance is learned long before the samples are good: its error falls "
         f"below {ERROR:g} at less than half of the rows that KL / d needs, for some spectrum",
-        pairs.across("ratio", sooner, "sooner"),
+        pairs.across("ratio", partial(sooner, height=ERROR), "sooner"),
         below(0.5),
         any=True,
         published="first where d_eff < d/4: the error is d_eff/N, KL / d is d/(4N)",
@@ -448,27 +448,6 @@ def through_origin(
     x = 1 / (4 * np.array(ratios))
     slope = np.stack(units, -1) @ x / (x @ x)
     return mean(slope, level) if slope.size > 1 else exact(slope)
-
-
-def closing(
-    ratios: Sequence[float],
-    units: Sequence[np.ndarray],
-    level: float = 0.95,
-    height: float = CLOSED,
-) -> Estimate:
-    """Where the mean over sets is below ``height`` for good; beyond the sizes measured its interval
-    begins or ends with these.
-    """
-    e = fall(ratios, units, level, height=height)
-    return replace(e, low=min(e.low, ratios[-1]), high=max(e.high, ratios[0]))
-
-
-def sooner(ratios: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95) -> Estimate:
-    """The size at which the first of two numbers of each set (sets, 2) falls below the common error
-    over that of the second.
-    """
-    norm, samples = (apart(ratios, [u[:, i] for u in units]).fall(ERROR) for i in (0, 1))
-    return less(norm, samples).map(np.exp2)(level)
 
 
 def typical(off: Readings) -> Readings:

@@ -90,6 +90,29 @@ def covariance_error(effective: ArrayLike, n: ArrayLike) -> Any:
     return ((count - 1) * (within("effective", effective, 0, np.inf) + 1) + 1) / count**2
 
 
+@numeric
+def leading_cost(spectrum: ArrayLike, k: int) -> Any:
+    """The rows that the k leading directions of a falling ``spectrum`` (d,) cost together,
+    ``(1/k) sum_{i<=k<j} lambda_i lambda_j / (lambda_i - lambda_j)^2``: (1 - overlap) n to first
+    order; +inf where the next variance is no smaller. Source: Anderson 1963.
+    """
+    given = np.ravel(variances("spectrum", spectrum))
+    inner, outer = given[:k, None], given[None, k:]
+    if outer.size and outer.max() >= inner.min():
+        return np.asarray(np.inf)
+    return (inner * outer / (inner - outer) ** 2).sum() / k
+
+
+@numeric
+def leading_overlap(spectrum: ArrayLike, k: int, n: ArrayLike, total: int | None = None) -> Any:
+    """The expected overlap ``|U_k^T V_k|_F^2 / k`` of the k leading directions of n rows with those
+    of their law, to first order in 1/n, n's shape; of rows out of ``total`` with those of all, 1/n
+    - 1/total stands for 1/n.
+    """
+    count = within("n", n, 1, np.inf, closed=True)
+    return 1 - leading_cost(spectrum, k) * (1 / count - (1 / total if total else 0.0))
+
+
 def _symmetric(matrix: np.ndarray) -> bool:
     """Square and its own transpose up to what float32 rounds."""
     return matrix.shape[0] == matrix.shape[1] and bool(
