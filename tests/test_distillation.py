@@ -14,8 +14,14 @@ from scipy import stats
 from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, GaussianMixture
-from denoscope.geometry.distances import outputs, pairwise_distances, score_distance
-from denoscope.geometry.distillation import Affine, distill, singular_correlations, weight_error
+from denoscope.geometry.distances import beyond_span, outputs, pairwise_distances, score_distance
+from denoscope.geometry.distillation import (
+    Affine,
+    distill,
+    singular_correlations,
+    weight_error,
+    wiener,
+)
 from denoscope.random import generator
 from denoscope.types import Denoiser
 
@@ -388,3 +394,26 @@ def test_bad_points_are_refused(D: Denoiser, y: Tensor, sigma: float | Tensor, w
 def test_one_denoiser_has_no_distance() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         pairwise_distances({"a": _square}, torch.ones(3, 2), 1.0)
+
+
+def test_distance_beyond_the_span_is_a_least_squares_residual() -> None:
+    rng = torch.Generator().manual_seed(0)
+    train, x = torch.randn(12, 1, 4, 5, generator=rng), torch.randn(30, 1, 4, 5, generator=rng)
+    train[:, :, 0] = -1.0
+    beyond, rank = beyond_span(train, x)
+    rows, points = (images.flatten(1).double().numpy() for images in (train, x))
+    basis, rest = (rows - rows.mean(0)).T, (points - rows.mean(0)).T
+    residual = rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]
+    assert rank == 11
+    np.testing.assert_allclose(beyond, np.sqrt((residual**2).mean(0)), atol=1e-6)
+    assert beyond_span(torch.cat([train, x]), x)[1] == 20
+    assert beyond_span(train.repeat(3, 1, 1, 1), x)[1] == 11, "numbers that never vary span nothing"
+    assert beyond_span(train[:1], x)[1] == 0
+
+
+def test_the_wiener_filter_is_that_of_the_gaussian() -> None:
+    gaussian = Gaussian.from_data(torch.randn(40, 5, generator=torch.Generator().manual_seed(0)))
+    x = torch.randn(9, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    matrix = wiener(gaussian.cov, 0.7)
+    expected = gaussian.mean + (x - gaussian.mean) @ matrix.T
+    torch.testing.assert_close(gaussian(x, torch.tensor(0.7)), expected)

@@ -19,6 +19,7 @@ from denoscope.geometry.linearization import (
     linearity,
     linearity_error,
     local_linearity,
+    recentred,
     superposition,
 )
 from denoscope.networks import UNet
@@ -277,3 +278,13 @@ def test_bad_denoisers_are_refused(D: Denoiser, word: str) -> None:
         linearity(D, x, x, 1.0)
     with pytest.raises(ValueError, match=word):
         local_linearity(D, x, x[0], torch.ones(3), [1.0])
+
+
+def test_about_its_mean_a_wiener_filter_is_linear() -> None:
+    gaussian = Gaussian.from_data(
+        torch.randn(40, 5, generator=torch.Generator().manual_seed(0)) + 2
+    )
+    x1, x2 = torch.randn(2, 9, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert superposition(gaussian, x1, x2, 0.5).error.min() > 0.01
+    moved = superposition(recentred(gaussian, gaussian.mean), x1, x2, 0.5)
+    assert moved.error.max() < 1e-6

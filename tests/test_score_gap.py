@@ -1,50 +1,54 @@
 """The distances of denoisers at each noise level: known models in the network's place get the
-numbers they must, and the page says so.
+numbers they must, and the claims say so.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny import SMALL
 
 from denoscope import Empirical, Estimate, Gaussian, grid, run
 from denoscope.cli import main
 from denoscope.geometry.distances import pairwise_distances
 from denoscope.geometry.linearization import linearity
+from denoscope.readings import Readings
+from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.gap import distances, findings, measuring, reading, superposing
-from denoscope.studies._geometry.gap.regimes import EDGES, LEVELS, REGIMES
-from denoscope.studies._geometry.groups import grouped
 from denoscope.studies._geometry.subject import Data, Subject
 from denoscope.studies._source import Source, truth
 from denoscope.studies.phase_transition import PhaseTransition
-from denoscope.studies.score_gap import ScoreGap
+from denoscope.studies.score_gap import (
+    EDGES,
+    LEVELS,
+    POINTS,
+    QUANTITIES,
+    REGIMES,
+    ScoreGap,
+    at_level,
+    linearities,
+    neutral,
+    points,
+    regimes,
+)
+from denoscope.sweep import write_all
 from denoscope.types import Denoiser
-
-SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 8, "solver_steps": 4, "held": 60}
 
 
 def _data(n: int = 24, source: str = "digits", held: int = 60) -> Data:
     return Data(Source(source), None, held, n, 0)
 
 
-def _named(data: Data, network: Denoiser) -> dict[str, Denoiser]:
-    return {"network": network} | {
-        name: make() for name, make in Subject(network, data).others().items()
-    }
-
-
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """Networks hardly trained, measured once: two seeds of one size and one of another."""
-    store = Store(tmp_path_factory.mktemp("sweep"))
-    return run(grid(ScoreGap, n=8, seed=[0, 1], **SMALL) + grid(ScoreGap, n=96, **SMALL), store)
+def rows(tiny: Callable[[str, str], list[Row]]) -> list[Row]:
+    """Networks hardly trained: two seeds of one size and one of another."""
+    return tiny("score_gap", "digits")
 
 
 def _known(ends: dict[int, type[Gaussian] | type[Empirical]]) -> Any:
@@ -53,11 +57,8 @@ def _known(ends: dict[int, type[Gaussian] | type[Empirical]]) -> Any:
     def denoisers(cells: Sequence[ScoreGap], work: object) -> Iterator[tuple[Denoiser, None, str]]:
         for cell in cells:
             train = cell.where().train()
-            yield (
-                (Gaussian.from_data(train) if ends[cell.n] is Gaussian else Empirical(train)),
-                None,
-                "",
-            )
+            exact = ends[cell.n] is Gaussian
+            yield (Gaussian.from_data(train) if exact else Empirical(train)), None, ""
 
     return denoisers
 
@@ -74,10 +75,11 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 
 def test_regimes_divide_the_levels() -> None:
-    assert (np.sum(list(REGIMES.values()), 0) == 1).all()
-    assert LEVELS[REGIMES["low"]].max() < EDGES[0] < LEVELS[REGIMES["intermediate"]].min()
-    assert LEVELS[REGIMES["intermediate"]].max() < EDGES[1] < LEVELS[REGIMES["high"]].min()
-    assert all(chosen.sum() >= 3 for chosen in REGIMES.values())
+    assert [level for some in REGIMES.values() for level in some] == LEVELS.tolist()
+    low, high = EDGES.values()
+    assert max(REGIMES["low"]) < low < min(REGIMES["intermediate"])
+    assert max(REGIMES["intermediate"]) < high < min(REGIMES["high"])
+    assert all(len(levels) >= 3 for levels in REGIMES.values())
 
 
 def test_distances_are_those_of_the_closed_forms() -> None:
@@ -88,139 +90,118 @@ def test_distances_are_those_of_the_closed_forms() -> None:
         return 0.5 * x + 0.1
 
     subject = Subject(half, data)
-    found = distances.distances(subject, _named(data, half), level)
+    found = Readings(at_level(subject, level), QUANTITIES)
     train = data.train().flatten(1).double().numpy()
     y = subject.noisy("test", 60, level).flatten(1).double().numpy()
     mean, cov = train.mean(0), np.cov(train.T, bias=True)
-    wiener = mean + (y - mean) @ np.linalg.solve(cov + level**2 * np.eye(64), cov)
-    assert np.allclose(
-        found["rmse_network_gaussian"], np.sqrt(((0.5 * y + 0.1 - wiener) ** 2).mean(1)), rtol=1e-4
-    )
-    expected = np.linalg.norm(0.5 * y + 0.1 - wiener, axis=1) / np.linalg.norm(
-        0.5 * y + 0.1, axis=1
-    )
-    assert np.allclose(found["relative_network_gaussian"], expected, rtol=1e-4)
-    assert np.abs(found["rmse_network_distillate"]).max() < 1e-6, (
-        "an affine map is its own distillate"
-    )
-    error = (
-        np.linalg.norm(0.5 * np.eye(64) - np.linalg.solve(cov + level**2 * np.eye(64), cov)) ** 2
-    )
-    assert found["weight_distillate"] == pytest.approx(
-        error / np.linalg.norm(np.linalg.solve(cov + level**2 * np.eye(64), cov)) ** 2, rel=1e-4
-    )
+    matrix = np.linalg.solve(cov + level**2 * np.eye(64), cov)
+    apart = 0.5 * y + 0.1 - (mean + (y - mean) @ matrix)
+    network = found.of(who="network", to="gaussian")
+    assert np.allclose(network.of("distance").one, np.sqrt((apart**2).mean(1)), rtol=1e-4)
+    expected = np.linalg.norm(apart, axis=1) / np.linalg.norm(0.5 * y + 0.1, axis=1)
+    assert np.allclose(network.of("relative").one, expected, rtol=1e-4)
+    own = found.of("distance", who="network", to="distillate").one
+    assert own.max() < 1e-6, "an affine map is its own distillate"
+    error = np.linalg.norm(0.5 * np.eye(64) - matrix) ** 2 / np.linalg.norm(matrix) ** 2
+    assert found.of("weight", who="distillate").one[0] == pytest.approx(error, rel=1e-4)
     names = {"a": half, "b": Empirical(data.train())}
     pair = pairwise_distances(names, subject.noisy("test", 60, level), level)["a", "b"]
-    assert found["rmse_network_memorizer"].mean() == pytest.approx(pair.value, rel=1e-6)
+    memorizer = found.of("distance", who="network", to="memorizer").one
+    assert memorizer.mean() == pytest.approx(pair.value, rel=1e-6)
 
 
 def test_linearity_is_that_of_the_library_and_of_affine_maps_about_their_mean() -> None:
     data, level = _data(100), 0.8
-    models = _named(data, Empirical(data.train()))
-    subject = Subject(models["network"], data)
-    found = superposing.linearities(subject, models, level)
+    subject = Subject(Empirical(data.train()), data)
+    found, other = (
+        Readings(linearities(subject, subject.everyone(), sigma), QUANTITIES)
+        for sigma in (level, 50.0)
+    )
     y = subject.noisy("test", 60, level)
-    expected = linearity(models["network"], y[:30], y[30:], level)
-    assert found["linearity_noisy_network"].mean() == pytest.approx(expected.value, rel=1e-6)
-    assert np.abs(found["linearity_centred_gaussian"] - 1).max() < 1e-6
-    assert found["nonlinearity_centred_gaussian"].max() < 1e-5
-    assert found["nonlinearity_noisy_gaussian"].min() > 0.01, (
-        "the offset is taken for non-linearity"
-    )
-    mean, other = data.train().mean(0), superposing.linearities(subject, models, 50.0)
-    assert other["nonlinearity_noisy_gaussian"].mean() == pytest.approx(2**0.5 - 1, abs=0.03), (
-        "at high noise D is the mean"
-    )
-    assert float(mean.norm()) > 1
+    expected = linearity(subject.denoiser, y[:30], y[30:], level)
+    score = found.of("linearity", who="network", asked_on="noisy").one
+    assert score.mean() == pytest.approx(expected.value, rel=1e-6)
+    gaussian, far = found.of(who="gaussian"), other.of(who="gaussian")
+    assert gaussian.of("linearity", asked_on="centred").one.min() > 1 - 1e-6
+    assert gaussian.of("nonlinearity", asked_on="centred").one.max() < 1e-5
+    noisy = gaussian.of("nonlinearity", asked_on="noisy").one
+    assert noisy.min() > 0.01, "the offset is taken for non-linearity"
+    mean = far.of("nonlinearity", asked_on="noisy").one.mean()
+    assert mean == pytest.approx(2**0.5 - 1, abs=0.03), "at high noise D is the mean"
 
 
 def test_neutral_images_are_the_unseen_ones_first_and_the_same_for_all_models() -> None:
     for held in (60, 600):
-        small, large = (distances.neutral(_data(n, held=held)) for n in (16, 200))
+        small, large = (neutral(_data(n, held=held)) for n in (16, 200))
         assert torch.equal(small, large)
         assert len(small) == 8 * 65
         unseen = _data(held=held).unseen()[: len(small)]
         assert torch.equal(small[: len(unseen)], unseen)
-    assert distances.points(Subject(Empirical(_data().train()), _data(held=61))) == 60
-    assert (
-        distances.points(Subject(Empirical(_data().train()), _data(held=600))) == distances.POINTS
-    )
-
-
-def test_distance_beyond_the_span_is_a_least_squares_residual() -> None:
-    data = _data(12)
-    beyond, rank = distances.beyond_span(data, 60)
-    train, x = (images.flatten(1).double().numpy() for images in (data.train(), data.unseen()))
-    basis, rest = (train - train.mean(0)).T, (x - train.mean(0)).T
-    residual = rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]
-    assert rank == 11
-    assert np.allclose(beyond, np.sqrt((residual**2).mean(0)), atol=1e-6)
-    assert distances.beyond_span(_data(0), 60)[1] < 64, "pixels that are black in all images"
-    assert distances.beyond_span(_data(1), 60)[1] == 0
+    assert points(_data(held=61)) == 60
+    assert points(_data(held=600)) == POINTS
 
 
 def test_the_truth_in_the_networks_place() -> None:
     data = _data(400, "molrg", 80)
     known = truth(data.source)
     assert known is not None
-    result = measuring.measure(Subject(known, data))
-    assert not result.arrays["rmse_network_truth"].any()
-    middle = REGIMES["intermediate"]
-    gap = {
-        name: result.arrays[f"rmse_network_{name}"][middle].mean()
-        for name in ("gaussian", "gaussian_all")
-    }
-    assert gap["gaussian_all"] < gap["gaussian"], "the truth is nearer to what more images say"
-    assert all(np.isfinite(array).all() for array in result.arrays.values())
+    near = {"gaussian": 0.0, "gaussian_all": 0.0}
+    for level in REGIMES["intermediate"][::3]:
+        found = Readings(at_level(Subject(known, data), level), QUANTITIES)
+        network = found.of("distance", who="network")
+        assert not network.of(to="truth").one.any()
+        near = {to: near[to] + float(network.of(to=to).one.mean()) for to in near}
+    assert near["gaussian_all"] < near["gaussian"], "the truth is nearer to what more images say"
 
 
-def test_claims_of_known_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memorizer of few and a Gaussian of many images show all of the claims, and the other way
-    round none that tells them apart.
+@pytest.mark.parametrize("reversed_", [False, True])
+def test_claims_of_known_models(
+    reversed_: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memorizer of few and a Gaussian of many images show all of the claims that tell them apart,
+    and the other way round none.
     """
-    claims = {}
-    for name, ends in {
-        "as claimed": {16: Empirical, 400: Gaussian},
-        "reversed": {16: Gaussian, 400: Empirical},
-    }.items():
-        monkeypatch.setattr(ScoreGap, "denoisers", _known(ends))
-        found = run(grid(ScoreGap, n=[16, 400], **SMALL), tmp_path / name.replace(" ", ""))
-        claims[name] = {
-            finding.headline.split(" (")[0][:40]: finding
-            for finding in findings.claims(grouped(found))
-        }
-        every = grouped(found)
-        exact = every[-1] if name == "as claimed" else every[0]
-        assert exact.mean("rmse_network_gaussian").max() < 1e-6
-        assert exact.mean("rmse_distillate_gaussian").max() < 1e-5
-        other = every[0] if name == "as claimed" else every[-1]
-        assert not other.mean("rmse_network_memorizer").any()
-        assert np.allclose(
-            other.mean("rmse_distillate_gaussian"), other.mean("rmse_control_gaussian"), atol=1e-6
-        )
-    status = {
-        name: [finding.status for finding in found.values()] for name, found in claims.items()
-    }
-    assert status["as claimed"][1:5] == ["good"] * 4
-    assert status["as claimed"][0] == "absent", "a Gaussian has no regimes"
-    assert status["reversed"][1:5] == ["absent"] * 4
+    few, many = (Gaussian, Empirical) if reversed_ else (Empirical, Gaussian)
+    monkeypatch.setattr(ScoreGap, "denoisers", _known({16: few, 400: many}))
+    rows = run(grid(ScoreGap, n=[16, 400], **SMALL), tmp_path)
+    found = ScoreGap.found(rows).of("distance")
+    exact, other = (16, 400) if reversed_ else (400, 16)
+    assert max(r.value.max() for r in found.of(who="network", to="gaussian", n=exact)) < 1e-6
+    assert max(r.value.max() for r in found.of(who="distillate", n=exact)) < 1e-5
+    assert not any(r.value.any() for r in found.of(who="network", to="memorizer", n=other))
+    for own, control in zip(found.of(who="distillate", n=other), found.of(who="control", n=other)):
+        assert np.allclose(own.value, control.value, atol=1e-6)
+    verdicts = [claim.verdict() for claim in ScoreGap.told(rows).claims if claim.expected]
+    names = ("near", "few", "ends", "gap", "grows", "affine", "affine grows", "noisy", "centred")
+    told = dict(zip([*names, "span"], verdicts, strict=True))
+    apart = {told[name] for name in ("near", "few", "grows", "affine", "affine grows", "centred")}
+    assert apart == ({"contradicted"} if reversed_ else {"supported"})
+    if not reversed_:
+        assert (told["ends"], told["gap"]) == ("supported", "contradicted"), "no regimes"
 
 
 def test_members_are_averaged_and_share_their_points(rows: list[Row]) -> None:
-    every = grouped(rows)
-    assert [len(group.rows) for group in every] == [2, 1]
-    both = np.mean(
-        [row.arrays()["rmse_network_gaussian"].astype(np.float64) for row in every[0].rows], 0
-    )
-    level, worst = reading.extreme(every[0], "rmse_network_gaussian")
-    assert worst.value == pytest.approx(both.mean(1).max())
-    assert level == LEVELS[both.mean(1).argmax()]
-    assert worst.n == 60
-    assert reading.share(every[0], float(np.exp(0.5))) == pytest.approx(0.5)
-    low, high = reading.trained(every[0]) or (0, 0)
-    assert reading.share(every[0], low) - reading.share(every[0], high) == pytest.approx(
-        0.95, abs=1e-3
-    )
+    found = ScoreGap.found(rows).of("distance", who="network", to="gaussian", n=8)
+    both = np.stack([np.stack([r.value for r in found.of(seed=seed)]) for seed in (0, 1)]).mean(0)
+    averaged = found.over("seed", "subset")
+    np.testing.assert_allclose(np.stack([r.value for r in averaged]), both, rtol=1e-6)
+    low = regimes(averaged).of(regime="low").estimates().one
+    assert (low.value, low.n) == (pytest.approx(both[: len(REGIMES["low"])].mean()), 60)
+
+
+def test_values_are_those_of_the_readings(rows: list[Row]) -> None:
+    row = rows[0]
+    found = ScoreGap.found([row])
+    network = found.of("distance", who="network", to="memorizer", sigma=REGIMES["high"])
+    value = row.values["memorizer_high"]
+    assert isinstance(value, Estimate)
+    assert value.value == pytest.approx(np.mean([r.value for r in network]), rel=1e-6)
+    worst = max(r.value.mean() for r in found.of("distance", who="distillate"))
+    far = row.values["distillate_gaussian"]
+    assert isinstance(far, Estimate)
+    assert far.value == pytest.approx(worst)
+    counted = [row.values[name] for name in ("dimension", "distilled")]
+    assert counted == [64, 520]
 
 
 def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> None:
@@ -228,6 +209,7 @@ def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> 
     (kept,) = run(grid(PhaseTransition, n=24, **settings), Store(tmp_path))
     trained = ScoreGap(n=24, **settings).run()
     given = ScoreGap(n=24, model=str(kept.path), **settings).run()
+    assert trained.arrays.keys() == given.arrays.keys()
     for name, array in trained.arrays.items():
         assert np.allclose(array, given.arrays[name], atol=1e-5), name
     value = given.values["gaussian_intermediate"]
@@ -235,32 +217,22 @@ def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> 
     assert value.n == 60
 
 
-def test_the_page_builds(rows: list[Row]) -> None:
-    assert len(ScoreGap.sections(rows)) == 5
-    assert len(ScoreGap.page(rows, {}).sections) == 7
-    assert ScoreGap.sections(rows[:1])
-    broken = Row(
-        "0" * 16,
-        rows[0].study,
-        1,
-        {**rows[0].fields, "n": 32},
-        {"stopped": "the loss is not finite"},
-    )
-    assert "N = 32" in str(ScoreGap.sections([*rows, broken])[0].blocks[0])
+def test_the_report_is_written(rows: list[Row], tmp_path: Path) -> None:
+    text = write_all(ScoreGap, rows, Store(tmp_path)).read_text()
+    assert "95 % between σ = 0.012 and 221; 16 % of them at σ ≥ 20" in text
+    names = ("models", "sizes", "relative", "weights", "linearity")
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert drawn == {f"score_gap_{name}" for name in names}
 
 
-def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (
-        "run score_gap --n 8 24 --seed 0 --data molrg --width 4 --steps 20 --samples "
-        "8 --solver-steps 4 --held 20 --on serial --quiet"
-    )
-    assert main([*words.split(), "--store", str(tmp_path / "s")]) == 0
-    text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
-    assert "true denoiser" in text
-    figures = {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")}
-    assert figures == {
-        f"score_gap_{name}" for name in ("models", "sizes", "relative", "weights", "linearity")
-    }
+def test_pages_of_incomplete_sweeps_build(
+    rows: list[Row], tiny: Callable[[str, str], list[Row]]
+) -> None:
+    alone = ScoreGap.told(rows[:1])
+    assert "nearer to its Gaussian" not in alone.answer
+    mixed = ScoreGap.told([*rows, *tiny("score_gap", "given")])
+    assert isinstance(mixed.opening[0], Figure)
+    assert mixed.claims[0].verdict() == ScoreGap.told(rows).claims[0].verdict()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
+from denoscope.studies.score_gap import ScoreGap
 from denoscope.study import Study
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
@@ -69,6 +70,14 @@ def leading_directions(given: Sequence[str]) -> Sweeps:
     return {"both": grid(LeadingDirections, data=["power1", "digits"], n=sizes, draws=3, d=12)}
 
 
+def score_gap(given: Sequence[str]) -> Sweeps:
+    return {
+        "digits": grid(ScoreGap, n=8, seed=[0, 1], **SMALL) + grid(ScoreGap, n=96, **SMALL),
+        "molrg": grid(ScoreGap, data="molrg", n=[8, 96], **SMALL),
+        "given": grid(ScoreGap, **{**SMALL, "model": given[:1], "n": 0}),
+    }
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
     "molrg_network": molrg_network,
@@ -76,6 +85,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "linear_dynamics": linear_dynamics,
     "linear_generalization": linear_generalization,
     "leading_directions": leading_directions,
+    "score_gap": score_gap,
 }
 
 

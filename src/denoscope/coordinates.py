@@ -32,6 +32,7 @@ ROLES = {
     "gaussian_all": "Gaussian of all images",
     "truth": "true denoiser",
     "distillate": "distillate",
+    "control": "distilled memorizer",
 }
 """Who is asked: a model, or a closed form made of its training images."""
 
@@ -64,6 +65,11 @@ STARTS = {"neighbours": "starts at neighbours", "random": "random starts"}
 
 ASSIGNMENTS = {"noisy": "assigned by the noisy point", "soft": "soft weights"}
 """Which subspace a noisy point is projected onto."""
+
+INPUTS = {"noisy": "noisy images", "noise": "noise alone", "centred": "about the mean image"}
+"""On what a denoiser's linearity is asked."""
+
+REGIMES = {"low": "low noise", "intermediate": "intermediate noise", "high": "high noise"}
 
 PAIRS = {
     "halves": "disjoint halves",
@@ -199,6 +205,8 @@ COORDINATES: dict[str, Coordinate] = {
     "target": Coordinate("what the model predicts", values=TARGETS),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
+    "asked_on": Coordinate("inputs", values=INPUTS),
+    "regime": Coordinate("noise", values=REGIMES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),
 }
 

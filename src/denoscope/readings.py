@@ -316,15 +316,14 @@ class Readings(tuple[Reading, ...]):
 
     def largest(self, coordinate: str, sign: int = 1) -> Readings:
         """At the value of a coordinate where the mean is largest: chosen on every second unit and
-        read on the others, so that the choice favours nothing; none where it has one value.
+        read on the others, so that the choice favours nothing; none where it has one value, or
+        fewer than 4 units.
         """
-        if len(self.along(coordinate)) < 2:
+        if len(self.along(coordinate)) < 2 or any(np.size(r.value) < 4 for r in self):
             return self._like(())
         rest = [c for c in dict.fromkeys(c for r in self for c in r.at) if c != coordinate]
         found = []
         for *_, some in self.by(*rest):
-            if any(np.size(r.value) < 4 for r in some):
-                raise ValueError("choosing and reading need at least 4 units")
             best = max(some, key=lambda r: sign * float(np.mean(r.value[::2])))
             found.append(replace(best, value=best.value[1::2]))
         return self._like(found)

@@ -109,3 +109,17 @@ def averaged(values: Tensor) -> Estimate:
     if not bool(values.isfinite().all()):
         return unavailable("relative to an answer of length 0", len(values))
     return mean(values.tolist())
+
+
+def beyond_span(train: Tensor, points: Tensor) -> tuple[Tensor, int]:
+    """The distance ``|rest|/sqrt(n)`` of each of ``points`` (b, *event) from the affine span of
+    ``train`` (N, *event), (b,) in float64, and the dimension of that span.
+
+    Directions whose variance is rounding in float32 are none of it.
+    """
+    rows, x = (images.flatten(1).double() for images in (train, points))
+    x, centred = x - rows.mean(0), rows - rows.mean(0)
+    variances, basis = torch.linalg.eigh(centred.T @ centred / len(rows))
+    least = len(basis) * torch.finfo(torch.float32).eps * variances[-1].clamp(min=1e-30)
+    basis = basis[:, variances > least]
+    return (x - x @ basis @ basis.T).norm(dim=1) / x.shape[1] ** 0.5, basis.shape[1]

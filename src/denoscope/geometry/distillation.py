@@ -88,6 +88,12 @@ def distill(
     return sums.affine(ridge)
 
 
+def wiener(cov: Tensor, sigma: float) -> Tensor:
+    """The matrix ``cov (cov + sigma^2 I)^-1`` of the Wiener filter at one level, (n, n), float64."""
+    cov = cov.double()
+    return torch.linalg.solve(cov + sigma**2 * torch.eye(len(cov)).to(cov), cov)
+
+
 def weight_error(W: Tensor, W0: Tensor, *, twin: Tensor | None = None) -> float:
     """``|W - W0|_F^2/|W0|_F^2``, or with a ``twin`` of W from an independent seed ``<W - W0, twin -
     W0>_F/|W0|_F^2``.

@@ -203,3 +203,10 @@ def _cosine(first: Tensor, second: Tensor) -> Tensor:
     lengths = first.norm(dim=-1) * second.norm(dim=-1)
     cosine = ((first * second).sum(-1) / lengths).clamp(-1, 1)
     return torch.where(lengths > 0, cosine, (first == second).all(-1).to(cosine))
+
+
+def recentred(D: Denoiser, origin: Tensor) -> Denoiser:
+    """The denoiser in coordinates whose origin is the point ``origin`` (*event): about the mean of
+    its data a Wiener filter is linear.
+    """
+    return lambda x, sigma: D(x + origin, sigma) - origin

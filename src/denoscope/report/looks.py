@@ -72,6 +72,7 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "unseen": "test",
         "unlike": "chance",
         "places": "distillate",
+        "control": "memorizer",
         "training": "network",
         "clustering": "gaussian",
         "free": "chance",

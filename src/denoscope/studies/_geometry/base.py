@@ -182,10 +182,9 @@ class Probed(Recipe, Reported):
 
     @classmethod
     def sections(cls, rows: Sequence[Row]) -> list[Section]:
-        """What the study shows of these cells: findings first, then figures and tables; titles that
-        make sense beside other studies'.
-        """
-        raise NotImplementedError
+        """The study's part of a page that tells of several."""
+        told = cls.told(rows)
+        return [Section(cls.heading, told.opening), *told.sections]
 
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
