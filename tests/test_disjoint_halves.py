@@ -17,14 +17,15 @@ from tiny import SMALL
 
 from denoscope import Gaussian, grid, run
 from denoscope.cli import main
+from denoscope.data.sources import Source, truth
+from denoscope.data.splits import Split
 from denoscope.geometry import overlap
 from denoscope.metrics import psnr
 from denoscope.readings import Readings, expanded
 from denoscope.report import Figure, Gallery
 from denoscope.report.claims import Claim
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import Source, truth
+from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.disjoint_halves import (
     HARMONIC,
     LEADING,
@@ -39,7 +40,7 @@ from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.study import swept
 from denoscope.sweep import write_all
 
-DIGITS = Data(Source("digits"), None, 60, 200, 0)
+DIGITS = Split(Source("digits"), None, 60, 200, 0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def found(rows: list[Row]) -> Readings:
     return DisjointHalves.found(rows)
 
 
-def _measured(data: Data, denoiser: Any) -> Readings:
+def _measured(data: Split, denoiser: Any) -> Readings:
     return expanded(DisjointHalves().readings(Subject(denoiser, data, 20, 4)), QUANTITIES)
 
 
@@ -76,13 +77,13 @@ def test_the_default_sweep_is_all_feasible_and_its_halves_are_disjoint() -> None
     cells = grid(DisjointHalves, **swept(DisjointHalves))
     assert len(cells) == 5 * 2 * 2
     largest = max(cell.n for cell in cells)
-    first, second = (Data(Source("digits"), None, 261, largest, which) for which in (0, 1))
+    first, second = (Split(Source("digits"), None, 261, largest, which) for which in (0, 1))
     both = torch.cat([first.train(), second.train()]).flatten(1)
     assert torch.equal(both.sort(0).values, first.pool().flatten(1).sort(0).values)
 
 
 def test_errors_are_averaged_over_the_noises_of_an_image() -> None:
-    few = Data(Source("digits"), None, 60, 8, 0)
+    few = Split(Source("digits"), None, 60, 8, 0)
     denoiser = Gaussian.from_data(few.train())
     error = _measured(few, denoiser).of("error", images="train")
     level, subject, count = float(psnr.noise_level(10.0)), Subject(denoiser, few), 8 * 16
@@ -156,7 +157,7 @@ def test_pairs_are_those_of_halves_and_of_seeds(rows: list[Row]) -> None:
 def test_nearest_images_are_the_models_own(rows: list[Row]) -> None:
     row = next(r for r in rows if {"n": 100, "subset": 1}.items() <= r.fields.items())
     network = DisjointHalves.found([row]).of(who="network")
-    train = Data(Source("digits"), None, 60, 100, 1).train().flatten(1).double().numpy()
+    train = Split(Source("digits"), None, 60, 100, 1).train().flatten(1).double().numpy()
     sample = network.of("sample").one.reshape(20, -1).astype(float)
     a, b = (x - x.mean(1, keepdims=True) for x in (sample, train))
     cosines = (a @ b.T) / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
@@ -238,7 +239,7 @@ def test_two_files_are_compared_by_their_names(tiny: Callable[[str, str], list[R
 def test_where_the_truth_is_known_it_is_beside() -> None:
     known = truth(Source("molrg"))
     assert known is not None
-    made = _measured(Data(Source("molrg"), None, 100, 256, 0), known)
+    made = _measured(Split(Source("molrg"), None, 100, 256, 0), known)
     error = made.of("error", images="test")
     for mine, true in zip(error.of(who="network"), error.of(who="truth"), strict=True):
         assert np.allclose(mine.value, true.value, rtol=1e-4)

@@ -12,13 +12,14 @@ import torch
 
 from denoscope import Empirical, Estimate, grid, run, save
 from denoscope.cli import main
+from denoscope.data.sources import Source
+from denoscope.data.splits import Split
 from denoscope.geometry.distances import score_distance
 from denoscope.geometry.linearization import linearity
 from denoscope.readings import Reading, Readings, expanded
 from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import Source
+from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.gaussian_emergence import (
     LEVELS,
     POINTS,
@@ -32,7 +33,7 @@ from denoscope.studies.gaussian_emergence import (
 from denoscope.study import Work, swept
 from denoscope.types import Denoiser
 
-DATA = Data(Source("digits"), None, 261, 24, 0)
+DATA = Split(Source("digits"), None, 261, 24, 0)
 SMALL: dict[str, Any] = {"steps": 60, "samples": 12, "solver_steps": 4, "snapshots": 4, "first": 5}
 FIGURES = ("distance", "solutions", "linearity", "errors", "samples", "levels", "sizes")
 
@@ -46,7 +47,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     )
 
 
-def _measured(*denoisers: Denoiser, data: Data = DATA) -> tuple[Readings, dict[str, Any]]:
+def _measured(*denoisers: Denoiser, data: Split = DATA) -> tuple[Readings, dict[str, Any]]:
     """Readings and values of denoisers as if they were the snapshots 1, 2, ..."""
     found = list(readings({i: Subject(D, data, 12, 4) for i, D in enumerate(denoisers, 1)}))
     return expanded(found, QUANTITIES), GaussianEmergence().values(found)
@@ -91,7 +92,7 @@ def test_the_gaussian_and_the_memorizer_are_recognized() -> None:
 
 def test_numbers_are_those_of_the_geometry() -> None:
     """Distances, linearity and errors against the library's own functions, level by level."""
-    D = Data(Source("digits"), None, 261, 300, 1).gaussian()
+    D = Split(Source("digits"), None, 261, 300, 1).gaussian()
     (found, _), subject = _measured(D), Subject(D, DATA)
     network = found.of(who="network")
     x = subject.clean("test", 200)

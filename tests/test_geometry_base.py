@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from denoscope import MLP, Gaussian, Preconditioned, grid, read_images, run, sample, save
+from denoscope import MLP, Gaussian, Preconditioned, grid, run, sample, save
+from denoscope.data.sources import Source, truth
+from denoscope.data.sources import load as images_of
+from denoscope.data.splits import Split
 from denoscope.networks import load
+from denoscope.readings import collected
 from denoscope.store import MODEL, Row, Store
 from denoscope.studies._averages import over_runs
 from denoscope.studies._geometry import groups
-from denoscope.studies._geometry.subject import Data, Subject, given
-from denoscope.studies._source import Source, truth
-from denoscope.studies._source import load as images_of
-from denoscope.studies.phase_transition import PhaseTransition
+from denoscope.studies._geometry.base import Probed
+from denoscope.studies._geometry.subject import Subject, given
+from denoscope.studies.phase_transition import QUANTITIES, PhaseTransition
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
 
@@ -33,39 +36,28 @@ def test_the_main_job_keeps_the_network_that_made_its_samples(stored: list[Row])
     for row in stored:
         assert row.path is not None
         cell = PhaseTransition(n=int(str(row.fields["n"])), **SMALL)
-        setting = cell.place().setting()
-        again = sample(
-            load(row.path / MODEL), float(setting.sigmas[0]) * setting.noise, setting.sigmas
-        )
-        assert torch.allclose(again, torch.from_numpy(row.arrays()["samples"]), atol=1e-4)
+        kept = collected([row], QUANTITIES).of("sample").one
+        sigmas = cell.recipe().sigmas().float()
+        again = sample(load(row.path / MODEL), float(sigmas[0]) * cell.noise(), sigmas)
+        assert torch.allclose(again, torch.from_numpy(kept), atol=1e-4)
 
 
 def test_training_and_unseen_images_are_those_of_the_main_job() -> None:
-    cell = PhaseTransition(n=32, subset=1, **SMALL)
-    setting = cell.place().setting()
-    data = Data(Source("digits"), None, SMALL["held"], 32, 1)
-    assert torch.equal(data.train(), setting.train(32, 1))
-    assert torch.equal(data.unseen(), setting.test)
-    assert torch.equal(data.pool(), setting.reals)
-    assert torch.equal(
-        Data(Source("digits"), None, SMALL["held"], 0, 0).train().sort(0).values,
-        setting.reals.sort(0).values,
+    shared = {"n": 32, "subset": 1, "seed": 3, **SMALL}
+    mine, other = Probed(**shared), PhaseTransition(**shared)
+    assert mine.where() == other.where()
+    assert mine.recipe() == other.recipe()
+    assert (mine.member().initial, mine.member().order) == (
+        other.member().initial,
+        other.member().order,
     )
-
-
-def test_named_test_images_leave_all_others_to_train_on(tmp_path: Path) -> None:
-    data = Data(Source("digits"), Source("molrg"), 60, 0, 0)
-    with pytest.raises(
-        ValueError, match=r"--test has images of \(3, 4, 4\), --data of \(1, 8, 8\)"
-    ):
-        data.train()
-    data = Data(Source("digits"), Source("digits"), 60, 0, 0)
-    assert len(data.train()) == len(data.unseen()) == len(read_images("digits"))
 
 
 def test_points_are_shared_and_nested() -> None:
     one, other = (
-        Subject(Gaussian.from_data(torch.randn(9, 1, 8, 8)), Data(Source("digits"), None, 60, n, 0))
+        Subject(
+            Gaussian.from_data(torch.randn(9, 1, 8, 8)), Split(Source("digits"), None, 60, n, 0)
+        )
         for n in (16, 32)
     )
     assert torch.equal(one.noisy("test", 5, 0.3), other.noisy("test", 5, 0.3))
@@ -103,12 +95,12 @@ def test_the_known_law_is_that_of_its_images() -> None:
 
 def test_given_networks_are_tried_on_the_images(tmp_path: Path) -> None:
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
-    data = Data(Source("digits"), None, 60, 0, 0)
+    data = Split(Source("digits"), None, 60, 0, 0)
     assert given(str(tmp_path / "net.safetensors"), data)(
         data.train()[:2], torch.ones(2)
     ).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"does not take images of \(3, 4, 4\)"):
-        given(str(tmp_path / "net.safetensors"), Data(Source("molrg"), None, 60, 0, 0))
+        given(str(tmp_path / "net.safetensors"), Split(Source("molrg"), None, 60, 0, 0))
     with pytest.raises(ValueError, match="there is no file"):
         given(str(tmp_path / "none.safetensors"), data)
     (tmp_path / "bad.safetensors").write_bytes(b"pickle")

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from denoscope import Empirical, Gaussian, grid, run
 from denoscope.cli import main
+from denoscope.data.sources import Source
+from denoscope.data.splits import Split
+from denoscope.data.synthetic import SPREAD, truth
+from denoscope.data.synthetic import law as known_law
 from denoscope.estimate import Estimate, median
 from denoscope.geometry.jacobians import jacobian
 from denoscope.store import MODEL, Row, Store
@@ -31,10 +35,7 @@ from denoscope.studies._geometry.rank import (
 )
 from denoscope.studies._geometry.rank.points import KINDS, LEVELS, Points
 from denoscope.studies._geometry.rank.ushape import arms
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import Source
-from denoscope.studies._synthetic import SPREAD, truth
-from denoscope.studies._synthetic import law as known_law
+from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.jacobian_rank import JacobianRank
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.types import Denoiser
@@ -47,7 +48,7 @@ SMALL: dict[str, Any] = {
     "held": 80,
     "points": 4,
 }
-DIGITS = Data(Source("digits"), None, 200, 30, 0)
+DIGITS = Split(Source("digits"), None, 200, 30, 0)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     )
 
 
-def _measured(denoiser: Denoiser, data: Data = DIGITS, count: int = 6) -> dict[str, np.ndarray]:
+def _measured(denoiser: Denoiser, data: Split = DIGITS, count: int = 6) -> dict[str, np.ndarray]:
     return dict(measuring.measure(Subject(denoiser, data, 8, 6), count).arrays)
 
 
@@ -188,7 +189,7 @@ def test_the_memorizer_in_the_networks_place_is_the_memorizer() -> None:
 
 
 def test_the_true_denoiser_has_the_exact_ranks_and_dimension() -> None:
-    data = Data(Source("molrg"), None, 200, 64, 0)
+    data = Split(Source("molrg"), None, 200, 64, 0)
     arrays = _measured(truth(), data)
     for who in ("network", "truth"):
         ranks = np.median(arrays[f"test_{who}_norm"], 1)

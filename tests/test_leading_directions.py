@@ -15,11 +15,11 @@ from scipy.linalg import subspace_angles
 
 from denoscope import Estimate, grid
 from denoscope.cli import main
+from denoscope.data.sources import Source
 from denoscope.readings import Reading, Readings
 from denoscope.report import Gallery
 from denoscope.store import Row
 from denoscope.studies._drawn import population
-from denoscope.studies._source import Source
 from denoscope.studies.leading_directions import (
     QUANTITIES,
     LeadingDirections,

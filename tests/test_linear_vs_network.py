@@ -15,10 +15,10 @@ from rates import sigmas
 
 from denoscope import Empirical, Estimate, Gaussian, grid, run, sample
 from denoscope.cli import main
+from denoscope.data.sources import Source
 from denoscope.store import Row, Store
 from denoscope.studies._linear.networks import findings, measuring, page
 from denoscope.studies._linear.networks.runs import collected
-from denoscope.studies._source import Source
 from denoscope.studies._transition.cell import LEVELS, Place
 from denoscope.studies.linear_vs_network import LinearVsNetwork
 from denoscope.studies.phase_transition import PhaseTransition
@@ -65,8 +65,9 @@ def test_keys_and_defaults_are_frozen() -> None:
 
 
 def test_networks_are_those_of_the_transition() -> None:
-    item = LinearVsNetwork(n=100, seed=2, lr=1e-3)
-    assert item.trained() == PhaseTransition(n=100, seed=2, lr=1e-3)
+    item, other = (kind(n=100, seed=2, lr=1e-3) for kind in (LinearVsNetwork, PhaseTransition))
+    assert (item.recipe(), item.where()) == (other.recipe(), other.where())
+    assert item.member().initial == other.member().initial
 
 
 def test_a_plan_covers_every_cell_once_in_two_jobs() -> None:

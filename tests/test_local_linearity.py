@@ -15,12 +15,13 @@ import torch
 
 from denoscope import Empirical, grid, run
 from denoscope.cli import main
+from denoscope.data.sources import Source
+from denoscope.data.splits import Split
 from denoscope.geometry.jacobians import jacobian
 from denoscope.readings import Readings, expanded
 from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import Source
+from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.local_linearity import (
     FAR,
     LEVELS,
@@ -39,7 +40,7 @@ from denoscope.studies.local_linearity import (
 from denoscope.studies.phase_transition import PhaseTransition
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 8, "solver_steps": 4, "held": 24}
-DATA = Data(Source("digits"), None, 24, 40, 0)
+DATA = Split(Source("digits"), None, 24, 40, 0)
 FIGURES = ("deviation", "cosine", "ratio", "change_cosine", "change_error", "noise")
 
 

@@ -21,11 +21,11 @@ from kills import killed
 
 from denoscope import Empirical, Estimate, grid, run, sample
 from denoscope.cli import main
+from denoscope.data.sources import Source, load
 from denoscope.execute import processes
 from denoscope.metrics import agreement_rate, copy_rates, nearest_similarity
 from denoscope.report import Figure, Gallery
 from denoscope.store import Row, Store
-from denoscope.studies._source import Source, load
 from denoscope.studies._transition import cell
 from denoscope.studies._transition.setting import prepare
 from denoscope.studies.phase_transition import PhaseTransition
@@ -69,19 +69,7 @@ def test_keys_and_defaults_are_frozen() -> None:
 def test_the_sweep_has_36_models_a_width() -> None:
     cells = grid(PhaseTransition, **swept(PhaseTransition))
     assert [sum(c.width == width for c in cells) for width in (32, 64, 128)] == [36, 36, 36]
-    assert len({c.run_seed() for c in cells}) == 108
-
-
-def test_subsets_are_nested_disjoint_and_never_held_out() -> None:
-    setting = prepare(SOURCE, 261, 10, 4)
-    held = set(setting.test_rows.tolist())
-    assert len(held) == 261
-    for which in (0, 1):
-        rows = [setting.train_rows(n, which).tolist() for n in (8, 64, 768)]
-        assert rows[1][:8] == rows[0]
-        assert rows[2][:64] == rows[1]
-        assert not held & set(rows[2])
-    assert not set(setting.train_rows(768, 0).tolist()) & set(setting.train_rows(768, 1).tolist())
+    assert len({c.member().initial for c in cells}) == 108
 
 
 def test_the_memorizer_is_a_memorizer() -> None:

@@ -16,13 +16,14 @@ from tiny import SMALL
 
 from denoscope import Empirical, Estimate, Gaussian, grid, run
 from denoscope.cli import main
+from denoscope.data.sources import Source, truth
+from denoscope.data.splits import Split
 from denoscope.geometry.distances import pairwise_distances
 from denoscope.geometry.linearization import linearity
 from denoscope.readings import Readings
 from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import Source, truth
+from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.score_gap import (
     EDGES,
@@ -41,8 +42,8 @@ from denoscope.sweep import write_all
 from denoscope.types import Denoiser
 
 
-def _data(n: int = 24, source: str = "digits", held: int = 60) -> Data:
-    return Data(Source(source), None, held, n, 0)
+def _data(n: int = 24, source: str = "digits", held: int = 60) -> Split:
+    return Split(Source(source), None, held, n, 0)
 
 
 @pytest.fixture(scope="module")

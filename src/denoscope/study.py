@@ -53,6 +53,11 @@ class Work:
     tell: Tell = lambda fraction: None
     device: str = "cpu"
 
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file from which a training of this job is resumed."""
+        return None if self.folder is None else self.folder / "training.safetensors"
+
 
 def axis(default: Any, help: str, sweep: Sequence[Any] = ()) -> Any:
     """A study's field that may take many values; ``sweep`` are those that the command line takes

@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from denoscope.data.population import Population
+from denoscope.data.sources import Source, load
 from denoscope.estimate import Estimate
 from denoscope.metrics.crossings import apart, fall, less
 from denoscope.readings import Readings, collected
 from denoscope.report.plots import Plot
 from denoscope.store import Row
 from denoscope.studies._reported import Reported
-from denoscope.studies._source import Source, load
 from denoscope.theory.spectra import power_law
 
 _FINE = 40  # sizes on a line of theory, and near N = d half as many more

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from denoscope.estimate import exact, mean, share
+from denoscope.fitting.recipe import batches, fleet
 from denoscope.fitting.snapshots import Training, snapshot_steps
 from denoscope.geometry.distances import outputs
 from denoscope.geometry.linearization import superposition
 from denoscope.metrics.shares import quotient
 from denoscope.nearest import neighbors
-from denoscope.networks import Fleet
 from denoscope.readings import Quantity, Reading, Readings, expanded, stored
 from denoscope.report.claims import Claim, above, below
 from denoscope.report.plots import Plot, figure
@@ -38,9 +38,6 @@ from denoscope.sampling import sample
 from denoscope.store import Value
 from denoscope.studies._geometry.base import Probed
 from denoscope.studies._geometry.subject import Subject
-from denoscope.studies._source import load
-from denoscope.studies._transition import costs
-from denoscope.studies.phase_transition import NETWORKS, batches
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
 
@@ -125,15 +122,9 @@ class GaussianEmergence(Probed):
         return snapshot_steps(self.first, self.steps, self.snapshots)
 
     def cost(self) -> float:
-        looks, shape = 1 if self.model else len(self.moments()), load(self.where().source).shape
-        return costs.seconds(
-            NETWORKS[self.net],
-            self.net,
-            shape,
-            self.width,
-            trained=0 if self.model else self.steps * self.batch_size,
-            sampled=looks * (EVALUATIONS + self.samples * (2 * self.solver_steps - 1)),
-        )
+        looks, recipe = 1 if self.model else len(self.moments()), self.recipe()
+        sampled = looks * (EVALUATIONS + recipe.evaluations(self.samples))
+        return recipe.seconds(self.where().images().shape, sampled, trained=not self.model)
 
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
@@ -156,13 +147,15 @@ class GaussianEmergence(Probed):
     @classmethod
     def course(cls, cells: Sequence[Any], work: Work) -> Training:
         """The training of a fleet of these cells, with its snapshots."""
-        trained = [cell.trained() for cell in cells]
+        first, where = cells[0], cells[0].where()
+        recipe, members = first.recipe(), [cell.member() for cell in cells]
+        shape, spread = where.images().shape, where.spread()
         return Training(
-            lambda device: Fleet([cell.denoiser() for cell in trained]).to(device),
-            batches(trained),
-            cells[0].moments(),
-            cells[0].lr,
-            cells[0].ema,
+            lambda device: fleet(recipe, members, shape, spread).to(device),
+            batches(recipe, members, where.images().data),
+            first.moments(),
+            first.lr,
+            first.ema,
             work.device,
             work.folder,
             lambda fraction: work.tell(_TRAINING * fraction),

@@ -13,20 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from denoscope.networks import best_size
 from denoscope.report import Page
 from denoscope.store import Row
 from denoscope.studies._linear.networks import measuring, page
-from denoscope.studies._recipe import Recipe
-from denoscope.studies._source import Source, load
-from denoscope.studies.phase_transition import PhaseTransition, learned
-from denoscope.study import Result, Work, alike, axis, option
+from denoscope.studies._trained import Trained
+from denoscope.studies._transition.cell import Place
+from denoscope.study import Result, Work, axis, option
 
 SIZES = (16, 64, 256, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearVsNetwork(Recipe):
+class LinearVsNetwork(Trained):
     """One network, trained on one set of images with one seed, and the linear model of that set."""
 
     version: ClassVar[int] = 1
@@ -41,23 +39,10 @@ class LinearVsNetwork(Recipe):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
     width: int = option(64, "width of the network, a multilayer perceptron")
 
-    def __post_init__(self) -> None:
-        self.trained()
-
-    def trained(self) -> PhaseTransition:
-        """The same network as a cell of the transition's study, whose recipe trains and samples
-        it.
-        """
-        return PhaseTransition(**self.fields())
-
-    def infeasible(self) -> str:
-        return self.trained().infeasible()
-
-    def inputs(self) -> dict[str, str]:
-        return {self.data: load(Source(self.data, self.skip_bad, self.resize, self.range)).sha256}
-
-    def cost(self) -> float:
-        return self.trained().cost()
+    def place(self) -> Place:
+        """Where the cell's training set comes from."""
+        source = self.source(self.data)
+        return Place(source, self.held, self.samples, self.solver_steps, self.n, self.subset)
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return next(self.batch([self], work))[1]
@@ -65,26 +50,19 @@ class LinearVsNetwork(Recipe):
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
         """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""
-        jobs = []
-        for members in alike(cells, "n", "seed"):
-            count = max(
-                min(2, len(members)), -(-len(members) // best_size(members[0].trained().network()))
-            )
-            jobs += [members[i::count] for i in range(count)]
-        return jobs
+        return cls.fleets(cells, 2)
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet, samples all from the same noises, measures each beside its
         linear model.
         """
-        twins = [item.trained() for item in cells]
-        for item, twin, (member, generated, stopped) in zip(cells, twins, learned(twins, work)):
+        for item, (member, generated, stopped) in zip(cells, cls.learned(cells, work)):
             yield (
                 item,
                 Result({"stopped": stopped})
                 if stopped
-                else measuring.measure(twin.place(), member, generated),
+                else measuring.measure(item.place(), member, generated),
             )
 
     @classmethod

@@ -214,7 +214,7 @@ class MolrgNetwork(Reported):
             first.spread(),
             noises(first.samples, first.n).reshape(-1, *first.shape()),
             device=work.device,
-            checkpoint=None if work.folder is None else work.folder / "training.safetensors",
+            checkpoint=work.checkpoint,
             tell=work.tell,
         )
         for item, (_, generated, stopped) in zip(cells, trained):

@@ -24,6 +24,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from denoscope.data.splits import Split
 from denoscope.estimate import exact, mean
 from denoscope.geometry.distances import beyond_span, outputs, relative_error, rmse
 from denoscope.geometry.distillation import Affine, distill, weight_error, wiener
@@ -34,7 +35,7 @@ from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
 from denoscope.store import Row, Value
 from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Data, Subject
+from denoscope.studies._geometry.subject import Subject
 from denoscope.study import axis, option
 from denoscope.types import Denoiser
 
@@ -157,14 +158,14 @@ class ScoreGap(Probed):
         yield table("Distances in the three regimes", regimes(distance), keys, ["distance"])
 
 
-def points(data: Data) -> int:
+def points(data: Split) -> int:
     """How many noisy unseen images are used: at most 200, an even number, and each image once where
     there are two.
     """
     return max(2, min(POINTS, len(data.unseen())) // 2 * 2)
 
 
-def neutral(data: Data) -> Tensor:
+def neutral(data: Split) -> Tensor:
     """The images that every model is distilled on: the unseen ones, filled up with the first of the
     pool to 8 (d + 1).
     """

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import torch
 
-from denoscope import studies
 from denoscope.data.images import Images
+from denoscope.data.sources import Source, load
+from denoscope.data.splits import Split
 from denoscope.files import located
 from denoscope.store import MODEL
-from denoscope.studies._geometry.subject import Data
-from denoscope.studies.phase_transition import PhaseTransition
+
+STUDY = "phase_transition"
+"""Whose cells say what their networks were trained on."""
 
 
 def is_cell(source: str) -> bool:
@@ -30,30 +33,36 @@ def read_cell(source: str) -> Images:
     A cell that cannot be read, of another study, or whose image set has changed since it was
     trained is a one-line ValueError.
     """
-    folder = located(source)
+    kept = _kept(source)
+    if kept["study"] != STUDY:
+        raise ValueError(
+            f"{source} is a cell of {kept['study']}; only those of {STUDY} say what their network "
+            "was trained on"
+        )
+    which, data = kept["split"], kept["split"].source
+    if {data.data: load(data).sha256} != kept["inputs"]:
+        raise ValueError(
+            f"{source}: the images of {data.data} are not those its network was trained on any more"
+        )
+    train, unseen = which.train(), which.unseen()
+    name = f"{data.data}, {which.size} training images of subset {which.which}"
+    return Images(torch.cat([train, unseen]), name, test_from=len(train))
+
+
+def _kept(source: str) -> dict[str, Any]:
+    """The ``study`` of a cell, the hashes of its ``inputs`` and, of ``STUDY``, its ``split``."""
     try:
-        kept = json.loads((folder / "result.json").read_text())
-        study, inputs = kept["study"], kept["made"]["inputs"]
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in kept["fields"].items()
-        }
+        kept = json.loads((located(source) / "result.json").read_text())
+        study, fields = kept["study"], kept["fields"]
+        split = _split(fields) if study == STUDY else None
+        return {"study": study, "inputs": kept["made"]["inputs"], "split": split}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(
             f"{source} is damaged ({error}); run `denoscope store check` on its store"
         ) from error
-    if study != PhaseTransition.title():
-        raise ValueError(
-            f"{source} is a cell of {study}; only those of {PhaseTransition.title()} say "
-            "what their network was trained on"
-        )
-    cell = studies.load(study)(**fields)
-    assert isinstance(cell, PhaseTransition)
-    if cell.inputs() != inputs:
-        raise ValueError(
-            f"{source}: the images of {cell.data} are not those its network was trained on any more"
-        )
-    which = Data(cell.source(), None, cell.held, cell.n, cell.subset)
-    train, unseen = which.train(), which.unseen()
-    name = f"{cell.data}, {cell.n} training images of subset {cell.subset}"
-    return Images(torch.cat([train, unseen]), name, test_from=len(train))
+
+
+def _split(fields: dict[str, Any]) -> Split:
+    reading = fields["skip_bad"], fields["resize"], tuple(fields["range"])
+    source = Source(fields["data"], *reading)
+    return Split(source, None, fields["held"], fields["n"], fields["subset"])

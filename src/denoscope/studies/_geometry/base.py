@@ -5,32 +5,31 @@ as a file, and what it is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from denoscope.coordinates import name_of, order_of
+from denoscope.data.sources import load
+from denoscope.data.splits import Split
 from denoscope.files import file_hash
-from denoscope.networks import best_size
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.report import Page, Section
 from denoscope.store import Row, Value
 from denoscope.studies._geometry import page
 from denoscope.studies._geometry.groups import is_file, told
-from denoscope.studies._geometry.subject import Data, Subject, given, model_file
-from denoscope.studies._recipe import Recipe
+from denoscope.studies._geometry.subject import Subject, given, model_file
 from denoscope.studies._reported import Reported, finished, sortable
-from denoscope.studies._source import Source, load
-from denoscope.studies.phase_transition import PhaseTransition, learned
-from denoscope.study import Result, Work, alike, axis, option
+from denoscope.studies._trained import Trained
+from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed(Recipe, Reported):
-    """One denoiser: a network trained by the recipe of ``phase_transition``, or with ``model`` the
+class Probed(Trained, Reported):
+    """One denoiser: a network trained by the house recipe, or with ``model`` the
     one in a file.
     """
 
@@ -55,7 +54,7 @@ class Probed(Recipe, Reported):
     samples: int = option(100, "samples drawn from each model, from the same noises")
 
     def __post_init__(self) -> None:
-        self.trained()
+        super().__post_init__()
         if self.test and not self.model:
             raise ValueError(
                 "--test goes with --model: networks that are trained here hold out "
@@ -64,42 +63,32 @@ class Probed(Recipe, Reported):
         if self.model:
             model_file(self.model)
 
-    def trained(self) -> PhaseTransition:
-        """The same network as a cell of the transition's study, whose recipe trains and samples
-        it.
-        """
-        names = {item.name for item in fields(PhaseTransition)}
-        return PhaseTransition(
-            **{name: value for name, value in self.fields().items() if name in names}
-        )
-
-    def where(self) -> Data:
-        """Which images the cell is about."""
-        source = Source(self.data, self.skip_bad, self.resize, self.range)
-        test = Source(self.test, self.skip_bad, self.resize, self.range) if self.test else None
-        return Data(source, test, self.held, self.n, self.subset)
+    def where(self) -> Split:
+        test = self.source(self.test) if self.test else None
+        return Split(self.source(self.data), test, self.held, self.n, self.subset)
 
     def infeasible(self) -> str:
         if not self.model:
-            return self.trained().infeasible()
+            return super().infeasible()
+        where = self.where()
         try:
-            self.where().train()
+            where.train()
+            where.unseen()
         except ValueError as error:
             return f"--n {self.n} --subset {self.subset} of --data {self.data}: {error}"
         return ""
 
     def inputs(self) -> dict[str, str]:
-        where = self.where()
-        found = {self.data: load(where.source).sha256}
-        if where.test is not None:
-            found[self.test] = load(where.test).sha256
+        found = super().inputs()
+        if self.test:
+            found[self.test] = load(self.source(self.test)).sha256
         if self.model:
             found[self.model] = file_hash(model_file(self.model))
         return found
 
     def cost(self) -> float:
-        measuring = self.seconds * load(self.where().source).data[0].numel() / 64
-        return measuring + (0 if self.model else self.trained().cost())
+        measuring = self.seconds * self.where().images().data[0].numel() / 64
+        return measuring + (0 if self.model else super().cost())
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
         return next(self.batch([self], work))[1]
@@ -109,13 +98,8 @@ class Probed(Recipe, Reported):
         """Networks that are given, each alone; those to train in fleets of alike cells, as large as
         pays but two where that keeps two cores busy.
         """
-        jobs = [[cell] for cell in cells if cell.model]
-        for members in alike([cell for cell in cells if not cell.model], "n", "subset", "seed"):
-            count = max(
-                min(2, len(members)), -(-len(members) // best_size(members[0].trained().network()))
-            )
-            jobs += [members[i::count] for i in range(count)]
-        return jobs
+        given = [[cell] for cell in cells if cell.model]
+        return given + cls.fleets([cell for cell in cells if not cell.model], 2)
 
     @classmethod
     def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
@@ -140,10 +124,9 @@ class Probed(Recipe, Reported):
         """
         if cells[0].model:
             return ((given(cell.model, cell.where()), None, "") for cell in cells)
-        trained: Any = learned([cell.trained() for cell in cells], work)
         return (
-            (member.requires_grad_(False), generated, stopped)
-            for member, generated, stopped in trained
+            (member.requires_grad_(False), generated, stopped)  # pyright: ignore[reportReturnType]
+            for member, generated, stopped in cls.learned(cells, work)
         )
 
     def readings(self, subject: Subject) -> Iterator[Reading]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from denoscope.data.sources import Source
+from denoscope.data.splits import Split
 from denoscope.estimate import Estimate, mean
 from denoscope.store import Row
 from denoscope.studies._averages import Averaged
-from denoscope.studies._geometry.subject import Data
-from denoscope.studies._source import Source
 
 MEMBERS = ("seed", "subset")
 """The fields in which members of a group differ."""
@@ -41,7 +41,7 @@ class Group(Averaged):
         """
         return int(str(self.rows[0].fields["width"]))
 
-    def data(self) -> Data:
+    def data(self) -> Split:
         """The images of the first member."""
         return data_of(self.rows[0])
 
@@ -98,13 +98,13 @@ def label(row: Row, *, widths: bool) -> str:
     return f"N = {row.fields['n']}" + (f", width {row.fields['width']}" if widths else "")
 
 
-def data_of(row: Row) -> Data:
+def data_of(row: Row) -> Split:
     """The images of a row's model."""
     fields = row.fields
     # two numbers or none
     reading = (bool(fields["skip_bad"]), int(str(fields["resize"])), tuple(fields["range"]))  # pyright: ignore[reportArgumentType]
     test = Source(str(fields["test"]), *reading) if fields["test"] else None
-    return Data(
+    return Split(
         Source(str(fields["data"]), *reading),
         test,
         int(str(fields["held"])),

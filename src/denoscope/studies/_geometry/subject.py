@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from denoscope.data.subsets import subset
-from denoscope.distributions import Empirical, Gaussian
+from denoscope.data.sources import truth
+from denoscope.data.splits import Split
+from denoscope.distributions import Empirical
 from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
 from denoscope.networks import load as load_network
@@ -22,72 +22,10 @@ from denoscope.networks.archive import expect
 from denoscope.random import Seeds
 from denoscope.sampling import sample
 from denoscope.store import MODEL
-from denoscope.studies._source import Source, load, truth
-from denoscope.studies._transition.setting import SPLIT_SEED, split
 from denoscope.types import Denoiser
 
 NOISES = 1 << 20
 """Seed of the first noise of points; samples take theirs from 0 on."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which images: training subset ``which`` of ``size`` images of ``source`` (0: all that are not
-    held out), and the unseen ones.
-
-    Unseen are ``held`` images of the same set, or those of ``test`` where one is named; then
-    nothing is held out of ``source``.
-    """
-
-    source: Source
-    test: Source | None
-    held: int
-    size: int
-    which: int
-
-    def train(self) -> Tensor:
-        """The training images, (N, c, h, w)."""
-        return _split(self)[0]
-
-    def unseen(self) -> Tensor:
-        """Images that no model of this data was trained on, (M, c, h, w)."""
-        return _split(self)[1]
-
-    def pool(self) -> Tensor:
-        """All images that may be trained on: the best that is known of the population, (P, c, h,
-        w).
-        """
-        return _split(self)[2]
-
-    def gaussian(self) -> Gaussian:
-        """The Wiener denoiser of the training images."""
-        return _gaussian(self)
-
-    def gaussian_all(self) -> Gaussian:
-        """The Wiener denoiser of all images that may be trained on."""
-        return _gaussian(Data(self.source, self.test, self.held, 0, 0))
-
-
-@lru_cache(maxsize=8)
-def _split(data: Data) -> tuple[Tensor, Tensor, Tensor]:
-    images = load(data.source)
-    if data.test is None:
-        pool, unseen = split(images, data.held)
-        others = images.data[unseen]
-    else:
-        pool, others = torch.arange(len(images)), load(data.test).data
-        if others.shape[1:] != images.data.shape[1:]:
-            raise ValueError(
-                f"--test has images of {tuple(others.shape[1:])}, --data of "
-                f"{tuple(images.shape)}: give both the same --resize"
-            )
-    rows = subset(pool, data.size or len(pool), data.which, seed=SPLIT_SEED, groups=images.groups)
-    return images.data[rows], others, images.data[pool]
-
-
-@lru_cache(maxsize=8)
-def _gaussian(data: Data) -> Gaussian:
-    return Gaussian.from_data(data.train())
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +38,7 @@ class Subject:
     """
 
     denoiser: Denoiser
-    data: Data
+    data: Split
     noises: int = 100
     steps: int = 18
     generated: Tensor | None = None
@@ -186,7 +124,7 @@ def model_file(path: str) -> Path:
     return file
 
 
-def given(path: str, data: Data) -> Denoiser:
+def given(path: str, data: Split) -> Denoiser:
     """The network of a file, tried on one image of the data; one that does not take such images is
     a ValueError.
     """

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from denoscope.data.duplicates import find_duplicates
+from denoscope.data.sources import Source
 from denoscope.distributions import Empirical, Gaussian
 from denoscope.metrics import (
     authenticity,
@@ -29,7 +30,6 @@ from denoscope.random import generator
 from denoscope.readings import Reading
 from denoscope.sampling import sample
 from denoscope.store import Value
-from denoscope.studies._source import Source
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, prepare
 from denoscope.types import Denoiser
 

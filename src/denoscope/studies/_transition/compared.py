@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from denoscope.data import find_duplicates
+from denoscope.data.sources import Source
 from denoscope.metrics import (
     TrainingRun,
     chance_level,
@@ -26,7 +27,6 @@ from denoscope.metrics import (
 )
 from denoscope.readings import Reading, Readings
 from denoscope.store import Row
-from denoscope.studies._source import Source
 from denoscope.studies._transition.cell import Place, memorizer
 from denoscope.studies._transition.setting import FIXED_THRESHOLD, Setting, prepare
 

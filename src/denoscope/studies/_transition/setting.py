@@ -7,22 +7,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 
 from denoscope.data import Images
-from denoscope.data.subsets import hold_out, subset
+from denoscope.data.sources import Source, load
+from denoscope.data.splits import SEED as SPLIT_SEED
+from denoscope.data.splits import cut
+from denoscope.data.subsets import subset
 from denoscope.describe import PCA, Pixels
 from denoscope.estimate import Estimate
 from denoscope.levels import karras
 from denoscope.metrics import frechet_floor, pair_threshold
 from denoscope.random import Seeds
-from denoscope.studies._source import Source, load
 
 PAIR_QUANTILE = 0.99
 FIXED_THRESHOLD = 0.95
 MOST_PAIRED = 4000
-SPLIT_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -79,23 +79,11 @@ class Setting:
         return subset(self.pool, size, which, seed=SPLIT_SEED, groups=self.images.groups)
 
 
-def split(images: Images, held: int) -> tuple[Tensor, Tensor]:
-    """Pool and hold-out rows: the hold-out comes from the set's own test split where it has one,
-    else at random, groups kept whole.
-    """
-    if images.test_from is None:
-        return hold_out(len(images), held, seed=SPLIT_SEED, groups=images.groups)
-    own = torch.arange(images.test_from, len(images))
-    if held > len(own):
-        raise ValueError(f"--held {held}: the test split of {images.name} has {len(own)} images")
-    return torch.arange(images.test_from), subset(own, held, 0, seed=SPLIT_SEED)
-
-
 @lru_cache(maxsize=2)
 def prepare(source: Source, held: int, samples: int, solver_steps: int) -> Setting:
     """The setting of a sweep, made once a process."""
     images = load(source)
-    pool, test = split(images, held)
+    pool, test = cut(images, held)
     reals = images.data[pool]
     pixels = Pixels()
     components = min(32, len(reals) - 1, reals[0].numel())

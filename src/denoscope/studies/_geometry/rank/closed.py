@@ -14,20 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.data.sources import truth
+from denoscope.data.splits import Split
 from denoscope.distributions import Empirical, Gaussian
 from denoscope.geometry.dimension import flipd
 from denoscope.sampling import trajectory
 from denoscope.studies._geometry.rank.facts import Facts, of_denoiser, of_spectrum
 from denoscope.studies._geometry.rank.points import KINDS, Points
-from denoscope.studies._geometry.subject import Data, Subject
-from denoscope.studies._source import truth
+from denoscope.studies._geometry.subject import Subject
 from denoscope.types import Denoiser
 
 _WEIGHT = 1e-16  # of a posterior: what is left out of its covariance
 
 
 @lru_cache(maxsize=16)
-def references(data: Data, points: Points) -> dict[str, np.ndarray]:
+def references(data: Split, points: Points) -> dict[str, np.ndarray]:
     """All arrays of the memorizer and, where it is known, the true denoiser at the same points, and
     the eigenvalues of both covariances.
     """
@@ -83,7 +84,7 @@ def _values(rows: Tensor, weights: Tensor) -> Tensor:
     return torch.nn.functional.pad(found, (0, min(rows.shape) - len(found)))
 
 
-def _everywhere(name: str, known: Denoiser, data: Data, points: Points) -> dict[str, np.ndarray]:
+def _everywhere(name: str, known: Denoiser, data: Split, points: Points) -> dict[str, np.ndarray]:
     """The facts of a closed form at noisy images and along its own sampling paths."""
     subject = Subject(known, data, points.noises, points.steps)
     arrays: dict[str, np.ndarray] = {}

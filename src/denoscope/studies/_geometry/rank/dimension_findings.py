@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from denoscope.data.synthetic import SPREAD, SUBSPACES
 from denoscope.estimate import Estimate, mean, median
 from denoscope.report import Finding
 from denoscope.studies._geometry.groups import Group
 from denoscope.studies._geometry.rank.dimension_drawings import SHORT, flipd, traces
 from denoscope.studies._geometry.rank.measuring import BUNDLE
 from denoscope.studies._geometry.rank.reading import PLACES, facts, has, levels, number, said
-from denoscope.studies._synthetic import SPREAD, SUBSPACES
 
 LOW_NOISE, HIGH_NOISE = 0.3 * SPREAD, 8 * SPREAD
 """Noise levels up to which, and from which, the true rank is that of one subspace, and of all."""

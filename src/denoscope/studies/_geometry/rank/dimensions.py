@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
+from denoscope.data.splits import Split
 from denoscope.estimate import Estimate, unavailable
 from denoscope.geometry.dimension import local_pca_dimension, mle_dimension, two_nn
-from denoscope.studies._geometry.subject import Data
 from denoscope.theory.spectra import participation_ratio
 
 MOST = 2000
@@ -29,13 +29,13 @@ NAMES = {
 }
 
 
-def of_images(data: Data) -> dict[str, Estimate]:
+def of_images(data: Split) -> dict[str, Estimate]:
     """The dimension of all images that may be trained on, at most ``MOST`` of them."""
     return dict(_of_pool(replace(data, size=min(len(data.pool()), MOST), which=0)))
 
 
 @lru_cache(maxsize=4)
-def _of_pool(data: Data) -> tuple[tuple[str, Estimate], ...]:
+def _of_pool(data: Split) -> tuple[tuple[str, Estimate], ...]:
     rows = data.train().flatten(1)
     found: dict[str, Callable[[], Estimate]] = {
         "two_nn": lambda: two_nn(rows),

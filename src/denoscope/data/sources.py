@@ -1,12 +1,13 @@
-"""Which images a study reads, and how; read once a process."""
+"""Which images are read, and how, read once a process; and their true denoiser, where it is known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-from denoscope.data import Images, read_images
-from denoscope.studies import _synthetic
+from denoscope.data import synthetic
+from denoscope.data.images import Images
+from denoscope.data.reading import read_images
 from denoscope.types import Denoiser
 
 SYNTHETIC = "molrg"
@@ -31,7 +32,7 @@ class Source:
 def load(source: Source) -> Images:
     """The image set, read once a process."""
     if source.data == SYNTHETIC:
-        return _synthetic.images()
+        return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
     return read_images(
         source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range
@@ -40,4 +41,4 @@ def load(source: Source) -> Images:
 
 def truth(source: Source) -> Denoiser | None:
     """The true denoiser of the set's law, where it is known."""
-    return _synthetic.truth() if source.data == SYNTHETIC else None
+    return synthetic.truth() if source.data == SYNTHETIC else None

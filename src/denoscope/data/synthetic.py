@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from denoscope.data import Images
+from denoscope.data.images import Images
 from denoscope.distributions import MoLRG
 from denoscope.random import generator
 from denoscope.types import Denoiser
