@@ -15,10 +15,13 @@ from torch import Tensor
 
 from denoscope.distributions import Empirical, Gaussian, GaussianMixture, MoLRG
 from denoscope.geometry.dimension import (
+    dimensions,
     flipd,
     local_pca_dimension,
     mle_dimension,
     normal_bundle_dimension,
+    participation_dimension,
+    plateau,
     trace_dimension,
     two_nn,
 )
@@ -136,6 +139,41 @@ def test_median_interval_is_the_one_of_a_median():
     line = torch.linspace(0, 1, 100, dtype=torch.float64)[:, None] * frame(5, 1).T
     flat = local_pca_dimension(line, 10)
     assert (flat.value, flat.low, flat.high) == (1, 1, 1)
+
+
+def test_participation_has_an_interval_that_covers():
+    lam, rng = np.array([4.0, 2.0, 1.0, 0.5]), np.random.default_rng(2)
+    exact = lam.sum() ** 2 / (lam**2).sum()
+    drawn = [rng.normal(size=(400, 4)) * np.sqrt(lam) for _ in range(60)]
+    found = [participation_dimension(x) for x in drawn]
+    assert np.mean([e.low <= exact <= e.high for e in found]) > 0.83
+
+
+def test_every_estimator_gives_an_estimate_or_its_reason():
+    x = normal(150, 3)
+    found = dimensions(x)
+    assert found == {
+        "two_nn": two_nn(x),
+        "mle": mle_dimension(x),
+        "local_pca": local_pca_dimension(x),
+        "participation": participation_dimension(x),
+    }
+    few = dimensions(x[:30])
+    assert math.isnan(few["local_pca"].value)
+    assert "at least" in few["local_pca"].method
+    assert few["two_nn"].value > 0
+
+
+def test_the_plateau_is_where_the_dimension_changes_least():
+    """Chosen on every second point and read on the others; scales below 1 do not count."""
+    sigmas = np.geomspace(0.01, 100, 9)
+    course = np.array([60, 30, 12, 6, 6, 6, 2, 0.1, 0.1])
+    noise = 0.01 * np.random.default_rng(0).normal(size=(9, 40))
+    found = plateau(sigmas.tolist(), list(course[:, None] + noise))
+    assert found.low <= 6 <= found.high
+    assert found.n == 20
+    with pytest.raises(ValueError, match="at least 2 points"):
+        plateau(sigmas.tolist(), list(course[:, None]))
 
 
 def test_few_points_have_an_open_interval():

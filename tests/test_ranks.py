@@ -17,7 +17,7 @@ from denoscope.distributions import Empirical, Gaussian, MoLRG
 from denoscope.geometry import bounds as module
 from denoscope.geometry.bounds import CONFIDENCE, ceilings, remainder
 from denoscope.geometry.jacobians import jacobian
-from denoscope.geometry.ranks import Rank, energy_rank, numerical_rank
+from denoscope.geometry.ranks import Rank, energy_rank, gaussian_rank, numerical_rank
 from denoscope.random import generator
 
 
@@ -190,6 +190,17 @@ def test_gaussian_and_memorizer_at_high_noise_have_the_rank_of_the_data() -> Non
         )
         assert torch.equal(found.rank, energy_rank(S).expand(2))
         assert (found.rank <= 11).all()
+
+
+def test_the_gaussians_rank_is_that_of_its_jacobian_and_ends_at_its_covariance() -> None:
+    law = Gaussian.from_data(normal(60, 12) * torch.linspace(2, 0.1, 12))
+    lam, sigma = torch.linalg.eigvalsh(law.cov.double()).numpy(), np.array([0.05, 0.5, 5.0])
+    for rule in ("energy", "norm"):
+        x, levels = normal(3, 12), torch.from_numpy(sigma)
+        found = numerical_rank(law, x, levels.to(x), rule=rule, dense=True).rank
+        assert gaussian_rank(lam, sigma, rule).tolist() == found.tolist()
+        end = energy_rank(torch.from_numpy(lam), rule=rule)
+        assert gaussian_rank(lam, np.array([1e4, np.inf]), rule).tolist() == [end, end]
 
 
 def test_a_collapsed_memorizer_has_rank_zero() -> None:

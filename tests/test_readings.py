@@ -133,6 +133,28 @@ def test_a_field_takes_the_name_of_the_house() -> None:
     assert read.moved({"clusters": "k"})[0].at == {"k": 3, "n": 8}
 
 
+def test_the_least_of_every_unit_is_chosen_by_the_other_half() -> None:
+    """Each unit is read where the units of other parity are lowest: of many that are all 0 the
+    least is 0, and nothing rises from it by chance.
+    """
+    rng = np.random.default_rng(1)
+    course = np.array([[3.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
+
+    def least(values: np.ndarray) -> np.ndarray:
+        some = [Reading("error", {"sigma": float(s)}, v) for s, v in enumerate(values)]
+        return Readings(some, QUANTITIES).least("sigma").one
+
+    assert least(course).tolist() == [1.0, 2.0]
+    assert least(course[:, :1]).tolist() == [0.0]
+    rises = [
+        [mean(values[end] - least(values)).low > 0 for end in (0, -1)]
+        for values in rng.normal(size=(200, 13, 16))
+    ]
+    assert np.mean(np.all(rises, 1)) < 0.03
+    u = np.linspace(-1, 1, 13)[:, None] ** 2 + 0.1 * rng.normal(size=(13, 16))
+    assert all(mean(u[end] - least(u)).low > 0 for end in (0, -1))
+
+
 def test_what_else_is_read_at_a_chosen_place() -> None:
     chosen = Readings([Reading("gap", {"n": 32, "who": "network"}, [1.0])], QUANTITIES)
     assert [r.at for r in table().meeting(chosen)] == [

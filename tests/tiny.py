@@ -12,9 +12,11 @@ import torch
 
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.jacobian_rank import JacobianRank
 from denoscope.studies.leading_directions import LeadingDirections
 from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
+from denoscope.studies.local_linearity import LocalLinearity
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.studies.score_gap import ScoreGap
@@ -78,8 +80,29 @@ def score_gap(given: Sequence[str]) -> Sweeps:
     }
 
 
+def jacobian_rank(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {**SMALL, "samples": 8, "points": 4}
+    return {
+        "digits": grid(JacobianRank, n=[16, 200], seed=[0, 1], **few),
+        "molrg": grid(JacobianRank, data="molrg", n=[16, 64], **{**few, "points": 6}),
+        "given": grid(JacobianRank, **{**few, "model": given, "n": 0}),
+    }
+
+
+def local_linearity(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {**SMALL, "samples": 8, "held": 24}
+    cells = grid(LocalLinearity, n=8, seed=[0, 1], **few) + grid(LocalLinearity, n=96, **few)
+    return {
+        "digits": cells,
+        "molrg": grid(LocalLinearity, data="molrg", n=8, **few),
+        "given": grid(LocalLinearity, **{**few, "model": given, "n": 0}),
+    }
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
+    "jacobian_rank": jacobian_rank,
+    "local_linearity": local_linearity,
     "molrg_network": molrg_network,
     "molrg_recovery": molrg_recovery,
     "linear_dynamics": linear_dynamics,

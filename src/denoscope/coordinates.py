@@ -148,6 +148,20 @@ PARTS = {
 BASES = {"own": "training covariance", "all": "covariance of all images"}
 """Whose eigenvectors are looked along."""
 
+PLACES = {
+    "test": "noisy unseen images",
+    "train": "noisy training images",
+    "path": "sampling paths",
+}
+RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
+ESTIMATORS = {
+    "two_nn": "TwoNN",
+    "mle": "maximum likelihood",
+    "local_pca": "local PCA",
+    "participation": "participation ratio",
+    "known": "known",
+}
+
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
@@ -203,6 +217,10 @@ COORDINATES: dict[str, Coordinate] = {
     "mode": Coordinate("mode of the training covariance"),
     "sampler": Coordinate("sampler", values=SAMPLERS),
     "target": Coordinate("what the model predicts", values=TARGETS),
+    "place": Coordinate("points", values=PLACES),
+    "rule": Coordinate("rule", values=RULES),
+    "end": Coordinate("end", values={"low": "the low end", "high": "the high end"}),
+    "estimator": Coordinate("estimator", values=ESTIMATORS),
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
     "asked_on": Coordinate("inputs", values=INPUTS),

@@ -332,6 +332,12 @@ class Readings(tuple[Reading, ...]):
         """The same where the mean is smallest."""
         return self.largest(coordinate, -1)
 
+    def least(self, coordinate: str) -> Readings:
+        """Their least along a coordinate, unit by unit: each unit is read where the other half of
+        the units has its least mean, so that the choice favours nothing.
+        """
+        return self._merged([coordinate], lambda values: least_units(_stack(values)))
+
     def estimate(self, r: Reading, level: float = 0.95) -> Estimate:
         """A reading's estimate at a level; one that was made before keeps its own."""
         if isinstance(r.value, Estimate):
@@ -371,6 +377,17 @@ class Readings(tuple[Reading, ...]):
 def estimated(make: Callable[..., Estimate]) -> Callable[..., Callable[..., Estimate]]:
     """An interval maker as the ``using`` of a verb: the arrays now, the level later."""
     return lambda *units: partial(make, *units)
+
+
+def least_units(values: np.ndarray) -> np.ndarray:
+    """From each unit of (places, units) its value at the place where the units of other parity have
+    their least mean; a unit alone is read at its own.
+    """
+    odd = np.arange(values.shape[1]) % 2 == 1
+    if not odd.any():
+        return values[values.mean(1).argmin()]
+    even_choice, odd_choice = (values[:, half].mean(1).argmin() for half in (~odd, odd))
+    return np.where(odd, values[even_choice], values[odd_choice])
 
 
 def check_names(coordinates: Iterable[str]) -> None:

@@ -42,6 +42,7 @@ from denoscope.geometry.posterior import posterior_spectrum as posterior_spectru
 from denoscope.geometry.probes import Stochastic as Stochastic
 from denoscope.geometry.ranks import Rank as Rank
 from denoscope.geometry.ranks import energy_rank as energy_rank
+from denoscope.geometry.ranks import gaussian_rank as gaussian_rank
 from denoscope.geometry.ranks import numerical_rank as numerical_rank
 from denoscope.geometry.singular import SVD as SVD
 from denoscope.geometry.singular import svd as svd

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from denoscope.distributions import Empirical
 from denoscope.geometry.jacobians import jacobian
 from denoscope.types import Denoiser, pad
+
+_WEIGHT = 1e-16  # of a posterior: what is left out of its covariance
 
 
 def posterior_covariance(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -31,6 +34,31 @@ def posterior_spectrum(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
     all.
     """
     return torch.linalg.eigvalsh(posterior_covariance(D, x, sigma)).flip(-1)
+
+
+def memorizer_spectrum(memorizer: Empirical, x: Tensor, sigma: Tensor) -> Tensor:
+    """The eigenvalues of J of the empirical denoiser at points x (*b, *event) and levels (*b), in
+    float64 (*b, min(N, n)), from the covariance of the data by their posterior weights.
+    """
+    flat, levels = x.double().reshape(-1, *memorizer.event_shape), sigma.double().reshape(-1)
+    rows = memorizer.data.flatten(1)
+    values = [
+        _weighted_spectrum(rows, memorizer.weights(flat[i : i + 1], levels[i])[0]) / levels[i] ** 2
+        for i in range(len(flat))
+    ]
+    return torch.stack(values).reshape(*sigma.shape, -1)
+
+
+def _weighted_spectrum(rows: Tensor, weights: Tensor) -> Tensor:
+    """Eigenvalues of the weighted covariance of rows (N, n), as many as the smaller of N and n;
+    zeros for what the weights leave out.
+    """
+    kept = weights > _WEIGHT
+    share, chosen = weights[kept, None], rows[kept]
+    centred = share.sqrt() * (chosen - (share * chosen).sum(0))
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    found = torch.linalg.eigvalsh(gram).clamp_min(0)
+    return torch.nn.functional.pad(found, (0, min(rows.shape) - len(found)))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,6 +80,19 @@ def energy_rank(
             f"shape {tuple(S.shape)}"
         )
     return leading_places(S, share, total)
+
+
+def gaussian_rank(
+    variances: np.ndarray, sigma: np.ndarray, rule: str = "energy", energy: float = 0.99
+) -> np.ndarray:
+    """The rank of the Jacobian lam/(lam + sigma^2) of the Gaussian denoiser with these variances
+    lam (k,), the same at every point, for each of ``sigma`` (levels,).
+
+    At sigma = inf it is that of the covariance, to which sigma^2 J tends.
+    """
+    lam, level = np.asarray(variances, np.float64), np.asarray(sigma, np.float64)[:, None]
+    values = np.where(np.isinf(level), lam, lam / (lam + level**2))
+    return energy_rank(torch.from_numpy(values), energy, rule).numpy()
 
 
 def threshold(energy: float, rule: str) -> float:

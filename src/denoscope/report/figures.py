@@ -120,6 +120,8 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
     axes.set_yscale(panel.scale or ("log" if base == 10 else "linear"))
     axes.grid(axis="x", visible=base != 2)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    if panel.limits:
+        axes.set_ylim(*panel.limits)
     for series in panel.series:
         _series(axes, series)
     for level in panel.levels:
@@ -134,8 +136,6 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
             linestyle=dashes[position.label],
             zorder=1.5,
         )  # pyright: ignore[reportArgumentType] -- a dash pattern
-    if panel.limits:
-        axes.set_ylim(*panel.limits)
     if panel.span:
         axes.set_xlim(*panel.span)
     ticks.place(axes, panel, base)

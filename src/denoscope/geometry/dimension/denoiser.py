@@ -17,11 +17,14 @@ needs clean points.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.estimate import Estimate, mean
 from denoscope.geometry.field import Field
 from denoscope.geometry.probes import Stochastic
 from denoscope.geometry.traces import trace
@@ -132,3 +135,18 @@ def _noise(field: Field, i: int, draws: int, seed: int) -> Tensor:
     return torch.randn(draws, field.n, generator=generator(seed, i), dtype=torch.float64).to(
         field.rows
     )
+
+
+def plateau(sigmas: Sequence[float], found: Sequence[np.ndarray], level: float = 0.95) -> Estimate:
+    """The dimension that a denoiser states at the scale where that changes least against log sigma.
+
+    ``found`` are dimensions (points,) at the rising ``sigmas``. The scale is chosen on every second
+    point, of those where they are above 1, and read on the others, by t: the choice favours
+    nothing. Points alone are a ValueError.
+    """
+    stated = np.stack(found).astype(np.float64)
+    if stated.shape[1] < 2:
+        raise ValueError("choosing a scale and reading there need at least 2 points")
+    chosen = stated[:, ::2].mean(1)
+    change = np.abs(np.gradient(np.log(np.maximum(chosen, 1e-3)), np.log(sigmas)))
+    return mean(stated[int(np.where(chosen > 1, change, np.inf).argmin()), 1::2], level)

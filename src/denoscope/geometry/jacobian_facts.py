@@ -1,5 +1,5 @@
-"""What is asked of the Jacobian J of a denoiser at a point: its rank by both rules, its size, its
-trace and its asymmetry.
+"""What the Jacobian J of a denoiser is like at a point: its rank by both rules, its size, its trace
+and its asymmetry, from J itself, from products with it, or from a spectrum that is known.
 
 The rank is the least r whose leading singular values hold more than 0.99 of the squared Frobenius
 norm ("energy"), or of the norm itself ("norm", 0.9801 of the square; Chen et al. 2024). J counts as
@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.distributions import Empirical
 from denoscope.geometry.field import Field
 from denoscope.geometry.jacobians import asymmetry, jacobian
+from denoscope.geometry.posterior import memorizer_spectrum
 from denoscope.geometry.probes import estimated_trace
 from denoscope.geometry.ranks import energy_rank, numerical_rank
 from denoscope.geometry.traces import trace
@@ -32,7 +33,7 @@ PROBES = 16
 _EPS = torch.finfo(torch.float32).eps
 
 
-class Facts(NamedTuple):
+class JacobianFacts(NamedTuple):
     """All of shape (*b): ranks by the two rules, 0 where J is numerically zero; |J|_F; tr J; |J -
     J^T|_F/|J|_F.
     """
@@ -43,15 +44,8 @@ class Facts(NamedTuple):
     trace: Tensor
     asymmetry: Tensor
 
-    def arrays(self, *names: str) -> dict[str, np.ndarray]:
-        """Each fact's float32 array under the names joined to its own."""
-        return {
-            "_".join((*names, name)): value.numpy().astype(np.float32)
-            for name, value in self._asdict().items()
-        }
 
-
-def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+def jacobian_facts(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
     """The facts of D at points x (*b, *event) and levels (*b): from the dense J of small images,
     else from products with directions.
     """
@@ -59,15 +53,25 @@ def of_denoiser(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
     flat, levels = x.reshape(-1, *x.shape[sigma.ndim :]), sigma.reshape(-1)
     ask = _dense if n <= DENSE else _free
     parts = [ask(D, flat[i : i + 1], levels[i : i + 1]) for i in range(len(flat))]
-    return Facts(*(torch.cat(values).reshape(sigma.shape) for values in zip(*parts)))
+    return JacobianFacts(*(torch.cat(values).reshape(sigma.shape) for values in zip(*parts)))
 
 
-def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> Facts:
+def memorizer_facts(memorizer: Empirical, x: Tensor, sigma: Tensor) -> JacobianFacts:
+    """The facts of the empirical denoiser at points x (*b, *event) and levels (*b), from its exact
+    spectrum.
+    """
+    values = memorizer_spectrum(memorizer, x, sigma)
+    return of_spectrum(values, sigma.double(), memorizer.event_shape.numel())
+
+
+def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> JacobianFacts:
     """The facts of a symmetric J of n numbers by its eigenvalues (*b, k), none negative, and level
     (*b).
     """
     size = values.square().sum(-1).sqrt()
-    return Facts(*ranks(values, size, sigma, n), size, values.sum(-1), torch.zeros_like(size))
+    return JacobianFacts(
+        *ranks(values, size, sigma, n), size, values.sum(-1), torch.zeros_like(size)
+    )
 
 
 def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -81,20 +85,20 @@ def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, 
     )  # pyright: ignore[reportReturnType] -- two rules
 
 
-def _dense(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+def _dense(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
     J = jacobian(D, x, sigma).double()
     size = torch.linalg.matrix_norm(J)
     found = ranks(torch.linalg.svdvals(J), size, sigma.double(), J.shape[-1])
-    return Facts(*found, size, J.diagonal(dim1=-2, dim2=-1).sum(-1), asymmetry(J))
+    return JacobianFacts(*found, size, J.diagonal(dim1=-2, dim2=-1).sum(-1), asymmetry(J))
 
 
-def _free(D: Denoiser, x: Tensor, sigma: Tensor) -> Facts:
+def _free(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
     field, found = Field(D, x, sigma), numerical_rank(D, x, sigma)
     size = found.norm.double()
     skew = estimated_trace(_skewness(field), field.rows, PROBES).value.clamp_min(0).sqrt()
     share = torch.where(size > 0, skew / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0)
     _, norm = ranks(found.S, size, sigma.double(), field.n)
-    return Facts(
+    return JacobianFacts(
         torch.where(norm > 0, found.rank, 0),
         norm,
         size,
