@@ -5,50 +5,48 @@ page says what was found.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from rates import sigmas
 
-from denoscope import Empirical, Estimate, Gaussian, grid, run, sample
+from denoscope import Empirical, Estimate, Gaussian, grid, sample
 from denoscope.cli import main
 from denoscope.data.sources import Source
-from denoscope.store import Row, Store
-from denoscope.studies._linear.networks import findings, measuring, page
-from denoscope.studies._linear.networks.runs import collected
-from denoscope.studies._transition.cell import LEVELS, Place
-from denoscope.studies.linear_vs_network import LinearVsNetwork
-from denoscope.studies.phase_transition import PhaseTransition
-from denoscope.study import Result, swept
+from denoscope.data.splits import Split
+from denoscope.fitting.closed_forms import ClosedForms
+from denoscope.readings import Readings, expanded
+from denoscope.store import Row
+from denoscope.studies.linear_vs_network import (
+    LEVELS,
+    QUANTITIES,
+    LinearVsNetwork,
+    positions,
+    readings,
+    values,
+)
+from denoscope.study import swept
 from denoscope.types import Denoiser
 
-PLACE = Place(Source("digits"), 200, 300, 18, 24, 0)
+FORMS = ClosedForms(Split(Source("digits"), None, 200, 24, 0), 300, 18)
 SMALL: dict[str, Any] = {"width": 8, "steps": 60, "samples": 60, "solver_steps": 6, "held": 80}
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def rows(tiny: Callable[[str, str], list[Row]]) -> list[Row]:
     """A tiny sweep, measured once."""
-    return run(
-        grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **SMALL),
-        Store(tmp_path_factory.mktemp("sweep")),
-    )
+    return tiny("linear_vs_network", "digits")
 
 
-def _measured(denoiser: Denoiser, place: Place = PLACE) -> Result:
-    setting = place.setting()
-    return measuring.measure(
-        place, denoiser, sample(denoiser, float(setting.sigmas[0]) * setting.noise, setting.sigmas)
-    )
-
-
-def _value(result: Result, name: str) -> float:
-    found = result.values[name]
-    assert isinstance(found, Estimate | float | int)
-    return float(found)
+def _measured(denoiser: Denoiser, forms: ClosedForms = FORMS) -> tuple[dict[str, float], Readings]:
+    """Values and readings of a denoiser in the network's place."""
+    start, levels = forms.starts()
+    found = readings(forms, denoiser, sample(denoiser, start, levels.to(start.dtype)))
+    numbers = values(found, forms.linear())
+    return {k: float(v) for k, v in numbers.items()}, expanded(found, QUANTITIES)  # pyright: ignore[reportArgumentType]
 
 
 def test_keys_and_defaults_are_frozen() -> None:
@@ -64,12 +62,6 @@ def test_keys_and_defaults_are_frozen() -> None:
     assert golden["defaults"] == json.loads(json.dumps(LinearVsNetwork().fields()))
 
 
-def test_networks_are_those_of_the_transition() -> None:
-    item, other = (kind(n=100, seed=2, lr=1e-3) for kind in (LinearVsNetwork, PhaseTransition))
-    assert (item.recipe(), item.where()) == (other.recipe(), other.where())
-    assert item.member().initial == other.member().initial
-
-
 def test_a_plan_covers_every_cell_once_in_two_jobs() -> None:
     cells = grid(LinearVsNetwork, **swept(LinearVsNetwork))
     jobs = LinearVsNetwork.plan(cells)
@@ -80,82 +72,51 @@ def test_a_plan_covers_every_cell_once_in_two_jobs() -> None:
 
 @pytest.mark.parametrize("size", [24, 400])
 def test_the_linear_model_in_the_networks_place_is_the_linear_model(size: int) -> None:
-    place = Place(PLACE.source, 200, 300, 18, size, 0)
-    result = _measured(Gaussian.from_data(place.setting().train(size, 0).double()), place)
-    model, arrays = measuring.linear(place), result.arrays
-    assert _value(result, "cosine_linear") > 0.99999
-    assert np.allclose(arrays["correlation_linear"][: model.leading], 1, atol=1e-5)
-    assert np.allclose(
-        arrays["network_own"].mean(0)[:10], arrays["linear_own"].mean(0)[:10], rtol=1e-3
-    )
-    assert _value(result, "outside") < 1e-6
-    ratio = result.values["ratio_leading"]
-    assert isinstance(ratio, Estimate)
-    assert abs(ratio.value - 1) < sigmas() * (ratio.high - ratio.low) / 3.9
+    forms = ClosedForms(Split(Source("digits"), None, 200, size, 0), 300, 18)
+    numbers, found = _measured(Gaussian.from_data(forms.where.train().double()), forms)
+    assert numbers["cosine_linear"] > 0.99999
+    leading = [r.value for r in found.of("correlation", to="gaussian") if r.at["order"] <= 3]
+    assert np.allclose(leading, 1, atol=1e-5)
+    variance = found.of("variance", basis="own")
+    for order in variance.along("order")[:8]:
+        own = variance.of(order=order)
+        assert own.of(who="network").one.mean() == pytest.approx(
+            own.of(who="gaussian").one.mean(), rel=1e-3
+        )
+    assert numbers["outside"] < 1e-6
+    e = found.of("ratio", mode="leading").estimates().one
+    assert abs(e.value - 1) < sigmas() * (e.high - e.low) / 3.9
 
 
 def test_the_memorizer_in_the_networks_place_is_the_memorizer() -> None:
-    result = _measured(Empirical(PLACE.setting().train(24, 0)))
-    assert _value(result, "cosine_memorizer") > 0.99999
-    assert np.allclose(result.arrays["correlation_memorizer"], 1, atol=1e-4)
-    for kind in ("train", "test"):
-        between = result.arrays[f"position_{kind}"]
-        assert np.nanmax(np.abs(between)) < 1e-4
-    assert _value(result, "outside") < 1e-6
+    numbers, found = _measured(Empirical(FORMS.where.train()))
+    assert numbers["cosine_memorizer"] > 0.99999
+    assert np.allclose([r.value for r in found.of("correlation", to="memorizer")], 1, atol=1e-4)
+    assert max(abs(float(r.value)) for r in found.of("position")) < 1e-4
+    assert numbers["outside"] < 1e-6
 
 
 def test_the_best_linear_denoiser_is_at_the_other_end() -> None:
-    result = _measured(Gaussian.from_data(PLACE.setting().reals))
+    numbers, found = _measured(FORMS.where.gaussian_all())
     for kind in ("train", "test"):
-        between = result.arrays[f"position_{kind}"]
-        assert np.isfinite(between).sum() > 4
-        assert np.nanmax(np.abs(between - 1)) < 1e-4
-    assert _value(result, "outside") > 0.1  # 24 images do not span what all of them do
-
-
-def test_the_law_is_that_of_the_solver_and_tends_to_the_ode() -> None:
-    gaps = []
-    for steps in (12, 48):
-        model = measuring.linear(Place(PLACE.source, 200, 10, steps, 24, 0))
-        gaps.append(
-            np.abs(model.law / np.where(model.ode > 0, model.ode, np.inf) - 1)[
-                : model.leading
-            ].max()
-        )
-        assert np.allclose(model.law[model.seen :], 0, atol=1e-12)
-    assert gaps[1] < 0.1 * gaps[0]
-    wide = measuring.linear(Place(PLACE.source, 200, 4000, 18, 24, 0))
-    measured = measuring.squares(wide.samples, wide.vectors["own"])[:, : wide.seen].astype(
-        np.float64
-    )
-    error = measured.std(0) / np.sqrt(len(measured))
-    assert (np.abs(measured.mean(0) - wide.law[: wide.seen]) < sigmas(wide.seen) * error).all()
+        between = np.array([r.value for r in found.of("position", images=kind)])
+        assert len(between) > 4
+        assert np.abs(between - 1).max() < 1e-4
+    assert numbers["outside"] > 0.1  # 24 images do not span what all of them do
 
 
 def test_theory_of_the_gaussians_is_what_is_measured() -> None:
-    """The closed form against Monte Carlo over fresh noise, within its error, at every level, on
-    both sets of images.
+    """The closed form against noisy images, within their error, at every level and on both sets of
+    images.
     """
-    setting, model = PLACE.setting(), measuring.linear(PLACE)
-    theory = measuring._theory(model)
-    images = {"train": setting.train(24, 0).double(), "test": setting.test.double()}
-    known = {
-        "gaussian": Gaussian.from_data(images["train"]),
-        "all": Gaussian.from_data(setting.reals.double()),
-    }
-    noise = torch.Generator().manual_seed(5)
-    for name, denoiser in known.items():
-        for kind, clean in images.items():
-            many = clean.repeat(-(-2000 // len(clean)), 1, 1, 1)
-            for i in (0, 5, 10):
-                x = many + LEVELS[i] * torch.randn(many.shape, generator=noise, dtype=torch.float64)
-                each = (denoiser(x, torch.tensor(LEVELS[i])) - many).flatten(1).square().mean(1)
-                # images repeat: the noise is what varies, so the spread within each image sets the
-                # error
-                blocks = each.reshape(-1, len(clean)).mean(1)
-                assert float(theory[f"theory_{kind}_{name}"][i]) == pytest.approx(
-                    float(each.mean()), abs=float(12 * blocks.std() / np.sqrt(len(blocks)))
-                )
+    _, found = _measured(FORMS.where.gaussian())
+    for who in ("gaussian", "gaussian_all"):
+        for kind in ("train", "test"):
+            for level in (LEVELS[0], LEVELS[5], LEVELS[10]):
+                at = {"who": who, "images": kind, "sigma": float(level)}
+                units, wanted = found.of("error", **at).one, found.of("exact_error", **at).one
+                error = units.std(ddof=1) / np.sqrt(len(units))
+                assert abs(units.mean() - float(wanted)) < sigmas(12) * error
 
 
 def test_places_between_solutions() -> None:
@@ -164,60 +125,36 @@ def test_places_between_solutions() -> None:
         np.array([1.0, 1.0, 1.0, 1.0]),
         np.array([3.0, 3.0, 3.0, 1.2]),
     )
-    assert np.allclose(measuring.positions(loss, empirical, best)[:3], [0, 0.5, 1])
-    assert np.isnan(measuring.positions(loss, empirical, best)[3])
+    assert np.allclose(positions(loss, empirical, best)[:3], [0, 0.5, 1])
+    assert np.isnan(positions(loss, empirical, best)[3])
 
 
 def test_rows_are_finite_and_do_not_depend_on_their_fleet(rows: list[Row]) -> None:
     for row in rows:
-        arrays = row.arrays()
-        assert all(
-            np.isfinite(array).all()
-            for name, array in arrays.items()
-            if not name.startswith("position")
-        )
-        assert arrays["network_own"].shape == (60, 64)
-    alone = LinearVsNetwork(n=16, seed=1, **SMALL).run()
-    stored = next(row for row in rows if row.fields["n"] == 16 and row.fields["seed"] == 1)
-    assert np.allclose(
-        alone.arrays["network_own"].mean(0),
-        stored.arrays()["network_own"].mean(0),
-        rtol=1e-3,
-        atol=1e-6,
-    )
+        assert all(np.isfinite(array).all() for array in row.arrays().values())
+    alone = LinearVsNetwork(n=16, seed=1, **SMALL).run().values
+    stored = next(r for r in rows if (r.fields["n"], r.fields["seed"]) == (16, 1)).values
+    for name in ("ratio_leading", "cosine_linear", "position_test"):
+        mine, other = alone[name], stored[name]
+        assert isinstance(mine, Estimate | float)
+        assert float(mine) == pytest.approx(float(other), rel=1e-3, abs=1e-6)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_page_builds(rows: list[Row]) -> None:
-    built = page.build(rows, {}, LinearVsNetwork.references)
-    assert len(built.sections) == 8
-    claims = findings.claims(collected(rows))
-    assert claims[-1].status == "good"
-    assert page.build(rows[:1], {}, LinearVsNetwork.references).sections
-
-
-def test_a_stopped_training_is_listed(rows: list[Row]) -> None:
-    broken = Row(
-        "0" * 16,
-        rows[0].study,
-        1,
-        {**rows[0].fields, "n": 32},
-        {"stopped": "the loss is not finite"},
-    )
-    built = page.build([*rows, broken], {}, LinearVsNetwork.references)
-    assert "N = 32" in str(built.sections[0].blocks[0])
-    with pytest.raises(ValueError, match="lower --lr"):
-        page.build([broken], {}, LinearVsNetwork.references)
+def test_one_network_has_a_page(rows: list[Row]) -> None:
+    page = LinearVsNetwork.page(rows[:1], {})
+    assert page.claims
+    assert page.opening
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
-        "run linear_vs_network --n 16 64 --seed 0 --width 4 --steps 30 --samples 30 "
+        "run linear_vs_network --n 16 --seed 0 --width 4 --steps 30 --samples 30 "
         "--solver-steps 4 --held 60 --on serial --quiet --store"
     )
     assert main([*words.split(), str(tmp_path / "s")]) == 0
     text = Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text()
     assert "place" in text
-    assert (tmp_path / "s" / "figures" / "variances_own.svg").is_file()
+    assert (tmp_path / "s" / "figures" / "variances.svg").is_file()
 
 
 @pytest.mark.parametrize(

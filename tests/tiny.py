@@ -16,6 +16,7 @@ from denoscope.studies.jacobian_rank import JacobianRank
 from denoscope.studies.leading_directions import LeadingDirections
 from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
+from denoscope.studies.linear_vs_network import LinearVsNetwork
 from denoscope.studies.local_linearity import LocalLinearity
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
@@ -99,6 +100,11 @@ def local_linearity(given: Sequence[str]) -> Sweeps:
     }
 
 
+def linear_vs_network(given: Sequence[str]) -> Sweeps:
+    small = {"width": 8, "steps": 60, "samples": 60, "solver_steps": 6, "held": 80}
+    return {"digits": grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **small)}
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
     "jacobian_rank": jacobian_rank,
@@ -109,6 +115,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "linear_generalization": linear_generalization,
     "leading_directions": leading_directions,
     "score_gap": score_gap,
+    "linear_vs_network": linear_vs_network,
 }
 
 

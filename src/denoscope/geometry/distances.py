@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from denoscope.estimate import Estimate, mean, unavailable
 from denoscope.geometry.field import Field
+from denoscope.random import generator
 from denoscope.types import Denoiser
 
 
@@ -87,6 +90,23 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
     return torch.cat(
         [Field(D, *part).value().double() for part in zip(y.split(batch), level.split(batch))]
     )
+
+
+def denoising_errors(D: Denoiser, images: Tensor, levels: ArrayLike, *, least: int = 256) -> Tensor:
+    """Mean squared denoising errors a pixel at each of ``levels`` (L,), one a noisy image, (L, M) in
+    float64: of M = ``least`` at least, images repeated with fresh noise where there are fewer; the
+    same noise at every level and for every denoiser.
+    """
+    repeats = -(-least // len(images))
+    clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), least)]
+    noise = torch.randn(clean.shape, generator=generator(0, len(clean))).to(clean)
+    found = []
+    for level in np.ravel(levels).tolist():
+        sigma = torch.full((len(clean),), level).to(clean)
+        with torch.no_grad():
+            difference = D(clean + level * noise, sigma) - clean
+        found.append(difference.flatten(1).square().mean(1).double())
+    return torch.stack(found)
 
 
 def relative_error(reference: Tensor, other: Tensor) -> Tensor:

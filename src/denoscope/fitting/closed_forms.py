@@ -1,0 +1,149 @@
+"""The closed forms that a network is compared with: linear model and memorizer of its training set,
+sampled from the same noises with the same solver, and their denoising errors at the same noisy
+images; made once a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoscope.data.population import MeanCovariance
+from denoscope.data.splits import Split
+from denoscope.distributions import Empirical
+from denoscope.geometry.distances import denoising_errors
+from denoscope.levels import karras
+from denoscope.networks.linear_maps import LinearMaps
+from denoscope.random import Seeds
+from denoscope.sampling import sample
+from denoscope.schedule import VP
+from denoscope.theory.linear.laws import ode_law
+
+HALF = 0.5
+"""Of the variance: what the leading directions hold."""
+_SEEN = 1e-10  # of the largest eigenvalue
+
+
+@dataclass(frozen=True)
+class ClosedForms:
+    """Closed forms of a training set, and how they are sampled."""
+
+    where: Split
+    samples: int
+    solver_steps: int
+
+    def linear(self) -> LinearModel:
+        """The linear model of the training set."""
+        return _linear(self)
+
+    def memorizer(self) -> np.ndarray:
+        """The samples of the memorizer, (samples, d)."""
+        return _memorizer(self)
+
+    def images(self, kind: str) -> Tensor:
+        """The images "train" or "test"."""
+        return self.where.train() if kind == "train" else self.where.unseen()
+
+    def starts(self) -> tuple[Tensor, Tensor]:
+        """The states at the highest level that all samples come from, and the levels, float64."""
+        sigmas = karras(self.solver_steps)
+        noise = Seeds(range(self.samples)).randn(tuple(self.where.images().shape))
+        return float(sigmas[0]) * noise, sigmas
+
+    def errors(self, kind: str, levels: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
+        """Denoising errors of memorizer, Gaussian and Gaussian of all images at noisy images
+        "train" or "test", (levels, points).
+        """
+        return _errors(self, kind, tuple(np.ravel(levels).tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """The linear model of a training set: moments of the set, of all images that may be trained on
+    and of those held out; ``values`` (d,) falling and ``vectors`` (d, d) of the covariances of the
+    first two.
+
+    ``seen`` modes have variance in the training set, the first ``leading`` of them hold half of it;
+    ``samples`` (n, d) are the model's from the shared noises, ``law`` (d,) their exact variances by
+    the solver's finite steps, ``ode`` (d,) those of the ODE itself.
+    """
+
+    train: MeanCovariance
+    all: MeanCovariance
+    test: MeanCovariance
+    values: dict[str, np.ndarray]
+    vectors: dict[str, np.ndarray]
+    seen: int
+    leading: int
+    samples: np.ndarray
+    law: np.ndarray
+    ode: np.ndarray
+
+    @property
+    def groups(self) -> dict[str, slice]:
+        """The leading directions, and the others that the training set spans."""
+        return {
+            "leading": slice(0, self.leading),
+            "trailing": slice(self.leading, self.seen),
+        }
+
+
+@lru_cache(maxsize=16)
+def _linear(forms: ClosedForms) -> LinearModel:
+    where, (start, sigmas) = forms.where, forms.starts()
+    train, reals, test = (
+        MeanCovariance.of(rows_of(images))
+        for images in (where.train(), where.pool(), where.unseen())
+    )
+    pairs = {"own": _falling(train.cov), "all": _falling(reals.cov)}
+    lam, vectors = pairs["own"]
+    net = LinearMaps.closed_form(torch.from_numpy(train.mean), train.cov, VP.linear())
+    sigma_T = float(sigmas[0])
+    origin = sample(net, torch.zeros(1, len(lam), dtype=torch.float64), sigmas)
+    moved = sample(net, sigma_T * torch.from_numpy(vectors.T.copy()), sigmas) - origin
+    abar = 1 / (1 + sigma_T**2)
+    return LinearModel(
+        train,
+        reals,
+        test,
+        {name: values for name, (values, _) in pairs.items()},
+        {name: columns for name, (_, columns) in pairs.items()},
+        int((lam > _SEEN * lam[0]).sum()),
+        1 + int(np.searchsorted(lam.cumsum(), HALF * lam.sum())),
+        sample(net, start.flatten(1).double(), sigmas).numpy(),
+        (moved.numpy() * vectors.T).sum(1) ** 2,
+        ode_law(lam, abar, v_T=1 - abar),
+    )
+
+
+@lru_cache(maxsize=16)
+def _memorizer(forms: ClosedForms) -> np.ndarray:
+    start, sigmas = forms.starts()
+    return rows_of(sample(Empirical(forms.where.train()), start, sigmas.to(start.dtype)))
+
+
+@lru_cache(maxsize=32)
+def _errors(forms: ClosedForms, kind: str, levels: tuple[float, ...]) -> dict[str, np.ndarray]:
+    where = forms.where
+    known = {
+        "memorizer": Empirical(where.train()),
+        "gaussian": where.gaussian(),
+        "gaussian_all": where.gaussian_all(),
+    }
+    images = forms.images(kind)
+    return {who: denoising_errors(D, images, levels).numpy() for who, D in known.items()}
+
+
+def rows_of(images: Tensor) -> np.ndarray:
+    """Images (N, *event) as rows (N, d) in float64."""
+    return images.flatten(1).double().numpy()
+
+
+def _falling(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(cov)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
