@@ -39,7 +39,7 @@ QUANTITIES = {
     "divergence": _Exact("divergence", _NATS),
     "variance": _Exact("variance", "pixels in [−1, 1]"),
     "loss": _Exact("loss a dimension"),
-    "gain": Quantity("loss, of that trained to the end", form=".2f"),
+    "gain": Quantity("loss, of that trained to the end", form=".3f"),
     "unseen": Quantity("variance outside the span", form=".1%"),
     "off": _Exact("relative difference", form=".1%"),
 }
