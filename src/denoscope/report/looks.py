@@ -40,22 +40,8 @@ _ROLES: dict[str, tuple[Style, str]] = {
     "simulation": ("dots", "h"),
 }
 
-_SAME = {
-    "empirical": ("memorizer", "solid"),
-    "kernel": ("train", "solid"),
-    "molrg": ("truth", "solid"),
-    "network_end": ("network", "dashed"),
-}
-"""What is a role of the table by another name or in another style."""
-
-
-def _look(tone: str, style: Style, mark: str) -> Look:
-    return Look(theme.COLORS[tone][0], style, mark)
-
-
 LOOKS: Mapping[str, Look] = MappingProxyType(
-    {role: _look(role, style, mark) for role, (style, mark) in _ROLES.items()}
-    | {name: _look(role, style, _ROLES[role][1]) for name, (role, style) in _SAME.items()}  # pyright: ignore[reportArgumentType]
+    {role: Look(theme.COLORS[role][0], style, mark) for role, (style, mark) in _ROLES.items()}
 )
 """The look of a role: ``network``; the closed-form ``memorizer`` of the training set, ``gaussian``
 of its mean and covariance, ``gaussian_all`` of all images, ``truth`` of the data's law;
@@ -81,6 +67,10 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "none": "gaussian",
         "ridge": "distillate",
         "stop": "network",
+        "empirical": "memorizer",
+        "kernel": "train",
+        "molrg": "truth",
+        "network_end": "network",
         "near": "train",
         "moved": "train",
         "trained": "gaussian",
@@ -101,6 +91,7 @@ ALIKE: Mapping[str, str] = MappingProxyType(
 """Values of other coordinates, each with the role whose look it takes."""
 
 _OWN: dict[str, Style] = {
+    "network_end": "dashed",
     "twin": "thin",
     "bound": "dashed",
     "shared": "dashed",
