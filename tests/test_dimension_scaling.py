@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,9 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def rows(tiny: Callable[[str, str], list[Row]]) -> list[Row]:
     """A tiny sweep, measured once."""
-    cells = grid(
-        DimensionScaling,
-        method=list(METHODS),
-        d=[1, 2, 4],
-        n=[12, 24, 48],
-        clusters=[1, 2],
-        **SMALL,
-    )
-    return run(cells, tmp_path_factory.mktemp("scaling"))
+    return tiny("dimension_scaling", "mixtures")
 
 
 def test_keys_and_defaults_are_frozen() -> None:

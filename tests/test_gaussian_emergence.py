@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoscope import Empirical, Estimate, grid, run, save
+from denoscope import Empirical, Estimate, grid, save
 from denoscope.cli import main
 from denoscope.data.sources import Source
 from denoscope.data.splits import Split
@@ -18,7 +19,7 @@ from denoscope.geometry.distances import score_distance
 from denoscope.geometry.linearization import linearity
 from denoscope.readings import Reading, Readings, expanded
 from denoscope.report import Figure
-from denoscope.store import Row, Store
+from denoscope.store import Row
 from denoscope.studies._geometry.subject import Subject
 from denoscope.studies.gaussian_emergence import (
     LEVELS,
@@ -39,12 +40,9 @@ FIGURES = ("distance", "solutions", "linearity", "errors", "samples", "levels", 
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def rows(tiny: Callable[[str, str], list[Row]]) -> list[Row]:
     """A tiny sweep, measured once."""
-    return run(
-        grid(GaussianEmergence, n=[16, 200], width=[4, 8], subset=[0, 1], **SMALL),
-        Store(tmp_path_factory.mktemp("sweep")),
-    )
+    return tiny("gaussian_emergence", "digits")
 
 
 def _measured(*denoisers: Denoiser, data: Split = DATA) -> tuple[Readings, dict[str, Any]]:

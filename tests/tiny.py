@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from denoscope import MLP, Preconditioned, grid, save
+from denoscope.studies.dimension_scaling import METHODS, DimensionScaling
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.gaussian_emergence import GaussianEmergence
 from denoscope.studies.jacobian_rank import JacobianRank
 from denoscope.studies.leading_directions import LeadingDirections
 from denoscope.studies.linear_dynamics import LinearDynamics
@@ -77,7 +79,7 @@ def score_gap(given: Sequence[str]) -> Sweeps:
     return {
         "digits": grid(ScoreGap, n=8, seed=[0, 1], **SMALL) + grid(ScoreGap, n=96, **SMALL),
         "molrg": grid(ScoreGap, data="molrg", n=[8, 96], **SMALL),
-        "given": grid(ScoreGap, **{**SMALL, "model": given[:1], "n": 0}),
+        "given": grid(ScoreGap, **{**SMALL, "model": given, "n": 0}),
     }
 
 
@@ -105,6 +107,24 @@ def linear_vs_network(given: Sequence[str]) -> Sweeps:
     return {"digits": grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **small)}
 
 
+def gaussian_emergence(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"steps": 60, "samples": 12, "solver_steps": 4}
+    few |= {"snapshots": 4, "first": 5}
+    axes: dict[str, Any] = {"n": [16, 200], "width": [4, 8], "subset": [0, 1]}
+    return {
+        "digits": grid(GaussianEmergence, **axes, **few),
+        "molrg": grid(GaussianEmergence, data="molrg", n=[16, 200], width=4, **few),
+        "given": grid(GaussianEmergence, model=given, n=0, **few),
+    }
+
+
+def dimension_scaling(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"draws": 2, "largest": 256, "probes": 32, "compared": 16, "steps": 8}
+    few |= {"width": 8, "batch_size": 8, "level": 0.3}
+    axes: dict[str, Any] = {"d": [1, 2, 4], "n": [12, 24, 48], "clusters": [1, 2]}
+    return {"mixtures": grid(DimensionScaling, method=list(METHODS), **axes, **few)}
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "disjoint_halves": disjoint_halves,
     "jacobian_rank": jacobian_rank,
@@ -116,6 +136,8 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "leading_directions": leading_directions,
     "score_gap": score_gap,
     "linear_vs_network": linear_vs_network,
+    "gaussian_emergence": gaussian_emergence,
+    "dimension_scaling": dimension_scaling,
 }
 
 
