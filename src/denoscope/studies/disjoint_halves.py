@@ -484,7 +484,7 @@ def harmonics_shown(found: Readings) -> list[Gallery]:
 
 def harmonic_rows(some: Readings, image: int) -> Iterator[tuple[str, list[Tile]]]:
     """A row for each network and the first half's closed forms; signs fit the first row's."""
-    halves, first = some.along("subset"), None
+    halves, first = some.along("subset") or [None], None
     for who, half, mine in some.by("who", "subset"):
         if who != "network" and half != halves[0]:
             continue

@@ -147,14 +147,15 @@ class Probed(Trained, Reported):
         """The readings of all cells; a plain file is told by its name, any other model by the width
         of its network, so that its coordinate ``model`` is left out.
         """
-        placed = [replace(row, fields=_place(row)) for row in finished(rows)]
+        good = finished(rows)
+        placed = [replace(row, fields=at) for row, at in zip(good, _places(good))]
         placed.sort(key=lambda row: [sortable(value) for value in row.fields.values()])
         found = (r for row in placed for r in collected([row], cls.quantities, *row.fields))
         return Readings(found, cls.quantities)
 
     @classmethod
     def subtitle(cls, rows: Sequence[Row]) -> str:
-        places = [_place(row) for row in rows]
+        places = _places(rows)
         values = {name: [p[name] for p in places if name in p] for name in ("n", "width", "model")}
         told = [name_of(c, value) for c, some in values.items() for value in order_of(c, some)]
         return f"{len(rows)} networks on {rows[0].fields['data']}: {', '.join(told)}"
@@ -178,11 +179,21 @@ class Probed(Trained, Reported):
         )
 
 
-def _place(row: Row) -> dict[str, object]:
-    """Where a cell's readings are; N is left out where it is all of the set."""
-    at = {name: row.fields[name] for name in ("n", "subset", "seed")}
-    if not at["n"]:
-        del at["n"]
-    if is_file(row):
-        return {**at, "model": Path(str(row.fields["model"])).stem}
-    return {**at, "width": row.fields["width"]}
+def _places(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Where each cell's readings are: a plain file is told by its name, and by the fields in which
+    its own cells differ; N is left out where it is all of the set.
+    """
+    found = []
+    for row in rows:
+        same = [other for other in rows if other.fields["model"] == row.fields["model"]]
+        told = ["n", "subset", "seed"]
+        if is_file(row):
+            told = [name for name in told if len({other.fields[name] for other in same}) > 1]
+        at = {name: row.fields[name] for name in told if name != "n" or row.fields["n"]}
+        own = (
+            {"model": Path(str(row.fields["model"])).stem}
+            if is_file(row)
+            else {"width": row.fields["width"]}
+        )
+        found.append({**at, **own})
+    return found
