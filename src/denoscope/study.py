@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from denoscope.execute import Executor, Tell, serial
-from denoscope.store import Row, Store, Value
+from denoscope.store import MODEL, Row, Store, Value
 
 if TYPE_CHECKING:
     from denoscope.report.page import Page
@@ -46,12 +46,14 @@ class Result:
 @dataclass(frozen=True)
 class Work:
     """What a job may use while it works: a ``folder`` that survives kills (None: keep nothing),
-    ``tell(fraction done)``, a torch device.
+    ``tell(fraction done)``, a torch device; and ``trained``, which finds the file of a network that
+    an earlier version of the study trained for a cell.
     """
 
     folder: Path | None = None
     tell: Tell = lambda fraction: None
     device: str = "cpu"
+    trained: Callable[[Study], Path | None] = lambda cell: None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -85,6 +87,9 @@ class Study:
     """
 
     version: ClassVar[int] = 1
+    trained_since: ClassVar[int] = 1
+    """The first version whose networks are trained as today's: theirs need no training again."""
+
     references: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -99,16 +104,17 @@ class Study:
         """Every field with its value, axes first."""
         return {item.name: getattr(self, item.name) for item in declared(type(self))}
 
-    def key(self) -> str:
-        """The identity of the cell: a hash of study, version and the fields that differ from their
-        defaults (16 hex digits).
+    def key(self, version: int | None = None) -> str:
+        """The identity of the cell: a hash of study, version (None: today's) and the fields that
+        differ from their defaults (16 hex digits).
         """
         changed = {
             item.name: getattr(self, item.name)
             for item in fields(self)
             if getattr(self, item.name) != item.default
         }
-        text = json.dumps([self.title(), self.version, changed], sort_keys=True)
+        known = self.version if version is None else version
+        text = json.dumps([self.title(), known, changed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def infeasible(self) -> str:
@@ -141,6 +147,7 @@ class Study:
                 work.folder,
                 lambda fraction, index=index: work.tell((index + fraction) / len(cells)),
                 work.device,
+                work.trained,
             )
             yield cell, cell.run(part)
 
@@ -244,7 +251,8 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
         if not missing(cells, store):  # another process finished it since this one looked
             return True
         started = time.monotonic()
-        for cell, result in type(cells[0]).batch(cells, Work(store.work(job), tell, device)):
+        work = Work(store.work(job), tell, device, partial(trained, store=store))
+        for cell, result in type(cells[0]).batch(cells, work):
             now = time.monotonic()
             made = {
                 "seconds": round(now - started, 3),
@@ -263,6 +271,19 @@ def _do(cells: Sequence[Study], root: Path, device: str, tell: Tell) -> bool:
             started = now
         store.finish(job)
     return True
+
+
+def trained(cell: Study, store: Store) -> Path | None:
+    """The file of the network that an earlier version trained for a cell with equal fields on equal
+    inputs; None where there is none, or where the study's networks are trained in another way now.
+    """
+    for version in range(cell.version - 1, cell.trained_since - 1, -1):
+        row = store.get(cell.key(version))
+        if row is None or row.path is None or row.made["inputs"] != cell.inputs():
+            continue
+        if (row.path / MODEL).is_file():
+            return row.path / MODEL
+    return None
 
 
 def missing(cells: Sequence[S], store: Store) -> list[S]:

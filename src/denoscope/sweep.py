@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from denoscope import execute, studies
+from denoscope.earlier import current
 from denoscope.progress import bar, duration
 from denoscope.report import write, write_claims, write_table
 from denoscope.store import Row, Store
@@ -78,12 +79,12 @@ def report(root: Path) -> Path:
             f"{root} is not a store of results (it has no store.json that names a study); "
             "name the folder given to --store"
         )
-    rows = store.rows()
+    rows, study = store.rows(), studies.load(name)
     if not rows:
         raise ValueError(
             f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first"
         )
-    return write_all(studies.load(name), rows, store)
+    return write_all(study, current(study, rows, root), store)
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:

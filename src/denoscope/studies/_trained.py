@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
-from denoscope.fitting.recipe import Member, Recipe, at_least, learned
-from denoscope.networks import best_size
+from denoscope.fitting.recipe import Member, Recipe, at_least, generate, learned
+from denoscope.networks import Fleet, best_size
+from denoscope.networks import load as load_network
 from denoscope.networks.precondition import Preconditioned
 from denoscope.random import Seeds, derive
 from denoscope.study import Study, Work, alike, option
@@ -137,10 +138,20 @@ class Trained(Swept, Study):
     @classmethod
     def learned(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
         """Trains the cells as one fleet and samples all from the same noises: each one's denoiser,
-        its samples, and why it stopped, if it did.
+        its samples, and why it stopped, if it did. Networks that an earlier version trained are
+        taken as they are.
         """
+        files = [work.trained(cell) for cell in cells]
+        fresh = cls._fresh([cell for cell, file in zip(cells, files) if file is None], work)
+        for cell, file in zip(cells, files):
+            yield next(fresh) if file is None else cell.sampled(load_network(file).eval())
+
+    @classmethod
+    def _fresh(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
+        if not cells:
+            return
         first, where = cells[0], cells[0].where()
-        return learned(
+        yield from learned(
             first.recipe(),
             [cell.member() for cell in cells],
             where.images().data,
@@ -150,6 +161,10 @@ class Trained(Swept, Study):
             checkpoint=work.checkpoint,
             tell=work.tell,
         )
+
+    def sampled(self, net: nn.Module) -> tuple[nn.Module, Tensor, str]:
+        """A trained network with its samples, as :meth:`learned` gives them."""
+        return net, generate(Fleet([net]), self.noise(), self.recipe().sigmas())[0], ""
 
 
 @lru_cache(maxsize=2)
