@@ -15,7 +15,6 @@ from denoscope.report import (
     Claims,
     Column,
     Figure,
-    Finding,
     Gallery,
     HeatMap,
     KeyValues,
@@ -90,8 +89,6 @@ def page(name: str = "plain", title: str = "A report") -> Page:
             Section(
                 name,
                 [
-                    Finding(name, "good", name),
-                    Finding(name, "absent"),
                     Text(f"**N* of {name}** and `{name}`\n\nagain N* * 2"),
                 ],
             ),

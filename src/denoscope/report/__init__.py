@@ -9,7 +9,6 @@ from denoscope.report.blocks import ClaimRow as ClaimRow
 from denoscope.report.blocks import Claims as Claims
 from denoscope.report.blocks import Column as Column
 from denoscope.report.blocks import Figure as Figure
-from denoscope.report.blocks import Finding as Finding
 from denoscope.report.blocks import Gallery as Gallery
 from denoscope.report.blocks import KeyValues as KeyValues
 from denoscope.report.blocks import Page as Page

@@ -25,20 +25,6 @@ class Text:
     text: str
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One result in one sentence: ``good`` it appeared, ``absent`` it was looked for and did not,
-    ``neutral`` a measured fact.
-
-    ``label`` is the word before it where those three do not fit.
-    """
-
-    headline: str
-    status: Literal["good", "neutral", "absent"] = "neutral"
-    detail: str = ""
-    label: str = ""
-
-
 Agreement: TypeAlias = Literal["agrees", "disagrees", "undecided", "new"]
 """How what was found here stands to what was published or expected; a fact without either is new."""
 
@@ -142,7 +128,7 @@ class ReferenceList:
     works: Sequence[Reference]
 
 
-Block: TypeAlias = Text | Finding | Claims | Figure | Gallery | Table | KeyValues | ReferenceList
+Block: TypeAlias = Text | Claims | Figure | Gallery | Table | KeyValues | ReferenceList
 
 
 @dataclass(frozen=True)

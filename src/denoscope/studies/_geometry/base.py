@@ -4,10 +4,10 @@ as a file, and what it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -16,9 +16,7 @@ from denoscope.data.sources import load
 from denoscope.data.splits import Split
 from denoscope.files import file_hash
 from denoscope.readings import Reading, Readings, collected, stored
-from denoscope.report import Page, Section
 from denoscope.store import Row, Value
-from denoscope.studies._geometry import page
 from denoscope.studies._geometry.groups import is_file, told
 from denoscope.studies._geometry.subject import Subject, given, model_file
 from denoscope.studies._reported import Reported, finished, sortable
@@ -163,20 +161,6 @@ class Probed(Trained, Reported):
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
         return {"data": told(rows)}
-
-    @classmethod
-    def sections(cls, rows: Sequence[Row]) -> list[Section]:
-        """The study's part of a page that tells of several."""
-        told = cls.told(rows)
-        return [Section(cls.heading, told.opening), *told.sections]
-
-    @classmethod
-    def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
-        if cls.quantities:
-            return super().page(rows, noted)
-        return page.build(
-            cls.heading, cls.sections(rows), rows, page.conditions(rows, noted), cls.references
-        )
 
 
 def _places(rows: Sequence[Row]) -> list[dict[str, object]]:
