@@ -22,6 +22,7 @@ def images() -> Population:
 def test_images_are_their_coefficients_along_directions_that_vary(images: Population) -> None:
     assert images.rows is not None
     assert images.basis is not None
+    assert images.center is not None
     assert images.spectrum.sum() == pytest.approx(images.d)
     assert images.d == int((digits().data.flatten(1).double().std(0) > 0).sum())
     own = MeanCovariance.of(images.rows)

@@ -95,9 +95,9 @@ def test_emergence_times_pass_their_levels() -> None:
 def test_unseen_directions_have_their_constants() -> None:
     for sampler, constant in UNSEEN_C.items():
         times = np.array([20.0, 50.0])
-        law = stopped_law(sampler, [0.0], times)  # pyright: ignore[reportArgumentType]
+        law = stopped_law(sampler, [0.0], times)
         assert law[:, 0] * times == pytest.approx([constant] * 2, rel=0.1)
-        alone = stopped_law(sampler, [0.0, 2.0], 50.0)  # pyright: ignore[reportArgumentType]
+        alone = stopped_law(sampler, [0.0, 2.0], 50.0)
         assert alone[0] == pytest.approx(law[1, 0], rel=1e-12)
     assert UNSEEN_C["ode"] == pytest.approx(np.exp(-np.euler_gamma), abs=1e-6)
     ein = lambda x: quad(lambda t: -np.expm1(-t) / t, 0, x)[0]  # noqa: E731

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from denoscope.levels import uniform
 from denoscope.networks.linear_maps import LinearMaps
@@ -18,7 +18,7 @@ _FLOW_LEVELS = 80
 
 
 def stopped_samples(
-    sampler: str, cov0: np.ndarray, times: Sequence[float], betas: np.ndarray, count: int
+    sampler: str, cov0: np.ndarray, times: ArrayLike, betas: np.ndarray, count: int
 ) -> np.ndarray:
     """``count`` samples (times, count, d) of models of centred data with the covariance ``cov0``,
     stopped at these training times at every level of ``betas``, by the probability-flow ``ode`` or
@@ -27,7 +27,9 @@ def stopped_samples(
     d, schedule = len(cov0), VP(list(betas))
     start = Seeds(range(count)).randn((d,), torch.float64) / schedule.alpha(len(schedule) - 1)
     draw = _flow if sampler == "ode" else _ancestral
-    nets = (LinearMaps.closed_form(np.zeros(d), cov0, schedule, k=float(k)) for k in times)
+    nets = (
+        LinearMaps.closed_form(np.zeros(d), cov0, schedule, k=float(k)) for k in np.ravel(times)
+    )
     return np.stack([draw(net, start) for net in nets])
 
 

@@ -70,6 +70,11 @@ class Drawn(Reported):
         return {self.data: load(self.source()).sha256} if synthetic(self.data) is None else {}
 
     @classmethod
+    def subtitle(cls, rows: Sequence[Row]) -> str:
+        sets = rows[0].fields["draws"]
+        return f"{', '.join(named(rows))}: {len(rows)} cells of {sets} training sets"
+
+    @classmethod
     def spectra(cls, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """The eigenvalues (d,) of the law's covariance, by the name of the data."""
         return {
@@ -90,7 +95,7 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Cells that differ in n alone by the name of their data, synthetic laws first; data that
     appear with several settings are named after what differs.
     """
-    groups: dict[tuple[tuple[str, object], ...], list[Row]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         said = tuple((k, str(v)) for k, v in row.fields.items() if k != "n")
         groups.setdefault(said, []).append(row)
@@ -104,7 +109,9 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
         for each, g in zip(every, groups.values())
     }
     return dict(
-        sorted(found.items(), key=lambda kv: (synthetic(kv[1][0].fields["data"]) is None, kv[0]))
+        sorted(
+            found.items(), key=lambda kv: (synthetic(str(kv[1][0].fields["data"])) is None, kv[0])
+        )
     )
 
 
@@ -121,12 +128,13 @@ def between(sizes: Sequence[float], d: int) -> np.ndarray:
 
 
 def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:
-    """Readings over ``x``: dots with intervals for what was measured, ``most`` of them on a line,
-    and lines for theory.
+    """Readings over ``x``: dots with intervals for what was measured, ``most`` of them for each kind
+    of data, and lines for theory.
     """
     drawn = ["simulation", "twin"]
     lines = readings.of(source=lambda source: source not in drawn)
-    dots = readings.of(source=drawn).thinned(x, most)
+    each = (some.thinned(x, most) for _, some in readings.of(source=drawn).by("data"))
+    dots = sum(each, readings.of(data=[]))
     return Plot(dots, x, look="source", theory=lines, **{"scale": "log", **look})
 
 

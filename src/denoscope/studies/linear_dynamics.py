@@ -350,8 +350,8 @@ def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
     )
     yield "When to stop"
     caption = (
-        "**One time for all noise levels.** The test loss above Bayes, as a share of what it is "
-        "before training: the curves of all levels turn at one time. Dots: gradient descent."
+        "**One time for all noise levels?** The test loss above Bayes, as a share of what it is "
+        "before training: where all curves turn at one time, it serves all. Dots: gradient descent."
     )
     loss = avoidable(some.of("loss", images="test"), some)
     look = {"most": 18, "limits": (0.03, 10), "panel": "data"}
@@ -366,7 +366,9 @@ def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
         "for all levels. Lines: exact; dots: the least record of the descents, where it has one."
     )
     every = dots + lines + rule.named(source="rule")
-    yield figure("stopping", caption, curves(every, "level", color="n", panel="data"))
+    ends = [float(np.mean(r.value)) for r in every if np.isfinite(r.value).all()]
+    look = {"panel": "data", "limits": (0.7 * min(ends), 1.4 * max(ends)) if ends else None}
+    yield figure("stopping", caption, curves(every, "level", color="n", **look))
 
 
 def courses_of(found: Readings, some: Readings) -> Iterator[Told]:

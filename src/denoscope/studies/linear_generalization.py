@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -144,7 +144,7 @@ class LinearGeneralization(Drawn):
         share = {name: float(participation_ratio(s)) / len(s) for name, s in spectra.items()}
         for name in sorted(spectra, key=lambda name: -share[name]):
             some, spectrum = cells.of(data=name), spectra[name]
-            fields = named(rows)[name][0].fields
+            fields: dict[str, Any] = named(rows)[name][0].fields
             sizes = between(some.along("n"), len(spectrum))
             expected = theory(spectrum, sizes, fields["abar"], fields["steps"])
             together = some.of(source=["simulation", "twin"]) + expected.named(data=name)
@@ -155,7 +155,7 @@ class LinearGeneralization(Drawn):
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
-        fields = rows[0].fields
+        fields: dict[str, Any] = rows[0].fields
         betas = slide_betas(fields["steps"])
         return {
             "noise levels": f"losses at ᾱ = {fields['abar']:g}; schedule of {len(betas)} steps, "

@@ -7,7 +7,7 @@ span, the variance 0.5615/k by the probability-flow ODE and about 0.7476/k by DD
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,13 +22,13 @@ UNSEEN_C = {"ode": 0.561459, "ddpm": 0.747598}
 
 
 @numeric
-def stopped_law(
-    sampler: Literal["ode", "ddpm"], lam: ArrayLike, k: ArrayLike | None, betas: ArrayLike = BETAS
-) -> Any:
+def stopped_law(sampler: str, lam: ArrayLike, k: ArrayLike | None, betas: ArrayLike = BETAS) -> Any:
     """The exact variances of samples along modes of variance ``lam`` (m,) after the training times
     k, shape (*k, m), by the probability-flow ODE or DDPM (posterior variance), from N(0, I) at the
-    last of ``betas``.
+    last of ``betas``; ``sampler`` is "ode" or "ddpm".
     """
+    if sampler not in UNSEEN_C:
+        raise ValueError(f"sampler must be ode or ddpm, got {sampler!r}")
     lam, times = eigenvalues("lam", lam), training_time(k)
     if sampler == "ddpm":
         return ddpm_law(lam, betas, k=times[..., None, None], posterior_variance=True)[..., 0, :]
