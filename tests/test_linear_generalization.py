@@ -65,7 +65,7 @@ def test_cells_hold_averages_and_the_sets_behind_them(rows: list[Row], found: Re
     for row in rows:
         at = {"data": row.fields["data"], "source": "simulation"}
         d = 12 if row.fields["data"] != "digits" else 61
-        units = found.of("test", ratio=int(str(row.fields["n"])) / d, **at).one
+        units = found.of("test", per_d=int(str(row.fields["n"])) / d, **at).one
         value = row.values["test"]
         assert isinstance(value, Estimate)
         assert value.n == len(units) == 3
@@ -92,7 +92,7 @@ def test_theory_stands_at_every_size_and_between() -> None:
 
 def test_comparisons_are_those_of_numpy(rows: list[Row], found: Readings) -> None:
     power0 = found.of(data="power0", source="simulation")
-    units = {r.at["ratio"]: r.value for r in power0.of("kl")}
+    units = {r.at["per_d"]: r.value for r in power0.of("kl")}
     floor = float(found.of("floor", data="power0", divergence="model||true").one[0])
     far = [ratio for ratio in units if ratio > 4]
     x = np.array([1 / (4 * ratio) for ratio in far])
@@ -100,7 +100,7 @@ def test_comparisons_are_those_of_numpy(rows: list[Row], found: Readings) -> Non
     slope = slopes(further(found)).of(data="power0", source="simulation", divergence="model||true")
     assert slope.estimates().one.value == pytest.approx((y @ x / (x @ x)).mean(), rel=1e-5)
     half = near_half(found.of("test"))
-    assert half.of(data="power0").along("ratio") == [4 / 12]
+    assert half.of(data="power0").along("per_d") == [4 / 12]
     assert set(half.of(data="digits", source=["simulation", "twin"]).along("source")) == {
         "simulation",
         "twin",

@@ -380,8 +380,8 @@ def found_over_d_eff(found: Readings) -> Readings:
     """The size from which the first direction is found, over d_eff."""
     wanted = {r.at["data"]: r.value[0] for r in found.of("d_eff")}
     lacking = found.of("overlap", source="simulation", leading=1).map(lambda v: 1 - v)
-    over = lacking.named(ratio=lambda at: at["rows"] / wanted[at["data"]]).dropped("rows")
-    return over.across("ratio", partial(closing, height=1 - FOUND), "in_d_eff")
+    over = lacking.named(per_d=lambda at: at["rows"] / wanted[at["data"]]).dropped("rows")
+    return over.across("per_d", partial(closing, height=1 - FOUND), "in_d_eff")
 
 
 def relative(some: Readings, expected: Readings) -> Readings:

@@ -149,7 +149,7 @@ class LinearGeneralization(Drawn):
             expected = theory(spectrum, sizes, fields["abar"], fields["steps"])
             together = some.of(source=["simulation", "twin"]) + expected.named(data=name)
             d = len(spectrum)
-            found += together.of(n=bool).named(ratio=lambda at, d=d: at["n"] / d)
+            found += together.of(n=bool).named(per_d=lambda at, d=d: at["n"] / d)
             found += together.without("n")
         return found.dropped("n")
 
@@ -200,7 +200,7 @@ def theory(spectrum: np.ndarray, sizes: np.ndarray, abar: float, steps: int) -> 
     return Readings(found, QUANTITIES)
 
 
-over_d = partial(curves, x="ratio", positions={"N = d": 1.0})
+over_d = partial(curves, x="per_d", positions={"N = d": 1.0})
 
 
 def enough(found: Readings) -> Iterator[Told]:
@@ -209,10 +209,10 @@ def enough(found: Readings) -> Iterator[Told]:
     excess = found.of("test").against(found.of("bayes"), lambda a, b: a / b - 1, "excess")
     yield Claim(
         f"The test loss comes within {CLOSED:.0%} of Bayes only at N of the order of d",
-        excess.of(source="simulation").across("ratio", near, "closes"),
+        excess.of(source="simulation").across("per_d", near, "closes"),
         within(0.5, 5),
         published="N of the order of d, whatever the spectrum",
-        beside={"Theory": excess.of(source="theory").across("ratio", near, "closes")},
+        beside={"Theory": excess.of(source="theory").across("per_d", near, "closes")},
         note="At a higher noise level it takes fewer: directions below the noise do not count.",
     )
     yield "Train and test loss"
@@ -287,13 +287,13 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
     yield Claim(
         "The norm of the covariance is learned long before the samples are good: its error falls "
         f"below {ERROR:g} at less than half of the rows that KL / d needs, for some spectrum",
-        pairs.across("ratio", partial(sooner, height=ERROR), "sooner"),
+        pairs.across("per_d", partial(sooner, height=ERROR), "sooner"),
         below(0.5),
         any=True,
         published="first where d_eff < d/4: the error is d_eff/N, KL / d is d/(4N)",
         beside={
-            "N/d of the norm": error.of(source="simulation").across("ratio", small, "closes"),
-            "N/d of the samples": samples.of(source="simulation").across("ratio", small, "closes"),
+            "N/d of the norm": error.of(source="simulation").across("per_d", small, "closes"),
+            "N/d of the samples": samples.of(source="simulation").across("per_d", small, "closes"),
             "d_eff/d": found.of("d_eff"),
         },
     )
@@ -334,15 +334,15 @@ def below_d(found: Readings) -> Iterator[Told]:
     yield figure("rescue", caption, over_d(left, color="training", panel="data"))
     numbers = near_half(found.of(source="simulation"))
     names = ["test", "test_ridge", "test_stopped", "ridge", "k"]
-    yield table("At about N = d/2", numbers, ["data", "ratio"], names)
+    yield table("At about N = d/2", numbers, ["data", "per_d"], names)
 
 
 def without_data(found: Readings) -> Iterator[Told]:
     """The norm, the variance that the rows do not span, and the part of the gap that it makes."""
     yield "Directions without data"
     gap, bound = found.of("gap"), found.of("bound")
-    few = gap.of(source="simulation", ratio=lambda ratio: ratio < 1 / AWAY)
-    off = relative(found, "unseen").of(ratio=lambda ratio: ratio < 1 / AWAY)
+    few = gap.of(source="simulation", per_d=lambda ratio: ratio < 1 / AWAY)
+    off = relative(found, "unseen").of(per_d=lambda ratio: ratio < 1 / AWAY)
     yield Claim(
         "Below N = d the gap of test and train loss is that of directions without data (their ratio)",
         few.against(bound, np.divide, "multiple", apart="source"),
@@ -368,7 +368,7 @@ def agreement(found: Readings, gaussian: list[str], images: list[str]) -> Iterat
     """Theory against simulation."""
     yield "Theory against simulation"
     names = dict.fromkeys(r.name for r in found.of(source="simulation"))
-    away = found.of(ratio=lambda ratio: abs(np.log(ratio)) >= np.log(AWAY))
+    away = found.of(per_d=lambda ratio: abs(np.log(ratio)) >= np.log(AWAY))
     parts = [relative(away, name).named(number=QUANTITIES[name].label) for name in names]
     off = sum(parts, found.of(data=[]))
     own, twin = off.of(source="simulation"), off.of(source="twin")
@@ -386,7 +386,7 @@ def agreement(found: Readings, gaussian: list[str], images: list[str]) -> Iterat
         note="The twin's are those of a finite set; what images add are pixels that few of them use.",
     )
     for title, some in (("Training sets", own), ("Gaussian twins", twin)):
-        yield crosstab(f"{title}, mean over sizes", some.over("ratio"), "number", "data")
+        yield crosstab(f"{title}, mean over sizes", some.over("per_d"), "number", "data")
 
 
 def both(
@@ -409,9 +409,9 @@ def further(found: Readings) -> Readings:
 
 def first_order(found: Readings) -> Readings:
     """The line d/(4N), the same for both divergences and all data."""
-    at = [{"ratio": ratio, "source": "first_order"} for ratio in found.along("ratio") if ratio > 1]
+    at = [{"per_d": ratio, "source": "first_order"} for ratio in found.along("per_d") if ratio > 1]
     return Readings(
-        [Reading("divergence", each, np.array([1 / (4 * each["ratio"])])) for each in at],
+        [Reading("divergence", each, np.array([1 / (4 * each["per_d"])])) for each in at],
         QUANTITIES,
     )
 
@@ -427,18 +427,18 @@ def near_half(found: Readings) -> Readings:
     """At the measured size nearest to d/2, of data with sizes below 3d/4."""
     chosen = found.of(data=[])
     for _, some in found.of(source="simulation").by("data"):
-        few = [ratio for ratio in some.along("ratio") if ratio < 1.5 * HALF]
+        few = [ratio for ratio in some.along("per_d") if ratio < 1.5 * HALF]
         if few:
-            chosen += some.of(ratio=min(few, key=lambda ratio: abs(np.log(ratio / HALF))))
+            chosen += some.of(per_d=min(few, key=lambda ratio: abs(np.log(ratio / HALF))))
     return found.meeting(chosen.dropped("source"))
 
 
 def slopes(divergences: Readings) -> Readings:
     """The slopes of KL / d against d/(4N) above N = 4d, of data with two sizes there."""
-    far = divergences.of(ratio=lambda ratio: ratio > FAR)
+    far = divergences.of(per_d=lambda ratio: ratio > FAR)
     measured = far.of(source=["simulation", "twin"])
     expected = far.of(source="theory").meeting(measured.dropped("source"))
-    return (measured + expected).across("ratio", through_origin, "slope")
+    return (measured + expected).across("per_d", through_origin, "slope")
 
 
 def through_origin(
