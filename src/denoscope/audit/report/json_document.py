@@ -16,10 +16,11 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.report.matches import hits
 from denoscope.audit.report.verdict import verdict
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.overlap import SharedRows
 from denoscope.describe.identity import key
 from denoscope.estimate import Estimate
 from denoscope.files import harmless
-from denoscope.metrics.calibrate import CopyRates, Quality
+from denoscope.metrics.calibrate import CopyRates
 from denoscope.study import versions
 
 SCHEMA = 1
@@ -39,10 +40,7 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
         "descriptors": {found.name: _descriptor(found) for found in audit.evidence},
         "combined": _combined(audit.combined),
         "duplicates": _duplicates(audit),
-        "overlap": [
-            _shared(one.first, one.second, one.exact, one.near, one.threshold)
-            for one in audit.overlap.shared.values()
-        ],
+        "overlap": [_shared(one) for one in audit.overlap.shared.values()],
         "hits": _hits(audit),
         "inputs": {role: _input(one) for role, one in audit.inputs.items()},
         "protocol": audit.protocol,
@@ -81,18 +79,11 @@ def _estimate(one: Estimate) -> dict[str, Any]:
     """Value, interval, level, units and method; of a value that is not finite the method is the
     reason.
     """
-    numbers = _plain(
-        {"value": one.value, "low": one.low, "high": one.high, "level": one.level, "n": one.n}
-    )
-    if numbers["value"] is None:
-        return {
-            **numbers,
-            "low": None,
-            "high": None,
-            "method": "",
-            "reason": one.method or "not finite",
-        }
-    return {**numbers, "method": one.method}
+    numbers = _plain(_of(one, "value", "low", "high", "level", "n"))
+    if numbers["value"] is not None:
+        return {**numbers, "method": one.method}
+    reason = {"method": "", "reason": one.method or "not finite"}
+    return {**numbers, "low": None, "high": None, **reason}
 
 
 def _metric(audit: Audit, found: Mapping[str, MetricResult]) -> dict[str, Any]:
@@ -114,36 +105,35 @@ def _measured(one: MetricResult, descriptor: str, protocol: str) -> dict[str, An
     }
 
 
+def _of(one: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in names}
+
+
 def _descriptor(found: Evidence) -> dict[str, Any]:
     """What a descriptor is, what it can see, and what it counted."""
+    near, identity = found.near, found.identity
     return {
-        "score": found.score,
-        "decides": found.decides,
-        "auc": found.near.auc if found.near else None,
-        "power": found.near.power if found.near else None,
+        **_of(found, "score", "decides"),
+        "auc": near and near.auc,
+        "power": near and near.power,
         "threshold": found.rates.folds[0].threshold,
-        "preprocessing": found.identity.get("preprocessing"),
-        "sha256": found.identity.get("sha256") or key(found.identity),
-        "identity": found.identity,
-        "quality": {name: _quality(one) for name, one in found.quality.items()},
+        "preprocessing": identity.get("preprocessing"),
+        "sha256": identity.get("sha256") or key(identity),
+        "identity": identity,
+        "quality": {
+            name: _of(one, "auc", "power", "threshold") for name, one in found.quality.items()
+        },
         "null": "leave-one-out" if found.test is None else "test",
         "spacing": found.spacing,
         **_rates(found.rates),
     }
 
 
-def _quality(one: Quality) -> dict[str, Any]:
-    return {"auc": one.auc, "power": one.power, "threshold": one.threshold}
-
-
 def _rates(rates: CopyRates) -> dict[str, Any]:
     return {
         "false_alarm": rates.false_alarm,
         "false_alarm_asked": rates.asked,
-        "p_gen": rates.p_gen,
-        "p_test": rates.p_test,
-        "excess": rates.excess,
-        "p_value": rates.p_value,
+        **_of(rates, "p_gen", "p_test", "excess", "p_value"),
     }
 
 
@@ -154,31 +144,19 @@ def _combined(found: Combined | None) -> dict[str, Any] | None:
         "descriptors": found.descriptors,
         "alpha": found.rates.false_alarm,
         "flagged": int(found.copies.sum()),
-        "detectable": found.detectable,
-        "near_power": found.near_power,
-        "power": found.power,
+        **_of(found, "detectable", "near_power", "power"),
         **_rates(found.rates),
     }
 
 
 def _duplicates(audit: Audit) -> dict[str, Any]:
-    found = audit.duplicates
-    sizes = {
-        name: getattr(found, name)
-        for name in ("exact", "links", "images", "largest", "threshold", "quantile", "warnings")
-    }
-    return {**sizes, "descriptor": audit.first.name}
+    names = ("exact", "links", "images", "largest", "threshold", "quantile", "warnings")
+    return {**_of(audit.duplicates, *names), "descriptor": audit.first.name}
 
 
-def _shared(first: str, second: str, exact: Tensor, near: int, threshold: float) -> dict[str, Any]:
-    return {
-        "first": first,
-        "second": second,
-        "count": len(exact),
-        "exact": int(exact.sum()),
-        "near": near,
-        "threshold": threshold,
-    }
+def _shared(one: SharedRows) -> dict[str, Any]:
+    counts = {"count": len(one.exact), "exact": int(one.exact.sum())}
+    return {**_of(one, "first", "second"), **counts, **_of(one, "near", "threshold")}
 
 
 def _hits(audit: Audit) -> list[dict[str, Any]]:
@@ -196,23 +174,10 @@ def _hits(audit: Audit) -> list[dict[str, Any]]:
 
 
 def _input(one: InputSet) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "path": one.path,
-        "count": len(one),
-        "sha256": one.sha256,
-        "protocol": one.protocol,
-        "made": one.made,
-    }
-    return {
-        **found,
-        "kind": "features" if one.images is None else "images",
-        "warnings": one.warnings,
-    }
+    kind = "features" if one.images is None else "images"
+    counted = {"path": one.path, "count": len(one), **_of(one, "sha256", "protocol", "made")}
+    return {**counted, "kind": kind, "warnings": one.warnings}
 
 
 def _question(options: AuditOptions) -> dict[str, Any]:
-    return {
-        name: getattr(options, name)
-        for name in AuditOptions.__dataclass_fields__
-        if name != "seeds"
-    }
+    return _of(options, *(name for name in AuditOptions.__dataclass_fields__ if name != "seeds"))
