@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from denoscope.data.duplicates import find_duplicates
 from denoscope.data.sources import Source
 from denoscope.distributions import Empirical, Gaussian
+from denoscope.geometry.distances import denoising_errors
 from denoscope.metrics import (
     authenticity,
     copy_rates,
@@ -26,7 +26,6 @@ from denoscope.metrics import (
     reproducibility,
 )
 from denoscope.nearest import Neighbors, neighbors
-from denoscope.random import generator
 from denoscope.readings import Reading
 from denoscope.sampling import sample
 from denoscope.store import Value
@@ -35,7 +34,6 @@ from denoscope.types import Denoiser
 
 FALSE_ALARM = 0.05
 LEVELS = np.geomspace(0.02, 20.0, 13)
-MOST_PROBED = 256
 SHOWN = 8
 """Samples that a page shows beside their nearest training images."""
 
@@ -86,7 +84,7 @@ def errors_of(who: str, D: Denoiser, train: Tensor, test: Tensor) -> Iterator[Re
     """A denoiser's errors on training and on held-out images, by noise level."""
     for images, data in (("train", train), ("test", test)):
         at = {"who": who, "images": images, "sigma": LEVELS}
-        yield Reading("error", at, denoising_errors(D, data))
+        yield Reading("error", at, denoising_errors(D, data, LEVELS).float().numpy())
 
 
 @lru_cache(maxsize=4)
@@ -95,27 +93,7 @@ def linear_errors(source: Source, held: int, samples: int, solver_steps: int) ->
     reaches with all the data.
     """
     setting = prepare(source, held, samples, solver_steps)
-    errors = denoising_errors(Gaussian.from_data(setting.reals), setting.test)
-    return errors.mean(1, dtype=np.float64)
-
-
-def denoising_errors(denoiser: Denoiser, images: Tensor) -> np.ndarray:
-    """Mean squared denoising error per pixel of each point at each of ``LEVELS``, float32 (levels,
-    points).
-
-    Uses at least 256 noisy points a level (images repeated with fresh noise when there are fewer),
-    the same noise for every denoiser.
-    """
-    repeats = -(-MOST_PROBED // len(images))
-    clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), MOST_PROBED)]
-    noise = torch.randn(clean.shape, generator=generator(0, len(clean)))
-    found = []
-    for level in LEVELS:
-        sigma = torch.full((len(clean),), float(level))
-        with torch.no_grad():
-            difference = denoiser(clean + level * noise, sigma) - clean
-        found.append(difference.flatten(1).square().mean(1).numpy())
-    return np.stack(found).astype(np.float32)
+    return denoising_errors(Gaussian.from_data(setting.reals), setting.test, LEVELS).mean(1).numpy()
 
 
 def measure(
