@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rates import sigmas
 
 from denoscope import Estimate, grid
 from denoscope.cli import main
@@ -74,6 +75,16 @@ def test_lines_of_theory_pass_through_what_descent_measured(found: Readings) -> 
         values = np.array([theory.of(duration=float(t)).one[0] for t in times])
         line = np.interp(np.log(last), np.log(times), values)
         assert measured.of(duration=last).one.mean() == pytest.approx(line, rel=0.02)
+
+
+def test_samples_of_half_trained_models_have_their_exact_variances(found: Readings) -> None:
+    """Squares of Gaussians: a mean of 40 is off by sqrt(2/40) of the law."""
+    sampled, law = (found.of("variance", source=s) for s in ("simulation", "theory"))
+    normed = sampled.against(law, np.divide, "normed", apart="source")
+    assert normed.along("duration") == [0.1, 1, 10, 100]
+    assert set(normed.along("sampler")) == {"ode", "ddpm"}
+    for r in normed:
+        assert abs(r.value.mean() - 1) < sigmas(len(normed)) * np.sqrt(2 / 40), r.at
 
 
 def test_what_is_drawn_is_of_few_items_and_begins_untrained(found: Readings) -> None:
