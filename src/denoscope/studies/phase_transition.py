@@ -334,16 +334,19 @@ def reproducing(found: Readings, shown: Sequence[int]) -> Iterator[Told]:
         note="Paired by noise, for these models.",
     )
     yield "Reproducibility"
-    less = {"limits": SHARED}
     yield figure(
         "agreement",
         "**Who agrees with whom.** Two seeds with the chance level taken out; two widths trained "
         "on the same images; models trained on disjoint halves.",
         Plot(
-            found.of("rp_corrected", pair="seeds"), "n", "width", title="Seeds, less chance", **less
+            found.of("rp_corrected", pair="seeds"),
+            "n",
+            "width",
+            title="Seeds, less chance",
+            limits=SHARED,
         ),
-        Plot(found.of("rp", pair="widths"), "n", "width", title="Between widths", **less),
-        Plot(halves, "n", "width", title="Disjoint training sets", **less),
+        Plot(found.of("rp", pair="widths"), "n", "width", title="Between widths", limits=SHARED),
+        Plot(halves, "n", "width", title="Disjoint training sets", limits=SHARED),
     )
     yield heat_maps(
         "matrix",
