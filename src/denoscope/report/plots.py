@@ -194,7 +194,9 @@ def _at_place(names: Sequence[str], place: Mapping[str, Any], readings: Readings
 def _styles(values: Sequence[Any]) -> dict[Any, Style]:
     """A line style for each value: its look's own where that is not solid, else one of the rest."""
     known = {value: look_of(value) for value in values}
-    own = {value: look.style for value, look in known.items() if look and look.style != "solid"}
+    own: dict[Any, Style] = {
+        value: look.style for value, look in known.items() if look and look.style != "solid"
+    }
     rest = [style for style in _MARKS if style not in own.values()]
     return dict(zip([value for value in values if value not in own], rest)) | own
 

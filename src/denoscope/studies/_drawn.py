@@ -99,7 +99,7 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         said = tuple((k, str(v)) for k, v in row.fields.items() if k != "n")
         groups.setdefault(said, []).append(row)
-    every = [dict(key) for key in groups]
+    every: list[dict[str, Any]] = [dict(key) for key in groups]
     counts = Counter(each["data"] for each in every)
     varied = [k for k in every[0] if k != "data" and len({each[k] for each in every}) > 1]
     found = {

@@ -288,7 +288,7 @@ def half_trained(item: TrainingSet, count: int) -> Iterator[Reading]:
     lam = item.grouped(item.modes.lam)
     there = np.isfinite(lam)
     for sampler in SAMPLERS:
-        drawn = stopped_samples(sampler, item.train.cov, SAMPLED, BETAS, count)
+        drawn = stopped_samples(sampler, item.train.cov, SAMPLED.tolist(), BETAS, count)
         squares = item.grouped((drawn @ item.modes.vectors) ** 2)[..., there]
         law = stopped_law(sampler, lam[there], TIMES)[..., None]
         for i, mode in enumerate(np.array(GROUPS)[there].tolist()):
