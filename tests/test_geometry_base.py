@@ -17,7 +17,6 @@ from denoscope.data.splits import Split
 from denoscope.networks import load
 from denoscope.readings import collected
 from denoscope.store import MODEL, Row, Store
-from denoscope.studies._averages import over_runs
 from denoscope.studies._geometry import groups
 from denoscope.studies._geometry.base import Probed
 from denoscope.studies._geometry.subject import Subject, given
@@ -118,28 +117,8 @@ def _row(model: str = "", n: int = 8, width: int = 4, seed: int = 0, **values: A
     )
 
 
-def test_groups_are_models_alike_but_for_their_seed() -> None:
-    rows = [
-        _row(n=32),
-        _row(seed=1),
-        _row(),
-        _row("a/net.safetensors", n=0),
-        _row("store/cells/abc", n=32, seed=1),
-    ]
-    found = groups.grouped(rows)
-    assert [group.label for group in found] == ["N = 8", "N = 32", "net"]
-    assert [len(group.rows) for group in found] == [2, 2, 1]
-    assert [group.label for group in groups.grouped([_row(), _row(width=8)])] == [
-        "N = 8, width 4",
-        "N = 8, width 8",
-    ]
-    with pytest.raises(ValueError, match="training of every cell stopped"):
-        groups.grouped([_row(stopped="the loss is nan")])
-
-
-def test_values_are_averaged_over_runs() -> None:
-    many = over_runs([_row(a=1.0), _row(a=3.0)], "a")
-    assert many is not None
-    assert (many.value, many.n) == (2.0, 2)
-    assert over_runs([_row(a=1.0), _row()], "a") is None
-    assert over_runs([], "a") is None
+def test_a_model_is_called_by_its_file_or_by_its_training() -> None:
+    rows = [_row(n=32), _row("a/net.safetensors", n=0), _row("store/cells/abc", n=32, width=8)]
+    assert [groups.label(row, widths=False) for row in rows] == ["N = 32", "net", "N = 32"]
+    assert groups.label(rows[2], widths=True) == "N = 32, width 8"
+    assert [groups.is_file(row) for row in rows] == [False, True, False]
