@@ -197,8 +197,10 @@ def _styles(values: Sequence[Any]) -> dict[Any, Style]:
     own: dict[Any, Style] = {
         value: look.style for value, look in known.items() if look and look.style != "solid"
     }
-    rest = [style for style in _MARKS if style not in own.values()]
-    return dict(zip([value for value in values if value not in own], rest)) | own
+    rest: list[Style] = [style for style in _MARKS if style not in own.values()]
+    free = (value for value in values if value not in own)
+    others: dict[Any, Style] = {value: style for value, style in zip(free, rest)}  # noqa: C416
+    return {**others, **own}
 
 
 def looks(readings: Readings, coordinate: str) -> dict[Any, Look]:
