@@ -297,7 +297,7 @@ def limits(found: Readings) -> Iterator[Told]:
         "As σ falls the distance from the Gaussian tends to that of unseen images from the span of"
         " the training images (difference)"
     )
-    rest = span.against(found.of("beyond"))
+    rest = span.against(found.of("beyond").without("model"))
     beside = {"Directions spanned": found.of("rank"), "of": found.of("dimension")}
     yield Claim(says, rest, within(-2 * LEVELS[0], 2 * LEVELS[0]), beside=beside)
     true, gaussian = middle(distance, to="truth"), middle(distance)
