@@ -37,7 +37,6 @@ from denoscope.studies._transition.setting import FIXED_THRESHOLD, PAIR_QUANTILE
 from denoscope.study import Result, Work, axis, option
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
-MOST_SEARCHED = 10_000
 SHARED = (-0.05, 1.05)  # limits of y of a share
 
 QUANTITIES = {
