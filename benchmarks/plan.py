@@ -83,10 +83,8 @@ def main() -> None:
             f"{name:<8} {statistics.median(turn[name] for turn in turns):7.1f} s   turns "
             + " ".join(f"{turn[name]:.1f}" for turn in turns)
         )
-    print(
-        "planned / better rival: "
-        f"{statistics.median(turn['planned'] / min(turn['fleets'], turn['alone']) for turn in turns):.2f}"
-    )
+    ratios = [turn["planned"] / min(turn["fleets"], turn["alone"]) for turn in turns]
+    print(f"planned / better rival: {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":

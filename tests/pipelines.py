@@ -25,9 +25,16 @@ def unet(
     torch.manual_seed(seed)
     down, up = ("AttnDownBlock2D", "AttnUpBlock2D") if attention else ("DownBlock2D", "UpBlock2D")
     settings: dict[str, Any] = {
-        "sample_size": size, "in_channels": channels, "out_channels": channels, "layers_per_block": 1, "block_out_channels": widths,
-        "norm_num_groups": 4, "add_attention": attention, "down_block_types": (down,) * len(widths), "up_block_types": (up,) * len(widths),
-    }  # fmt: skip
+        "sample_size": size,
+        "in_channels": channels,
+        "out_channels": channels,
+        "layers_per_block": 1,
+        "block_out_channels": widths,
+        "norm_num_groups": 4,
+        "add_attention": attention,
+        "down_block_types": (down,) * len(widths),
+        "up_block_types": (up,) * len(widths),
+    }
     return UNet2DModel(**{**settings, **more})
 
 

@@ -421,35 +421,91 @@ def _config(folder: Path, part: str, **changes: Any) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "latent": (lambda f: _index(f, vae=["diffusers", "AutoencoderKL"]), "no unconditional pixel pipeline, it also has " "'vae'"),
-    "text": (lambda f: _index(f, text_encoder=["transformers", "CLIPTextModel"], tokenizer=["transformers", "X"]), "it also has 'text_encoder'"),
-    "custom pipeline": (lambda f: _index(f, _class_name=["pipeline", "Mine"]), "is not a pipeline that can be read"),
-    "unknown pipeline": (lambda f: _index(f, _class_name="DiTPipeline"), "'DiTPipeline' is not a pipeline that can be " "read"),
+    "latent": (
+        lambda f: _index(f, vae=["diffusers", "AutoencoderKL"]),
+        "no unconditional pixel pipeline, it also has 'vae'",
+    ),
+    "text": (
+        lambda f: _index(
+            f, text_encoder=["transformers", "CLIPTextModel"], tokenizer=["transformers", "X"]
+        ),
+        "it also has 'text_encoder'",
+    ),
+    "custom pipeline": (
+        lambda f: _index(f, _class_name=["pipeline", "Mine"]),
+        "is not a pipeline that can be read",
+    ),
+    "unknown pipeline": (
+        lambda f: _index(f, _class_name="DiTPipeline"),
+        "'DiTPipeline' is not a pipeline that can be read",
+    ),
     "no pipeline": (lambda f: _index(f, _class_name=None), "is not a pipeline that can be read"),
-    "custom unet": (lambda f: _index(f, unet=["mine", "UNet2DModel"]), "code of a pipeline is never run"),
-    "no unet": (lambda f: _index(f, unet=[None, None]), "the unet is None, not a class of diffusers"),
-    "cross attention": (lambda f: _index(f, unet=["diffusers", "UNet2DConditionModel"]), "only an unconditional UNet2DModel can be read"),
-    "unknown scheduler": (lambda f: _index(f, scheduler=["diffusers", "LCMScheduler"]), "'LCMScheduler' is not one that can be read"),
-    "no such class": (lambda f: _index(f, scheduler=["diffusers", "os.system"]), "is not one that can be read"),
-    "flow": (lambda f: _config(f, "scheduler", prediction_type="flow_prediction"), "'flow_prediction' cannot be read"),
-    "broken betas": (lambda f: _config(f, "scheduler", beta_schedule="magic"), "does not take its configuration"),
-    "no betas": (lambda f: _config(f, "scheduler", beta_start=0.0, beta_end=0.0), "do not fall from 1 towards 0"),
+    "custom unet": (
+        lambda f: _index(f, unet=["mine", "UNet2DModel"]),
+        "code of a pipeline is never run",
+    ),
+    "no unet": (
+        lambda f: _index(f, unet=[None, None]),
+        "the unet is None, not a class of diffusers",
+    ),
+    "cross attention": (
+        lambda f: _index(f, unet=["diffusers", "UNet2DConditionModel"]),
+        "only an unconditional UNet2DModel can be read",
+    ),
+    "unknown scheduler": (
+        lambda f: _index(f, scheduler=["diffusers", "LCMScheduler"]),
+        "'LCMScheduler' is not one that can be read",
+    ),
+    "no such class": (
+        lambda f: _index(f, scheduler=["diffusers", "os.system"]),
+        "is not one that can be read",
+    ),
+    "flow": (
+        lambda f: _config(f, "scheduler", prediction_type="flow_prediction"),
+        "'flow_prediction' cannot be read",
+    ),
+    "broken betas": (
+        lambda f: _config(f, "scheduler", beta_schedule="magic"),
+        "does not take its configuration",
+    ),
+    "no betas": (
+        lambda f: _config(f, "scheduler", beta_start=0.0, beta_end=0.0),
+        "do not fall from 1 towards 0",
+    ),
     "no size": (lambda f: _config(f, "unet", sample_size=None), "sample_size is None"),
     "other network": (lambda f: _config(f, "unet", block_out_channels=[8, 32]), "unet"),
     "more layers": (lambda f: _config(f, "unet", layers_per_block=2), "unet cannot be loaded"),
-    "fewer layers": (lambda f: _config(f, "unet", add_attention=True), "the weights do not fit config.json"),
-    "condition": (lambda f: _config(f, "unet", class_embed_type="identity"), "takes a 'identity' condition"),
-    "no index": (lambda f: (f / "model_index.json").unlink(), r"model_index.json cannot be read: No such file"),
+    "fewer layers": (
+        lambda f: _config(f, "unet", add_attention=True),
+        "the weights do not fit config.json",
+    ),
+    "condition": (
+        lambda f: _config(f, "unet", class_embed_type="identity"),
+        "takes a 'identity' condition",
+    ),
+    "no index": (
+        lambda f: (f / "model_index.json").unlink(),
+        r"model_index.json cannot be read: No such file",
+    ),
     "no config": (lambda f: (f / "unet" / "config.json").unlink(), r"config.json cannot be read"),
-    "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), r"scheduler_config.json cannot be read"),
+    "no scheduler": (
+        lambda f: shutil.rmtree(f / "scheduler"),
+        r"scheduler_config.json cannot be read",
+    ),
     "no weights": (lambda f: _weights(f).unlink(), "has no weights as safetensors"),
-    "pickled": (lambda f: _weights(f).rename(_weights(f).with_suffix(".bin")), "a pickle, which can run code when it is read; " "convert it"),
-    "truncated": (lambda f: _weights(f).write_bytes(_weights(f).read_bytes()[:1000]), "unet cannot be loaded"),
+    "pickled": (
+        lambda f: _weights(f).rename(_weights(f).with_suffix(".bin")),
+        "a pickle, which can run code when it is read; convert it",
+    ),
+    "truncated": (
+        lambda f: _weights(f).write_bytes(_weights(f).read_bytes()[:1000]),
+        "unet cannot be loaded",
+    ),
     "not JSON": (lambda f: (f / "model_index.json").write_text("{"), "is not JSON"),
     "a list": (lambda f: (f / "model_index.json").write_text("[]"), "does not hold a JSON object"),
     "deep": (lambda f: (f / "model_index.json").write_text("[" * 100_000), "is not JSON"),
     "bytes": (lambda f: (f / "unet" / "config.json").write_bytes(b"\xff\xfe\x00"), "is not JSON"),
-}  # fmt: skip
+}
 
 
 def _weights(folder: Path) -> Path:

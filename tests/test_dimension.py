@@ -52,7 +52,7 @@ def ball(count: int, d: int, seed: int = 0) -> Tensor:
 
 
 # --- from data
-# -------------------------------------------------------------------------------------------------------------------------
+# ----------
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")  # theirs, in a figure's axis
@@ -217,7 +217,7 @@ def test_refuses_bad_data(call, message):
 
 
 # --- from the denoiser
-# -----------------------------------------------------------------------------------------------------------------
+# ----------
 
 
 def flat(n: int, variances: list[float], seed: int = 0) -> tuple[Gaussian, Tensor, Tensor]:

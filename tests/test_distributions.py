@@ -283,7 +283,8 @@ import torch
 from denoscope import Empirical
 
 def peak():
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 data = torch.randn(60_000, 784, generator=torch.Generator().manual_seed(0))
 x = data[:300] + 0.3 * torch.randn(300, 784, generator=torch.Generator().manual_seed(1))

@@ -175,7 +175,8 @@ class Slow(Costly):
     def __call__(self, x):
         time.sleep(0.05)
         return super().__call__(x)
-Cache({folder!r}).features(images(2000), "a", Slow(), batch=10, progress=lambda done, total: print(done, flush=True))
+Cache({folder!r}).features(images(2000), "a", Slow(), batch=10, progress=lambda done, total:
+print(done, flush=True))
 """
 
 

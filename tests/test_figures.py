@@ -1,5 +1,5 @@
-"""Figures: colours that every eye tells apart, ticks and names that never touch, lines that are what
-their legend shows.
+"""Figures: colours that every eye tells apart, ticks and names that never touch, lines that are
+what their legend shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Denoisers on growing training sets of a known mixture: closed forms, networks, what theory has."""
+"""Denoisers on growing training sets of a known mixture: closed forms, networks, theory."""
 
 from __future__ import annotations
 

@@ -132,7 +132,8 @@ def test_type_checkers_see_the_names_that_load_lazily() -> None:
 LIGHT = """
 import sys
 from denoscope.cli import main
-for words in ["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed", "--help"]:
+for words in ["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed",
+"--help"]:
     main(words)
     heavy = {"torch", "numpy", "scipy", "matplotlib", "sklearn"} & set(sys.modules)
     if heavy:

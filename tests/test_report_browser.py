@@ -73,7 +73,7 @@ def _driven(path: Path, script: str) -> Path:
 def _framed(
     pages: Sequence[tuple[Path, tuple[int, int]]], script: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """What the expression ``script`` is in each page, shown in a frame of its size in CSS pixels."""
+    """What the expression ``script`` is in each page, in a frame of its size in CSS pixels."""
     report = "setTimeout(()=>parent.postMessage([window.name,%s],'*'),200)"
     frames = [
         f'<iframe name="{i}" src="{_driven(path, report % script).as_uri()}" '
@@ -132,10 +132,12 @@ def test_answer_and_figure_are_on_the_first_screen(tmp_path: Path) -> None:
     pages = [_opened(figure, tmp_path, answer) for figure in figures]
     shown = [(path, size) for path in pages for size in (DESK, PHONE)]
     script = """(() => {
-      const svg = [...document.querySelectorAll(".first figure svg")].find((e) => e.getBoundingClientRect().width > 0);
+      const svg = [...document.querySelectorAll(".first figure svg")]
+        .find((e) => e.getBoundingClientRect().width > 0);
       const box = svg.getBoundingClientRect(), view = svg.viewBox.baseVal;
-      return {answer: document.querySelector(".answer").getBoundingClientRect().bottom, top: box.top,
-        bottom: box.bottom, right: box.right, scale: Math.min(box.width / view.width, box.height / view.height),
+      return {answer: document.querySelector(".answer").getBoundingClientRect().bottom,
+        top: box.top, bottom: box.bottom, right: box.right,
+        scale: Math.min(box.width / view.width, box.height / view.height),
         page: document.documentElement.scrollWidth};
     })()"""
     for (path, (width, height)), box in zip(shown, _framed(shown, script, tmp_path)):
@@ -173,9 +175,11 @@ def test_contents_stand_beside_the_page_or_fold_and_print_opens_all(tmp_path: Pa
     )
     path = write(Page("t", "", [*page().sections, folded], "Yes.", [claims()]), tmp_path)
     script = """(() => {
-      const nav = document.querySelector("nav details"), list = document.querySelector("nav ol").getBoundingClientRect();
+      const nav = document.querySelector("nav details");
+      const list = document.querySelector("nav ol").getBoundingClientRect();
       const before = [...document.querySelectorAll("details")].map((e) => e.open);
-      const beside = list.width > 0 && list.right <= document.querySelector("h1").getBoundingClientRect().left;
+      const title = document.querySelector("h1").getBoundingClientRect();
+      const beside = list.width > 0 && list.right <= title.left;
       location.hash = "#section-6"; dispatchEvent(new Event("hashchange"));
       const unfolded = document.querySelector("#section-6 details").open;
       dispatchEvent(new Event("beforeprint"));
@@ -183,8 +187,11 @@ def test_contents_stand_beside_the_page_or_fold_and_print_opens_all(tmp_path: Pa
       dispatchEvent(new Event("afterprint"));
       const table = document.querySelector("#section-6 .data");
       table.scrollLeft = 300;
-      const first = table.querySelector("td").getBoundingClientRect().left - table.getBoundingClientRect().left;
-      return {nav: before.filter(Boolean).length, beside, unfolded, printed, after: [...document.querySelectorAll("details")].filter((e) => e.open).length, scrolled: table.scrollLeft, first};
+      const left = (e) => e.getBoundingClientRect().left;
+      const first = left(table.querySelector("td")) - left(table);
+      const after = [...document.querySelectorAll("details")].filter((e) => e.open).length;
+      return {nav: before.filter(Boolean).length, beside, unfolded, printed, after,
+        scrolled: table.scrollLeft, first};
     })()"""
     desk, phone = _framed([(path, DESK), (path, PHONE)], script, tmp_path)
     assert (desk["nav"], desk["beside"], desk["after"]) == (1, True, 2)
@@ -199,8 +206,10 @@ def test_contents_stand_beside_the_page_or_fold_and_print_opens_all(tmp_path: Pa
 def test_what_scrolls_shows_it_and_a_phone_fits(tmp_path: Path) -> None:
     path = write(page("a-rather-long-name-without-any-place-to-break-it-" * 3), tmp_path)
     script = """(() => ({page: document.documentElement.scrollWidth,
-      shown: [...document.querySelectorAll(".narrow svg, .wide svg")].filter((e) => e.getBoundingClientRect().width > 0).length,
-      faded: [...document.querySelectorAll(".scroll")].every((e) => e.classList.contains("right") === e.scrollWidth > e.clientWidth + 1),
+      shown: [...document.querySelectorAll(".narrow svg, .wide svg")]
+        .filter((e) => e.getBoundingClientRect().width > 0).length,
+      faded: [...document.querySelectorAll(".scroll")]
+        .every((e) => e.classList.contains("right") === e.scrollWidth > e.clientWidth + 1),
       some: document.querySelectorAll(".scroll.right").length}))()"""
     (told,) = _framed([(path, (360, 800))], script, tmp_path)
     assert told["page"] <= 360
@@ -219,10 +228,12 @@ def test_the_page_is_shown_without_complaint(tmp_path: Path) -> None:
 
 def test_tables_sort_by_number_and_text_with_missing_last(tmp_path: Path) -> None:
     script = """
-    const first = () => [...document.querySelectorAll("table.sortable tbody tr")].map((row) => row.cells[0].textContent).join(",");
+    const texts = (rows) => rows.map((row) => row.cells[0].textContent).join(",");
+    const first = () => texts([...document.querySelectorAll("table.sortable tbody tr")]);
     const press = (i) => (document.querySelectorAll("table.sortable button")[i].click(), first());
     document.body.dataset.orders = [0, 0, 1, 1, 2, 2, 3, 3].map(press).join(";");
-    document.body.dataset.sorted = [...document.querySelectorAll("th[aria-sort]")].map((th) => th.getAttribute("aria-sort")).join(",");
+    document.body.dataset.sorted = [...document.querySelectorAll("th[aria-sort]")]
+      .map((th) => th.getAttribute("aria-sort")).join(",");
     """
     done = _browse(_driven(write(page(), tmp_path), script), tmp_path / "profile")
     assert "CONSOLE" not in done.stderr

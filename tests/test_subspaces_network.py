@@ -205,7 +205,7 @@ def descend(net: Subspaces, loss: Callable[[], Tensor], steps: int, lr: float) -
 
 @schedules
 @pytest.mark.parametrize(("n", "d"), [(10, 3), (16, 5)])
-def test_one_subspace_trained_on_the_integrated_loss_is_the_principal_subspace_of_the_uncentred_data(
+def test_one_subspace_of_the_integrated_loss_is_the_principal_one_of_the_uncentred_data(
     schedule, weight, n: int, d: int
 ):
     x, constants = data(n=n, d=d), scheduled_constants(schedule, weight)

@@ -364,8 +364,13 @@ def nodes(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     return x, (high - low) / 2 * np.sin(angle) * math.pi / 600
 
 
-@pytest.mark.parametrize(("psi_p", "psi_n", "time", "spectrum", "noises"), [*CASES, (4.0, 4.0, 0.1, None, 1.0), (16.0, math.inf, 0.1, [0.3, 1.0], math.inf)])  # fmt: skip
-def test_densities_and_atom_hold_all_eigenvalues_and_their_mean(psi_p: float, psi_n: float, time: float, spectrum: list | None, noises: float) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("psi_p", "psi_n", "time", "spectrum", "noises"),
+    [*CASES, (4.0, 4.0, 0.1, None, 1.0), (16.0, math.inf, 0.1, [0.3, 1.0], math.inf)],
+)
+def test_densities_and_atom_hold_all_eigenvalues_and_their_mean(
+    psi_p: float, psi_n: float, time: float, spectrum: list | None, noises: float
+) -> None:
     place, weight = atom(psi_p, psi_n, time, spectrum=spectrum, noises=noises)
     mass, mean = weight, weight * place
     for low, high in support(psi_p, psi_n, time, spectrum=spectrum, noises=noises):
@@ -515,7 +520,9 @@ def test_shapes_and_kinds() -> None:
         (1e5, 1e2, 0.01, 0.0, np.arange(1, 400.0) ** -2, math.inf),
     ],
 )
-def test_extreme_sizes_have_finite_losses(psi_p: float, psi_n: float, time: float, ridge: float, spectrum: list | None, noises: float) -> None:  # fmt: skip
+def test_extreme_sizes_have_finite_losses(
+    psi_p: float, psi_n: float, time: float, ridge: float, spectrum: list | None, noises: float
+) -> None:
     found = losses(psi_p, psi_n, time, ridge, spectrum=spectrum, noises=noises)
     assert all(math.isfinite(value) for value in found)
     assert -1e-9 <= found.train <= found.objective + 1e-9 <= 1 + 2e-9

@@ -88,7 +88,16 @@ def quadrature(t: float, d: float, separation: float, variance: float) -> float:
     )
 
 
-@pytest.mark.parametrize(("t", "d", "separation", "variance"), [(0.7, 3, 1.0, 1.0), (2.0, 64, 0.7, 1.5), (3.0, 1024, 1.0, 0.2), (0.0, 2, 0.9, 2.0), (1.0, 8, 1.3, 0.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("t", "d", "separation", "variance"),
+    [
+        (0.7, 3, 1.0, 1.0),
+        (2.0, 64, 0.7, 1.5),
+        (3.0, 1024, 1.0, 0.2),
+        (0.0, 2, 0.9, 2.0),
+        (1.0, 8, 1.3, 0.0),
+    ],
+)
 def test_clone_agreement_is_the_published_integral(
     t: float, d: float, separation: float, variance: float
 ) -> None:
@@ -104,9 +113,7 @@ def test_clones_agree_with_probability_0_7752_at_speciation_in_every_dimension()
     )
 
 
-def test_clone_agreement_is_the_mean_of_the_squared_posteriors_and_what_ten_thousand_clones_gave() -> (
-    None
-):
+def test_clone_agreement_is_the_mean_squared_posterior_and_what_ten_thousand_clones_gave() -> None:
     t, d, n = 1.4, 12, 40000
     source = np.random.default_rng(1)
     centre = np.ones(d)

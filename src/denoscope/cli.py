@@ -227,11 +227,11 @@ _COMMANDS = {
 }
 _USAGE = """usage: denoscope COMMAND [options]
 
-Looks at diffusion models through their denoiser: copies or generalizes, with how much data, and why.
+Looks at diffusion models through their denoiser: copies or generalizes, from how much data, why.
 
   list                 the studies, a line each
   run STUDY            measure a study's cells and write its report; running again resumes
-  audit --gen X --train Y   does a model copy its training data: samples, training images, held-out images
+  audit --gen X --train Y   does a model copy its training data: samples, training, held-out images
   probe --model PATH   the geometry of trained denoisers
   needed --data SET    how many images a linear model needs, and what to do until there are enough
   report STORE         write the report anew from stored cells

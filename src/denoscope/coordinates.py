@@ -257,7 +257,7 @@ def name_of(coordinate: str, value: Any) -> str:
 
 
 def order_of(coordinate: str, values: Iterable[Any]) -> list[Any]:
-    """Values in order: as declared for a closed coordinate, numbers ascending, else as they come."""
+    """Values in order: as declared for a closed coordinate, numbers rising, else as they come."""
     found, declared = list(dict.fromkeys(values)), list(COORDINATES[coordinate].values)
     if declared and all(value in declared for value in found):
         return sorted(found, key=declared.index)

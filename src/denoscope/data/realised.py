@@ -20,8 +20,8 @@ from denoscope.theory.linear.sizes import best_c
 def realised_numbers(
     sets: Sequence[TrainingSet], spectrum: np.ndarray, n: int, abar: float, betas: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Every number of training sets of ``n`` rows from a law of this ``spectrum``, (sets,): losses at
-    the noise level ``abar`` and averaged over the schedule ``betas``, the law of its samples.
+    """Every number of training sets of ``n`` rows from a law of this ``spectrum``, (sets,): losses
+    at the noise level ``abar`` and averaged over the schedule ``betas``, the law of its samples.
 
     Beside the expected numbers they have ``k``, the best training time, and ``test_stopped``.
     """

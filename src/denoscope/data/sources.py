@@ -1,4 +1,4 @@
-"""Which images are read, and how, read once a process; and their true denoiser, where it is known."""
+"""Which images are read, and how, read once a process; and their true denoiser, where known."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Split:
         return self.images().data[self.pool_rows()]
 
     def spread(self) -> float:
-        """The standard deviation of the pool's pixels, which networks take as that of their data."""
+        """The standard deviation of the pool's pixels, which networks take as their data's."""
         return _spread(self.whole())
 
     def whole(self) -> Split:

@@ -93,9 +93,9 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
 
 
 def denoising_errors(D: Denoiser, images: Tensor, levels: ArrayLike, *, least: int = 256) -> Tensor:
-    """Mean squared denoising errors a pixel at each of ``levels`` (L,), one a noisy image, (L, M) in
-    float64: of M = ``least`` at least, images repeated with fresh noise where there are fewer; the
-    same noise at every level and for every denoiser.
+    """Mean squared denoising errors a pixel at each of ``levels`` (L,), one a noisy image, (L, M)
+    in float64: of M = ``least`` at least, images repeated with fresh noise where there are fewer;
+    the same noise at every level and for every denoiser.
     """
     repeats = -(-least // len(images))
     clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), least)]

@@ -89,7 +89,7 @@ def distill(
 
 
 def wiener(cov: Tensor, sigma: float) -> Tensor:
-    """The matrix ``cov (cov + sigma^2 I)^-1`` of the Wiener filter at one level, (n, n), float64."""
+    """The matrix ``cov (cov + sigma^2 I)^-1`` of the Wiener filter at a level, (n, n), float64."""
     cov = cov.double()
     return torch.linalg.solve(cov + sigma**2 * torch.eye(len(cov)).to(cov), cov)
 

@@ -8,8 +8,9 @@ J``, |J|_F^2 = f + |R|_F^2. Fixed standard normal g_1..g_m, drawn apart from the
 multiplied once; ``R^T g = J^T g - V T Q^T g`` then takes no further product, however the basis
 grows, and gives
 
-    |R|_F^2  = mean |R^T g|^2, with m |R|_F^2/|R R^T|_F^2 |R|_F^2 degrees of freedom of chi-square (Hutch++, Meyer et al. 2021),
-    |R|_2^2 <= |R^T G|_2^2/chi^2_m(a) with probability 1 - a: the leading singular vector alone meets G as m standard normals do.
+    |R|_F^2  = mean |R^T g|^2, with m |R|_F^2/|R R^T|_F^2 |R|_F^2 degrees of freedom of chi-square
+    (Hutch++, Meyer et al. 2021), |R|_2^2 <= |R^T G|_2^2/chi^2_m(a) with probability 1 - a: the
+    leading singular vector alone meets G as m standard normals do.
 
 With z_i the right vectors of the basis and P = Z_m Z_m^T, ``J^T J = V T T^T V^T + R^T R`` is at
 most, for any e > 0, what splits into theta_1^2..theta_m^2 with (1 + 1/e) P R^T R P and the rest

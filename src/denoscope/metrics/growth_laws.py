@@ -19,9 +19,9 @@ _LEAST = 1e-12  # miss that is none
 
 
 def laws_of(x: Sequence[float], points: Sequence[Resampled]) -> dict[str, Resampled]:
-    """``factor`` exp(b) per dimension of the exponential, slope b of the ``straight`` line, exponent
-    b of the ``power``, and ``verdict``: ln of the exponential's miss over the line's, below 0 where
-    growth is exponential.
+    """``factor`` exp(b) per dimension of the exponential, slope b of the ``straight`` line,
+    exponent b of the ``power``, and ``verdict``: ln of the exponential's miss over the line's,
+    below 0 where growth is exponential.
     """
     at, drawn = np.array(x, float), np.stack([[p.value, *p.draws] for p in points], 1)
     linear, exponential, power = (
@@ -39,8 +39,8 @@ def laws_of(x: Sequence[float], points: Sequence[Resampled]) -> dict[str, Resamp
 
 
 def fitted(law: Law, x: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Slope and miss of a law; counts that are infinite are left out, and with fewer than two others
-    nothing is known.
+    """Slope and miss of a law; counts that are infinite are left out, and with fewer than two
+    others nothing is known.
     """
     kept = np.isfinite(counts)
     if kept.sum() < 2:

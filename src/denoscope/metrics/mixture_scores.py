@@ -24,8 +24,8 @@ from denoscope.nearest import neighbors
 def scores(
     data: MixtureSplit, generated: Tensor, others: Mapping[str, Tensor]
 ) -> dict[str, Estimate | float]:
-    """GL of samples (rows, n), within the subspaces and unsquared; ``gl_NAME`` of others; shares and
-    distances of samples and of fresh points; and ``between``, the denominator of GL.
+    """GL of samples (rows, n), within the subspaces and unsquared; ``gl_NAME`` of others; shares
+    and distances of samples and of fresh points; and ``between``, the denominator of GL.
     """
     points = {"network": generated.double(), "fresh": data.fresh, **others}
     away = {name: _distances(rows, data.train) for name, rows in points.items()}

@@ -16,9 +16,10 @@ _UNITS = {"": 1, "b": 1} | {
     for e, p in enumerate("kmgt", 1)
     for s, b in (("ib", 1024), ("b", 1000), ("", 1000))
 }
-_SLAB = (
-    1 << 14
-)  # numbers in one block of exact differences: its shape depends on the features alone, never on the memory bound
+_SLAB = 1 << 14
+"""Numbers in one block of exact differences: its shape depends on the features alone, never on the
+memory bound.
+"""
 
 
 def bytes_of(size: str | int) -> int:

@@ -1,5 +1,5 @@
-"""A descent recorded on its way, and what theory says of the same steps: exact losses on two sets of
-data, and the weights of single modes over their optimum.
+"""A descent recorded on its way, and what theory says of the same steps: exact losses on two sets
+of data, and the weights of single modes over their optimum.
 
 All noise levels train at once with one step size eta; the training time is k = 2 eta steps.
 """
@@ -25,8 +25,8 @@ _A_DECADE = 24  # records
 
 
 class Course(NamedTuple):
-    """At the recorded steps (R,): ``train`` and ``test`` loss (R, levels), and ``weights`` ``e.W e``
-    of each mode over their optimum (R, levels, d).
+    """At the recorded steps (R,): ``train`` and ``test`` loss (R, levels), and ``weights`` ``e.W
+    e`` of each mode over their optimum (R, levels, d).
     """
 
     train: np.ndarray

@@ -6,8 +6,9 @@ of the truth from the model is also half the excess denoising loss over all nois
 int_0^1 [L_test(y) - L_Bayes(y)] / (y (1-y)) dy``, y = abar, where the model at each level has the
 ridge y c, which makes it the exact predictor of N(mu_0, S_0 + c); in u = ln(y/(1-y)) the weight is
 du, and the integrand is analytic for
-|Im u| < pi and falls exponentially on both sides. On average over training sets (c = 0, more items than dimensions) both are digamma
-functions of n and d alone, whatever the mean and covariance, and d/(4n) a dimension to first order.
+|Im u| < pi and falls exponentially on both sides. On average over training sets (c = 0, more items
+than dimensions) both are digamma functions of n and d alone, whatever the mean and covariance, and
+d/(4n) a dimension to first order.
 """
 
 from __future__ import annotations
@@ -119,9 +120,8 @@ def kl_from_losses(
             max(lam[-1], truth.lam[-1] + ridge, truth.variance.max() + truth.offset.sum()),
         ]
     )
-    scale = np.sqrt(
-        ends.prod()
-    )  # a change of units shifts u alone: the modes are centred on u = 0, where y and 1 - y are both precise
+    # A change of units shifts u alone: modes are centred on u = 0, where y and 1 - y are precise.
+    scale = np.sqrt(ends.prod())
     nodes = np.arange(
         -np.log(ends[1] / scale) - _TAIL, min(_LAST, -np.log(ends[0] / scale) + _TAIL), _STEP
     )

@@ -32,7 +32,8 @@ _NODES = 160  # noise levels between which losses are interpolated, to about 1e-
 def expected_numbers(
     spectrum: ArrayLike, sizes: ArrayLike, abar: float, betas: ArrayLike
 ) -> dict[str, Any]:
-    """Expected numbers by name, each of the shape of ``sizes`` (s,), any real numbers of at least 2.
+    """Expected numbers by name, each of the shape of ``sizes`` (s,), any real numbers of at least
+    2.
 
     ``train``, ``test`` and their ``gap`` at ``abar``, its lower ``bound`` by directions without
     data, both losses with ``_mean`` over the schedule, the best ``ridge`` and ``test_ridge``,

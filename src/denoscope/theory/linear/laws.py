@@ -66,8 +66,8 @@ def ddpm_law(
     """Variances of ancestral samples, starting at N(0, I); betas[0] = beta_1 is the least noise.
 
     ``sigma_t^2`` is beta_t, with ``posterior_variance`` beta_t (1-abar_{t-1})/(1-abar_t), and 0 at
-    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta; k with two axes or
-    more are several models, which broadcast against lam. Ho et al. 2020, algorithm 2.
+    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta; k with two axes
+    or more are several models, which broadcast against lam. Ho et al. 2020, algorithm 2.
     """
     return _ddpm(lam, betas, ridge, k, _ancestral_noises(betas, last_noise, posterior_variance))[0]
 
