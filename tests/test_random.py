@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denoscope import Seeds, derive
+from denoscope import Seeds
+from denoscope.random import derive
 from denoscope.types import pad
 
 

@@ -17,9 +17,9 @@ import pytest
 from kills import killed
 from toy_study import Toy
 
-from denoscope import Estimate, Row, grid, run
+from denoscope import Estimate, grid, run
 from denoscope.execute import processes, serial
-from denoscope.store import Store
+from denoscope.store import Row, Store
 from denoscope.study import Work, combinations, pending
 
 

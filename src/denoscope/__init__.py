@@ -14,26 +14,21 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "types": ("Denoiser", "Descriptor", "Levels", "Noise", "Step", "pad"),
-    "random": ("Seeds", "derive"),
+    "random": ("Seeds",),
     "estimate": ("Estimate",),
-    "schedule": ("OU", "VE", "VP", "VPSDE", "Flow", "SubVP", "from_betas"),
-    "levels": ("karras", "log_normal", "log_uniform", "uniform"),
-    "nearest": ("Neighbors", "neighbors"),
-    "store": ("Row",),
+    "schedule": ("VE", "VP", "from_betas"),
+    "levels": ("karras", "log_normal"),
+    "nearest": ("neighbors",),
     "distributions": ("Empirical", "Gaussian", "GaussianMixture", "MoLRG"),
     "networks": (
         "MLP",
         "UNet",
-        "Averaged",
-        "Fleet",
-        "LinearMaps",
         "Preconditioned",
-        "Subspaces",
         "from_network",
         "load",
         "save",
     ),
-    "data": ("Images", "find_duplicates", "hold_out", "read_images", "subset"),
+    "data": ("Images", "hold_out", "read_images"),
     "geometry": (
         "distill",
         "energy_rank",
@@ -43,9 +38,9 @@ _HOMES = {
         "numerical_rank",
         "svd",
     ),
-    "describe": ("PCA", "Pixels"),
+    "describe": ("Pixels",),
     "sampling": ("ancestral", "dpmpp", "euler", "heun", "invert", "sample", "trajectory"),
-    "fitting": ("Progress", "denoising_loss", "fit", "training"),
+    "fitting": ("denoising_loss", "fit", "training"),
     "metrics": (
         "authenticity",
         "copying_test",
@@ -54,7 +49,6 @@ _HOMES = {
         "frechet",
         "generalization",
         "kernel",
-        "mae_score",
         "measure",
         "memorized",
         "mifid",
@@ -69,18 +63,14 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] -- one ta
 
 if TYPE_CHECKING:
     from denoscope.data import Images as Images
-    from denoscope.data import find_duplicates as find_duplicates
     from denoscope.data import hold_out as hold_out
     from denoscope.data import read_images as read_images
-    from denoscope.data import subset as subset
-    from denoscope.describe import PCA as PCA
     from denoscope.describe import Pixels as Pixels
     from denoscope.distributions import Empirical as Empirical
     from denoscope.distributions import Gaussian as Gaussian
     from denoscope.distributions import GaussianMixture as GaussianMixture
     from denoscope.distributions import MoLRG as MoLRG
     from denoscope.estimate import Estimate as Estimate
-    from denoscope.fitting import Progress as Progress
     from denoscope.fitting import denoising_loss as denoising_loss
     from denoscope.fitting import fit as fit
     from denoscope.fitting import training as training
@@ -93,8 +83,6 @@ if TYPE_CHECKING:
     from denoscope.geometry import svd as svd
     from denoscope.levels import karras as karras
     from denoscope.levels import log_normal as log_normal
-    from denoscope.levels import log_uniform as log_uniform
-    from denoscope.levels import uniform as uniform
     from denoscope.metrics import authenticity as authenticity
     from denoscope.metrics import copying_test as copying_test
     from denoscope.metrics import excess as excess
@@ -102,27 +90,20 @@ if TYPE_CHECKING:
     from denoscope.metrics import frechet as frechet
     from denoscope.metrics import generalization as generalization
     from denoscope.metrics import kernel as kernel
-    from denoscope.metrics import mae_score as mae_score
     from denoscope.metrics import measure as measure
     from denoscope.metrics import memorized as memorized
     from denoscope.metrics import mifid as mifid
     from denoscope.metrics import prdc as prdc
     from denoscope.metrics import reproducibility as reproducibility
     from denoscope.metrics import vendi as vendi
-    from denoscope.nearest import Neighbors as Neighbors
     from denoscope.nearest import neighbors as neighbors
     from denoscope.networks import MLP as MLP
-    from denoscope.networks import Averaged as Averaged
-    from denoscope.networks import Fleet as Fleet
-    from denoscope.networks import LinearMaps as LinearMaps
     from denoscope.networks import Preconditioned as Preconditioned
-    from denoscope.networks import Subspaces as Subspaces
     from denoscope.networks import UNet as UNet
     from denoscope.networks import from_network as from_network
     from denoscope.networks import load as load
     from denoscope.networks import save as save
     from denoscope.random import Seeds as Seeds
-    from denoscope.random import derive as derive
     from denoscope.sampling import ancestral as ancestral
     from denoscope.sampling import dpmpp as dpmpp
     from denoscope.sampling import euler as euler
@@ -130,14 +111,9 @@ if TYPE_CHECKING:
     from denoscope.sampling import invert as invert
     from denoscope.sampling import sample as sample
     from denoscope.sampling import trajectory as trajectory
-    from denoscope.schedule import OU as OU
     from denoscope.schedule import VE as VE
     from denoscope.schedule import VP as VP
-    from denoscope.schedule import VPSDE as VPSDE
-    from denoscope.schedule import Flow as Flow
-    from denoscope.schedule import SubVP as SubVP
     from denoscope.schedule import from_betas as from_betas
-    from denoscope.store import Row as Row
     from denoscope.study import Result as Result
     from denoscope.study import Study as Study
     from denoscope.study import grid as grid
