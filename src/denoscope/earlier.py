@@ -36,9 +36,8 @@ def kept(row: Row) -> bool:
 
 def key(study: type[Study], stored: Mapping[str, Any]) -> str:
     """The key that a cell with these fields has today; empty where there is no such cell."""
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     known = {item.name for item in fields(study)}
-    return study(**plain).key() if plain.keys() <= known else ""
+    return study.of(stored).key() if stored.keys() <= known else ""
 
 
 def again(study: type[Study], rows: Sequence[Row], root: Path) -> Iterator[str]:

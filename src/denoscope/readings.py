@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from denoscope.coordinates import COORDINATES, check, nearest, order_of
-from denoscope.estimate import Estimate, exact, mean
+from denoscope.estimate import Estimate, bounded, exact, mean, share
 from denoscope.estimate import crossed as crossed_mean
 from denoscope.store import Row
 
@@ -190,14 +190,20 @@ class Readings(tuple[Reading, ...]):
             coordinates, lambda values: np.concatenate([np.atleast_1d(v) for v in values])
         )
 
-    def crossed(self, coordinate: str) -> Readings:
-        """The mean over a coordinate whose values are a sample (runs), crossed with the units that
+    def crossed(self, *coordinates: str) -> Readings:
+        """The mean over coordinates whose values are a sample (runs), crossed with the units that
         these share; one value alone is averaged over its units, by the quantity's own interval.
+        That of a share never leaves [0, 1].
         """
-        return self._merged(
-            [coordinate],
-            lambda values: values[0] if len(values) == 1 else partial(crossed_mean, _stack(values)),
-        )
+        together = self._merged(coordinates, list)
+        return self._like(replace(r, value=self._crossed(r.name, r.value)) for r in together)
+
+    def _crossed(self, name: str, values: list[Any]) -> Any:
+        if len(values) == 1:
+            return values[0]
+        self._declared(name)
+        inside = self.quantities[name].interval is share
+        return partial(bounded(crossed_mean) if inside else crossed_mean, _stack(values))
 
     def runs(self, *coordinates: str) -> Readings:
         """One unit a reading: the mean of its units, side by side over these coordinates."""
@@ -278,24 +284,30 @@ class Readings(tuple[Reading, ...]):
         differing: str,
         name: str,
         *needed: str,
+        free: Sequence[str] = (),
     ) -> Readings:
-        """``using(a, b)`` of every two places that differ in one coordinate alone, where the pair of
-        both values stays; a and b hold the values of the ``needed`` quantities by name.
+        """``using(a, b)`` of every two places that differ in one coordinate, in its order, whatever
+        the ``free`` ones are, and agree in all others; the pairs of both values stay. a and b hold
+        the values of the ``needed`` quantities by name.
         """
         self._declared(name, *needed)
-        check_names([differing])
-        groups = _grouped(
-            (r for r in self.of(*needed) if differing in r.at),
-            lambda r: tuple(sorted((k, v) for k, v in r.at.items() if k != differing)),
-        )
+        paired = (differing, *free)
+        some = self.of(*needed)
+        others = [c for c in dict.fromkeys(c for r in some for c in r.at) if c not in paired]
         found = []
-        for place, some in groups.items():
-            each = _grouped(some, lambda r: (r.at[differing],))
-            for (one, a), (two, b) in combinations(each.items(), 2):
+        for *place, group in some.by(*others):
+            each = [(values, members) for *values, members in group.by(*paired)]
+            for (p, a), (q, b) in combinations(each, 2):
                 first, second = ({r.name: r.value for r in members} for members in (a, b))
-                if first.keys() == second.keys() == set(needed):
-                    at = {**dict(place), differing: one + two}
-                    found.append(Reading(name, at, using(first, second)))
+                if (
+                    None in (p[0], q[0])
+                    or p[0] == q[0]
+                    or not all(part.keys() == set(needed) for part in (first, second))
+                ):
+                    continue
+                at = {k: v for k, v in zip(others, place) if v is not None}
+                both = {k: v for k, v in zip(paired, zip(p, q)) if None not in v}
+                found.append(Reading(name, {**at, **both}, using(first, second)))
         return self._like(found)
 
     def across(self, coordinate: str, using: Callable[..., Estimate], name: str) -> Readings:

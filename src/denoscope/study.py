@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -104,6 +104,11 @@ class Study:
         """Every field with its value, axes first."""
         return {item.name: getattr(self, item.name) for item in declared(type(self))}
 
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """The cell with these fields, as a store has them."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+
     def key(self, version: int | None = None) -> str:
         """The identity of the cell: a hash of study, version (None: today's) and the fields that
         differ from their defaults (16 hex digits).
@@ -132,6 +137,10 @@ class Study:
     def cost(self) -> float:
         """Estimated seconds of one core."""
         return 1.0
+
+    def measuring(self) -> float:
+        """Estimated seconds of one core where the cell's network is trained already."""
+        return self.cost()
 
     def run(self, work: Work = Work()) -> Result:
         """Measures this cell."""
@@ -312,21 +321,12 @@ def _kept(study: type[S], store: Store) -> list[list[S]]:
     """The jobs of this study and version that an earlier command began or planned, with all their
     cells.
     """
-    defaults = {item.name: item.default for item in fields(study)}
-
-    def cell(kept: Mapping[str, Any]) -> S:
-        return study(
-            **{
-                name: tuple(value) if isinstance(defaults[name], tuple) else value
-                for name, value in kept.items()
-            }
-        )
-
+    names = {item.name for item in fields(study)}
     plan = store.plan()
     known = plan.get("study") == study.title() and plan.get("version") == study.version
-    if not known or any(set(kept) != set(defaults) for job in plan["jobs"] for kept in job):
+    if not known or any(set(kept) != names for job in plan["jobs"] for kept in job):
         return []
-    return [[cell(kept) for kept in job] for job in plan["jobs"]]
+    return [[study.of(kept) for kept in job] for job in plan["jobs"]]
 
 
 def pending(cells: Sequence[S], store: Store) -> list[list[S]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,22 @@ from denoscope.earlier import current
 from denoscope.progress import bar, duration
 from denoscope.report import write, write_claims, write_table
 from denoscope.store import Row, Store
-from denoscope.study import Study, combinations, grid, missing, pending, run, swept, versions
+from denoscope.study import (
+    Study,
+    combinations,
+    grid,
+    missing,
+    pending,
+    run,
+    swept,
+    trained,
+    versions,
+)
+
+STARTING = 5.0
+"""Seconds until the first job of a command works: imports, here and in every process."""
+DRAWING = 10.0
+"""Seconds to compare the cells, weigh the claims and draw the page, about."""
 
 
 def command(
@@ -32,7 +47,7 @@ def command(
     rows = fill(cells, store, options, words, left_out)
     if options["dry_run"]:
         return 0
-    path = write_all(study, rows, store)
+    path = write_all(study, rows, store, options["quiet"])
     print(as_json(store) if options["json"] else path)
     return 0
 
@@ -63,8 +78,7 @@ def fill(
         if options["on"] == "serial"
         else min(options["workers"] or execute.cores(), max(1, len(jobs)))
     )
-    say = partial(print, file=sys.stderr) if not options["quiet"] else lambda *text: None
-    say(_plan_text(cells, todo, jobs, workers, left_out))
+    say(_plan_text(cells, todo, jobs, workers, left_out, store), options["quiet"])
     if todo and not options["dry_run"]:
         _measure(cells, store, noted, options, workers, words)
     return [row for cell in cells if (row := store.get(cell.key())) is not None]
@@ -84,7 +98,7 @@ def report(root: Path) -> Path:
         raise ValueError(
             f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first"
         )
-    return write_all(study, current(study, rows, root), store)
+    return write_all(study, current(study, rows, root), store, quiet=False)
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -126,21 +140,42 @@ def check_options(options: Mapping[str, Any]) -> None:
         ) from error
 
 
+def say(text: str, quiet: bool) -> None:
+    """A line on standard error of what is being done, unless ``quiet``."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def makespan(costs: Sequence[float], workers: int) -> float:
+    """When the last of these jobs ends, each begun, costliest first, as soon as a worker is free."""
+    ends = [0.0] * workers
+    for cost in sorted(costs, reverse=True):
+        heapq.heapreplace(ends, ends[0] + cost)
+    return max(ends)
+
+
 def _plan_text(
     cells: Sequence[Study],
     todo: Sequence[Study],
     jobs: Sequence[Sequence[Study]],
     workers: int,
     left_out: Sequence[str],
+    store: Store,
 ) -> str:
-    seconds = sum(cell.cost() for job in jobs for cell in job) / workers
+    kept = {cell.key() for cell in todo if trained(cell, store)}
+    costs = [
+        sum(cell.measuring() if cell.key() in kept else cell.cost() for cell in job) for job in jobs
+    ]
     text = (
         f"{len(cells)} cells, {len(cells) - len(todo)} already stored, {len(todo)} to "
         f"measure in {len(jobs)} jobs on {workers} process(es)"
     )
     if todo:
-        text += f", about {duration(seconds)}"
-    return "\n".join([text, *(f"left out: {reason}" for reason in left_out)])
+        text += f", about {duration(STARTING + makespan(costs, workers) + DRAWING)}"
+    lines = [text, *(f"left out: {reason}" for reason in left_out)]
+    if kept:
+        lines.insert(1, f"{len(kept)} networks of an earlier version are taken as they are")
+    return "\n".join(lines)
 
 
 def _measure(
@@ -193,13 +228,16 @@ def _shell(words: Sequence[str]) -> str:
     return shlex.join(["denoscope", *words[1:]])
 
 
-def write_all(study: type[Study], rows: Sequence[Row], store: Store) -> Path:
-    """Writes the tables and the report of these rows into their store and returns the page's
-    path.
+def write_all(study: type[Study], rows: Sequence[Row], store: Store, quiet: bool = True) -> Path:
+    """Writes the tables and the report of these rows into their store and returns the page's path;
+    says what it does unless ``quiet``.
     """
+    say(f"writing the tables of {len(rows)} cells", quiet)
     write_table(table(rows), store.root)
     if compared := study.compare(rows):
         write_table(table(compared), store.root, "comparisons")
+    say("weighing the claims", quiet)
     page = study.page(rows, store.noted())
     write_claims(page.claims, store.root)
+    say("drawing the page", quiet)
     return write(page, store.root)

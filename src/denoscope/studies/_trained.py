@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from denoscope.networks import Fleet, best_size
 from denoscope.networks import load as load_network
 from denoscope.networks.precondition import Preconditioned
 from denoscope.random import Seeds, derive
-from denoscope.study import Study, Work, alike, option
+from denoscope.study import Result, Study, Work, alike, option
 
 MEASURING = 0.5
 """Seconds of one core to measure a network, about."""
@@ -100,13 +100,16 @@ class Trained(Swept, Study):
     def inputs(self) -> dict[str, str]:
         return {self.data: load(self.source(self.data)).sha256}
 
-    def training_seconds(self) -> float:
-        """Seconds of one core to train and sample the network."""
-        recipe = self.recipe()
-        return recipe.seconds(load(self.source(self.data)).shape, recipe.evaluations(self.samples))
-
     def cost(self) -> float:
-        return self.training_seconds() + MEASURING
+        return self.estimated(trained=True)
+
+    def measuring(self) -> float:
+        return self.estimated(trained=False)
+
+    def estimated(self, *, trained: bool) -> float:
+        """Seconds of one core to train the network, if it is to be, to sample and to measure it."""
+        recipe, shape = self.recipe(), self.where().images().shape
+        return recipe.seconds(shape, recipe.evaluations(self.samples), trained=trained) + MEASURING
 
     def member(self) -> Member:
         """The cell's network in a fleet; no two cells of a sweep share any seed."""
@@ -123,6 +126,13 @@ class Trained(Swept, Study):
         seed i alone.
         """
         return _noise(self.samples, tuple(self.where().images().shape))
+
+    def run(self, work: Work = Work()) -> Result:  # noqa: B008
+        return next(self.batch([self], work))[1]
+
+    @classmethod
+    def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
+        return cls.fleets(cells)
 
     @classmethod
     def fleets(cls, cells: Sequence[Self], least: int = 1) -> list[list[Self]]:

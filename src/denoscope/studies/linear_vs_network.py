@@ -98,9 +98,6 @@ class LinearVsNetwork(Trained, Reported):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
     width: int = option(64, "width of the network, a multilayer perceptron")
 
-    def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        return next(self.batch([self], work))[1]
-
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
         """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""

@@ -84,12 +84,9 @@ class Probed(Trained, Reported):
             found[self.model] = file_hash(model_file(self.model))
         return found
 
-    def cost(self) -> float:
-        measuring = self.seconds * self.where().images().data[0].numel() / 64
-        return measuring + (0 if self.model else super().cost())
-
-    def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        return next(self.batch([self], work))[1]
+    def estimated(self, *, trained: bool) -> float:
+        asked = self.seconds * self.where().images().data[0].numel() / 64
+        return asked + (0 if self.model else super().estimated(trained=trained))
 
     @classmethod
     def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
