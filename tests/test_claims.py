@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denoscope.estimate import Estimate, mean, unavailable
+from denoscope.estimate import Estimate, mean, median, unavailable
 from denoscope.readings import Quantity, Reading, Readings
 from denoscope.report.claims import Claim, Expected, above, below, claims, said, within
 
@@ -100,6 +100,16 @@ def test_what_was_made_at_one_level_cannot_contradict_among_many() -> None:
     narrow = [Reading("x", {"n": i}, interval(-2, -1, 0.95)) for i in range(3)]
     assert Claim("", Readings(narrow, QUANTITIES), above(0)).verdict() == "undecided"
     assert Claim("", Readings(narrow[:1], QUANTITIES), above(0)).verdict() == "contradicted"
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_a_median_of_fewer_than_six_decides_nothing(n: int) -> None:
+    """The extremes of 5 cover their median in 15 of 16: less than 95 %."""
+    few = Readings([Reading("m", {}, np.arange(n) + 1.0)], {"m": Quantity("m", interval=median)})
+    for region, decided in ((above(0), "supported"), (below(0), "contradicted")):
+        for some in (False, True):
+            verdict = Claim("", few, region, any=some).verdict()
+            assert verdict == (decided if n == 6 else "undecided")
 
 
 @pytest.mark.parametrize("control", [interval(-2, -1), interval(-1, 1), unavailable("none")])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from denoscope.cli import main
+from denoscope.sweep import makespan
 
 TINY = [
     "--n",
@@ -130,6 +131,14 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("costs", "workers", "end"),
+    [([3, 3, 3], 2, 6), ([5, 1, 1, 1], 2, 5), ([2.5], 4, 2.5), ([], 2, 0)],
+)
+def test_an_estimate_ends_with_the_last_job(costs: list[float], workers: int, end: float) -> None:
+    assert makespan(costs, workers) == end
+
+
 @pytest.mark.usefixtures("sketched")
 def test_run_measures_reports_resumes_and_checks(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -137,7 +146,10 @@ def test_run_measures_reports_resumes_and_checks(
     store = tmp_path / "store"
     words = ["run", "phase_transition", *TINY, "--store", str(store), "--on", "serial"]
     assert main(words) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(store / "report.html")
+    output, error = capsys.readouterr()
+    assert output.splitlines()[-1] == str(store / "report.html")
+    doing = ["writing the tables of 4 cells", "weighing the claims", "drawing the page"]
+    assert [line for line in error.splitlines() if line in doing] == doing
     for name in (
         "report.html",
         "table.csv",

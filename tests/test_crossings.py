@@ -15,12 +15,11 @@ from denoscope.laws import metric as laws
 from denoscope.metrics.crossings import (
     apart,
     as_size,
-    fall,
+    crossing,
     falls,
     isotonic,
     joint,
     less,
-    rise,
     rises,
     slope,
     spread,
@@ -99,7 +98,7 @@ TRUTH = float(as_size(rises(SIZES, np.concatenate(_logistic(5.3, 1, 0.0, 0)))))
 @pytest.mark.parametrize("runs", [2, 4, 10])
 def test_intervals_of_a_crossing_cover_it_with_few_runs_too(runs: int) -> None:
     laws.check_coverage(
-        lambda seed: rise(SIZES, _logistic(5.3, runs, 0.15, seed)), TRUTH, draws=100, least=0.89
+        lambda seed: crossing(SIZES, _logistic(5.3, runs, 0.15, seed)), TRUTH, draws=100, least=0.89
     )
 
 
@@ -143,10 +142,10 @@ def test_paired_crossings_forget_what_they_share() -> None:
 
 def test_makers_take_a_level() -> None:
     units = _logistic(5.3, 6, 0.1, 1)
-    narrow, wide = rise(SIZES, units, 0.8), rise(SIZES, units, 0.99)
+    narrow, wide = crossing(SIZES, units, 0.8), crossing(SIZES, units, 0.99)
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
     falling = [1 - u for u in units]
-    turned = fall(SIZES, falling)
+    turned = crossing(SIZES, falling, falling=True)
     assert turned.value == as_size(falls(SIZES, np.mean(falling, 1)))
     assert turned.low < turned.value < turned.high
 

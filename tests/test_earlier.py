@@ -63,6 +63,8 @@ def test_report_refuses_older_cells_and_the_command_it_names_takes_their_network
     assert _state(store.root) == before
     words = shlex.split(said.split("`")[1])
     assert words[:3] == ["denoscope", "run", "phase_transition"]
+    assert main([*words[1:], "--dry-run"]) == 0
+    assert "4 networks of an earlier version are taken as they are" in capsys.readouterr().err
     assert main([*words[1:], "--on", "serial", "--quiet"]) == 0
     assert {
         p: h for p, h in _state(store.root).items() if p in before and "store.json" not in p

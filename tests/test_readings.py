@@ -116,6 +116,51 @@ def test_across_makes_one_of_many_and_pairs_keep_both_ends() -> None:
     np.testing.assert_array_equal(values(pairs), UNITS.prod(2).reshape(6, 20))
 
 
+def test_pairs_differ_in_one_coordinate_whatever_the_free_ones_are() -> None:
+    """Two values of N, of whatever seeds: every product of these, the pairs of both kept."""
+    found = (
+        table()
+        .of(who="network")
+        .pairs(lambda a, b: a["error"] * b["error"], "n", "gap", "error", free=("seed",))
+    )
+    ends = [(one, two) for i, one in enumerate(SIZES) for two in SIZES[i + 1 :]]
+    expected = {(n, (a, b)) for n in ends for a in SEEDS for b in SEEDS}
+    assert {(r.at["n"], r.at["seed"]) for r in found} == expected
+    assert len(found) == len(expected)
+    for r in found:
+        (i, j), (a, b) = (SIZES.index(n) for n in r.at["n"]), r.at["seed"]
+        np.testing.assert_array_equal(r.value, UNITS[0, i, a] * UNITS[0, j, b])
+
+
+def test_crossed_over_several_coordinates_and_shares_stay_inside() -> None:
+    """Both coordinates together are the runs; the interval of a share ends at 0 and 1."""
+    both = table().of(who="network").crossed("n", "seed").estimates().one
+    assert both == crossed(UNITS[0].reshape(6, 20))
+    nearly = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
+    assert crossed(nearly).high > 1
+    copies = [Reading("copies", {"seed": i}, row) for i, row in enumerate(nearly)]
+    e = Readings(copies, QUANTITIES).crossed("seed").estimates().one
+    assert (e.value, e.low, e.high) == (0.875, max(0.0, crossed(nearly).low), 1.0)
+
+
+def test_ends_are_those_of_each_place_and_of_all_runs_there() -> None:
+    """Seeds are a sample: one that ends earlier has no end of its own; another law has one."""
+    at = [("network", 0, SIZES), ("network", 1, SIZES[:2]), ("gaussian", 0, SIZES[:2])]
+    found = Readings(
+        [
+            Reading("error", {"who": who, "seed": seed, "n": n}, np.full(3, float(n)))
+            for who, seed, sizes in at
+            for n in sizes
+        ],
+        QUANTITIES,
+    )
+    ends = [(r.at["who"], r.at["seed"], r.at["n"]) for r in found.last("n")]
+    assert ends == [("network", 0, 128), ("gaussian", 0, 32)]
+    assert len(found.first("n")) == 3
+    assert [r.value.mean() for r in found.change("n", "gap")] == [120, 24]
+    assert not found.of(n=8).last("n")
+
+
 def test_the_largest_is_chosen_on_other_units_than_it_is_read_on() -> None:
     """Of many quantities that are all 0 the largest reads 0: no selection effect."""
     rng = np.random.default_rng(1)

@@ -33,7 +33,7 @@ def _drawn(story: Story) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", table.STUDIES)
+@pytest.mark.parametrize("name", studies.names())
 def test_tiny_sweeps_leave_no_claim_untested_and_no_figure_out(
     name: str, tiny: Callable[[str, str], list[Row]], once: Callable[..., Path]
 ) -> None:

@@ -9,8 +9,9 @@ import math
 import numpy as np
 import pytest
 
+from denoscope.estimate import crossed, proportion
 from denoscope.laws import metric as laws
-from denoscope.metrics import TrainingRun, growth, transition_point, u_shape
+from denoscope.metrics import TrainingRun, agreement_rate, growth, transition_point, u_shape
 from denoscope.metrics.crossings import rises
 
 SIZES = (8, 16, 32, 64, 128, 256, 512)
@@ -155,16 +156,25 @@ def test_a_dip_is_a_u_and_a_slope_is_not() -> None:
     assert left.high < 0
     assert right.high < 0
     assert left.value == pytest.approx(dip[32].mean() - dip[8].mean())
-    assert "at 32 against 8" in left.method
+    assert left == crossed(dip[32].astype(float) - dip[8])
     slope = u_shape(agreements({8: 0.2, 32: 0.5, 128: 0.9}), 40.0)
     assert slope[0].low > 0
     assert slope[1].high < 0
 
 
+def test_the_rate_of_few_pairs_is_by_t_and_of_one_exact() -> None:
+    same = agreements({8: 0.8})[8]
+    e, by_t = agreement_rate(same), crossed(same)
+    assert (e.value, e.low, e.high) == (by_t.value, by_t.low, min(1.0, by_t.high))
+    assert agreement_rate(same[0]) == proportion(int(same[0].sum()), same.shape[1])
+    assert agreement_rate(np.ones((2, 50))).high == 1.0
+
+
 def test_the_nearest_grid_point_is_nearest_in_log2() -> None:
     table = agreements({8: 0.8, 16: 0.3, 64: 0.4, 128: 0.9})
-    assert "at 16" in u_shape(table, 31.0)[0].method
-    assert "at 64" in u_shape(table, 33.0)[0].method
+    for point, middle in ((31.0, 16), (33.0, 64)):
+        below = table[middle].mean() - table[8].mean()
+        assert u_shape(table, point)[0].value == pytest.approx(below)
 
 
 def test_no_dip_is_sought_at_or_beyond_the_ends() -> None:
@@ -179,7 +189,7 @@ def test_u_shape_intervals_cover() -> None:
     large = agreements(rates, pairs=1, noises=2_000_000, seed=99)
     truth = float(large[32].mean() - large[8].mean())
     laws.check_coverage(
-        lambda seed: u_shape(agreements(rates, seed=seed), 32.0, draws=400, seed=seed)[0],
+        lambda seed: u_shape(agreements(rates, pairs=2, seed=seed), 32.0)[0],
         truth,
         draws=100,
         least=0.88,
@@ -187,5 +197,5 @@ def test_u_shape_intervals_cover() -> None:
 
 
 def test_unequal_noises_are_refused() -> None:
-    with pytest.raises(ValueError, match="share the same noises"):
+    with pytest.raises(ValueError, match="the same noises"):
         u_shape({8: np.ones((2, 5)), 16: np.ones((2, 6)), 32: np.ones((2, 5))}, 16.0)

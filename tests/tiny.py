@@ -22,6 +22,7 @@ from denoscope.studies.linear_vs_network import LinearVsNetwork
 from denoscope.studies.local_linearity import LocalLinearity
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
+from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.score_gap import ScoreGap
 from denoscope.study import Study
 
@@ -35,6 +36,13 @@ def networks(folder: Path) -> None:
     torch.manual_seed(0)
     for width in (8, 64):
         save(Preconditioned(MLP((1, 8, 8), width)), folder / f"net{width}.safetensors")
+
+
+def phase_transition(given: Sequence[str]) -> Sweeps:
+    """Networks that go from copying to generalizing."""
+    small = {"steps": 300, "lr": 1e-2, "batch_size": 32, "samples": 40, "solver_steps": 6}
+    axes: dict[str, Any] = {"n": [4, 12, 256], "width": [16, 32], "subset": [0, 1], "seed": [0, 1]}
+    return {"digits": grid(PhaseTransition, held=80, **axes, **small)}
 
 
 def disjoint_halves(given: Sequence[str]) -> Sweeps:
@@ -126,6 +134,7 @@ def dimension_scaling(given: Sequence[str]) -> Sweeps:
 
 
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
+    "phase_transition": phase_transition,
     "disjoint_halves": disjoint_halves,
     "jacobian_rank": jacobian_rank,
     "local_linearity": local_linearity,

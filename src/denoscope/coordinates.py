@@ -16,13 +16,15 @@ from typing import Any, Literal
 class Coordinate:
     """``label`` names an axis, ``said`` one value of it; ``scale`` is the axis': ``size`` is log2.
 
-    ``values`` are the names of all values that there are; empty: any number or text.
+    ``values`` are the names of all values that there are; empty: any number or text. Those of a
+    ``sample`` are drawn, such as training runs: no value stands apart from the others.
     """
 
     label: str
     said: str = "{}"
     scale: Literal["size", "log", "linear"] = "linear"
     values: Mapping[Any, str] = field(default_factory=dict)
+    sample: bool = False
 
 
 ROLES = {
@@ -165,8 +167,8 @@ ESTIMATORS = {
 COORDINATES: dict[str, Coordinate] = {
     "n": Coordinate("training images N", "N = {}", "size"),
     "width": Coordinate("width of the network", "width {}", "size"),
-    "subset": Coordinate("training subset", "half {}"),
-    "seed": Coordinate("training seed", "seed {}"),
+    "subset": Coordinate("training subset", "half {}", sample=True),
+    "seed": Coordinate("training seed", "seed {}", sample=True),
     "model": Coordinate("model"),
     "sigma": Coordinate("noise level σ", "σ = {:.2g}", "log"),
     "rows": Coordinate("training rows N", "N = {}", "size"),

@@ -127,14 +127,28 @@ class Readings(tuple[Reading, ...]):
             yield (*place, self._like(places[place]))
 
     def first(self, coordinate: str) -> Readings:
-        """Those at the smallest value of a coordinate; none where it has one value."""
-        values = self.along(coordinate)
-        return self.of(**{coordinate: values[0]}) if len(values) > 1 else self._like(())
+        """Those at the smallest value of a coordinate, for each quantity and place by the other
+        coordinates, samples together; none where it has one value.
+        """
+        return self._end(coordinate, 0)
 
     def last(self, coordinate: str) -> Readings:
-        """Those at the largest value of a coordinate; none where it has one value."""
-        values = self.along(coordinate)
-        return self.of(**{coordinate: values[-1]}) if len(values) > 1 else self._like(())
+        """Those at its largest value."""
+        return self._end(coordinate, -1)
+
+    def _end(self, coordinate: str, which: int) -> Readings:
+        check_names([coordinate])
+        places = _grouped((r for r in self if coordinate in r.at), partial(_run, coordinate))
+        values = {
+            place: order_of(coordinate, (r.at[coordinate] for r in some))
+            for place, some in places.items()
+        }
+        ends = {place: some[which] for place, some in values.items() if len(some) > 1}
+        return self._like(
+            r
+            for r in self
+            if (place := _run(coordinate, r)) in ends and r.at.get(coordinate) == ends[place]
+        )
 
     def thinned(self, coordinate: str, most: int) -> Readings:
         """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones, or the
@@ -421,6 +435,12 @@ def _test(key: str, wanted: Any) -> Callable[[Any], bool]:
 
 def _at(value: Any, at: Mapping[str, Any]) -> Any:
     return value(at) if callable(value) else value
+
+
+def _run(coordinate: str, r: Reading) -> tuple[str, frozenset[tuple[str, Any]]]:
+    """Where a reading stands but for one coordinate and for which of a sample it is."""
+    at = (item for item in r.at.items() if item[0] != coordinate)
+    return r.name, frozenset((k, v) for k, v in at if not COORDINATES[k].sample)
 
 
 def _ranked(ranks: Sequence[Mapping[Any, int]], place: tuple[Any, ...]) -> list[int]:

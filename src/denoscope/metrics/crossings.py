@@ -195,30 +195,20 @@ def _curve(
     return Curve(sizes, means, draws, counts, int(counts.sum()), method)
 
 
-def rise(
+def crossing(
     sizes: Sequence[float],
     units: Sequence[np.ndarray],
     level: float = 0.95,
     *,
     height: float = 0.5,
     curve: Callable[..., Curve] = apart,
+    falling: bool = False,
 ) -> Estimate:
-    """The size at which the means of the units first reach ``height``, with its interval: a maker
-    for :meth:`~denoscope.readings.Readings.across`.
+    """The size at which the means of the units first reach ``height``, or from which they are below
+    it, with its interval: a maker for :meth:`~denoscope.readings.Readings.across`.
     """
-    return curve(sizes, units).rise(height).map(as_size)(level)
-
-
-def fall(
-    sizes: Sequence[float],
-    units: Sequence[np.ndarray],
-    level: float = 0.95,
-    *,
-    height: float = 0.5,
-    curve: Callable[..., Curve] = apart,
-) -> Estimate:
-    """The size from which the means of the units are below ``height``, with its interval."""
-    return curve(sizes, units).fall(height).map(as_size)(level)
+    of = curve(sizes, units)
+    return (of.fall if falling else of.rise)(height).map(as_size)(level)
 
 
 def rise_growth(

@@ -11,13 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from denoscope.estimate import Estimate, percentiles, unavailable
+from denoscope.estimate import Estimate, bounded, crossed, mean, share, unavailable
 from denoscope.metrics.crossings import Curve, apart, as_size, less
-from denoscope.random import derive
 
 
 @dataclass(frozen=True)
@@ -119,87 +117,39 @@ def growth(
     return less(large, small)(level)
 
 
-def _shares(n: int, draws: int, source: np.random.Generator) -> np.ndarray:
-    """How often each of n units is drawn in a bootstrap of them, as shares, (draws, n)."""
-    return source.multinomial(n, np.full(n, 1 / n), size=draws) / n
-
-
-@lru_cache(maxsize=4)
-def _noise_shares(noises: int, draws: int, seed: int) -> np.ndarray:
-    """How often each shared noise is drawn: the same draws for every table of these noises, so that
-    comparisons are paired.
-    """
-    return _shares(noises, draws, np.random.default_rng(derive(seed, 1)))
-
-
-def _resampled(table: np.ndarray, columns: np.ndarray, source: np.random.Generator) -> np.ndarray:
-    """The mean of a table (pairs, noises) in each draw, pairs drawn here and noises by the given
-    shares (draws, noises).
-    """
-    return ((_shares(len(table), len(columns), source) @ table) * columns).sum(1)
-
-
-def agreement_rate(
-    same: np.ndarray, level: float = 0.95, *, draws: int = 2000, seed: int = 0
-) -> Estimate:
-    """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises), with a bootstrap
-    over pairs, then noises.
+def agreement_rate(same: np.ndarray, level: float = 0.95) -> Estimate:
+    """The RP score of several pairs of runs, ``same`` bool (pairs, shared noises): by t over pairs
+    crossed with noises, never beyond [0, 1]; of one pair alone exact over its noises.
     """
     table = np.atleast_2d(np.asarray(same, dtype=np.float64))
-    source = np.random.default_rng(derive(seed))
-    resampled = _resampled(table, _noise_shares(table.shape[1], draws, seed), source)
-    return percentiles(
-        float(table.mean()),
-        resampled,
-        table.size,
-        level,
-        f"bootstrap over {len(table)} pairs of runs, then shared noises",
-    )
+    return share(table[0], level) if len(table) == 1 else bounded(crossed)(table, level)
 
 
 def u_shape(
-    agreements: Mapping[int, np.ndarray],
-    point: float,
-    level: float = 0.95,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
+    agreements: Mapping[int, np.ndarray], point: float, level: float = 0.95
 ) -> tuple[Estimate, Estimate]:
     """RP at the size nearest to ``point`` = N*, less RP at the smallest and less RP at the largest
     size; both intervals below 0: a U.
 
-    ``agreements`` has, for each size, bool (pairs of runs, shared noises). The bootstrap draws
-    pairs within each size, then noises, the same ones for all sizes. Not available if N* is beyond
-    the sizes or nearest to an end.
+    ``agreements`` has, for each size, bool (pairs of runs, shared noises), the same pairs in the
+    same order. By t over pairs crossed with noises; of one pair alone over its noises. Not available
+    if N* is beyond the sizes or nearest to an end.
     """
     sizes = sorted(agreements)
-    if not sizes:
-        raise ValueError("a U-shape test needs agreements of at least three sizes")
-    tables = {size: np.atleast_2d(np.asarray(agreements[size], dtype=np.float64)) for size in sizes}
-    noises = tables[sizes[0]].shape[1]
-    if any(table.shape[1] != noises or not table.size for table in tables.values()):
-        raise ValueError(
-            "all sizes must share the same noises: one column each, and have at least "
-            "one pair of runs"
-        )
-    if not math.isfinite(point):
-        beyond = unavailable("N* lies beyond the sizes", noises)
-        return beyond, beyond
-    middle = min(sizes, key=lambda size: abs(math.log2(size / point)))
+    tables = {n: np.atleast_2d(np.asarray(agreements[n], dtype=np.float64)) for n in sizes}
+    if not sizes or len({table.shape for table in tables.values()}) > 1:
+        raise ValueError("all sizes must share the same pairs of runs and the same noises")
+    middle = nearest_size(sizes, point) if math.isfinite(point) else sizes[0]
     if middle in (sizes[0], sizes[-1]):
-        at_end = unavailable(f"N* = {point:.3g} is nearest to an end of the sizes", noises)
-        return at_end, at_end
-    source = np.random.default_rng(derive(seed))
-    columns = _noise_shares(noises, draws, seed)
-    resampled = {
-        size: _resampled(tables[size], columns, source) for size in (middle, sizes[0], sizes[-1])
-    }
-    method = f"bootstrap over pairs of runs and shared noises, at {middle} against {{}}"
+        absent = unavailable(f"N* = {point:.3g} is beyond the sizes or nearest to an end of them")
+        return absent, absent
+    below = (tables[middle] - tables[end] for end in (sizes[0], sizes[-1]))
+    first, last = (
+        mean(less[0], level) if len(less) == 1 else crossed(less, level) for less in below
+    )
+    return first, last
 
-    def less(end: int) -> Estimate:
-        value = float(tables[middle].mean() - tables[end].mean())
-        return percentiles(
-            value, resampled[middle] - resampled[end], noises, level, method.format(end)
-        )
 
-    return less(sizes[0]), less(sizes[-1])
+def nearest_size(sizes: Sequence[int], point: float) -> int:
+    """The size nearest to a point, by ratio."""
+    return min(sizes, key=lambda size: abs(math.log2(size / point)))

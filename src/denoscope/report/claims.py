@@ -3,7 +3,8 @@ must lie for it to hold.
 
 The verdict follows from the intervals and nothing else. Over *all* of m numbers a claim is
 *supported* where every 95 % interval lies inside what is expected, and *contradicted* where an
-interval of level 1 - 0.05/m lies outside; over *any* of them the two change places. Both err with a
+interval of level 1 - 0.05/m lies outside; over *any* of them the two change places. An interval that
+covers less, such as that of a median of few, decides nothing. Both err with a
 probability of at most 5 % whatever the numbers have in common (Berger 1982; Bonferroni). A claim
 whose control is not supported says nothing, whatever its own numbers are.
 """
@@ -106,21 +107,24 @@ class Claim:
 
     def verdict(self) -> Verdict:
         """From whole intervals; see the module."""
-        m = len(numbers := self.each())
+        m = len(self.each())
         if not m:
             return "not tested"
         if self.uncontrolled():
             return "undecided"
-        region, strict = self.expected or Expected(), self.each(1 - 0.05 / m)
-        lowest = 1 - 0.05 / m - 1e-9  # what was made at another level cannot be widened
-        strict = [r.value for r in strict if r.value.level >= lowest]
+        region, whole = self.expected or Expected(), self._covering(0.95)
+        strict = self._covering(1 - 0.05 / m)
         if self.any:
             inside = any(map(region.holds, strict))
-            outside = len(strict) > 0 and all(region.fails(r.value) for r in numbers)
+            outside = len(strict) > 0 and len(whole) == m and all(map(region.fails, whole))
         else:
-            inside = all(region.holds(r.value) for r in numbers)
+            inside = len(whole) == m and all(map(region.holds, whole))
             outside = any(map(region.fails, strict))
         return "supported" if inside else "contradicted" if outside else "undecided"
+
+    def _covering(self, level: float) -> list[Estimate]:
+        """The numbers whose intervals cover so much: what was made at less cannot be widened."""
+        return [r.value for r in self.each(level) if r.value.level >= level - 1e-9]
 
     def uncontrolled(self) -> bool:
         """Whether there is a control and it is not supported."""

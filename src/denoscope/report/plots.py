@@ -24,8 +24,6 @@ from denoscope.report.grids import HeatMap, matrix
 from denoscope.report.looks import LOOKS, Look, look_of
 from denoscope.report.panels import Level, Marker, Panel, Position, Series, Style
 
-DENSE = 24
-"""Points from which a line carries no marks."""
 _MARKS: tuple[Style, ...] = ("solid", "dashed", "dotted", "line", "thin")
 
 
@@ -107,7 +105,7 @@ class Plot:
             line = self._line(part, theory)
             if not np.isfinite(line.y).any():
                 continue
-            yield replace(line, **self._look(at, color, styles, theory, len(part)))
+            yield replace(line, **self._look(at, color, styles, theory))
 
     def _look(
         self,
@@ -115,14 +113,12 @@ class Plot:
         color: Mapping[Any, Look],
         styles: Mapping[Any, Style],
         theory: bool,
-        points: int,
     ) -> dict[str, Any]:
         """Tone, marker, style and names of a line at its values of ``color`` and ``look``."""
         value, other = at.get(self.color), at.get(self.look)
         own = color.get(value) or look_of(other) or LOOKS["network"]
         style = styles.get(other, own.style) if self.look and self.look != self.color else own.style
-        if theory or (points > DENSE and style == "solid"):
-            style = "line" if style == "solid" else style
+        style = "line" if theory and style == "solid" else style
         names = [name_of(c, v) for c, v in at.items() if v is not None]
         label, kind = (names[0], names[1]) if len(names) > 1 else ("".join(names), "")
         return {

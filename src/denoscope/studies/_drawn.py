@@ -16,7 +16,7 @@ import numpy as np
 from denoscope.data.population import Population
 from denoscope.data.sources import Source, load
 from denoscope.estimate import Estimate
-from denoscope.metrics.crossings import apart, fall, less
+from denoscope.metrics.crossings import apart, crossing, less
 from denoscope.readings import Readings, collected
 from denoscope.report.plots import Plot
 from denoscope.store import Row
@@ -144,7 +144,7 @@ def closing(
     """Where the mean over sets is below ``height`` for good; beyond the sizes measured its interval
     begins or ends with these.
     """
-    e = fall(sizes, units, level, height=height)
+    e = crossing(sizes, units, level, height=height, falling=True)
     return replace(e, low=min(e.low, sizes[-1]), high=max(e.high, sizes[0]))
 
 

@@ -26,7 +26,8 @@ from denoscope.estimate import share
 from denoscope.geometry import overlap
 from denoscope.geometry.distances import outputs
 from denoscope.geometry.harmonic_basis import harmonics
-from denoscope.metrics import crossings, psnr, similarity
+from denoscope.metrics import psnr, similarity
+from denoscope.metrics.crossings import crossing, together
 from denoscope.nearest import neighbors
 from denoscope.readings import Quantity, Reading, Readings, estimated, expanded
 from denoscope.report import Gallery, Text
@@ -315,8 +316,8 @@ def samples_agree(pairs: Readings, unseen: Readings, learned: Claim) -> Iterator
     yield Claim(says, own.change("n"), below(0), published, beside={"Unseen images": unseen})
     says = "Samples turn from training images to the other half's at N"
     note = "The crossing of the isotonic fit of the difference of cosines on log₂ N."
-    crossing = partial(crossings.rise, height=0.0, curve=crossings.together)
-    yield Claim(says, ahead.across("n", crossing, "turn"), note=note)
+    turn = partial(crossing, height=0.0, curve=together)
+    yield Claim(says, ahead.across("n", turn, "turn"), note=note)
 
 
 def functions_meet(error: Readings, distance: Readings) -> Iterator[Told]:

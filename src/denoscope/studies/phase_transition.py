@@ -36,7 +36,7 @@ from denoscope.fitting.closed_forms import ClosedForms
 from denoscope.geometry.distances import denoising_errors
 from denoscope.metrics import agreements as alike
 from denoscope.metrics import paired_similarity
-from denoscope.metrics.crossings import rise, rise_growth
+from denoscope.metrics.crossings import crossing, rise_growth
 from denoscope.metrics.model_pairs import RUN, agreements, mean_rp
 from denoscope.metrics.pool_descriptors import (
     FALSE_ALARM,
@@ -47,6 +47,7 @@ from denoscope.metrics.pool_descriptors import (
     duplicates_said,
     real_distance,
 )
+from denoscope.metrics.transition import nearest_size
 from denoscope.networks import dump
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report import Gallery
@@ -265,7 +266,7 @@ def transitions(found: Readings) -> Readings:
     neighbours = list(pairwise(curve.along("width")))
     both = each.pairs(lambda *ab: np.stack([x["curve"] for x in ab], 1), "width", "growth", "curve")
     grown = both.of(width=lambda pair: pair in neighbours).joined(*RUN)
-    return curve + curve.across("n", rise, "n_star") + grown.across("n", rise_growth, "growth")
+    return curve + curve.across("n", crossing, "n_star") + grown.across("n", rise_growth, "growth")
 
 
 def dips(found: Readings) -> Readings:
@@ -276,7 +277,7 @@ def dips(found: Readings) -> Readings:
     for width, star in found.of("n_star").by("width"):
         rp = found.of("rp", pair="seeds", width=width)
         point, sizes = star.estimates().one.value, rp.along("n")
-        middle = nearest(sizes, point) if sizes and math.isfinite(point) else None
+        middle = nearest_size(sizes, point) if sizes and math.isfinite(point) else None
         for end in (sizes[0], sizes[-1]) if middle in sizes[1:-1] else ():
             less = rp.of(n=middle).against(rp.of(n=end), name="dip", apart="n")
             dip += less.dropped("n").named(n=end)
@@ -311,12 +312,7 @@ def telling_sizes(found: Readings) -> list[int]:
     sizes = [n for n, count in counts.items() if count == max(counts.values())]
     star = [r.value.value for r in found.of("n_star").estimates()]
     point = star[0] if star and math.isfinite(star[0]) else math.sqrt(sizes[0] * sizes[-1])
-    return sorted({sizes[0], nearest(sizes, point), sizes[-1]})
-
-
-def nearest(sizes: Sequence[int], point: float) -> int:
-    """The size nearest to a point, by ratio."""
-    return min(sizes, key=lambda size: abs(math.log2(size / point)))
+    return sorted({sizes[0], nearest_size(sizes, point), sizes[-1]})
 
 
 def over_runs(found: Readings, name: str, called: str = "mean") -> Readings:
