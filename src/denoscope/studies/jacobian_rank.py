@@ -372,13 +372,13 @@ def networks(every: Readings, ratio: Readings) -> Iterator[Told]:
 
 def ends(ratio: Readings, limit: Readings, law: Readings, found: Readings) -> Iterator[Told]:
     """Closed forms end at the covariances' ranks; which Jacobians vanish."""
-    count, end = pixels(found), law.last("sigma").against(limit)
-    memorizer = ratio.of(who="memorizer", place="test", sigma=HIGH)
-    off = memorizer.against(limit.of(who="gaussian"), apart="who") + end
+    count, memorizer = pixels(found), ratio.of(who="memorizer", place="test", sigma=HIGH)
+    end = law.last("sigma").against(limit).map(lambda v: exact(v * count), "directions")
+    off = memorizer.against(limit.of(who="gaussian"), apart="who")
     yield Claim(
         f"The closed forms end where they must: at σ = {HIGH:g} memorizer and Gaussians have the"
         " rank of their covariance (difference, directions)",
-        off.map(lambda v: v * count, "directions"), within(-ONE, ONE),
+        off.map(lambda v: v * count, "directions") + end, within(-ONE, ONE),
     )
     every = found.of("ratio", who=["network", "memorizer"], rule="norm")
     varied = [c for c in every.varied() if c != "who"]
