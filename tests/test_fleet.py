@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from denoscope.fitting import denoising_loss, draws, training
 from denoscope.levels import log_normal
-from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, UNet, best_size
+from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet, best_size
 from denoscope.random import generator
 
 MAKERS = {
     "mlp": lambda seed: MLP((1, 4, 4), 16, seed=seed),
+    "film": lambda seed: FiLM((1, 4, 4), 16, seed=seed),
     "unet": lambda seed: UNet((1, 4, 4), 8, seed=seed),
 }
 LEVELS = log_normal(-0.8, 1.2)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from denoscope.networks import MLP, Averaged, Preconditioned, UNet, from_network, load, save
+from denoscope.networks import MLP, Averaged, FiLM, Preconditioned, UNet, from_network, load, save
 from denoscope.networks.layers import noise_features
 from denoscope.networks.precondition import KINDS, PREDICTIONS
 from denoscope.networks.unet import level_count
@@ -132,6 +132,7 @@ def test_a_foreign_network_on_its_own_schedule(prediction: str):
 def denoisers(seed: int = 0) -> dict[str, tuple[Preconditioned, tuple[int, ...]]]:
     nets = {
         "mlp": MLP((2, 3), 8),
+        "film": FiLM((2, 3), 8),
         "unet": UNet((1, 8, 8), 8),
         "unet, odd colour": UNet((3, 9, 7), 8),
     }
@@ -202,7 +203,7 @@ def test_unet_levels():
     assert 3 < sizes[2] / sizes[1] < 4.2
 
 
-@pytest.mark.parametrize("kind", [MLP, UNet])
+@pytest.mark.parametrize("kind", [MLP, FiLM, UNet])
 def test_initial_weights_are_a_function_of_the_seed_alone(kind: type[nn.Module]):
     state = torch.random.get_rng_state()
     first = kind((1, 8, 8), 8, seed=3)
@@ -225,6 +226,20 @@ def test_no_noise_is_the_identity_and_extreme_levels_are_finite():
     assert D(x, torch.tensor(1.0, dtype=torch.float64)).dtype == torch.float32
 
 
+def test_film_without_blocks_is_a_bank_of_linear_filters_whose_strengths_the_level_sets():
+    net = shake(FiLM((5,), 8)).double()
+    for block in net.blocks:
+        nn.init.zeros_(block.down.weight)
+    x, y, c = normal(2, 5), normal(2, 5), torch.tensor(-0.3, dtype=torch.float64)
+    offset = net(0 * x, c)
+    torch.testing.assert_close(net(x + 2 * y, c) - offset, net(x, c) + 2 * net(y, c) - 3 * offset)
+    enter, leave = net.enter.weight, net.leave.weight
+    level = noise_features(c)
+    strengths = 1 + level @ net.strength.weight
+    filters = (enter * strengths) @ leave + torch.diag(level @ net.gain.weight)
+    torch.testing.assert_close(net(x, c) - offset, x @ filters)
+
+
 def test_noise_features_tell_levels_apart():
     c = torch.linspace(math.log(1e-6), math.log(1e6), 200, dtype=torch.float64) / 4
     gaps = torch.cdist(noise_features(c), noise_features(c)) + 10 * torch.eye(200)
@@ -232,7 +247,9 @@ def test_noise_features_tell_levels_apart():
     assert noise_features(c[:6].reshape(2, 3)).shape == (2, 3, 16)
 
 
-@pytest.mark.parametrize("net", [MLP((1, 4, 4), 8, 2, seed=1), UNet((3, 9, 8), 8, seed=2)])
+@pytest.mark.parametrize(
+    "net", [MLP((1, 4, 4), 8, 2, seed=1), FiLM((1, 4, 4), 8, 2), UNet((3, 9, 8), 8)]
+)
 def test_save_and_load(net: nn.Module, tmp_path):
     D = Preconditioned(shake(net), "flow", sigma_data=0.7)
     again = load(save(D, tmp_path / "d.safetensors"))
@@ -287,8 +304,9 @@ def test_wrong_arguments_are_refused():
         Preconditioned(MLP((2,)), sigma_data=0.0)
     with pytest.raises(ValueError, match="prediction must be"):
         from_network(MLP((2,)), "edm", VP.linear(10))
-    with pytest.raises(ValueError, match="an MLP needs"):
-        MLP((2,), 0)
+    for kind in MLP, FiLM:
+        with pytest.raises(ValueError, match=f"{kind.__name__} needs"):
+            kind((2,), 0)
     with pytest.raises(ValueError, match="a U-Net needs"):
         UNet((8, 8), 8)
 

@@ -6,7 +6,7 @@ from denoscope.networks.archive import dump, load, save
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet, best_size
 from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
-from denoscope.networks.mlp import MLP
+from denoscope.networks.mlp import MLP, FiLM
 from denoscope.networks.precondition import Preconditioned, from_network
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
@@ -15,6 +15,7 @@ __all__ = [
     "MLP",
     "Averaged",
     "Descent",
+    "FiLM",
     "Fleet",
     "LinearMaps",
     "Preconditioned",

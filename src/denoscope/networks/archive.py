@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from denoscope import files
 from denoscope.networks.linear_maps import LinearMaps
-from denoscope.networks.mlp import MLP
+from denoscope.networks.mlp import MLP, FiLM
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
 
-NETWORKS = {"MLP": MLP, "UNet": UNet, "LinearMaps": LinearMaps, "Subspaces": Subspaces}
+NETWORKS = {each.__name__: each for each in (MLP, FiLM, UNet, LinearMaps, Subspaces)}
 
 
 def write_tensors(

@@ -1,5 +1,5 @@
-"""A residual network of fully connected layers for vectors and small images, which is its own fleet
-when its weights are stacked.
+"""Residual networks of fully connected layers for vectors and small images, which are their own
+fleets when their weights are stacked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from denoscope.networks.layers import FEATURES, Linear, noise_features
 from denoscope.random import generator
+
+SMALL = 0.3
+"""Gain of a modulated block's output and of its modulation at the start."""
 
 
 class MLP(nn.Module):
@@ -34,33 +37,78 @@ class MLP(nn.Module):
         self.shape, self.width = tuple(shape), width
         if not self.shape or min(*self.shape, width, blocks) < 1:
             raise ValueError(
-                "an MLP needs a shape, a width and blocks of at least 1, got shape "
-                f"{self.shape}, width {width}, blocks {blocks}"
+                f"{type(self).__name__} needs a shape, a width and blocks of at least 1, got "
+                f"shape {self.shape}, width {width}, blocks {blocks}"
             )
         size, draw = math.prod(self.shape), generator(seed)
         self.enter = Linear(size, width, draw)
         self.noise = Linear(FEATURES, width, draw)
-        self.blocks = nn.ModuleList(Linear(width, width, draw) for _ in range(blocks))
+        self.blocks = nn.ModuleList(self.block(draw) for _ in range(blocks))
         self.leave = Linear(width, size, draw, gain=0.0)
         self.gain = Linear(FEATURES, size, draw, gain=0.0)
 
     @property
     def config(self) -> dict[str, object]:
         return {
-            "class": "MLP",
+            "class": type(self).__name__,
             "shape": list(self.shape),
             "width": self.width,
             "blocks": len(self.blocks),
         }
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        lead = x.shape[: x.ndim - len(self.shape)]
-        rows = (self.enter.weight.shape[0], -1) if self.enter.weight.ndim == 3 else (-1,)
-        features = noise_features(
-            c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead)
-        ).reshape(*rows, FEATURES)
-        flat = x.reshape(*rows, self.enter.weight.shape[-2])
-        h = self.enter(flat, self.noise(features))
+    def block(self, draw: torch.Generator) -> nn.Module:
+        """What one block learns."""
+        return Linear(self.width, self.width, draw)
+
+    def body(self, h: Tensor, level: Tensor) -> Tensor:
+        """All blocks, for h (*members, rows, width) and features of the noise levels (*members,
+        rows, FEATURES).
+        """
         for block in self.blocks:
             h = h + F.silu(block(h))
-        return torch.addcmul(self.leave(h), self.gain(features), flat).reshape(x.shape)
+        return h
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        lead = x.shape[: x.ndim - len(self.shape)]
+        rows = (*self.enter.weight.shape[:-2], -1)
+        levels = c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead)
+        level = noise_features(levels).reshape(*rows, FEATURES)
+        flat = x.reshape(*rows, self.enter.weight.shape[-2])
+        h = self.body(self.enter(flat, self.noise(level)), level)
+        return torch.addcmul(self.leave(h), self.gain(level), flat).reshape(x.shape)
+
+
+class FiLM(MLP):
+    """An :class:`MLP` that the noise level modulates feature by feature (Perez et al. 2018): each
+    block adds down(silu((1 + scale(c)) up(h) + shift(c))) to h, and what leaves is (1 + strength(c))
+    h.
+
+    Without the blocks it is a bank of linear filters whose strengths the level sets, as those of
+    the best linear denoiser are.
+    """
+
+    def __init__(self, shape: Iterable[int], width: int = 64, blocks: int = 5, *, seed: int = 0):
+        super().__init__(shape, width, blocks, seed=seed)
+        self.strength = Linear(FEATURES, width, generator(seed), gain=0.0)
+
+    def block(self, draw: torch.Generator) -> nn.Module:
+        return Modulated(self.width, draw)
+
+    def body(self, h: Tensor, level: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h, level)
+        return torch.addcmul(h, h, self.strength(level))
+
+
+class Modulated(nn.Module):
+    """h + down(silu((1 + scale) up(h) + shift)), scale and shift linear in features of the level."""
+
+    def __init__(self, width: int, draw: torch.Generator):
+        super().__init__()
+        self.up, self.down = Linear(width, width, draw), Linear(width, width, draw, gain=SMALL)
+        self.scale = Linear(FEATURES, width, draw, gain=SMALL)
+        self.shift = Linear(FEATURES, width, draw, gain=SMALL)
+
+    def forward(self, h: Tensor, level: Tensor) -> Tensor:
+        u = self.up(h)
+        return self.down(F.silu(torch.addcmul(self.shift(level, u), u, self.scale(level))), h)
