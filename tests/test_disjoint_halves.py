@@ -25,7 +25,7 @@ from denoscope.readings import Readings, expanded
 from denoscope.report import Figure, Gallery
 from denoscope.report.claims import Claim
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._subject import Subject
 from denoscope.studies.disjoint_halves import (
     HARMONIC,
     LEADING,

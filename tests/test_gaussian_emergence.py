@@ -20,7 +20,7 @@ from denoscope.geometry.linearization import linearity
 from denoscope.readings import Reading, Readings, expanded
 from denoscope.report import Figure
 from denoscope.store import Row
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._subject import Subject
 from denoscope.studies.gaussian_emergence import (
     LEVELS,
     POINTS,

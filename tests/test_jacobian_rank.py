@@ -23,7 +23,7 @@ from denoscope.data.synthetic import law as known_law
 from denoscope.estimate import Estimate, median
 from denoscope.readings import Reading, Readings, expanded
 from denoscope.store import MODEL, Row
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._subject import Subject
 from denoscope.studies.jacobian_rank import (
     LEVELS,
     QUANTITIES,

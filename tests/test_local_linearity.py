@@ -21,7 +21,7 @@ from denoscope.data.splits import Split
 from denoscope.geometry.jacobians import jacobian
 from denoscope.readings import Readings, expanded
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._subject import Subject
 from denoscope.studies.local_linearity import (
     FAR,
     LEVELS,

@@ -15,7 +15,7 @@ from denoscope.parsers import GEOMETRY
 from denoscope.probe.models import resolve
 from denoscope.store import MODEL, Store
 from denoscope.studies import load
-from denoscope.studies._geometry.base import Probed
+from denoscope.studies._probed import Probed
 from denoscope.studies.phase_transition import PhaseTransition
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 30, "samples": 12, "solver_steps": 3, "held": 60}
@@ -85,6 +85,9 @@ def test_all_studies_on_one_page_and_again_from_what_is_stored(
     page = (tmp_path / "out" / "probe.html").read_text()
     assert "The geometry of a denoiser" in page
     assert "N = 8" in page
+    assert "At intermediate noise every network is nearer to its Gaussian" in page
+    assert page.index("The networks") < page.index("Local linearity of denoisers</h2></summary>")
+    assert page.count("<figcaption><strong>How far a network is") == 1, "a figure stands once"
     numbers = json.loads((tmp_path / "out" / "probe.json").read_text())
     assert set(numbers["studies"]) == set(GEOMETRY)
     assert [model["n"] for model in numbers["models"]] == [8]

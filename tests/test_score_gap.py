@@ -23,7 +23,7 @@ from denoscope.geometry.linearization import linearity
 from denoscope.readings import Readings
 from denoscope.report import Figure
 from denoscope.store import Row, Store
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._subject import Subject
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.score_gap import (
     EDGES,

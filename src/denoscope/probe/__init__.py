@@ -16,8 +16,8 @@ from denoscope.files import file_hash
 from denoscope.probe.models import CHOSEN, ProbedNetwork, resolve
 from denoscope.probe.page import build
 from denoscope.store import Row, Store, plain
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import model_file
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import model_file
 from denoscope.study import versions
 
 READING = ("data", "test", "held", "skip_bad", "resize", "range")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from denoscope.store import MODEL, Store
-from denoscope.studies._geometry.base import Probed
+from denoscope.studies._probed import Probed
 
 CHOSEN = ("n", "width", "subset", "seed")
 """The fields by which cells of a store are chosen."""

@@ -1,69 +1,98 @@
-"""The page: a line for each network with what matters first, then every study of geometry, folded."""
+"""The page: one line a network, what all of them are asked in common, then each study folded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from denoscope.references import DATA, references
-from denoscope.report import Column, KeyValues, Page, ReferenceList, Section, Table, Text
-from denoscope.report.blocks import Block
-from denoscope.report.story import Story
-from denoscope.store import Row, Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.groups import label
-from denoscope.studies._reported import conditions
+from denoscope.estimate import Estimate, exact
+from denoscope.readings import Quantity, Reading, Readings
+from denoscope.report import Block, Figure, Page, Section, Text
+from denoscope.report.claims import Claim, below, within
+from denoscope.report.story import Story, Told, story, table
+from denoscope.store import Row
+from denoscope.studies._probed import Probed, places_of
+from denoscope.studies._reported import appendix, conditions
+from denoscope.studies.disjoint_halves import NEAR
+from denoscope.studies.score_gap import ScoreGap, middle
 
-CARD: dict[tuple[str, str], Column] = {
-    ("jacobian_rank", "memorized"): Column("copies", "share", "of samples, 1/3 rule", ".2f"),
-    ("jacobian_rank", "least"): Column("rank", "least", "of the Jacobian over noise levels", ".0f"),
-    ("gaussian_emergence", "distance"): Column("to the Gaussian", "RMS per pixel", "", ".3f"),
-    ("gaussian_emergence", "distance_memorizer"): Column("to the memorizer", "RMS per pixel"),
-    ("gaussian_emergence", "held_out"): Column("held-out error", "× linear", "", ".2f"),
-    ("disjoint_halves", "psnr_gap"): Column("train less test", "dB", "output PSNR", ".1f"),
+Measured = Mapping[type[Probed], Sequence[Row]]
+QUANTITIES = {
+    "memorized": Quantity("copies", "share", tip="of the samples, by the 1/3 rule"),
+    "similarity": Quantity("cosine", "training", form=".3f", tip="samples, nearest training image"),
+    "similarity_unseen": Quantity("cosine", "unseen", form=".3f", tip="the same of unseen images"),
+    "psnr_gap": Quantity("gap", "dB", form=".1f", tip="output PSNR, training less unseen images"),
+    "gaussian_intermediate": Quantity("Gaussian", "per pixel", form=".3f", tip="distance from it"),
+    "memorizer_intermediate": Quantity("memorizer", "per pixel", form=".3f", tip="the same"),
+    "linearity_noisy": Quantity("linearity", "least", form=".3f", tip="on noisy unseen images"),
+    "least": Quantity("rank / pixels", "least", tip="of the Jacobian, at its lowest over σ"),
+    "nearer": Quantity("difference of distances", "per pixel", form=".3f"),
 }
-"""What a network is asked first: the study and its value, and how a card calls it."""
+"""What is told of each network: values of the studies, and what the claims are about."""
 
 
-def build(measured: Mapping[type[Probed], Sequence[Row]], called: str) -> Page:
-    """The answer of the first study, the cards, and the story of every study."""
-    told = {study: study.told(rows) for study, rows in measured.items()}
-    first, rows = next(iter(measured.items()))
-    data = str(rows[0].fields["data"])
-    cited = dict.fromkeys(key for study in measured for key in study.references)
-    works = references(("denoscope", *cited, *([DATA[data]] if data in DATA else [])))
-    run = {"command": f"`{called}`", **conditions(rows, {}, first.about(rows))}
+def build(measured: Measured, called: str) -> Page:
+    """The page of these networks: the figure of the score gap, or else of the first study, above a
+    line for each network and what can be said of every one.
+    """
+    each = {study: study.told(rows) for study, rows in measured.items()}
+    first = [
+        block for told in (each.get(ScoreGap), *each.values()) if told for block in told.opening
+    ]
+    shown = [block for block in first if isinstance(block, Figure)][:1]
+    found = cards(measured)
+    told = story(claimed(found))
+    names = [name for name in QUANTITIES if name != "nearer"]
+    told_apart = [c for c in ("width", "subset", "seed") if c in found.varied()]
+    card = table("The networks", found, ["n", "model", *told_apart], names)
+    sections = [_folded(study, each[study], shown) for study in each]
+    study, rows = next(iter(measured.items()))
+    run = {"command": f"`{called}`", **conditions(rows, {}, study.about(rows))}
+    cited = list(dict.fromkeys(key for study in measured for key in study.references))
     return Page(
         "The geometry of a denoiser",
-        first.subtitle(rows),
-        [
-            *(Section(study.heading, parts(story), folded=True) for study, story in told.items()),
-            Section("What was run", [KeyValues(run)], folded=True),
-            Section("References", [ReferenceList(works)], folded=True),
-        ],
-        told[first].answer,
-        [cards(measured)],
-        [claim.json() for story in told.values() for claim in story.claims],
+        study.subtitle(rows),
+        [*sections, *appendix(rows, run, cited)],
+        told.answer if told.opening else "",
+        [*shown, *([card] if card else []), *told.opening],
+        [claim.json() for claim in told.claims],
     )
 
 
-def cards(measured: Mapping[type[Probed], Sequence[Row]]) -> Table:
-    """One line for each network: does it copy, its rank, its gaps to Gaussian and memorizer, and how
-    much better it denoises what it saw.
-    """
-    values: dict[str, dict[tuple[str, str], Value]] = {}
-    for study, rows in measured.items():
-        several = len({row.fields["width"] for row in rows}) > 1
-        for row in rows:
-            card = values.setdefault(label(row, widths=several), {})
-            card |= {(study.title(), name): value for name, value in row.values.items()}
-    known = [key for key in CARD if any(key in card for card in values.values())]
-    body = [[name, *(card.get(key) for key in known)] for name, card in values.items()]
-    return Table("Networks", [Column("network"), *(CARD[key] for key in known)], body)
+def claimed(found: Readings) -> Iterator[Told]:
+    """What can be said of every network alone."""
+    says = "At intermediate noise every network is nearer to its Gaussian than to the memorizer"
+    yield Claim(says, found.of("nearer"), below(0), "networks that generalize are")
+    says = "Every network denoises training and unseen images alike (output PSNR at input 15 dB)"
+    yield Claim(says, found.of("psnr_gap"), within(-NEAR, NEAR), "networks of many images do")
+    yield Claim("Share of samples that are copies", found.of("memorized"))
 
 
-def parts(story: Story) -> list[Block]:
-    """A study's page within a section of another."""
-    blocks: list[Block] = [Text(f"**{story.answer}**"), *story.opening]
-    for section in story.sections:
+def cards(measured: Measured) -> Readings:
+    """What the studies say of each network, at its place."""
+    found = []
+    for rows in measured.values():
+        for row, at in zip(rows, places_of(rows)):
+            values = {k: v for k, v in row.values.items() if k in QUANTITIES and v is not None}
+            found += [Reading(name, at, _estimate(value)) for name, value in values.items()]
+    return Readings([*found, *nearer(measured.get(ScoreGap, ()))], QUANTITIES)
+
+
+def nearer(rows: Sequence[Row]) -> Iterator[Reading]:
+    """The distance of each network from its Gaussian less that from the memorizer, point by point."""
+    if rows:
+        distance = ScoreGap.found(rows).of("distance")
+        less = middle(distance).against(middle(distance, to="memorizer"), apart="to")
+        yield from (Reading("nearer", r.at, r.value) for r in less.dropped("who", "to"))
+
+
+def _estimate(value: object) -> Estimate:
+    return value if isinstance(value, Estimate) else exact([float(str(value))])
+
+
+def _folded(study: type[Probed], told: Story, shown: Sequence[Block]) -> Section:
+    """All of a study's page but what stands above."""
+    blocks: list[Block] = [Text(f"**{told.answer}**"), *told.opening]
+    for section in told.sections:
         blocks += [Text(f"**{section.title}**"), *section.blocks]
-    return blocks
+    left = [block for block in blocks if block not in shown]
+    return Section(study.heading, left, folded=True)

@@ -58,17 +58,21 @@ class Reported(Study):
     @classmethod
     def page(cls, rows: Sequence[Row], noted: Mapping[str, Any]) -> Page:
         told = cls.told(rows)
-        data = str(rows[0].fields.get("data", ""))
-        cited = references(("denoscope", *cls.references, *([DATA[data]] if data in DATA else [])))
-        run = KeyValues(conditions(rows, noted, cls.about(rows)))
-        sections = [
-            *told.sections,
-            Section("All cells", [cells(rows, cls.quantities)], folded=True),
-            Section("What was run", [run], folded=True),
-            Section("References", [ReferenceList(cited)], folded=True),
-        ]
+        every = Section("All cells", [cells(rows, cls.quantities)], folded=True)
+        closing = appendix(rows, conditions(rows, noted, cls.about(rows)), cls.references)
+        sections = [*told.sections, every, *closing]
         claims = [claim.json() for claim in told.claims]
         return Page(cls.heading, cls.subtitle(rows), sections, told.answer, told.opening, claims)
+
+
+def appendix(rows: Sequence[Row], run: Mapping[str, object], cited: Sequence[str]) -> list[Section]:
+    """What was run and the works that the page rests on."""
+    data = str(rows[0].fields.get("data", ""))
+    works = references(("denoscope", *cited, *([DATA[data]] if data in DATA else [])))
+    return [
+        Section("What was run", [KeyValues(run)], folded=True),
+        Section("References", [ReferenceList(works)], folded=True),
+    ]
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:

@@ -37,8 +37,8 @@ from denoscope.report.plots import Histogram, Plot, figure
 from denoscope.report.story import Told, columns, table
 from denoscope.sampling import sample
 from denoscope.store import Row, Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import Subject
 from denoscope.study import axis
 
 INPUTS = np.arange(-10.0, 41.0, 5.0)  # input PSNRs in dB at which denoisers are asked

@@ -36,8 +36,8 @@ from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
 from denoscope.sampling import sample
 from denoscope.store import Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import Subject
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
 

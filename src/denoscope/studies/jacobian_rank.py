@@ -40,8 +40,8 @@ from denoscope.report.story import Told, table
 from denoscope.sampling import trajectory
 from denoscope.schedule import VPSDE
 from denoscope.store import Row, Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import Subject
 from denoscope.study import option
 from denoscope.types import Denoiser
 

@@ -30,8 +30,8 @@ from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
 from denoscope.schedule import VPSDE
 from denoscope.store import Row, Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import Subject
 from denoscope.types import Denoiser
 
 TIMES = (0.01, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7)

@@ -34,8 +34,8 @@ from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
 from denoscope.store import Row, Value
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject
+from denoscope.studies._probed import Probed
+from denoscope.studies._subject import Subject
 from denoscope.study import axis, option
 from denoscope.types import Denoiser
 

@@ -17,9 +17,8 @@ from denoscope.data.splits import Split
 from denoscope.networks import load
 from denoscope.readings import collected
 from denoscope.store import MODEL, Row, Store
-from denoscope.studies._geometry import groups
-from denoscope.studies._geometry.base import Probed
-from denoscope.studies._geometry.subject import Subject, given
+from denoscope.studies._probed import Probed, places_of
+from denoscope.studies._subject import Subject, given
 from denoscope.studies.phase_transition import QUANTITIES, PhaseTransition
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
@@ -117,8 +116,27 @@ def _row(model: str = "", n: int = 8, width: int = 4, seed: int = 0, **values: A
     )
 
 
-def test_a_model_is_called_by_its_file_or_by_its_training() -> None:
-    rows = [_row(n=32), _row("a/net.safetensors", n=0), _row("store/cells/abc", n=32, width=8)]
-    assert [groups.label(row, widths=False) for row in rows] == ["N = 32", "net", "N = 32"]
-    assert groups.label(rows[2], widths=True) == "N = 32, width 8"
-    assert [groups.is_file(row) for row in rows] == [False, True, False]
+def test_places_are_those_of_training_or_the_name_of_a_file() -> None:
+    """A file is told by its name and by what tells its own cells apart; a stored cell as if it had
+    been trained here; N = 0, which is all of a set, is no place.
+    """
+    rows = [
+        _row(n=32),
+        _row(seed=1),
+        _row("store/cells/abc", n=32, seed=1),
+        _row("a/net.safetensors", n=0),
+        _row("a/twice.safetensors", n=0),
+        _row("a/twice.safetensors", n=16),
+    ]
+    assert places_of(rows) == [
+        {"n": 32, "subset": 0, "seed": 0, "width": 4},
+        {"n": 8, "subset": 0, "seed": 1, "width": 4},
+        {"n": 32, "subset": 0, "seed": 1, "width": 4},
+        {"model": "net"},
+        {"model": "twice"},
+        {"n": 16, "model": "twice"},
+    ]
+    with pytest.raises(ValueError, match="training of every cell stopped"):
+        Probed.found([_row(stopped="the loss is nan")])
+    found = Probed.subtitle([row for row in rows if row.fields.update(data="digits") is None])
+    assert found == "6 networks on digits: N = 8, N = 16, N = 32, width 4, net, twice"

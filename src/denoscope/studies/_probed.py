@@ -7,19 +7,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from denoscope.coordinates import name_of, order_of
-from denoscope.data.sources import load
+from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
 from denoscope.files import file_hash
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.store import Row, Value
-from denoscope.studies._geometry.groups import is_file, told
-from denoscope.studies._geometry.subject import Subject, given, model_file
 from denoscope.studies._reported import Reported, finished, sortable
+from denoscope.studies._subject import Subject, given, model_file
 from denoscope.studies._trained import Trained
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
@@ -143,24 +142,47 @@ class Probed(Trained, Reported):
         of its network, so that its coordinate ``model`` is left out.
         """
         good = finished(rows)
-        placed = [replace(row, fields=at) for row, at in zip(good, _places(good))]
+        placed = [replace(row, fields=at) for row, at in zip(good, places_of(good))]
         placed.sort(key=lambda row: [sortable(value) for value in row.fields.values()])
         found = (r for row in placed for r in collected([row], cls.quantities, *row.fields))
         return Readings(found, cls.quantities)
 
     @classmethod
     def subtitle(cls, rows: Sequence[Row]) -> str:
-        places = _places(rows)
+        places = places_of(rows)
         values = {name: [p[name] for p in places if name in p] for name in ("n", "width", "model")}
         told = [name_of(c, value) for c, some in values.items() for value in order_of(c, some)]
         return f"{len(rows)} networks on {rows[0].fields['data']}: {', '.join(told)}"
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
-        return {"data": told(rows)}
+        fields, data = rows[0].fields, _split(rows[0])
+        shape = " × ".join(map(str, data.train().shape[1:]))
+        unseen = f"images of {fields['test']}" if fields["test"] else "images held out"
+        words = (
+            f"{fields['data']}, images of {shape} in [−1, 1]; unseen: {len(data.unseen())} {unseen}"
+        )
+        return {"data": f"{words}; smaller training sets lie within larger ones"}
 
 
-def _places(rows: Sequence[Row]) -> list[dict[str, object]]:
+def _split(row: Row) -> Split:
+    """The images of a cell's model."""
+    fields: dict[str, Any] = row.fields
+    reading = (fields["skip_bad"], fields["resize"], tuple(fields["range"]))
+    test = Source(fields["test"], *reading) if fields["test"] else None
+    source = Source(fields["data"], *reading)
+    return Split(source, test, fields["held"], fields["n"], fields["subset"])
+
+
+def is_file(row: Row) -> bool:
+    """Whether the model is a plain file, of which size and width of training are not known; a
+    stored cell's are among the fields.
+    """
+    model = str(row.fields["model"])
+    return bool(model) and Path(model).parent.name != "cells"
+
+
+def places_of(rows: Sequence[Row]) -> list[dict[str, object]]:
     """Where each cell's readings are: a plain file is told by its name, and by the fields in which
     its own cells differ; N is left out where it is all of the set.
     """
