@@ -117,8 +117,8 @@ def test_commands_name_what_differs_from_the_defaults(tmp_path: Path) -> None:
     rows += [replace(row, fields={**row.fields, "steps": 30, "skip_bad": True}) for row in rows]
     first, second = again(PhaseTransition, rows, Path("my runs"))
     assert first == (
-        "denoscope run phase_transition --n 8 16 --width 4 --subset 0 --steps 20 --samples 12 "
-        "--solver-steps 3 --held 60 --range 0.0 1.0 --store 'my runs'"
+        "denoscope run phase_transition --n 8 16 --width 4 --subset 0 --range 0.0 1.0 --steps 20 "
+        "--samples 12 --solver-steps 3 --held 60 --store 'my runs'"
     )
     assert "--steps 30" in second
     assert "--skip-bad" in second

@@ -23,11 +23,11 @@ from denoscope.report import (
     Series,
     curves,
     error_curves,
-    image_grid,
     matrix,
     ordered,
     theme,
 )
+from denoscope.report.grids import as_rgb
 
 
 def test_drawing_leaves_the_settings_alone() -> None:
@@ -217,31 +217,10 @@ def test_numerals_of_a_heat_map_are_readable() -> None:
     [
         (lambda: curves([]), "at least one panel"),
         (lambda: matrix([HeatMap([[1]], ["a", "b"], ["a"])]), "2 row and 1 column names"),
-        (
-            lambda: matrix([HeatMap([[1]], ["a"], ["a"], row_groups=["g", "h"])]),
-            "2 row groups for 1 rows",
-        ),
-        (lambda: image_grid([[np.zeros((8, 8))]]), "uint8"),
-        (lambda: image_grid([[np.zeros((8, 8, 4), np.uint8)]]), "shape"),
-        (
-            lambda: image_grid([[np.zeros((8, 8), np.uint8)]], columns=["a", "b"]),
-            "2 column names for 1",
-        ),
+        (lambda: as_rgb(np.zeros((8, 8))), "uint8"),
+        (lambda: as_rgb(np.zeros((8, 8, 4), np.uint8)), "shape"),
     ],
 )
 def test_bad_drawings_are_refused(make: partial[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_image_grid_draws_every_image() -> None:
-    images = [[np.full((8, 8), 10 * i + j, np.uint8) for j in range(3)] for i in range(2)]
-    (axes,) = image_grid(images, columns=["a", "b", "c"], labels=["x", "y"]).axes
-    assert [int(np.asarray(image.get_array())[0, 0, 0]) for image in axes.images] == [
-        0,
-        1,
-        2,
-        10,
-        11,
-        12,
-    ]

@@ -160,7 +160,7 @@ def test_the_departure_is_that_of_the_widest_mixture(rows: list[Row]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--k 3 --d 20", "60 mutually orthogonal directions do not fit --n 48"),
+        ("--k 3 --d 20", "60 orthogonal directions do not fit into --n 48"),
         ("--fewest 0", "--fewest 0: must be at least 1"),
         ("--fewest 3 --most 2", "--most 2: must be at least --fewest 3"),
         ("--trials 0", "--trials 0: must be at least 1"),

@@ -66,7 +66,7 @@ def test_the_sweep_has_36_models_a_width() -> None:
 
 def test_the_memorizer_is_a_memorizer() -> None:
     item = PhaseTransition(n=32, samples=200)
-    values, _ = item.measured(Empirical(item.where().train()), item.memorized())
+    values, _ = item.asked(Empirical(item.where().train()), item.memorized())
     assert _number(values["glc"]) < 0.02
     assert _number(values["gl_fixed"]) < 0.02
     assert _number(values["memorized"]) > 0.98

@@ -136,6 +136,15 @@ def test_places_are_those_of_training_or_the_name_of_a_file() -> None:
         {"model": "twice"},
         {"n": 16, "model": "twice"},
     ]
+    alike = [_row(f"{home}/cells/{key}") for home, key in ("a1", "b2", "a3")]
+    files = [_row(f"{home}/net.safetensors", n=0) for home in "ab"]
+    assert [at["model"] for at in places_of([*alike, *files])] == [
+        "a/1",
+        "b",
+        "a/3",
+        "a/net",
+        "b/net",
+    ]
     with pytest.raises(ValueError, match="training of every cell stopped"):
         Probed.found([_row(stopped="the loss is nan")])
     found = Probed.subtitle([row for row in rows if row.fields.update(data="digits") is None])

@@ -163,7 +163,7 @@ def test_claims_of_known_models(
     and the other way round none.
     """
     few, many = (Gaussian, Empirical) if reversed_ else (Empirical, Gaussian)
-    monkeypatch.setattr(ScoreGap, "denoisers", _known({16: few, 400: many}))
+    monkeypatch.setattr(ScoreGap, "learned", _known({16: few, 400: many}))
     rows = run(grid(ScoreGap, n=[16, 400], **SMALL), tmp_path)
     found = ScoreGap.found(rows).of("distance")
     exact, other = (16, 400) if reversed_ else (400, 16)

@@ -18,16 +18,12 @@ from denoscope.files import harmless
 PICTURES = ("arr_0", "images")
 """Names under which images may stand; a two-dimensional ``arr_0`` is none."""
 ROWS = ("features", "reps", "arr_0")
-"""Names under which features may stand: the article of RP and GL, dgm-eval, and a matrix saved
-without a name.
-"""
+"""Names of features: in the article of RP and GL, in dgm-eval, in a matrix without a name."""
 _SHOWN = 8  # names in an error
 
 
 class Arrays:
-    """What an open ``.npz`` holds. Every failure of a damaged or hostile one is a one-line
-    ValueError, which does not name the file.
-    """
+    """What an open ``.npz`` holds; a damaged one is a one-line ValueError without its name."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -58,9 +54,7 @@ class Arrays:
             return _header(stream)
 
     def load(self, name: str) -> np.ndarray:
-        """An array of numbers or of texts; Python objects, and headers that claim more than there
-        is or than memory holds, are refused.
-        """
+        """Numbers or texts; Python objects, and headers that claim too much, are refused."""
         info = self._members[name]
         with self._archive.open(info) as stream:
             shape, dtype = _header(stream)
@@ -70,10 +64,8 @@ class Arrays:
                     "may run code: save plain numbers"
                 )
             if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
-                raise ValueError(
-                    f"{name} claims the shape {shape} of {dtype}, but has "
-                    f"{info.file_size} bytes: damaged"
-                )
+                claims = f"{name} claims the shape {shape} of {dtype}"
+                raise ValueError(f"{claims}, but has {info.file_size} bytes: damaged")
         check_memory(max(prod(shape), info.file_size // 4), name)
         with self._archive.open(info) as stream:
             return npy.read_array(stream, allow_pickle=False)
@@ -82,14 +74,9 @@ class Arrays:
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(
-            f"an array in version {version[0]} of NumPy's format is not read: save plain numbers"
-        )
-    shape, _, dtype = (
-        npy.read_array_header_1_0(stream)
-        if version == (1, 0)
-        else npy.read_array_header_2_0(stream)
-    )
+        raise ValueError(f"an array in version {version[0]} of NumPy's format: save plain numbers")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(stream)
     if any(side < 0 for side in shape):
         raise ValueError(f"an array claims the shape {shape}: damaged")
     return shape, dtype
@@ -97,18 +84,15 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 @contextmanager
 def arrays(path: Path) -> Iterator[Arrays]:
-    """An ``.npz``, open. Whatever goes wrong inside the block is a one-line ValueError that begins
-    with the file's name.
-    """
+    """An ``.npz``, open; whatever goes wrong is a one-line ValueError that begins with its name."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield Arrays(archive)
     except ValueError as error:
         raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
     except Exception as error:  # a damaged file makes its readers fail with nearly any exception
-        raise ValueError(
-            f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}"
-        ) from error
+        said = harmless(error) or type(error).__name__
+        raise ValueError(f"{harmless(path)} cannot be read: {said}") from error
 
 
 def images_key(found: Arrays) -> str | None:
@@ -118,9 +102,8 @@ def images_key(found: Arrays) -> str | None:
 
 def rows_key(found: Arrays) -> str | None:
     """The name of the array of features, None if there is none."""
-    return next(
-        (key for key in ROWS if key in found and (key != "arr_0" or _is_matrix(found, key))), None
-    )
+    keys = (key for key in ROWS if key in found and (key != "arr_0" or _is_matrix(found, key)))
+    return next(keys, None)
 
 
 def _is_matrix(found: Arrays, key: str) -> bool:

@@ -7,18 +7,10 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
-_FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "GIF",
-    "WEBP",
-    "TIFF",
-    "PPM",
-)  # never those that start another program, such as EPS
+_NAMES = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .ppm .pgm .pbm"
+SUFFIXES = frozenset(_NAMES.split())
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""Never those that start another program, such as EPS."""
 
 ALPHA = "transparency was laid on white"
 DEEP = "16-bit grey was scaled to 8 bits"
@@ -42,9 +34,7 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
 
 
 def _turned(image: Image.Image) -> bool:
-    """Whether the EXIF data names an orientation, which no usual training pipeline applies: nor do
-    we.
-    """
+    """Whether EXIF names an orientation, which no usual training pipeline applies: nor do we."""
     try:
         return bool(image.info.get("exif")) and image.getexif().get(_ORIENTATION, 1) != 1
     except Exception:  # damaged EXIF data: nearly any exception
@@ -89,9 +79,8 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         pixels = np.array(on_white(image))
     else:
         pixels = np.array(image.convert("RGB"))
-    grey = image.mode in ("1", "L", "LA") or (
-        image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all()
-    )
+    one = image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all()
+    grey = image.mode in ("1", "L", "LA") or one
     return pixels[..., :1] if grey else pixels, notes
 
 

@@ -81,32 +81,26 @@ def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:
     is linked too, and 0 finds exact copies only. Outside [0, 0.5] it is a ValueError.
     """
     if not 0 <= quantile <= 0.5:
-        raise ValueError(
-            f"the quantile of nearest-neighbour distances is between 0 and 0.5, got {quantile}"
-        )
+        raise ValueError(f"the quantile of nearest distances is between 0 and 0.5, got {quantile}")
     flat = x.detach().cpu().flatten(1)
     copies = first_with_content(flat)
     distinct = copies.unique()
     links, threshold = _links(flat[distinct], quantile)
     links = distinct[links]
     place = torch.searchsorted(distinct, copies)
-    clusters = components(
-        len(flat), torch.cat([links, torch.stack([torch.arange(len(flat)), copies], 1)])
-    )
+    same = torch.stack([torch.arange(len(flat)), copies], 1)
+    clusters = components(len(flat), torch.cat([links, same]))
     stars = distinct[_stars(len(distinct), torch.searchsorted(distinct, links))]
     return Duplicates(copies, links, stars[place], clusters, threshold, quantile)
 
 
 def first_with_content(x: Tensor) -> Tensor:
-    """For every row of ``x`` (n, ...) the index of the first row with equal values (0.0 equals
-    -0.0), int64 (n,).
-    """
+    """The index of the first row equal to each of ``x`` (n, ...) (0.0 is -0.0), int64 (n,)."""
     rows = x.detach().cpu().flatten(1)
     digests = np.empty((len(rows), 16), np.uint8)
     for i, row in enumerate(rows):
-        digests[i] = np.frombuffer(
-            hashlib.blake2b((row + 0.0).numpy().data, digest_size=16).digest(), np.uint8
-        )
+        digest = hashlib.blake2b((row + 0.0).numpy().data, digest_size=16).digest()
+        digests[i] = np.frombuffer(digest, np.uint8)
     _, first, inverse = np.unique(digests.view("V16")[:, 0], return_index=True, return_inverse=True)
     return torch.from_numpy(first[inverse])
 
@@ -125,20 +119,15 @@ def _links(distinct: Tensor, quantile: float) -> tuple[Tensor, float]:
 
 
 def components(n: int, links: Tensor) -> Tensor:
-    """Connected components of the undirected graph of n nodes with edges ``links`` (m, 2), int64
-    (n,).
-    """
+    """Connected components of the undirected graph of ``links`` (m, 2) on n nodes, int64 (n,)."""
     i, j = links.T.numpy()
-    _, labels = connected_components(
-        coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n)), directed=False
-    )
+    graph = coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(n, n))
+    _, labels = connected_components(graph, directed=False)
     return torch.from_numpy(labels.astype(np.int64))
 
 
 def _stars(n: int, links: Tensor) -> Tensor:
-    """For every node the centre of its star: nodes in order of falling degree (then index) take
-    those of their neighbours still free.
-    """
+    """The centre of each node's star: nodes of falling degree (then index) take free neighbours."""
     around: list[list[int]] = [[] for _ in range(n)]
     for i, j in links.tolist():
         around[i].append(j)

@@ -19,9 +19,7 @@ _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 def missing(name: str, looked: list[Path], command: str) -> ValueError:
-    """The error that a set is not on this machine: where was looked, and the command that installs
-    it.
-    """
+    """A set is not on this machine: where was looked, and the command that installs it."""
     return ValueError(
         f"{name} is not on this machine (looked for {', '.join(map(str, looked))}); "
         f"install it with: {command}"
@@ -29,9 +27,7 @@ def missing(name: str, looked: list[Path], command: str) -> ValueError:
 
 
 def digits() -> Images:
-    """1 797 handwritten digits, 8 x 8 grey, values 0..16 mapped exactly by x / 8 - 1 (Alpaydin and
-    Kaynak 1998, from scikit-learn).
-    """
+    """1 797 handwritten digits, 8 x 8 grey, x / 8 - 1 of 0..16 (Alpaydin and Kaynak 1998)."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -40,9 +36,7 @@ def digits() -> Images:
 
 
 def fashion_mnist(root: Path | None = None) -> Images:
-    """60 000 training and then 10 000 test pictures of clothes, 28 x 28 grey (Xiao et al. 2017);
-    ``test_from`` is 60 000.
-    """
+    """60 000 training, then 10 000 test pictures of clothes, 28 x 28 grey (Xiao et al. 2017)."""
     places = [*([root, root / "fashion-mnist", root / "fashion_mnist"] if root else []), _FASHION]
     for place in places:
         if has_idx(place):
@@ -51,9 +45,7 @@ def fashion_mnist(root: Path | None = None) -> Images:
 
 
 def faces(root: Path | None = None) -> Images:
-    """100 faces (label 1) and then 100 patches without one (label 0), 25 x 25 grey, from Labeled
-    Faces in the Wild (in scikit-image).
-    """
+    """100 faces (label 1), then 100 patches (0), 25 x 25 grey, Labeled Faces in the Wild."""
     package = importlib.util.find_spec("skimage")  # located, not imported: it takes a second
     folders = [
         *([root] if root else []),
@@ -80,9 +72,7 @@ def has_idx(folder: Path) -> bool:
 
 
 def read_idx(folder: Path, name: str) -> Images:
-    """The pictures of a folder with IDX files as MNIST has them: the training set and then, where
-    present, the test set; labels likewise.
-    """
+    """Pictures and labels of a folder of IDX files as MNIST's: training set, then test set."""
     splits = [_split(folder, split) for split in ("train", "t10k")]
     (data, labels), (test, test_labels) = splits
     if data is None:
@@ -94,13 +84,10 @@ def read_idx(folder: Path, name: str) -> Images:
 
 
 def _split(folder: Path, split: str) -> tuple[Tensor | None, Tensor | None]:
-    images, labels = (
-        _idx_file(folder, f"{split}-images-idx3-ubyte"),
-        _idx_file(folder, f"{split}-labels-idx1-ubyte"),
-    )
-    return images and _read_idx_file(images, 3)[:, None], labels and _read_idx_file(labels, 1).to(
-        torch.int64
-    )
+    images = _idx_file(folder, f"{split}-images-idx3-ubyte")
+    labels = _idx_file(folder, f"{split}-labels-idx1-ubyte")
+    pixels = images and _read_idx_file(images, 3)[:, None]
+    return pixels, labels and _read_idx_file(labels, 1).to(torch.int64)
 
 
 def _idx_file(folder: Path, stem: str) -> Path | None:
@@ -108,9 +95,7 @@ def _idx_file(folder: Path, stem: str) -> Path | None:
 
 
 def _read_idx_file(file: Path, axes: int) -> Tensor:
-    """One IDX file of unsigned bytes: two zero bytes, type 8, the number of axes, their lengths
-    (big-endian), the values.
-    """
+    """An IDX file of bytes: two zeros, type 8, number of axes, lengths (big-endian), values."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
             zero, kind, found = struct.unpack(">HBB", stream.read(4))

@@ -1,6 +1,4 @@
-"""Noto Color Emoji as colour images, in which skin-tone and gender variants are known
-near-duplicates.
-"""
+"""Noto Color Emoji in colour; skin-tone and gender variants are known near-duplicates."""
 
 from __future__ import annotations
 
@@ -38,12 +36,8 @@ _BATCH = 32  # pictures a thread decodes at once
 _TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _JOINER, _STYLE, _SIGNS = "\u200d", "\ufe0f", "\u2640\u2642"
 _LETTER_A, _LETTER_Z = "\U0001f1e6", "\U0001f1ff"  # of flags
-_PERSON, _CHILD, _OLDER, _HANDSHAKE = (
-    "\U0001f9d1",
-    "\U0001f9d2",
-    "\U0001f9d3",
-    "\U0001faf1\U0001faf2",
-)
+_PERSON, _CHILD, _OLDER = "\U0001f9d1", "\U0001f9d2", "\U0001f9d3"
+_HANDSHAKE = "\U0001faf1\U0001faf2"
 _SAME = {
     _PERSON: "\U0001f468\U0001f469",  # man, woman
     _CHILD: "\U0001f466\U0001f467",  # boy, girl
@@ -97,9 +91,7 @@ def _read(file: Path, changed: int, size: int) -> Images:
     pictures = sorted(_bitmaps(file))
     some = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
     data = torch.cat(each(lambda batch: _squares([png for _, png in batch], size), some))
-    kinds = {
-        kind: i for i, kind in enumerate(sorted({family(sequence) for sequence, _ in pictures}))
-    }
+    kinds = {kind: i for i, kind in enumerate(sorted({family(text) for text, _ in pictures}))}
     groups = torch.tensor([kinds[family(sequence)] for sequence, _ in pictures])
     files = tuple("-".join(f"{ord(c):04X}" for c in sequence) for sequence, _ in pictures)
     return Images(data, "emoji", groups=groups, files=files)
@@ -128,16 +120,13 @@ def _bitmaps(file: Path) -> list[tuple[str, bytes]]:
                 if glyph in sequences
             ]
     except Exception as error:  # a damaged font makes its reader fail with nearly any exception
-        raise ValueError(
-            f"{file} is not a readable font with bitmaps (CBDT): {type(error).__name__}: {error}"
-        ) from error
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{file} is not a readable font with bitmaps (CBDT): {said}") from error
     return found
 
 
 def _sequences(font: TTFont) -> dict[str, str]:
-    """Glyph name to the characters it stands for: the shortest sequence, of equal ones that which
-    begins with a person.
-    """
+    """Glyph name to its characters: the shortest sequence, of equal ones a person's."""
     characters = {glyph: chr(code) for code, glyph in (font.getBestCmap() or {}).items()}
     known: defaultdict[str, list[str]] = defaultdict(list)
     for glyph, character in characters.items():

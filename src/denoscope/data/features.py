@@ -50,9 +50,8 @@ def read_features(path: str | Path, *, skip_bad: bool = False) -> Features:
     """
     path = located(path)
     if not os.path.isfile(path):
-        raise ValueError(
-            f"{harmless(path)} {'is no regular file' if os.path.exists(path) else 'does not exist'}"
-        )
+        said = "is no regular file" if os.path.exists(path) else "does not exist"
+        raise ValueError(f"{harmless(path)} {said}")
     if path.suffix.lower() == ".pt":
         return _torch_file(path, skip_bad)
     with arrays(path) as found:
@@ -67,10 +66,8 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
                 "holds only moments (mu, sigma), no rows: copies can be found in "
                 "features or images, not in their mean"
             )
-        raise ValueError(
-            "holds neither features (features, reps) nor images (arr_0, images), only "
-            f"{found.listed()}"
-        )
+        lacks = "neither features (features, reps) nor images (arr_0, images)"
+        raise ValueError(f"holds {lacks}, only {found.listed()}")
     values = found.load(key)
     stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
     protocol = (
@@ -113,19 +110,15 @@ def _torch_file(path: Path, skip_bad: bool) -> Features:
     except ValueError as error:
         raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
     except Exception as error:  # damaged
-        raise ValueError(
-            f"{harmless(path)} cannot be read: {harmless(error) or type(error).__name__}"
-        ) from error
+        said = harmless(error) or type(error).__name__
+        raise ValueError(f"{harmless(path)} cannot be read: {said}") from error
 
 
 def _chosen(found: Mapping[str, Layout]) -> tuple[str, Layout]:
-    """The tensor of features and its name: the only one, one with a known name, or the only
-    matrix.
-    """
+    """The tensor of features and its name: the only one, a known name, or the only matrix."""
     matrices = [key for key, item in found.items() if len(item.size) == 2]
-    key = next(
-        (key for key in ("", *ROWS) if key in found), matrices[0] if len(matrices) == 1 else None
-    )
+    one = matrices[0] if len(matrices) == 1 else None
+    key = next((key for key in ("", *ROWS) if key in found), one)
     if key is None:
         raise ValueError(
             "holds no plain tensor (n, k) of features, or several; save the rows with "

@@ -1,6 +1,4 @@
-"""Many image files, in a folder or a zip archive, as one set: decoded on all cores, a bounded
-number of them ahead.
-"""
+"""Many image files, in a folder or a zip archive, as one set: decoded on all cores."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ Progress = Callable[[int, int], None]
 def read_folder(
     path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
 ) -> Images:
-    """All images below a folder in natural order; labels from ``dataset.json``, else from class
-    sub-folders if every image is in one.
-    """
+    """All images below a folder, natural order; labels from ``dataset.json``, else sub-folders."""
     found = below(path)
     unreadable = [(name, reason) for name, reason in found.unreadable if not _hidden(name)]
     if unreadable and not skip_bad:
@@ -57,9 +53,7 @@ def read_folder(
 def read_zip(
     path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
 ) -> Images:
-    """All images of an archive in natural order, read in memory; labels from ``dataset.json`` (the
-    layout of EDM, Karras et al. 2022).
-    """
+    """An archive's images in natural order; labels from ``dataset.json`` (Karras et al. 2022)."""
     with archive(path) as members:
         twice = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
         if twice:
@@ -87,16 +81,12 @@ def _number(digits: str) -> tuple[int, str]:
 
 def _hidden(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(
-        part.startswith(".") and not part.startswith("..") for part in parts
-    )
+    return "__MACOSX" in parts or any(p.startswith(".") and not p.startswith("..") for p in parts)
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    """One file: its picture, uint8 or resized float32 (c, h, w), with notes; or None and the
-    reason.
-    """
+    """One file's picture, uint8 or resized float32 (c, h, w), with notes; or None, the reason."""
 
     name: str
     picture: Tensor | None
@@ -115,15 +105,12 @@ def _set(
 ) -> Images:
     """The images among the members; ``passed`` are folders that were left out, with reasons."""
     visible = [member for member in members if not _hidden(member[0])]
-    wanted = sorted(
-        (m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES),
-        key=lambda m: natural(m[0]),
-    )
+    wanted = [m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES]
+    wanted.sort(key=lambda m: natural(m[0]))
     table = next((_label_table(read, path) for name, read in visible if name == _LABELS), None)
     pictures, bad, notes = _collect(path, wanted, skip_bad, size, progress)
-    bad = sorted(
-        [*passed, *bad, *_odd_sizes(path, pictures, skip_bad)], key=lambda item: natural(item[0])
-    )
+    bad = [*passed, *bad, *_odd_sizes(path, pictures, skip_bad)]
+    bad.sort(key=lambda item: natural(item[0]))
     if not pictures:
         raise ValueError(
             f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; "
@@ -132,16 +119,10 @@ def _set(
     notes["not read: no image by its name"] = len(visible) - len(wanted) - (table is not None)
     names = list(pictures)
     data, notes["grey among colour was replicated to RGB"] = _stack(list(pictures.values()))
-    said = (
-        [f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"]
-        if bad
-        else []
-    )
-    said += [
-        f"{count} {'file' if count == 1 else 'files'}: {note}"
-        for note, count in sorted(notes.items())
-        if count
-    ]
+    left = f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"
+    said = [left] if bad else []
+    counted = [(count, note) for note, count in sorted(notes.items()) if count]
+    said += [f"{count} {'file' if count == 1 else 'files'}: {note}" for count, note in counted]
     skipped = tuple((harmless(name), harmless(reason)) for name, reason in bad)
     images = Images(
         data,
@@ -150,9 +131,8 @@ def _set(
         skipped=skipped,
         warnings=tuple(said),
     )
-    return _labelled(
-        images, names, (_classes(names) if classes else {}) if table is None else table
-    )
+    found = table if table is not None else _classes(names) if classes else {}
+    return _labelled(images, names, found)
 
 
 def _collect(
@@ -162,9 +142,7 @@ def _collect(
     size: int | None,
     progress: Progress | None,
 ) -> tuple[dict[str, Tensor], list[tuple[str, str]], Counter[str]]:
-    """The pictures by name, (name, reason) of those that cannot be read, and how many files each
-    note is about.
-    """
+    """Pictures by name, (name, reason) of the unreadable, how many files each note is about."""
     pictures: dict[str, Tensor] = {}
     bad: list[tuple[str, str]] = []
     notes: Counter[str] = Counter()
@@ -188,9 +166,7 @@ def _collect(
 
 
 def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
-    """The files in their order, decoded by as many threads as there are cores, a few tasks ahead of
-    the one that is asked for.
-    """
+    """The files in order, decoded by a thread a core, a few tasks ahead of the one asked for."""
     threads = cores()
     waiting: deque[Future[list[_Decoded]]] = deque()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
@@ -219,9 +195,8 @@ def _decode_one(name: str, read: Callable[[], bytes], size: int | None) -> _Deco
     except ValueError as error:
         return _Decoded(name, None, [str(error)])
     picture = torch.from_numpy(pixels).permute(2, 0, 1)
-    return _Decoded(
-        name, picture if size is None else resize(from_uint8(picture[None]), size)[0], notes
-    )
+    made = picture if size is None else resize(from_uint8(picture[None]), size)[0]
+    return _Decoded(name, made, notes)
 
 
 def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[tuple[str, str]]:
@@ -232,13 +207,9 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
     if len(sizes) < 2:
         return []
     usual = sizes.most_common(1)[0][0]
-    odd = [
-        (name, tuple(p.shape[1:])) for name, p in pictures.items() if tuple(p.shape[1:]) != usual
-    ]
-    reasons = [
-        (name, f"{width}x{height} pixels where most are {usual[1]}x{usual[0]}")
-        for name, (height, width) in odd
-    ]
+    odd = [(name, tuple(p.shape[1:])) for name, p in pictures.items() if p.shape[1:] != usual]
+    most = f"pixels where most are {usual[1]}x{usual[0]}"
+    reasons = [(name, f"{width}x{height} {most}") for name, (height, width) in odd]
     if not skip_bad:
         name, reason = reasons[0]
         raise ValueError(
@@ -252,15 +223,12 @@ def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[
 
 
 def _stack(pictures: list[Tensor]) -> tuple[Tensor, int]:
-    """Pictures of one size as float32 (n, c, h, w), and how many were grey among colour; some rows
-    at a time, to need little memory beside.
-    """
+    """Pictures of one size as float32 (n, c, h, w), a few at a time; how many turned to colour."""
     channels = max(len(picture) for picture in pictures)
     data = torch.empty((len(pictures), channels, *pictures[0].shape[1:]))
     for start in range(0, len(pictures), _ROWS):
-        rows = torch.stack(
-            [picture.expand(channels, -1, -1) for picture in pictures[start : start + _ROWS]]
-        )
+        some = pictures[start : start + _ROWS]
+        rows = torch.stack([picture.expand(channels, -1, -1) for picture in some])
         data[start : start + _ROWS] = rows if rows.is_floating_point() else from_uint8(rows)
     return data, sum(len(picture) < channels for picture in pictures)
 
@@ -271,21 +239,16 @@ def _label_table(read: Callable[[], bytes], path: Path) -> dict[str, object]:
         labels = json.loads(read())["labels"]
         return {} if labels is None else dict(labels)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f'{path}: {_LABELS} is not {{"labels": [[file, label], ...]}} ({type(error).__name__})'
-        ) from error
+        said = f'is not {{"labels": [[file, label], ...]}} ({type(error).__name__})'
+        raise ValueError(f"{path}: {_LABELS} {said}") from error
 
 
 def _classes(files: Sequence[str]) -> dict[str, object]:
-    """Label by first sub-folder, numbered in natural order; empty if some image lies outside
-    any.
-    """
+    """Label by first sub-folder, numbered in natural order; empty if some image is in none."""
     if not all("/" in file for file in files):
         return {}
-    kinds = {
-        kind: i
-        for i, kind in enumerate(sorted({file.split("/")[0] for file in files}, key=natural))
-    }
+    names = sorted({file.split("/")[0] for file in files}, key=natural)
+    kinds = {kind: i for i, kind in enumerate(names)}
     return {file: kinds[file.split("/")[0]] for file in files}
 
 
@@ -300,11 +263,6 @@ def _labelled(images: Images, names: Sequence[str], table: dict[str, object]) ->
         )
     labels = [table[name] for name in names]
     if not all(isinstance(label, int) and abs(label) < 1 << 63 for label in labels):
-        return replace(
-            images,
-            warnings=(
-                *images.warnings,
-                f"{_LABELS}: labels that are not whole numbers were left out",
-            ),
-        )
+        line = f"{_LABELS}: labels that are not whole numbers were left out"
+        return replace(images, warnings=(*images.warnings, line))
     return replace(images, labels=torch.tensor(labels, dtype=torch.int64))

@@ -43,15 +43,11 @@ class Images:
             )
         low, high = (float(end) for end in self.data.aminmax())
         if not (low >= -1 and high <= 1):  # false for NaN too
-            raise ValueError(
-                f"{self.name}: images lie in [-1, 1], got values from {low:g} to {high:g}"
-            )
+            raise ValueError(f"{self.name}: images lie in [-1, 1], got {low:g} to {high:g}")
         for what, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and (values.dtype != torch.int64 or values.shape != (len(self),)):
-                raise ValueError(
-                    f"{self.name}: {what} are int64 ({len(self)},), got {values.dtype} "
-                    f"{tuple(values.shape)}"
-                )
+                got = f"{values.dtype} {tuple(values.shape)}"
+                raise ValueError(f"{self.name}: {what} are int64 ({len(self)},), got {got}")
         if self.files and len(self.files) != len(self):
             raise ValueError(f"{self.name}: {len(self.files)} file names for {len(self)} images")
 
@@ -66,9 +62,7 @@ class Images:
 
     @cached_property
     def sha256(self) -> str:
-        """The content hash of ``data``: equal for equal pixels in equal order, wherever they were
-        read from.
-        """
+        """The content hash of ``data``: equal for equal pixels in equal order."""
         return content_hash(self.data.numpy())
 
     def resized(self, size: int) -> Images:
@@ -82,9 +76,7 @@ def from_uint8(pixels: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """The way back: [-1, 1] to the nearest of 0..255, values outside clipped;
-    ``to_uint8(from_uint8(u)) == u``. NaN is a ValueError.
-    """
+    """[-1, 1] to the nearest of 0..255, clipped: the inverse of from_uint8. NaN is a ValueError."""
     if x.isnan().any():
         raise ValueError("NaN has no 8-bit value")
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -99,15 +91,12 @@ def resize(x: Tensor, size: int) -> Tensor:
     if x.shape[-2:] == (size, size):
         return x
     check_memory(len(x) * x.shape[1] * size * size, f"{len(x)} images at {size}x{size}")
-    return interpolate(
-        x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
-    ).clamp(-1, 1)
+    found = interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return found.clamp(-1, 1)
 
 
 def check_memory(values: int, source: object) -> None:
-    """A ValueError if that many float32 values would fill more than half of the machine's memory: a
-    clear line, not a frozen machine.
-    """
+    """A ValueError if that many float32 values would fill more than half of the memory."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -22,9 +22,7 @@ FRESH = 2000
 
 @dataclass(frozen=True)
 class MixtureSetting:
-    """K = ``clusters`` orthogonal subspaces of dimension d in R^n, ambient ``noise`` an entry, and
-    the level ``sigma`` at which is measured.
-    """
+    """K = ``clusters`` orthogonal d-dimensional subspaces of R^n, and noises."""
 
     d: int
     n: int
@@ -36,9 +34,7 @@ class MixtureSetting:
 
 
 class MixtureDraw:
-    """One random mixture with a training set that grows by need and ``probes`` fresh noisy points;
-    a function of (setting.seed, index).
-    """
+    """A random mixture, a growing training set and fresh noisy probes; all from (seed, index)."""
 
     def __init__(self, setting: MixtureSetting, index: int):
         self.setting, self.index = setting, index
@@ -53,9 +49,7 @@ class MixtureDraw:
         self._points = self.clean.new_empty(0, setting.n)
 
     def train(self, count: int) -> Tensor:
-        """The first ``count`` training points (count, n), float64; a larger set begins with every
-        smaller one.
-        """
+        """The first ``count`` training points (count, n), float64; sets are nested."""
         while len(self._points) < count:
             size = max(_FIRST_BLOCK, len(self._points))
             block = self.law.sample(size, generator(self.seed, _TRAIN, len(self._points)))
@@ -69,9 +63,8 @@ class MixtureDraw:
     @cached_property
     def noisy(self) -> Tensor:
         """The probes with noise of level sigma, (probes, n)."""
-        noise = torch.randn(
-            self.clean.shape, generator=generator(self.seed, _NOISE), dtype=self.clean.dtype
-        )
+        drawn, clean = generator(self.seed, _NOISE), self.clean
+        noise = torch.randn(clean.shape, generator=drawn, dtype=clean.dtype)
         return self.clean + self.setting.sigma * noise
 
     @cached_property
@@ -80,19 +73,14 @@ class MixtureDraw:
         return self.law(self.noisy, torch.tensor(self.setting.sigma))
 
     def excess(self, answers: Tensor) -> Tensor:
-        """``E|D - D_true|^2 / E|D_true|^2`` over the probes for ``answers`` (*, probes, n), shape
-        (*).
-        """
-        return (answers - self.wanted).square().sum(-1).mean(-1) / self.wanted.square().sum(
-            -1
-        ).mean()
+        """``E|D - D_true|^2 / E|D_true|^2`` over the probes, (*), of ``answers`` (*, probes, n)."""
+        off = (answers - self.wanted).square().sum(-1).mean(-1)
+        return off / self.wanted.square().sum(-1).mean()
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureSplit:
-    """A random mixture, its training points (K N_k, n), subspace after subspace, and fresh points
-    (K FRESH, n); float64.
-    """
+    """A mixture, its training points (K N_k, n) by subspace, fresh ones (K FRESH, n); float64."""
 
     truth: MoLRG
     train: Tensor
@@ -101,9 +89,7 @@ class MixtureSplit:
 
 @lru_cache(maxsize=128)
 def mixture_split(seed: int, n: int, k: int, d: int, n_k: int, noise: float) -> MixtureSplit:
-    """K orthogonal subspaces of dimension d in R^n with exactly N_k training points of each,
-    ``noise`` on every entry; functions of ``seed``.
-    """
+    """K orthogonal d-dimensional subspaces of R^n, N_k noisy points of each; by ``seed``."""
     truth = MoLRG.random(n, [d] * k, noise=noise, seed=derive(seed, 0))
     train = truth.labelled([n_k] * k, generator(seed, 1)).points
     fresh = truth.labelled([FRESH] * k, generator(seed, 2)).points

@@ -51,37 +51,25 @@ class Moments:
 
     def kept(self, pixels: Tensor) -> Moments:
         """The moments of some of the pixels, named by index (k,) or by a mask (d,)."""
-        return Moments(
-            self.count, self.origin[pixels], self.total[pixels], self.second[pixels][:, pixels]
-        )
+        second = self.second[pixels][:, pixels]
+        return Moments(self.count, self.origin[pixels], self.total[pixels], second)
 
     def turned(self, basis: Tensor) -> Moments:
         """The moments of the coordinates ``basis^T x``, basis (d, k)."""
-        return Moments(
-            self.count, self.origin @ basis, self.total @ basis, basis.T @ self.second @ basis
-        )
+        second = basis.T @ self.second @ basis
+        return Moments(self.count, self.origin @ basis, self.total @ basis, second)
 
     def __add__(self, other: Moments) -> Moments:
         self._same_origin(other)
-        return Moments(
-            self.count + other.count,
-            self.origin,
-            self.total + other.total,
-            self.second + other.second,
-        )
+        total, second = self.total + other.total, self.second + other.second
+        return Moments(self.count + other.count, self.origin, total, second)
 
     def __sub__(self, other: Moments) -> Moments:
         self._same_origin(other)
         if other.count > self.count:
-            raise ValueError(
-                f"the moments of {other.count} images cannot be part of those of {self.count}"
-            )
-        return Moments(
-            self.count - other.count,
-            self.origin,
-            self.total - other.total,
-            self.second - other.second,
-        )
+            raise ValueError(f"{other.count} images cannot be part of {self.count}")
+        total, second = self.total - other.total, self.second - other.second
+        return Moments(self.count - other.count, self.origin, total, second)
 
     def _same_origin(self, other: Moments) -> None:
         if not torch.equal(self.origin, other.origin):
@@ -115,17 +103,14 @@ def gather(
             f"{tuple(part.shape)} and up to {int(part.max())}"
         )
     center = (rows[0] if origin is None else origin.flatten()).double()
-    made = [
-        Moments(0, center, torch.zeros_like(center), center.new_zeros(len(center), len(center)))
-        for _ in range(parts)
-    ]
+    d, zeros = len(center), center.new_zeros
+    made = [Moments(0, center, zeros(d), zeros(d, d)) for _ in range(parts)]
     step = max(1, _CHUNK // len(center))
     for start in range(0, len(rows), step):
         chunk, labels = rows[start : start + step].double() - center, part[start : start + step]
         for index in labels[labels >= 0].unique().tolist():
-            made[index] = _with(
-                made[index], chunk if bool((labels == index).all()) else chunk[labels == index]
-            )
+            mine = labels == index
+            made[index] = _with(made[index], chunk if bool(mine.all()) else chunk[mine])
         progress(min(1.0, (start + step) / len(rows)))
     if not all(bool(item.total.isfinite().all()) for item in made):
         raise ValueError("images must be finite; these hold NaN or infinity")

@@ -42,33 +42,22 @@ def _signs(n: int, numbers: int, seed: int) -> Tensor:
 
 
 def _columns(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    """The columns of ``values`` (n, k), one number an image each, as (n, 1, 1, 1) with the dtype
-    and device of ``images``.
-    """
+    """The columns of ``values`` (n, k), a number an image, as (n, 1, 1, 1) like ``images``."""
     return values.to(images)[:, :, None, None, None].unbind(1)
 
 
 def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Pixels (rows[i, y], columns[i, x]) of image i; an index (n, h') or (n, w') beyond an edge
-    gives the edge.
-    """
+    """Pixels (rows[i, y], columns[i, x]) of image i, indices (n, h') and (n, w') clipped to it."""
     n, c, h, w = images.shape
-    row, column = (
-        index.clamp(0, size - 1).to(images.device) for index, size in ((rows, h), (columns, w))
-    )
+    sizes = ((rows, h), (columns, w))
+    row, column = (index.clamp(0, side - 1).to(images.device) for index, side in sizes)
     image, channel = (torch.arange(size, device=images.device) for size in (n, c))
-    return images[
-        image[:, None, None, None],
-        channel[:, None, None],
-        row[:, None, :, None],
-        column[:, None, None, :],
-    ]
+    places = (image[:, None, None, None], channel[:, None, None])
+    return images[*places, row[:, None, :, None], column[:, None, None, :]]
 
 
 class Perturbation(ABC):
-    """A callable ``(images, seed) -> images``; images that are not floating (n, c, h, w) in [-1, 1]
-    are a ValueError.
-    """
+    """A callable ``(images, seed) -> images``, (n, c, h, w) in [-1, 1]; others are a ValueError."""
 
     def __call__(self, images: Tensor, seed: int = 0) -> Tensor:
         """The perturbed images, always a new tensor, the same for the same seed."""
@@ -80,10 +69,8 @@ class Perturbation(ABC):
         if not images.numel():
             return images.clone()
         low, high = (float(end) for end in images.aminmax())
-        _require(
-            low >= -1 and high <= 1,
-            f"a perturbation takes images in [-1, 1], got values from {low:g} to {high:g}",
-        )
+        got = f"got values from {low:g} to {high:g}"
+        _require(low >= -1 and high <= 1, f"a perturbation takes images in [-1, 1], {got}")
         return self._apply(images, seed).clamp(-1, 1)
 
     @abstractmethod
@@ -97,30 +84,22 @@ class GaussianNoise(Perturbation):
     std: float = 0.05
 
     def __post_init__(self) -> None:
-        _require(
-            0 <= self.std < math.inf,
-            f"noise needs a standard deviation of at least 0, got {self.std}",
-        )
+        _require(0 <= self.std < math.inf, f"noise has a deviation of at least 0, got {self.std}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
-        noise = [
-            torch.randn(images.shape[1:], generator=generator(seed, i)) for i in range(len(images))
-        ]
+        draws = (generator(seed, i) for i in range(len(images)))
+        noise = [torch.randn(images.shape[1:], generator=draw) for draw in draws]
         return images + self.std * torch.stack(noise).to(images)
 
 
 @dataclass(frozen=True)
 class Crop(Perturbation):
-    """A window with the share ``keep`` in (0, 1] of each side, rounded to pixels, at a place that
-    is drawn, enlarged bicubically.
-    """
+    """A window with the share ``keep`` in (0, 1] of each side, at random, enlarged bicubically."""
 
     keep: float = 0.9
 
     def __post_init__(self) -> None:
-        _require(
-            0 < self.keep <= 1, f"a crop keeps a share of each side in (0, 1], got {self.keep}"
-        )
+        _require(0 < self.keep <= 1, f"a crop keeps a share in (0, 1] of a side, got {self.keep}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         size = images.shape[-2:]
@@ -132,13 +111,8 @@ class Crop(Perturbation):
             (drawn[:, axis : axis + 1] * (side - kept + 1)).long() + torch.arange(kept)
             for axis, (side, kept) in enumerate(zip(size, window))
         )
-        return interpolate(
-            _take(images, rows, columns),
-            size=size,
-            mode="bicubic",
-            antialias=True,
-            align_corners=False,
-        )
+        window = _take(images, rows, columns)
+        return interpolate(window, size, mode="bicubic", antialias=True, align_corners=False)
 
 
 @dataclass(frozen=True)
@@ -151,24 +125,18 @@ class Flip(Perturbation):
 
 @dataclass(frozen=True)
 class Shift(Perturbation):
-    """By ``pixels`` >= 0 to one of the eight sides and corners, which is drawn; what comes in
-    repeats the edge.
-    """
+    """By ``pixels`` >= 0 to one of eight sides and corners at random; the edge is repeated."""
 
     pixels: int = 1
 
     def __post_init__(self) -> None:
-        _require(
-            self.pixels >= 0 and self.pixels == int(self.pixels),
-            f"a shift is by 0, 1, ... pixels, got {self.pixels}",
-        )
+        whole = self.pixels >= 0 and self.pixels == int(self.pixels)
+        _require(whole, f"a shift is by 0, 1, ... pixels, got {self.pixels}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         h, w = images.shape[-2:]
-        _require(
-            self.pixels < min(h, w),
-            f"a shift by {self.pixels} pixels leaves nothing of images of {h} x {w}",
-        )
+        left = f"a shift by {self.pixels} pixels leaves nothing of images of {h} x {w}"
+        _require(self.pixels < min(h, w), left)
         side = (8 * _uniform(len(images), 1, seed)).long()
         side = side + (side >= 4)  # of the nine squares of a 3 x 3 board all but the middle
         down, right = self.pixels * (side // 3 - 1), self.pixels * (side % 3 - 1)
@@ -177,16 +145,12 @@ class Shift(Perturbation):
 
 @dataclass(frozen=True)
 class Rotation(Perturbation):
-    """By ``degrees`` about the centre, clockwise or not as drawn; bilinear, what comes in repeats
-    the edge.
-    """
+    """By ``degrees`` about the centre, either way; bilinear, the edge is repeated."""
 
     degrees: float = 5.0
 
     def __post_init__(self) -> None:
-        _require(
-            math.isfinite(self.degrees), f"a rotation is by a finite angle, got {self.degrees}"
-        )
+        _require(math.isfinite(self.degrees), f"a rotation has a finite angle, got {self.degrees}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         n, _, h, w = images.shape
@@ -203,17 +167,12 @@ class Rotation(Perturbation):
 
 @dataclass(frozen=True)
 class Blur(Perturbation):
-    """The convolution with a normal density of standard deviation ``sigma`` >= 0 pixels; beyond the
-    edge the edge is repeated.
-    """
+    """A normal density of standard deviation ``sigma`` >= 0 pixels; the edge is repeated."""
 
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(
-            0 <= self.sigma < math.inf,
-            f"a blur needs a standard deviation of at least 0 pixels, got {self.sigma}",
-        )
+        _require(0 <= self.sigma < math.inf, f"a blur is by at least 0 pixels, got {self.sigma}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         radius = math.ceil(4 * self.sigma)
@@ -228,9 +187,7 @@ class Blur(Perturbation):
 
 @dataclass(frozen=True)
 class JPEG(Perturbation):
-    """What Pillow writes at ``quality`` 1 to 100 and reads again, by way of 8 bits; one channel or
-    three.
-    """
+    """What Pillow writes at ``quality`` 1 to 100 and reads again, in 8 bits; 1 or 3 channels."""
 
     quality: int = 75
 
@@ -241,15 +198,9 @@ class JPEG(Perturbation):
         channels = images.shape[1]
         _require(channels in (1, 3), f"JPEG takes images with 1 or 3 channels, got {channels}")
         pixels = to_uint8(images.detach().cpu()).permute(0, 2, 3, 1).numpy()
-        coded = np.stack(
-            [self._code(image[..., 0] if channels == 1 else image) for image in pixels]
-        )
-        return (
-            from_uint8(torch.from_numpy(coded.reshape(pixels.shape)))
-            .permute(0, 3, 1, 2)
-            .contiguous()
-            .to(images)
-        )
+        coded = np.stack([self._code(x[..., 0] if channels == 1 else x) for x in pixels])
+        found = from_uint8(torch.from_numpy(coded.reshape(pixels.shape)))
+        return found.permute(0, 3, 1, 2).contiguous().to(images)
 
     def _code(self, pixels: np.ndarray) -> np.ndarray:
         content = io.BytesIO()
@@ -277,9 +228,7 @@ class Jitter(Perturbation):
             ("contrast", self.contrast),
             ("saturation", self.saturation),
         ):
-            _require(
-                0 <= strength <= 1, f"the strength of {name} is between 0 and 1, got {strength}"
-            )
+            _require(0 <= strength <= 1, f"the strength of {name} is 0 to 1, got {strength}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         brightness, contrast, saturation = _columns(
@@ -296,9 +245,7 @@ class Jitter(Perturbation):
 
 @dataclass(frozen=True)
 class Quantise(Perturbation):
-    """Every number to the nearest of ``levels`` >= 2 that divide [-1, 1] evenly; 256 leaves 8-bit
-    images as they are.
-    """
+    """Every number to the nearest of ``levels`` >= 2 even ones; 256 keeps 8-bit images."""
 
     levels: int = 16
 
@@ -321,6 +268,4 @@ PERTURBATIONS: dict[str, Perturbation] = {
     "colour": Jitter(),
     "quantise": Quantise(),
 }
-"""Mild perturbations by name, each with a strength at which an image of 8 to 128 pixels is still
-recognised as the same.
-"""
+"""Mild perturbations by name, at strengths at which an image is recognised as the same."""

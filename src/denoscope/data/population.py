@@ -19,14 +19,10 @@ from denoscope.random import derive, generator
 from denoscope.theory.linear.optimum import Modes, modes
 
 GROUPS = ("leading", "middle", "trailing", "unseen")
-"""Modes that are followed: the first, middle and last eigenvector that a training set spans, and
-the mean over those it does not.
-"""
+"""Modes that are followed: the first, middle and last that a set spans; the mean of the others."""
 
 _NO_VARIANCE = 1e-10  # of the largest eigenvalue: what rounding leaves of a constant pixel
-_PLACE = (
-    1 << 40
-)  # below a seed, beyond any training set's size: a twin's noise is no training set's
+_PLACE = 1 << 40  # below a seed, beyond any training set's size: a twin's noise is its own
 
 
 class MeanCovariance(NamedTuple):
@@ -78,9 +74,7 @@ class Population:
 
     @property
     def most(self) -> int | None:
-        """The largest training set that leaves as many images to test on; None where data are
-        drawn.
-        """
+        """The largest training set that leaves as many images to test on; None of drawn data."""
         return None if self.rows is None else len(self.rows) // 2
 
     def moments(self) -> MeanCovariance:
@@ -88,9 +82,7 @@ class Population:
         return MeanCovariance(np.zeros(self.d), np.diag(self.spectrum))
 
     def draw(self, n: int, seed: int) -> tuple[np.ndarray, MeanCovariance]:
-        """A training set (n, d), and the moments of what it is tested on: the law itself, or all
-        images that were not drawn.
-        """
+        """A training set (n, d), and the moments of the law itself, or of all images not drawn."""
         rng = np.random.default_rng(generator(seed, n).initial_seed())
         if self.rows is None:
             return rng.standard_normal((n, self.d)) * np.sqrt(self.spectrum), self.moments()
@@ -122,9 +114,7 @@ def gaussian_twin(population: Population, seed: int = 0) -> Population:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Moments of the training and the test data, and the modes of the training covariance, largest
-    variance first.
-    """
+    """Moments of training and test data, and the training covariance's modes, largest first."""
 
     train: MeanCovariance
     test: MeanCovariance
@@ -150,17 +140,12 @@ class TrainingSet:
 
     @property
     def unseen_variance(self) -> float:
-        """The mean second moment of the test data along a mode that the training set does not span;
-        NaN where it spans all.
-        """
+        """The mean second moment of test data along modes that are not spanned; NaN if all are."""
         return float(self.grouped(self.other)[-1])
 
     def grouped(self, values: np.ndarray) -> np.ndarray:
-        """``values`` (..., d) of the modes for each of ``GROUPS``, (..., 4); NaN where no mode is
-        unseen.
-        """
+        """``values`` (..., d) of the modes by ``GROUPS``, (..., 4); NaN where no mode is unseen."""
         r = self.seen
-        unseen = (
-            values[..., r:].mean(-1) if r < values.shape[-1] else np.full(values.shape[:-1], np.nan)
-        )
+        none = np.full(values.shape[:-1], np.nan)
+        unseen = values[..., r:].mean(-1) if r < values.shape[-1] else none
         return np.stack([values[..., 0], values[..., r // 2], values[..., r - 1], unseen], -1)

@@ -51,9 +51,8 @@ def read_images(
     if resize is not None and resize < 1:
         raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
     if str(source) in EMBEDDED and not isinstance(source, Path):
-        return _embedded(
-            str(source), None if data_root is None else Path(data_root).expanduser(), resize
-        )
+        root = None if data_root is None else Path(data_root).expanduser()
+        return _embedded(str(source), root, resize)
     path = located(source)
     if not str(source) or not os.path.exists(path):
         raise ValueError(_unknown(str(source)))
@@ -88,23 +87,16 @@ def _read(
 def _embedded(name: str, root: Path | None, size: int | None) -> Images:
     if name == "emoji":
         return read_emoji(root, 32 if size is None else size)
-    images = (
-        digits()
-        if name == "digits"
-        else fashion_mnist(root)
-        if name == "fashion_mnist"
-        else faces(root)
-    )
+    read = {"fashion_mnist": fashion_mnist, "faces": faces}
+    images = digits() if name == "digits" else read[name](root)
     return images if size is None else images.resized(size)
 
 
 def _unknown(source: str) -> str:
     near = difflib.get_close_matches(source.lower(), EMBEDDED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return (
-        f"{source!r} is neither an existing folder, .npz or .zip nor one of the sets "
-        f"{', '.join(EMBEDDED)}{hint}"
-    )
+    sets = f"nor one of the sets {', '.join(EMBEDDED)}{hint}"
+    return f"{source!r} is neither an existing folder, .npz or .zip {sets}"
 
 
 def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
@@ -120,9 +112,7 @@ def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
 
 
 def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
-    """The labels of n images, if there are whole numbers for them, and what is to be said
-    otherwise.
-    """
+    """The labels of n images, if there are whole numbers for them, and what else is to be said."""
     name = found.first("labels", "arr_1")
     if name is None:
         return None, []
@@ -133,22 +123,15 @@ def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
 
 
 def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n, h, w, c) or (n, h, w) to (n, c, h, w) with one or three channels; 8-bit alpha is laid on
-    white.
-    """
+    """(n, h, w, c) or (n, h, w) to (n, c, h, w), 1 or 3 channels; 8-bit alpha is laid on white."""
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or not pixels.size:
-        raise ValueError(
-            f"images are an array (n, height, width, channels), got shape {pixels.shape}"
-        )
+        raise ValueError(f"images are an array (n, height, width, channels), got {pixels.shape}")
     channels = pixels.shape[3]
     if channels not in (1, 3, 4):
-        turned = (
-            "; (n, channels, height, width) must be transposed first"
-            if pixels.shape[1] in (1, 3, 4)
-            else ""
-        )
+        first = pixels.shape[1] in (1, 3, 4)
+        turned = "; (n, channels, height, width) must be transposed first" if first else ""
         raise ValueError(
             f"images have 1, 3 or 4 channels on the last axis, got shape {pixels.shape}{turned}"
         )
@@ -171,10 +154,8 @@ def _unit(pixels: np.ndarray, value_range: tuple[float, float] | None) -> Tensor
         raise ValueError(f"images are numbers, got type {pixels.dtype}")
     least, most = float(pixels.min()), float(pixels.max())
     if value_range is None:
-        raise ValueError(
-            f"{pixels.dtype} values from {least:g} to {most:g} need their value_range "
-            "(--range LOW HIGH)"
-        )
+        values = f"{pixels.dtype} values from {least:g} to {most:g}"
+        raise ValueError(f"{values} need their value_range (--range LOW HIGH)")
     low, high = value_range
     if not low < high:
         raise ValueError(f"value_range is (low, high) with low < high, got ({low:g}, {high:g})")

@@ -25,10 +25,8 @@ def realised_numbers(
 
     Beside the expected numbers they have ``k``, the best training time, and ``test_stopped``.
     """
-    rows = [
-        _losses(item, abar, abars(betas)) | _covariance(item, spectrum, len(spectrum))
-        for item in sets
-    ]
+    d, levels = len(spectrum), abars(betas)
+    rows = [_losses(item, abar, levels) | _covariance(item, spectrum, d) for item in sets]
     alone = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return alone | _divergences(sets, spectrum, n, betas)
 
@@ -53,9 +51,7 @@ def _losses(item: TrainingSet, abar: float, levels: np.ndarray) -> dict[str, flo
 
 
 def _covariance(item: TrainingSet, spectrum: np.ndarray, d: int) -> dict[str, float]:
-    """The relative squared Frobenius error of the covariance, and the test data's variance in
-    directions that the set does not span.
-    """
+    """The covariance's relative squared error, and test variance in directions not spanned."""
     error = item.train.cov - np.diag(spectrum)
     return {
         "frobenius": float((error**2).sum() / (spectrum**2).sum()),

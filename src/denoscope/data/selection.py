@@ -1,6 +1,4 @@
-"""A part of a source, as it is written: ``digits[:1000]``, ``fashion_mnist:test``,
-``photos/[500:]``, ``fashion_mnist:train[0:5000]``.
-"""
+"""A part of a source as it is written: ``digits[:1000]``, ``fashion_mnist:train[0:5000]``."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ class Selection:
     stop: int | None = None
 
     def rows(self, n: int, test_from: int | None, default: str = "train") -> range:
-        """The rows of n that are meant; a set without splits has all of them in none. More than
-        there are is a ValueError.
-        """
+        """The rows of n that are meant; without splits all. More than there are is a ValueError."""
         if self.split and test_from is None:
             raise ValueError(
                 f"{self.source}:{self.split}: {self.source} has no splits of its own; "

@@ -11,16 +11,12 @@ from denoscope.data.reading import read_images
 from denoscope.types import Denoiser
 
 SYNTHETIC = "molrg"
-"""The name of the set whose true denoiser is known; a folder of that name is written
-``./molrg``.
-"""
+"""The set whose true denoiser is known; a folder of that name is written ``./molrg``."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Arguments of :func:`denoscope.read_images`, or the name ``molrg``; ``resize`` 0 and an empty
-    ``range`` change nothing.
-    """
+    """Arguments of :func:`denoscope.read_images`, or ``molrg``; 0 and () change nothing."""
 
     data: str
     skip_bad: bool = False
@@ -34,9 +30,8 @@ def load(source: Source) -> Images:
     if source.data == SYNTHETIC:
         return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
-    return read_images(
-        source.data, skip_bad=source.skip_bad, resize=source.resize or None, value_range=value_range
-    )
+    size = source.resize or None
+    return read_images(source.data, skip_bad=source.skip_bad, resize=size, value_range=value_range)
 
 
 def truth(source: Source) -> Denoiser | None:

@@ -1,6 +1,4 @@
-"""Which images a model is trained on, and which it never sees: splits of a set by name, cut once a
-process.
-"""
+"""Which images a model is trained on and which it never sees: splits by name, cut once."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ class Split:
         return _unseen(self)
 
     def pool(self) -> Tensor:
-        """All images that may be trained on: the best that is known of the population, (P, c, h,
-        w).
-        """
+        """All images that may be trained on, (P, c, h, w): what is known of the population."""
         return self.images().data[self.pool_rows()]
 
     def spread(self) -> float:
@@ -80,9 +76,7 @@ class Split:
 
 
 def cut(images: Images, held: int) -> tuple[Tensor, Tensor]:
-    """Pool and hold-out rows: the hold-out comes from the set's own test split where it has one,
-    else at random, groups kept whole.
-    """
+    """Rows of pool and hold-out: of the set's own test split, else at random with groups whole."""
     if images.test_from is None:
         return hold_out(len(images), held, seed=SEED, groups=images.groups)
     own = torch.arange(images.test_from, len(images))

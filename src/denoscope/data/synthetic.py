@@ -15,9 +15,7 @@ from denoscope.types import Denoiser
 
 SHAPE = (3, 4, 4)
 SUBSPACES = (6, 6)
-"""Dimensions of the orthogonal subspaces of ``molrg``, in n = 48: the mixture of Wang et al. 2024,
-Fig. 5.
-"""
+"""Dimensions of the orthogonal subspaces of ``molrg`` in n = 48 (Wang et al. 2024, Fig. 5)."""
 
 SPREAD = 0.4
 """Standard deviation along a basis vector: so that no image leaves [-1, 1]."""
@@ -27,9 +25,7 @@ _SEED = 0
 
 
 class Shaped:
-    """A law of vectors as one of images of ``shape``: the denoiser that flattens and restores
-    them.
-    """
+    """A law of vectors as one of images of ``shape``: its denoiser flattens and restores."""
 
     def __init__(self, law: Denoiser, shape: tuple[int, ...]):
         self.law, self.shape = law, shape
@@ -43,9 +39,8 @@ def law() -> MoLRG:
     """The mixture of low-rank Gaussians behind ``molrg``, float64."""
     n = math.prod(SHAPE)
     plain = MoLRG.random(n, SUBSPACES, seed=_SEED)
-    return MoLRG(
-        plain.bases, variances=[torch.full((d,), SPREAD**2, dtype=torch.float64) for d in SUBSPACES]
-    )
+    spreads = [torch.full((d,), SPREAD**2, dtype=torch.float64) for d in SUBSPACES]
+    return MoLRG(plain.bases, variances=spreads)
 
 
 @lru_cache(maxsize=1)

@@ -65,9 +65,7 @@ class Layout:
 
 
 def read_tensors(path: Path) -> object:
-    """What was saved: a :class:`Layout` in place of each tensor, in the same dictionaries and
-    lists. Anything unreadable is an exception.
-    """
+    """What was saved, a :class:`Layout` for each tensor; anything unreadable is an exception."""
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(f"{_root(archive)}/data.pkl")
         if info.file_size > _LONGEST:
@@ -76,9 +74,7 @@ def read_tensors(path: Path) -> object:
 
 
 def numbers(path: Path, layout: Layout) -> np.ndarray:
-    """The numbers of a tensor of real numbers; other kinds, and layouts that reach beyond what is
-    stored, are a ValueError.
-    """
+    """The numbers of a real tensor; other kinds, and layouts beyond the store, are a ValueError."""
     if layout.kind != _BFLOAT and layout.kind not in _TYPES:
         raise ValueError(f"the tensor has the type {layout.kind}; features are real numbers")
     kind = np.dtype(_TYPES.get(layout.kind, "<u2"))
@@ -101,9 +97,8 @@ def numbers(path: Path, layout: Layout) -> np.ndarray:
         big = order in archive.namelist() and archive.read(order) == b"big"
         stored = np.frombuffer(archive.read(info), kind.newbyteorder(">" if big else "<"))
     steps = [step * kind.itemsize for step in layout.stride]
-    values = np.lib.stride_tricks.as_strided(
-        stored[layout.offset :], layout.size, steps, writeable=False
-    )
+    view = np.lib.stride_tricks.as_strided
+    values = view(stored[layout.offset :], layout.size, steps, writeable=False)
     if layout.kind == _BFLOAT:
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values
@@ -171,9 +166,7 @@ def _step(stack: list[Any], name: str, value: Any) -> None:
 
 
 def _taken(stack: list[Any], count: int | None) -> list[Any]:
-    """The last values of the stack, in their order: ``count`` of them, or all after the last
-    mark.
-    """
+    """The last values of the stack in order: ``count`` of them, or all after the last mark."""
     if count is None:
         place = next(i for i in range(len(stack) - 1, -1, -1) if stack[i] is _MARK)
         items = stack[place + 1 :]
@@ -185,9 +178,7 @@ def _taken(stack: list[Any], count: int | None) -> list[Any]:
 
 
 def made(maker: Any, given: Any) -> object:
-    """What a call in the file stands for: a tensor's layout, an empty ordered dictionary, or
-    unknown.
-    """
+    """What a call in the file stands for: a layout, an empty ordered dictionary, or unknown."""
     match maker, given:
         case Unknown("collections OrderedDict"), ():
             return {}
@@ -201,14 +192,8 @@ def made(maker: Any, given: Any) -> object:
                 *_,
             ),
         ) if len(size) == len(stride) and all(isinstance(side, int) for side in (*size, *stride)):
-            return Layout(
-                kind.name.removeprefix("torch ").removesuffix("Storage"),
-                key,
-                count,
-                offset,
-                size,
-                stride,
-            )
+            real = kind.name.removeprefix("torch ").removesuffix("Storage")
+            return Layout(real, key, count, offset, size, stride)
     return Unknown()
 
 
@@ -216,8 +201,5 @@ def layouts(value: object) -> Mapping[str, Layout]:
     """The tensors of a value by name: those of a dictionary, or the value itself under no name."""
     if isinstance(value, Layout):
         return {"": value}
-    return (
-        {str(key): item for key, item in value.items() if isinstance(item, Layout)}
-        if isinstance(value, dict)
-        else {}
-    )
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(key): item for key, item in items if isinstance(item, Layout)}

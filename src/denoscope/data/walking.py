@@ -12,9 +12,7 @@ from denoscope.files import Member, read_regular
 
 @dataclass(frozen=True)
 class Below:
-    """The files below a folder, (name, reason) of the folders that cannot be read, and how many
-    links lead to folders that were read already.
-    """
+    """Files below a folder, (name, reason) of unreadable folders, links to folders already read."""
 
     files: list[Member]
     unreadable: list[tuple[str, str]]
@@ -22,9 +20,7 @@ class Below:
 
 
 def below(path: Path) -> Below:
-    """All files below a folder; links to folders are followed, but no folder is read twice, so
-    neither is a circle of links.
-    """
+    """All files below a folder; links are followed, no folder is read twice, nor a circle."""
     files: list[Member] = []
     unreadable: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()
@@ -46,9 +42,7 @@ def below(path: Path) -> Below:
         for entry in entries:
             inside = f"{name}/{entry.name}" if name else entry.name
             if _is_folder(entry):
-                waiting.append(
-                    (inside, entry.path)
-                )  # real folders are taken up before links, from the end
+                waiting.append((inside, entry.path))  # real folders are taken up before links
             else:
                 files.append((inside, partial(read_regular, entry.path)))
     return Below(files, unreadable, repeated)

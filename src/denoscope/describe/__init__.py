@@ -1,6 +1,4 @@
-"""Images to features: callables (n, c, h, w) in [-1, 1] to (n, k), each with its names, its kind of
-score and its identity.
-"""
+"""Images to features: callables (n, c, h, w) in [-1, 1] to (n, k) with names and identity."""
 
 from denoscope.describe.cache import Cache as Cache
 from denoscope.describe.components import PCA as PCA

@@ -32,10 +32,8 @@ from denoscope.store import Store
 _ROWS = "features.npy"
 _ABOUT = "about.json"
 _SMALL = 1 << 26  # bytes of features that stay in memory, and of images described at once
-_AT_ONCE = {
-    False: 1024,
-    True: 128,
-}  # images, by whether the descriptor is costly: no more are lost when a run is killed
+_AT_ONCE = {False: 1024, True: 128}
+"""Images, by whether the descriptor is costly: no more are lost when a run is killed."""
 Progress = Callable[[int, int], None]
 
 
@@ -75,11 +73,8 @@ class Cache:
         blocks = _Blocks(images, descriptor, at_once, progress)
         if self.folder is None or not descriptor.costly:
             return _unkept(blocks, self.folder)
-        about = {
-            "content": content,
-            "descriptor": dict(descriptor.identity),
-            "images": list(images.shape),
-        }
+        about = {"content": content, "descriptor": dict(descriptor.identity)}
+        about["images"] = list(images.shape)
         place = self.folder / key(about)
         found = self._read(place, about)
         if found is not None:
@@ -100,9 +95,7 @@ class Cache:
                 return _mapped(place / _ROWS)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self.notes.append(
-            f"stored features in {place} were damaged, or of something else, and were made anew"
-        )
+        self.notes.append(f"stored features in {place} were damaged or others, and made anew")
         with _one_line(place.parent):
             shutil.rmtree(place)
         return None
@@ -112,26 +105,19 @@ class _Blocks:
     """The features of a range of images, block by block."""
 
     def __init__(self, images: Tensor, descriptor: Describer, at_once: int, progress: Progress):
-        self.images, self.descriptor, self.at_once, self.progress = (
-            images,
-            descriptor,
-            at_once,
-            progress,
-        )
+        self.images, self.descriptor = images, descriptor
+        self.at_once, self.progress = at_once, progress
 
     def __len__(self) -> int:
         return len(self.images)
 
     def after(self, done: int) -> Iterator[np.ndarray]:
-        """float32 blocks (b, k) of the images from ``done`` on; a block of another width is a
-        ValueError.
-        """
+        """float32 blocks (b, k) of the images from ``done`` on; another width is a ValueError."""
         self.progress(done, len(self))
         width = None
         for start in range(done, len(self), self.at_once):
-            block = self.descriptor(self.images[start : start + self.at_once]).to(
-                "cpu", torch.float32
-            )
+            some = self.images[start : start + self.at_once]
+            block = self.descriptor(some).to("cpu", torch.float32)
             if block.ndim != 2 or width not in (None, block.shape[1]):
                 raise ValueError(
                     f"{self.descriptor.name} gave features of shape {tuple(block.shape)} "
@@ -144,11 +130,8 @@ class _Blocks:
 
 def _mapped(file: Path | BinaryIO) -> Tensor:
     """A stored array, its pages read when they are used; writing to it changes memory alone."""
-    array = (
-        np.load(file, mmap_mode="c", allow_pickle=False)
-        if isinstance(file, Path)
-        else _map_open(file)
-    )
+    opened = isinstance(file, Path)
+    array = np.load(file, mmap_mode="c", allow_pickle=False) if opened else _map_open(file)
     if array.dtype != np.float32 or array.ndim != 2:
         raise ValueError(f"holds {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array)
@@ -163,9 +146,8 @@ def _map_open(file: BinaryIO) -> np.ndarray:
 
 
 def _header(file: BinaryIO, rows: int, width: int) -> None:
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
-    )
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _unkept(blocks: _Blocks, folder: Path | None) -> Tensor:
@@ -207,22 +189,15 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
             file.flush()
             os.fsync(file.fileno())
             done += len(block)
-            state = {
-                "about": about,
-                "rows": done,
-                "width": width,
-                "bytes": file.tell(),
-                "sha256": digest.hexdigest(),
-            }
+            state = {"about": about, "rows": done, "width": width, "bytes": file.tell()}
+            state["sha256"] = digest.hexdigest()
             files.write_json(part / _ABOUT, state)
     part.replace(place)
     return _mapped(place / _ROWS)
 
 
 def _resumed(file: BinaryIO, part: Path, about: Mapping[str, Any]) -> tuple[int, int, Any]:
-    """Rows that are there already, their width, and the hash of the file so far; what is beyond
-    them, or not as recorded, is cut off.
-    """
+    """Rows that are there, their width, the hash so far; what is beyond or unlike is cut off."""
     try:
         noted = json.loads((part / _ABOUT).read_text())
         rows, width, size = (int(noted[name]) for name in ("rows", "width", "bytes"))

@@ -32,9 +32,7 @@ SIDE = 32
 MOST = 10_000
 """The most images that a fit looks at; of more, as many are drawn by seed."""
 HELD = 0.99
-"""The share of variance that the components hold where their number is not given, within
-:data:`COUNTS`.
-"""
+"""The share of variance that components hold if their number is not given, in :data:`COUNTS`."""
 COUNTS = (8, 64)
 """The least and the most components where their number is not given."""
 _CHUNK = 1024
@@ -124,11 +122,8 @@ class PCA:
 def _drawn(images: Tensor, seed: int) -> Tensor:
     """The images that a fit looks at, reduced."""
     n = len(images)
-    chosen = (
-        torch.randperm(n, generator=generator(seed))[:MOST].sort().values
-        if n > MOST
-        else torch.arange(n)
-    )
+    drawn = torch.randperm(n, generator=generator(seed))[:MOST].sort().values
+    chosen = drawn if n > MOST else torch.arange(n)
     return torch.cat([reduced(images[chunk], SIDE).cpu() for chunk in chosen.split(_CHUNK)])
 
 
@@ -142,9 +137,7 @@ def _principal(moments: Moments, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _enough(variances: Tensor, moments: Moments) -> int:
-    """How many of the largest variances hold the declared share of all, at least the least count
-    where there are as many.
-    """
+    """How many of the largest variances hold the declared share, at least the least count."""
     total = moments.cov.diagonal().sum() * _unbiased(moments)
     holding = int((variances.cumsum(0) < HELD * total).sum()) + 1
     return min(len(variances), max(COUNTS[0], holding))

@@ -54,19 +54,14 @@ class Custom:
         self.name = word
         self.function = _imported(word)
         self.score: Score = _score(word, getattr(self.function, "score", "cosine"))
-        words = (
-            getattr(self.function, "protocol", "")
-            or (inspect.getdoc(self.function) or "").partition("\n")[0]
-        )
+        first = (inspect.getdoc(self.function) or "").partition("\n")[0]
+        words = getattr(self.function, "protocol", "") or first
         self.protocol = f"{word}{f': {words}' if words else ''}"
         module, qualified = (
             getattr(self.function, name, "") for name in ("__module__", "__qualname__")
         )
-        about = {
-            "module": module,
-            "function": qualified or word.partition(":")[2],
-            "sha256": _source_hash(word),
-        }
+        about = {"module": module, "function": qualified or word.partition(":")[2]}
+        about["sha256"] = _source_hash(word)
         self.identity: Mapping[str, Any] = {
             "name": word,
             "version": 1,
@@ -149,10 +144,8 @@ def _imported(word: str) -> Callable[[Tensor], Any]:
             raise ValueError(f"{word}: {module} has no {function}")
         found = getattr(found, part)
     if not callable(found):
-        raise ValueError(
-            f"{word} is not callable; a descriptor is a function from images (n, c, h, w) "
-            "to features (n, k)"
-        )
+        takes = "a descriptor is a function from images (n, c, h, w) to features (n, k)"
+        raise ValueError(f"{word} is not callable; {takes}")
     return found
 
 

@@ -38,25 +38,20 @@ class Graph:
     workers: int
 
     def features(self, pixels: Callable[[int], Tensor], batches: int) -> list[Tensor]:
-        """The features of batch 0, 1, ..., in order; ``pixels(i)`` makes batch i, in the thread
-        that runs it.
-        """
+        """The features of batch 0, 1, ... in order; ``pixels(i)`` makes batch i, in its thread."""
         if self.workers == 1:
             return [self._run(pixels(i)) for i in range(batches)]
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(lambda i: self._run(pixels(i)), range(batches)))
 
     def _run(self, pixels: Tensor) -> Tensor:
-        """The features of one batch; a network that fails on it, or gives none, is a one-line
-        ValueError.
-        """
+        """The features of one batch; a failure, or none, is a one-line ValueError."""
         try:
             features = self.run(pixels)
         except Exception as error:  # neither library's errors share a class
             size = "x".join(map(str, pixels.shape[2:]))
-            raise ValueError(
-                f"{self.file} failed on {len(pixels)} images of {size}: {_line(error)}"
-            ) from error
+            said = f"{self.file} failed on {len(pixels)} images of {size}"
+            raise ValueError(f"{said}: {_line(error)}") from error
         if (
             features.ndim != 2
             or len(features) != len(pixels)
@@ -75,18 +70,11 @@ class Graph:
 
 
 def load(file: Path, prepared: Preprocessing) -> Graph:
-    """The network in this file, checked against the preprocessing; whatever is wrong with the file
-    is a one-line ValueError.
-    """
+    """The network in this file, checked; whatever is wrong with it is a one-line ValueError."""
     if not file.is_file():
-        raise ValueError(
-            f"{file} is not a file; give an SSCD network as .onnx or TorchScript (.pt)"
-        )
+        raise ValueError(f"{file} is no file; give an SSCD network as .onnx or TorchScript (.pt)")
     if file.suffix.lower() not in _ENDINGS:
-        raise ValueError(
-            f"{file} has an unknown ending; a network is an .onnx file or a TorchScript "
-            "archive (.pt)"
-        )
+        raise ValueError(f"{file} has an unknown ending; a network is .onnx or TorchScript (.pt)")
     return (_onnx if file.suffix.lower() == ".onnx" else _torchscript)(file, prepared)
 
 
@@ -114,9 +102,8 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
 
     def run(pixels: Tensor) -> Tensor:
         batch = pixels.permute(0, 2, 3, 1).contiguous() if bytes_in else prepared.normalised(pixels)
-        return torch.from_numpy(
-            np.asarray(session.run(None, {name: batch.cpu().numpy()})[0], dtype=np.float32)
-        )
+        found = session.run(None, {name: batch.cpu().numpy()})[0]
+        return torch.from_numpy(np.asarray(found, dtype=np.float32))
 
     return Graph(
         file,
@@ -127,20 +114,14 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
 
 
 def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:
-    """Whether the graph takes uint8 (n, h, w, 3) rather than float (n, 3, h, w), of the protocol's
-    size; others are a ValueError.
-    """
+    """Whether the graph takes uint8 (n, h, w, 3) or float (n, 3, h, w); others are a ValueError."""
     inputs = session.get_inputs()
     kind, shape = inputs[0].type, inputs[0].shape
     bytes_in = kind == "tensor(uint8)"
-    expected = (
-        ["n", prepared.side, prepared.side, 3]
-        if bytes_in
-        else ["n", 3, prepared.side, prepared.side]
-    )
-    fits = len(shape) == 4 and all(
-        not isinstance(size, int) or size == want for size, want in zip(shape, expected)
-    )
+    square = [prepared.side, prepared.side]
+    expected = ["n", *square, 3] if bytes_in else ["n", 3, *square]
+    sizes = zip(shape, expected)
+    fits = len(shape) == 4 and all(not isinstance(n, int) or n == want for n, want in sizes)
     if len(inputs) != 1 or kind not in ("tensor(uint8)", "tensor(float)") or not fits:
         raise ValueError(
             f"{file} takes {kind} of shape {shape}; needed is one input, uint8 (n, "

@@ -17,9 +17,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 Score = Literal["ratio", "cosine"]
-"""How closeness is scored: ``"ratio"`` 1 - d1/d2 of distances between features, ``"cosine"`` their
-cosine similarity; larger is nearer.
-"""
+"""How closeness is scored: ``"ratio"`` 1 - d1/d2, or ``"cosine"``; larger is nearer."""
 
 
 class Describer(Protocol):
@@ -43,24 +41,17 @@ class Describer(Protocol):
 
 
 def key(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of an identity's canonical JSON, 64 hex digits: features belong together iff their
-    descriptors' keys are equal.
-    """
-    return hashlib.sha256(
-        json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-    ).hexdigest()
+    """SHA-256 of an identity's canonical JSON: features belong together iff keys are equal."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def same_identity(
     first: Mapping[str, Any], second: Mapping[str, Any], roles: tuple[str, str]
 ) -> None:
-    """A ValueError naming the first difference, if features of the two ``roles`` were made by
-    different descriptors.
-    """
+    """A ValueError naming the first difference, if the ``roles`` had different descriptors."""
     for name in (*first, *(name for name in second if name not in first)):
-        one, other = (
-            json.dumps(identity.get(name), sort_keys=True) for identity in (first, second)
-        )
+        one, other = (json.dumps(each.get(name), sort_keys=True) for each in (first, second))
         if one != other:
             raise ValueError(
                 f"{roles[0]} and {roles[1]} were described differently, {name}: {one} and "

@@ -30,9 +30,7 @@ WORDS = (
 PROJECTED = 256
 """The features of ``projection``, where an image has as many numbers."""
 PER_AXIS = 10
-"""Training images for each axis that is fitted to them, where these same images calibrate what is
-seen on it.
-"""
+"""Training images for each fitted axis, where these same images calibrate it."""
 
 
 def by_name(
@@ -57,16 +55,14 @@ def by_name(
         return _components(word, rest, train, seed, held_out)
     if kind == "projection":
         numbers = train[0].numel()
-        return RandomProjection(
-            train.shape[1:], _count(word, rest, numbers) if rest else min(PROJECTED, numbers), seed
-        )
+        count = _count(word, rest, numbers) if rest else min(PROJECTED, numbers)
+        return RandomProjection(train.shape[1:], count, seed)
     if kind == "sscd":
         return SSCD(*_file_and_protocol(rest, sscd))
     if kind != "pixels" and is_function(word):
         return Custom(word)
-    near = difflib.get_close_matches(kind.lower(), ("pixels", "pca", "projection", "sscd"), 1, 0.0)[
-        0
-    ]
+    kinds = ("pixels", "pca", "projection", "sscd")
+    near = difflib.get_close_matches(kind.lower(), kinds, 1, 0.0)[0]
     raise ValueError(
         f"there is no descriptor {word!r}: did you mean {near!r}? Possible are {', '.join(WORDS)}"
     )
@@ -87,9 +83,7 @@ def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) 
 
 def _count(word: str, text: str, most: int) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise ValueError(
-            f"{word!r}: the number of features is a whole number from 1 to {most} for these images"
-        )
+        raise ValueError(f"{word!r}: the features are a whole number from 1 to {most} here")
     return int(text)
 
 

@@ -23,9 +23,7 @@ SIDE = 64
 
 
 class Pixels:
-    """Each image less its own mean over all channels and pixels; a constant image gives exactly
-    zeros.
-    """
+    """Each image less its mean over channels and pixels; a constant one gives exactly zeros."""
 
     name = "pixels"
     protocol = (
@@ -61,20 +59,14 @@ class RandomProjection:
         self.shape = tuple(shape)
         self.name = f"projection-{k}"
         numbers = prod(reduced_shape(self.shape, SIDE))
-        self.matrix = torch.randn(
-            numbers, k, generator=generator(seed), dtype=torch.float32
-        ) / sqrt(k)
+        drawn = torch.randn(numbers, k, generator=generator(seed), dtype=torch.float32)
+        self.matrix = drawn / sqrt(k)
         size = f"{'x'.join(map(str, self.shape))}{reduction(self.shape, SIDE)}"
-        self.protocol = (
-            f"pixels in [-1, 1] of shape {size} times a Gaussian matrix N(0, 1/{k}) of seed {seed}"
-        )
+        matrix = f"a Gaussian matrix N(0, 1/{k}) of seed {seed}"
+        self.protocol = f"pixels in [-1, 1] of shape {size} times {matrix}"
         about = {"shape": list(self.shape), "features": k, "seed": seed}
-        self.identity: Mapping[str, Any] = {
-            "name": self.name,
-            "version": 1,
-            "preprocessing": self.protocol,
-            **about,
-        }
+        about = {"name": self.name, "version": 1, "preprocessing": self.protocol, **about}
+        self.identity: Mapping[str, Any] = about
 
     def __call__(self, images: Tensor) -> Tensor:
         expect_shape(images, self.shape)

@@ -30,9 +30,7 @@ _SIDES = (32, 1024)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """``side``: the network's square; ``short``: the short side is brought to this before the
-    middle is cut out, 0 for no proportions kept.
-    """
+    """``side``: the network's square; ``short``: the short side before the middle is cut, or 0."""
 
     name: str
     side: int
@@ -42,9 +40,7 @@ class Preprocessing:
 
     @property
     def imagenet(self) -> bool:
-        """Whether values are normalised by ImageNet's mean and standard deviation, as networks do
-        that normalise by themselves.
-        """
+        """Whether ImageNet's mean and deviation are taken out before the network."""
         return (self.mean, self.std) == _IMAGENET
 
     @property
@@ -60,36 +56,24 @@ class Preprocessing:
     @property
     def normalisation(self) -> str:
         """What happens to values in [0, 1], in words."""
-        return (
-            "ImageNet mean and std"
-            if self.imagenet
-            else f"mean {self.mean[0]:g}, std {self.std[0]:g}"
-        )
+        plain = f"mean {self.mean[0]:g}, std {self.std[0]:g}"
+        return "ImageNet mean and std" if self.imagenet else plain
 
     def pixels(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) in [-1, 1] with 1 or 3 channels as uint8 (n, 3, side, side)."""
         h, w = images.shape[-2:]
-        size = (
-            (self.short * h // min(h, w), self.short * w // min(h, w))
-            if self.short
-            else (self.side, self.side)
-        )
+        scaled = (self.short * h // min(h, w), self.short * w // min(h, w))
+        size = scaled if self.short else (self.side, self.side)
         if size != (h, w):
-            images = interpolate(
-                images, size=size, mode="bilinear", antialias=True, align_corners=False
-            )
+            images = interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         top, left = (round((edge - self.side) / 2) for edge in size)
-        return to_uint8(images[..., top : top + self.side, left : left + self.side]).expand(
-            -1, 3, -1, -1
-        )
+        square = images[..., top : top + self.side, left : left + self.side]
+        return to_uint8(square).expand(-1, 3, -1, -1)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) as float32 with the protocol's mean and standard deviation taken
-        out.
-        """
-        mean, std = (
-            torch.tensor(x, device=pixels.device)[:, None, None] for x in (self.mean, self.std)
-        )
+        """uint8 (n, 3, h, w) as float32, the protocol's mean and standard deviation taken out."""
+        numbers = (torch.tensor(x, device=pixels.device) for x in (self.mean, self.std))
+        mean, std = (x[:, None, None] for x in numbers)
         return (pixels.to(torch.float32) / 255 - mean) / std
 
 
@@ -101,9 +85,7 @@ def preprocessing(name: str) -> Preprocessing:
         return Preprocessing(name, 224, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     if match := re.fullmatch(r"square-(\d{1,6})", name):
         if not _SIDES[0] <= int(match[1]) <= _SIDES[1]:
-            raise ValueError(
-                f"{name}: a square has between {_SIDES[0]} and {_SIDES[1]} pixels a side"
-            )
+            raise ValueError(f"{name}: a square has {_SIDES[0]} to {_SIDES[1]} pixels a side")
         return Preprocessing(name, int(match[1]))
     close = difflib.get_close_matches(name, (*NAMES, "square-96"), 1, 0.0)[0]
     raise ValueError(

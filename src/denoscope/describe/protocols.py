@@ -18,9 +18,7 @@ from denoscope.references import references
 
 @dataclass(frozen=True)
 class Published:
-    """A fixed similarity above which ``cites`` call a sample a copy, and ``words`` that say whose
-    and of what it is.
-    """
+    """A fixed similarity above which ``cites`` call a sample a copy, with ``words`` on whose."""
 
     threshold: float
     words: str

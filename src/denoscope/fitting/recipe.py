@@ -8,7 +8,7 @@ and all that is random in it, are functions of its rows and its two seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,15 +52,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least(self, LEAST)
-        for name in ("lr", "level_std"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{flag(name)} {getattr(self, name)}: must be a positive number")
+        positive(self, "lr", "level_std")
+        among(self, net=tuple(NETWORKS))
         if not math.isfinite(self.level_mean):
             raise ValueError(f"--level-mean {self.level_mean}: must be a number")
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
-        if self.net not in NETWORKS:
-            raise ValueError(f"--net {self.net}: there are {' and '.join(NETWORKS)}")
 
     def network(self, shape: Sequence[int], seed: int) -> MLP | UNet:
         """The untrained network for data of ``shape``."""
@@ -84,11 +81,42 @@ class Recipe:
         return samples * (2 * self.solver_steps - 1)
 
 
-def at_least(item: object, least: dict[str, int]) -> None:
+def at_least(item: object, least: Mapping[str, float]) -> None:
     """A ValueError that names the flag of a field below its least value, or not finite."""
     for name, value in least.items():
-        if not value <= getattr(item, name) < math.inf:
-            raise ValueError(f"{flag(name)} {getattr(item, name)}: must be at least {value}")
+        if not value <= (given := getattr(item, name)) < math.inf:
+            finite = " and finite" if isinstance(given, float) else ""
+            raise ValueError(f"{flag(name)} {given}: must be at least {value}{finite}")
+
+
+def positive(item: object, *names: str) -> None:
+    """The same for fields that are not positive and finite."""
+    for name in names:
+        if not 0 < (given := getattr(item, name)) < math.inf:
+            raise ValueError(f"{flag(name)} {given}: must be a positive number")
+
+
+def among(item: object, **valid: Sequence[str]) -> None:
+    """The same for fields that are none of their ``valid`` words."""
+    for name, words in valid.items():
+        if (word := getattr(item, name)) not in words:
+            listed = f"{', '.join(words[:-1])} and {words[-1]}"
+            raise ValueError(f"{flag(name)} {word}: there are {listed}")
+
+
+def fraction(item: object, *names: str) -> None:
+    """The same for fields that are not between 0 and 1."""
+    for name in names:
+        if not 0 < (value := getattr(item, name)) < 1:
+            raise ValueError(f"{flag(name)} {value}: must lie between 0 and 1")
+
+
+def crowded(n: int, **factors: int) -> str:
+    """Why as many orthogonal directions as the product of these fields cannot be in R^n, or ""."""
+    if (count := math.prod(factors.values())) <= n:
+        return ""
+    given = " ".join(f"{flag(name)} {value}" for name, value in factors.items())
+    return f"{given}: {count} orthogonal directions do not fit into --n {n}"
 
 
 def flag(field: str) -> str:

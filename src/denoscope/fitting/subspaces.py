@@ -155,7 +155,7 @@ def polar_bases(bases: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedSubspaces:
     """The denoiser with the least loss of every instance: ``bases`` (b, K, n, d) float64, its
     ``loss`` (b,), and that of the ``truth`` (b,).
     """
@@ -172,7 +172,7 @@ def train_subspaces(
     keep: int,
     steps: int,
     tell: Callable[[float], None] = lambda fraction: None,
-) -> Trained:
+) -> TrainedSubspaces:
     """Diffusion training from every start of every instance.
 
     All starts train for ``SCREENED`` steps at the full rate; the ``keep`` with the least loss train
@@ -183,7 +183,7 @@ def train_subspaces(
     for first in range(0, len(of), AT_ONCE):
         parts.append(_block(of.part(first, first + AT_ONCE), keep, steps))
         tell(min(1.0, (first + AT_ONCE) / len(of)))
-    return Trained(*(torch.cat(values) for values in zip(*parts)))
+    return TrainedSubspaces(*(torch.cat(values) for values in zip(*parts)))
 
 
 def _block(of: Instances, keep: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:

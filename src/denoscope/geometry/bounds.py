@@ -44,9 +44,8 @@ def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: fl
     """
     captured = np.concatenate([[0.0], np.cumsum(squares)])
     rest, rest_low, rest_high, largest, freedom = remainder(gram)
-    low_line, line, high_line = (
-        share * (captured[-1] + part) for part in (rest_low, rest, rest_high)
-    )
+    parts = (share * (captured[-1] + part) for part in (rest_low, rest, rest_high))
+    low_line, line, high_line = parts
     high = _first(captured, high_line)
     ceiling = ceilings(captured, largest * np.cumsum(pending), largest, rest_high)
     low = _first(ceiling, low_line) or len(captured) + _beyond(low_line - ceiling[-1], largest)
@@ -89,15 +88,11 @@ def _chi_square(level: float | np.ndarray, freedom: float) -> np.ndarray:
 
 
 def ceilings(captured: np.ndarray, coupling: np.ndarray, largest: float, rest: float) -> np.ndarray:
-    """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` holds f_0 .. f_k, ``coupling`` (k,) the
-    c_1^2 .. c_k^2.
-    """
+    """Upper bounds (k + 1,) of F_0 .. F_k: ``captured`` f_0 .. f_k, ``coupling`` c_1^2 .. c_k^2."""
     k = len(captured) - 1
     r, j = np.arange(k + 1)[:, None], np.arange(k + 1)[None]
-    outside, coupling = (
-        np.minimum(np.arange(k + 1) * largest, rest),
-        np.concatenate([[0.0], coupling]),
-    )
+    outside = np.minimum(np.arange(k + 1) * largest, rest)
+    coupling = np.concatenate([[0.0], coupling])
     best = np.full(k + 1, captured[-1] + rest)
     for m in np.unique(np.linspace(0, k, CUTS + 1).astype(int)):
         inside = captured[np.clip(r - j, 0, m)] + captured[np.minimum(m + j, k)] - captured[m]
@@ -115,7 +110,5 @@ def _first(sums: np.ndarray, line: float) -> int | None:
 
 
 def _beyond(missing: float, largest: float) -> int:
-    """How many more directions, each of at most the largest energy, the missing energy takes beyond
-    the first.
-    """
+    """How many directions of the largest energy the missing energy takes beyond the first."""
     return max(0, int(np.ceil(missing / largest)) - 1) if largest > 0 else 0

@@ -146,10 +146,8 @@ def certified(operator: Operator, share: float, seed: int, dense: bool | None) -
     while searches:
         search = searches.pop()
         states, theta = search.bounds(share)
-        wishes = [
-            _wish(search, *point, dense)
-            for point in zip(states, theta, search.krylov.gained.tolist())
-        ]
+        points = zip(states, theta, search.krylov.gained.tolist())
+        wishes = [_wish(search, *point, dense) for point in points]
         for place, state, values, wish in zip(search.places, states, theta, wishes):
             if wish == "certain":
                 found[place] = _certified(state, values, search.spent, operator.precision)
@@ -158,9 +156,8 @@ def certified(operator: Operator, share: float, seed: int, dense: bool | None) -
         for wish in ("grow", "probe", "widen"):
             index = [i for i, mine in enumerate(wishes) if mine == wish]
             if index:
-                searches.append(
-                    _followed(search.take(index) if len(index) < len(wishes) else search, wish)
-                )
+                some = search.take(index) if len(index) < len(wishes) else search
+                searches.append(_followed(some, wish))
     return [found[place] for place in places]
 
 
@@ -178,11 +175,8 @@ def _followed(search: Search, wish: str) -> Search:
 
 def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bool | None) -> str:
     """What one point needs next."""
-    block, size, rest = (
-        search.krylov.block,
-        min(search.krylov.operator.shape),
-        state.energy - state.captured,
-    )
+    block, size = search.krylov.block, min(search.krylov.operator.shape)
+    rest = state.energy - state.captured
     if _certain(state, search.krylov.operator.precision):
         return "certain"
     if gained < STUCK * min(1.0, block / state.freedom) * rest and 2 * WIDER * block <= size:
@@ -217,32 +211,25 @@ def _certain(state: Bounds, precision: float) -> bool:
 
 
 def _costly(state: Bounds, theta: Tensor, block: int, gained: float, size: int) -> bool:
-    """Whether the basis that certifies the rank will be more than ``CROSSOVER`` of the space, if
-    more blocks are like the last.
-    """
+    """Whether the basis will be more than ``CROSSOVER`` of the space, at the last block's pace."""
     if len(theta) < 2 * block:
         return False
     rest, missing = state.energy - state.captured, state.line - state.captured
     if missing < 0:
-        blocks = math.log(max(1.0, state.blur / float(theta[state.rank - 1]) ** 2)) / max(
-            math.log1p(gained / rest), 1e-9
-        )
+        needed = math.log(max(1.0, state.blur / float(theta[state.rank - 1]) ** 2))
+        blocks = needed / max(math.log1p(gained / rest), 1e-9)
         return len(theta) + block * blocks > CROSSOVER * size
-    return (
-        BASIS * (len(theta) + missing / max(float(theta[-block]) ** 2, rest / state.freedom))
-        > CROSSOVER * size
-    )
+    more = missing / max(float(theta[-block]) ** 2, rest / state.freedom)
+    return BASIS * (len(theta) + more) > CROSSOVER * size
 
 
 def _certified(state: Bounds, theta: Tensor, products: int, precision: float) -> Certified:
     zero = state.energy_high <= precision**2
     rank, low, high = (0, 0, 0) if zero else (state.rank, state.low, state.high or state.rank)
-    low_norm, norm, high_norm = (
-        part**0.5 for part in (state.energy_low, state.energy, state.energy_high)
-    )
-    return Certified(
-        rank, low, high, norm, max(norm - low_norm, high_norm - norm), theta, False, products
-    )
+    energies = (state.energy_low, state.energy, state.energy_high)
+    low_norm, norm, high_norm = (part**0.5 for part in energies)
+    apart = max(norm - low_norm, high_norm - norm)
+    return Certified(rank, low, high, norm, apart, theta, False, products)
 
 
 def _exact(operator: Operator, point: int, share: float, products: int) -> Certified:
@@ -255,9 +242,7 @@ def _exact(operator: Operator, point: int, share: float, products: int) -> Certi
 
 
 def leading_places(S: Tensor, share: float, total: Tensor | float | None = None) -> Tensor:
-    """The least r whose leading S^2 sum to more than a share of the total, k + 1 where none does, 0
-    where all is 0.
-    """
+    """The least r whose leading S^2 exceed a share of the total, k + 1 if none, 0 if all are 0."""
     unit = S.double().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     sums = (S.double() / unit).sort(-1, descending=True).values.square().cumsum(-1)
     whole = (

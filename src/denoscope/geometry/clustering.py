@@ -34,9 +34,7 @@ SHIFT = 1e-4
 """What is added to S_k, as a share of its mean eigenvalue over d directions."""
 
 DEPENDENT = 1e-5
-"""Departure of the polar factor from orthonormal columns that tells of columns which depend on each
-other.
-"""
+"""Departure of a polar factor from orthonormality that tells of dependent columns."""
 
 AT_ONCE = 1500
 """Starts worked on together: what they need then stays in the processor's cache."""
@@ -77,9 +75,7 @@ def principal_subspace(x: Tensor, d: int) -> Tensor:
 
 
 def joint_polar(bases: Tensor) -> Tensor:
-    """The nearest bases (*b, K, n, d) whose K d columns are all orthonormal; K d > n is a
-    ValueError.
-    """
+    """The nearest bases (*b, K, n, d) whose K d columns are orthonormal; K d > n: ValueError."""
     *batch, count, n, d = bases.shape
     check_joint(count, d, n)
     wide = _orthonormal(bases.movedim(-3, -2).reshape(*batch, n, count * d))
@@ -87,16 +83,11 @@ def joint_polar(bases: Tensor) -> Tensor:
 
 
 def _orthonormal(a: Tensor) -> Tensor:
-    """The polar factor of ``a`` (*b, n, d), in float64 inside; where columns depend on each other,
-    one of the nearest, by its SVD.
-    """
+    """The polar factor of ``a`` (*b, n, d), inside in float64; by SVD of dependent columns."""
     wide = a.double()
     result = polar(wide)
-    error = (
-        (result.mT @ result - torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device))
-        .abs()
-        .amax((-2, -1))
-    )
+    unit = torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device)
+    error = (result.mT @ result - unit).abs().amax((-2, -1))
     deficient = ~(error <= DEPENDENT)
     if bool(deficient.any()):
         left, _, right = torch.linalg.svd(wide[deficient], full_matrices=False)
@@ -105,9 +96,7 @@ def _orthonormal(a: Tensor) -> Tensor:
 
 
 def check_joint(count: int, d: int, n: int) -> None:
-    """A ValueError where ``count`` subspaces of dimension ``d`` cannot be mutually orthogonal in n
-    dimensions.
-    """
+    """A ValueError where ``count`` d-dimensional subspaces cannot be orthogonal in n dimensions."""
     if count * d > n:
         raise ValueError(
             f"{count} orthogonal subspaces of dimension {d} need {count * d} dimensions, "
@@ -205,10 +194,8 @@ def climb(
     ``joint``: until a step gains at most ``tolerance`` of f. Free: until no assignment changes.
     """
     instances, tries = starts.shape[:2]
-    bases, taken = (
-        starts.flatten(0, 1).clone(),
-        torch.zeros(instances * tries, dtype=torch.int64, device=x.device),
-    )
+    bases = starts.flatten(0, 1).clone()
+    taken = torch.zeros(instances * tries, dtype=torch.int64, device=x.device)
     for rows in torch.arange(instances * tries, device=x.device).split(AT_ONCE):
         points, active, before = trimmed(x[rows // tries]), rows, None
         for step in range(steps):
@@ -221,15 +208,12 @@ def climb(
             if not len(active):
                 break
             before = resting
-    return _valued(
-        x, bases.reshape(starts.shape), Climbed(starts, taken, taken.reshape(instances, tries))
-    )
+    climbed = Climbed(starts, taken, taken.reshape(instances, tries))
+    return _valued(x, bases.reshape(starts.shape), climbed)
 
 
 def _step(x: Tensor, bases: Tensor, joint: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """One step from ``bases`` (p, K, n, d) on data (p, N, n); also the objective's sum and the
-    assignments before it.
-    """
+    """One step of ``bases`` (p, K, n, d) on data (p, N, n), the objective's sum, assignments."""
     p, count, n, d = bases.shape
     inside = (x @ bases.movedim(1, 2).reshape(p, n, count * d)).reshape(p, -1, count, d)
     kept = inside.square().sum(-1)
@@ -242,9 +226,7 @@ def _step(x: Tensor, bases: Tensor, joint: bool) -> tuple[Tensor, Tensor, Tensor
 
 
 def _settled(x: Tensor, found: Climbed, steps: int) -> Climbed:
-    """Plain K-subspaces with exact eigenspaces from where the climb rested, until no assignment
-    changes.
-    """
+    """Plain K-subspaces by exact eigenspaces from where the climb rested, to rest again."""
     d, bases = found.bases.shape[-1], found.bases.clone()
     flat, tries = bases.flatten(0, 1), bases.shape[1]
     active, before = torch.arange(len(flat), device=x.device), None
@@ -288,6 +270,5 @@ def _best(found: Climbed, keep: int) -> tuple[Climbed, Tensor]:
     """The ``keep`` best starts of every instance, best first, and their places."""
     index = found.objective.topk(min(keep, found.objective.shape[1]), 1).indices
     rows = torch.arange(len(index), device=index.device)[:, None]
-    return Climbed(
-        found.bases[rows, index], found.objective[rows, index], found.steps[rows, index]
-    ), index
+    kept = (part[rows, index] for part in (found.bases, found.objective, found.steps))
+    return Climbed(*kept), index

@@ -40,9 +40,8 @@ def score_distance(
     somewhere while D2 is not, it is not available. Source: Li, Dai and Qu 2024, "score field
     approximation error".
     """
-    return pairwise_distances({"1": D1, "2": D2}, y, sigma, relative=relative, batch=batch)[
-        "1", "2"
-    ]
+    both = {"1": D1, "2": D2}
+    return pairwise_distances(both, y, sigma, relative=relative, batch=batch)["1", "2"]
 
 
 def pairwise_distances(
@@ -84,12 +83,9 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
     if level.ndim == 0:
         level = level.expand(len(y))
     if len(level) != len(y):
-        raise ValueError(
-            f"sigma must hold one level or one for each of the {len(y)} points, got {len(level)}"
-        )
-    return torch.cat(
-        [Field(D, *part).value().double() for part in zip(y.split(batch), level.split(batch))]
-    )
+        raise ValueError(f"sigma must hold one level or one for each of {len(y)}, got {len(level)}")
+    parts = zip(y.split(batch), level.split(batch))
+    return torch.cat([Field(D, *part).value().double() for part in parts])
 
 
 def denoising_errors(D: Denoiser, images: Tensor, levels: ArrayLike, *, least: int = 256) -> Tensor:
@@ -110,9 +106,7 @@ def denoising_errors(D: Denoiser, images: Tensor, levels: ArrayLike, *, least: i
 
 
 def relative_error(reference: Tensor, other: Tensor) -> Tensor:
-    """``|other - reference|/|reference|`` over the last axis: 0 where both agree, also at zero;
-    +inf where the reference alone is zero.
-    """
+    """``|other - reference|/|reference|`` over the last axis: 0 if equal, +inf over zero."""
     difference = (other - reference).norm(dim=-1)
     return torch.where(difference == 0, difference, difference / reference.norm(dim=-1))
 
@@ -123,9 +117,7 @@ def rmse(first: Tensor, second: Tensor) -> Tensor:
 
 
 def averaged(values: Tensor) -> Estimate:
-    """The mean of one value a point (b,) with its t interval; not available where one of them is
-    infinite.
-    """
+    """The mean of one value a point (b,) with its t interval; not available if one is infinite."""
     if not bool(values.isfinite().all()):
         return unavailable("relative to an answer of length 0", len(values))
     return mean(values.tolist())

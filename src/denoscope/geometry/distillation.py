@@ -33,9 +33,7 @@ class Affine(NamedTuple):
     bias: Tensor
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """``W x + b``, the shape and type of x; last axes that do not make n numbers are a
-        ValueError.
-        """
+        """``W x + b``, shape and type of x; last axes that make no n numbers are a ValueError."""
         n = len(self.bias)
         if all(math.prod(x.shape[axis:]) != n for axis in range(x.ndim)):
             raise ValueError(f"x of shape {tuple(x.shape)} does not end in events of {n} numbers")
@@ -120,16 +118,13 @@ def singular_correlations(W: Tensor, W0: Tensor, k: int) -> Tensor:
     """
     if not 1 <= k <= min(*W.shape, *W0.shape):
         raise ValueError(f"k must lie between 1 and {min(*W.shape, *W0.shape)}, got {k}")
-    first, second = (
-        torch.linalg.svd(matrix.double(), full_matrices=False).U[:, :k] for matrix in (W, W0)
-    )
+    left = (torch.linalg.svd(matrix.double(), full_matrices=False).U for matrix in (W, W0))
+    first, second = (U[:, :k] for U in left)
     return (first.T @ second).abs()
 
 
 def _noisy(x: Tensor, level: Tensor, rows: range, seed: int) -> Tensor:
-    """Rows of the noisy data: row r N + i is image i with its noise r, the noises 2 j and 2 j + 1
-    being opposites.
-    """
+    """Noisy data: row r N + i is image i with its noise r; noises 2 j, 2 j + 1 are opposites."""
     image = torch.tensor([row % len(x) for row in rows])
     turn = [row // len(x) for row in rows]
     noise = (
@@ -142,9 +137,7 @@ def _noisy(x: Tensor, level: Tensor, rows: range, seed: int) -> Tensor:
 
 
 class _Sums:
-    """First and second moments of inputs y and answers D, both about one origin, summed in
-    float64.
-    """
+    """First and second moments of inputs y and answers D about one origin, in float64."""
 
     def __init__(self, x: Tensor):
         self.origin = x.flatten(1).double().mean(0)
@@ -161,15 +154,12 @@ class _Sums:
         self.dy.addmm_(d.T, y)
 
     def affine(self, ridge: float) -> Affine:
-        """The least-squares map of least norm: directions in which y varies by rounding only are
-        left out.
-        """
+        """The least-squares map of least norm, without directions in which y varies by rounding."""
         y, d = self.y / self.count, self.d / self.count
         variance, basis = torch.linalg.eigh(self.yy / self.count - torch.outer(y, y))
         largest = torch.maximum(variance[-1], self.yy.diagonal().max() / self.count)
         kept = variance > len(y) * torch.finfo(torch.float64).eps * largest
         seen = basis[:, kept]
-        weight = (
-            (self.dy / self.count - torch.outer(d, y)) @ seen / (variance[kept] + ridge)
-        ) @ seen.T
+        mixed = (self.dy / self.count - torch.outer(d, y)) @ seen
+        weight = (mixed / (variance[kept] + ridge)) @ seen.T
         return Affine(weight, self.origin + d - weight @ (self.origin + y))

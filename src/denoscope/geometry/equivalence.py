@@ -57,10 +57,8 @@ def departures(
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2 for an interval, got {draws}")
-    hard, soft = (
-        Subspaces.from_bases(bases, joint=False, hard=kind, weights=weights)
-        for kind in (True, False)
-    )
+    hard = Subspaces.from_bases(bases, joint=False, hard=True, weights=weights)
+    soft = Subspaces.from_bases(bases, joint=False, hard=False, weights=weights)
     x = x.to(hard.matrix)
     noise = torch.randn((draws, *x.shape), generator=generator(seed), dtype=x.dtype)
     with torch.no_grad():
@@ -76,9 +74,7 @@ def _exact(net: Subspaces, x: Tensor, sigma: float) -> float:
 
 
 def _at_level(hard: Subspaces, soft: Subspaces, x: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """The clean loss, the two differences from it, and the share of wrong assignments of each draw,
-    (4, draws).
-    """
+    """The clean loss, two differences from it, the share of wrong assignments, (4, draws)."""
     noisy, level = x + sigma * noise, torch.tensor(sigma, dtype=x.dtype)
     chosen = hard.assign(x).expand(noisy.shape[:-1])
     clean, argmax, mixed = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,9 +31,7 @@ KEPT = 640
 
 
 def rows_at_once(rows: Tensor) -> int:
-    """How many rows like those (b, n) pass through a denoiser at once: as many as keep some 256
-    MiB, at least 1.
-    """
+    """Rows like those (b, n) that pass a denoiser at once: of some 256 MiB, at least 1."""
     return max(1, MEMORY // (KEPT * rows.shape[1] * rows.element_size()))
 
 
@@ -55,15 +54,11 @@ class Field:
         if not x.is_floating_point() or not bool(x.isfinite().all()):
             raise ValueError("x must hold finite floating-point numbers")
         if not bool(((sigma > 0) & (sigma < math.inf)).all()):
-            raise ValueError(
-                f"sigma must be positive and finite, got {float(sigma.min()):g} to "
-                f"{float(sigma.max()):g}"
-            )
+            ends = f"{float(sigma.min()):g} to {float(sigma.max()):g}"
+            raise ValueError(f"sigma must be positive and finite, got {ends}")
         self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
-        self.rows, self.sigma = (
-            x.detach().reshape(math.prod(self.batch), -1),
-            sigma.detach().reshape(-1),
-        )
+        self.rows = x.detach().reshape(math.prod(self.batch), -1)
+        self.sigma = sigma.detach().reshape(-1)
 
     @property
     def n(self) -> int:
@@ -91,9 +86,7 @@ class Field:
         return self._in_parts(directions, Linearized.transposed_times)
 
     def call(self, rows: Tensor, sigma: Tensor) -> Tensor:
-        """The denoiser at other rows (r, n) and levels (r,), as rows; attention in its plain form,
-        the only one with all derivatives.
-        """
+        """The denoiser at rows (r, n), levels (r,); attention written out, for derivatives."""
         with sdpa_kernel(SDPBackend.MATH):
             out = self.D(rows.reshape(-1, *self.event), sigma)
         if out.shape != (len(rows), *self.event):
@@ -107,16 +100,13 @@ class Field:
         self, directions: Tensor, product: Callable[[Linearized, Tensor], Tensor]
     ) -> Tensor:
         if directions.ndim != 3 or directions.shape[:2] != self.rows.shape:
-            raise ValueError(
-                f"directions must have shape ({len(self)}, {self.n}, k), got "
-                f"{tuple(directions.shape)}"
-            )
+            wanted = f"({len(self)}, {self.n}, k)"
+            raise ValueError(f"directions must have shape {wanted}, got {tuple(directions.shape)}")
         most = rows_at_once(self.rows)
         copies = max(1, min(directions.shape[2], most // len(self)))
         parts = torch.arange(len(self), device=self.rows.device).split(max(1, most // copies))
-        return torch.cat(
-            [product(Linearized(self.take(part), copies), directions[part]) for part in parts]
-        )
+        each = ((Linearized(self.take(part), copies), directions[part]) for part in parts)
+        return torch.cat([product(*one) for one in each])
 
 
 class Linearized:
@@ -151,9 +141,8 @@ class Linearized:
         return self._by_copies(directions, self._reverse)
 
     def _reverse(self, flat: Tensor) -> Tensor:
-        return torch.autograd.grad(
-            self.out, self.leaf, flat, retain_graph=True, materialize_grads=True
-        )[0]
+        kept = {"retain_graph": True, "materialize_grads": True}
+        return torch.autograd.grad(self.out, self.leaf, flat, **kept)[0]
 
     def _forward(self, flat: Tensor) -> Tensor:
         try:
@@ -164,14 +153,11 @@ class Linearized:
             return torch.autograd.grad(self.pulled, self.dual, flat, retain_graph=True)[0]
         except RuntimeError:
             with torch.no_grad():
-                return forward_product(
-                    lambda rows: self.field.call(rows, self.levels), (self.leaf.detach(),), (flat,)
-                )[1]
+                called = partial(self.field.call, sigma=self.levels)
+                return forward_product(called, (self.leaf.detach(),), (flat,))[1]
 
     def _by_copies(self, directions: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
-        """The product of (rows, n) with directions taken ``copies`` at a time, zeros where there
-        are fewer.
-        """
+        """The product of (rows, n) with ``copies`` directions at a time, padded by zeros."""
         parts = []
         for part in directions.to(self.leaf.dtype).split(self.copies, 2):
             full = torch.nn.functional.pad(part, (0, self.copies - part.shape[2]))
@@ -183,7 +169,5 @@ class Linearized:
 def checked(out: Tensor) -> Tensor:
     """The numbers without their graph; a ValueError where some are not finite."""
     if not bool(out.isfinite().all()):
-        raise ValueError(
-            "the denoiser (or its derivative) gave numbers that are not finite at these points"
-        )
+        raise ValueError("the denoiser or its derivative gave numbers that are not finite")
     return out.detach()

@@ -39,9 +39,8 @@ class Harmonics:
                 f"image must have the shape of the points, got {tuple(image.shape)} for "
                 f"vectors {tuple(self.vectors.shape)}"
             )
-        return (self.vectors.flatten(batch + 1) @ image.to(self.vectors).flatten(batch)[..., None])[
-            ..., 0
-        ]
+        flat = image.to(self.vectors).flatten(batch)[..., None]
+        return (self.vectors.flatten(batch + 1) @ flat)[..., 0]
 
     def oracle(self, clean: Tensor, sigma: Tensor | float) -> Tensor:
         """``<x0, e_k>^2 / (<x0, e_k>^2 + sigma^2)``, (*b, k): the shrinkage of least squared error

@@ -34,9 +34,7 @@ _EPS = torch.finfo(torch.float32).eps
 
 
 class JacobianFacts(NamedTuple):
-    """All of shape (*b): ranks by the two rules, 0 where J is numerically zero; |J|_F; tr J; |J -
-    J^T|_F/|J|_F.
-    """
+    """All (*b): ranks by the two rules (0: J is zero); |J|_F; tr J; |J - J^T|_F/|J|_F."""
 
     energy: Tensor
     norm: Tensor
@@ -46,9 +44,7 @@ class JacobianFacts(NamedTuple):
 
 
 def jacobian_facts(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
-    """The facts of D at points x (*b, *event) and levels (*b): from the dense J of small images,
-    else from products with directions.
-    """
+    """The facts of D at x (*b, *event), levels (*b): of small images by J, else by products."""
     n = x[(0,) * sigma.ndim].numel()
     flat, levels = x.reshape(-1, *x.shape[sigma.ndim :]), sigma.reshape(-1)
     ask = _dense if n <= DENSE else _free
@@ -57,27 +53,20 @@ def jacobian_facts(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
 
 
 def memorizer_facts(memorizer: Empirical, x: Tensor, sigma: Tensor) -> JacobianFacts:
-    """The facts of the empirical denoiser at points x (*b, *event) and levels (*b), from its exact
-    spectrum.
-    """
+    """The facts of the empirical denoiser at x (*b, *event), levels (*b), by its exact spectrum."""
     values = memorizer_spectrum(memorizer, x, sigma)
     return of_spectrum(values, sigma.double(), memorizer.event_shape.numel())
 
 
 def of_spectrum(values: Tensor, sigma: Tensor, n: int) -> JacobianFacts:
-    """The facts of a symmetric J of n numbers by its eigenvalues (*b, k), none negative, and level
-    (*b).
-    """
+    """The facts of a symmetric J of n numbers by its eigenvalues (*b, k) >= 0 and level (*b)."""
     size = values.square().sum(-1).sqrt()
-    return JacobianFacts(
-        *ranks(values, size, sigma, n), size, values.sum(-1), torch.zeros_like(size)
-    )
+    skew = torch.zeros_like(size)
+    return JacobianFacts(*ranks(values, size, sigma, n), size, values.sum(-1), skew)
 
 
 def ranks(values: Tensor, size: Tensor, sigma: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The ranks by the two rules from leading singular values (*b, k) and |J|_F (*b): 0 where J is
-    numerically zero.
-    """
+    """Ranks by both rules from leading singular values (*b, k) and |J|_F (*b); 0: J is zero."""
     there = sigma * size > _EPS * n**0.5
     return tuple(
         torch.where(there, energy_rank(values, rule=rule, total=size.double() ** 2), 0)
@@ -98,13 +87,8 @@ def _free(D: Denoiser, x: Tensor, sigma: Tensor) -> JacobianFacts:
     skew = estimated_trace(_skewness(field), field.rows, PROBES).value.clamp_min(0).sqrt()
     share = torch.where(size > 0, skew / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0)
     _, norm = ranks(found.S, size, sigma.double(), field.n)
-    return JacobianFacts(
-        torch.where(norm > 0, found.rank, 0),
-        norm,
-        size,
-        trace(D, x, sigma, probes=PROBES).value,
-        share,
-    )
+    rank, about = torch.where(norm > 0, found.rank, 0), trace(D, x, sigma, probes=PROBES).value
+    return JacobianFacts(rank, norm, size, about, share)
 
 
 def _skewness(field: Field) -> Callable[[Tensor], Tensor]:

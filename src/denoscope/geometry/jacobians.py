@@ -37,10 +37,8 @@ def jacobian(D: Denoiser, x: Tensor, sigma: Tensor | float, *, chunk: int | None
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 row, got {chunk}")
     rows = torch.arange(field.n, device=x.device)
-    points = [
-        jacobian_rows(field.take(point), rows, chunk)
-        for point in torch.arange(len(field), device=x.device).split(1)
-    ]
+    each = torch.arange(len(field), device=x.device).split(1)
+    points = [jacobian_rows(field.take(point), rows, chunk) for point in each]
     return torch.stack(points).reshape(*field.batch, field.n, field.n)
 
 
@@ -55,22 +53,15 @@ def jacobian_rows(field: Field, rows: Tensor, chunk: int | None = None) -> Tenso
 
 
 def asymmetry(J: Tensor) -> Tensor:
-    """``|J - J^T|_F/|J|_F`` for J of shape (*b, n, n): 0 where J is symmetric (or zero), 2 where it
-    is antisymmetric; shape (*b).
-    """
+    """``|J - J^T|_F/|J|_F`` of J (*b, n, n), (*b): 0 symmetric or zero, 2 antisymmetric."""
     if J.ndim < 2 or J.shape[-1] != J.shape[-2]:
         raise ValueError(f"J must hold square matrices, got shape {tuple(J.shape)}")
     size = torch.linalg.matrix_norm(J)
-    return torch.where(
-        size > 0,
-        torch.linalg.matrix_norm(J - J.mT) / size.clamp(min=torch.finfo(J.dtype).tiny),
-        0.0,
-    )
+    least = size.clamp(min=torch.finfo(J.dtype).tiny)
+    return torch.where(size > 0, torch.linalg.matrix_norm(J - J.mT) / least, 0.0)
 
 
 def _columns(field: Field, x: Tensor, vector: Tensor, name: str) -> Tensor:
     if vector.shape != x.shape:
-        raise ValueError(
-            f"{name} must have the shape of x, {tuple(x.shape)}, got {tuple(vector.shape)}"
-        )
+        raise ValueError(f"{name} must have x's shape {tuple(x.shape)}, got {tuple(vector.shape)}")
     return vector.reshape(len(field), field.n, 1)

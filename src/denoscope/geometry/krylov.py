@@ -69,16 +69,11 @@ class Operator:
 
     def transposed_times(self, directions: Tensor) -> Tensor:
         """``P_in J^T P_out U`` in float64."""
-        return (
-            self._linear(directions)
-            .transposed_times(self.expand(directions, 0))[:, self.kept[1]]
-            .double()
-        )
+        products = self._linear(directions).transposed_times(self.expand(directions, 0))
+        return products[:, self.kept[1]].double()
 
     def expand(self, directions: Tensor, side: int) -> Tensor:
-        """Directions over all numbers of a point, zero where the mask of that side (0 output, 1
-        input) leaves out.
-        """
+        """Directions over a point's numbers, zero outside the side's mask (0 output, 1 input)."""
         full = directions.new_zeros(len(directions), self.field.n, directions.shape[2])
         full[:, self.kept[side]] = directions
         return full
@@ -90,9 +85,7 @@ class Operator:
 
 
 class Krylov:
-    """The bases ``left`` Q (b, rows, k) and ``right`` V (b, columns, k + s) and the ``small`` T (b,
-    k + s, k), in float64; k = 0 at first.
-    """
+    """``left`` Q (b, rows, k), ``right`` V (b, columns, k + s), ``small`` T (b, k + s, k)."""
 
     def __init__(self, operator: Operator, block: int, seed: int):
         rows, columns = operator.shape
@@ -123,14 +116,11 @@ class Krylov:
         )
         pulled = self.operator.transposed_times(self.left[..., -self.block :])
         self.right = torch.cat([self.right, self._orthonormal(pulled, self.right)], 2)
-        self.small = torch.cat(
-            [torch.nn.functional.pad(self.small, (0, 0, 0, self.block)), self.right.mT @ pulled], 2
-        )
+        old = torch.nn.functional.pad(self.small, (0, 0, 0, self.block))
+        self.small = torch.cat([old, self.right.mT @ pulled], 2)
 
     def triplets(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """``U`` (b, rows, k), ``S`` (b, k) descending, ``V`` (b, columns, k), and the residuals
-        ``|J^T u_i - S_i v_i|`` (b, k).
-        """
+        """``U`` (b, rows, k), ``S`` (b, k), ``V`` (b, columns, k), and ``|J^T u_i - S_i v_i|``."""
         turned, values, across = torch.linalg.svd(self.small[:, : self.k].mT)
         residuals = torch.linalg.vector_norm(self.small[:, self.k :] @ turned, dim=1)
         return self.left @ turned, values, self.right[..., : self.k] @ across.mT, residuals
@@ -139,9 +129,8 @@ class Krylov:
         """Only the ``keep`` leading approximate singular vectors and the block that is next."""
         turned, values, across = torch.linalg.svd(self.small[:, : self.k].mT)
         turned, following = turned[..., :keep], self.right[..., self.k :]
-        self.small = torch.cat(
-            [torch.diag_embed(values[:, :keep]), self.small[:, self.k :] @ turned], 1
-        )
+        old = torch.diag_embed(values[:, :keep])
+        self.small = torch.cat([old, self.small[:, self.k :] @ turned], 1)
         self.right = torch.cat([self.right[..., : self.k] @ across.mT[..., :keep], following], 2)
         self.left = self.left @ turned
 
@@ -155,11 +144,8 @@ class Krylov:
         taken = copy(self)
         taken.operator, taken._random = self.operator.take(index), torch.Generator()
         taken._random.set_state(self._random.get_state())
-        taken.left, taken.right, taken.small = (
-            self.left[index],
-            self.right[index],
-            self.small[index],
-        )
+        taken.left, taken.right = self.left[index], self.right[index]
+        taken.small = self.small[index]
         return taken
 
     def _orthonormal(self, block: Tensor, basis: Tensor) -> Tensor:
@@ -167,9 +153,8 @@ class Krylov:
         rounding alone would give are random ones instead.
         """
         drawn = self._drawn(block.shape[1])
-        scale = torch.linalg.vector_norm(
-            torch.cat([self.small.flatten(1), block.flatten(1)], 1), dim=1
-        )
+        both = torch.cat([self.small.flatten(1), block.flatten(1)], 1)
+        scale = torch.linalg.vector_norm(both, dim=1)
         q, r = torch.linalg.qr(_without(basis, block))
         empty = r.diagonal(dim1=1, dim2=2).abs() <= self.operator.precision * scale[:, None]
         return torch.linalg.qr(_without(basis, torch.where(empty[:, None], drawn, q))).Q
@@ -191,14 +176,10 @@ def _kept(mask: Tensor | None, field: Field) -> Tensor:
     if mask is None:
         return torch.arange(field.n, device=field.rows.device)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != field.event:
-        found = (
-            f"{mask.dtype} of shape {tuple(mask.shape)}"
-            if isinstance(mask, Tensor)
-            else type(mask).__name__
-        )
-        raise ValueError(
-            f"mask must be a bool tensor of a point's shape {tuple(field.event)}, got {found}"
-        )
+        found = type(mask).__name__
+        if isinstance(mask, Tensor):
+            found = f"{mask.dtype} of shape {tuple(mask.shape)}"
+        raise ValueError(f"mask must be a bool tensor of shape {tuple(field.event)}, got {found}")
     if not bool(mask.any()):
         raise ValueError("mask keeps nothing: at least one entry must be True")
     return mask.reshape(-1).nonzero()[:, 0].to(field.rows.device)

@@ -29,13 +29,10 @@ _MOST = 128  # directions a basis may always have
 
 
 def largest_eigenpairs(field: Field, k: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The k largest eigenvalues (b, k) of H, descending, and their orthonormal eigenvectors (b, n,
-    k), in the type of the points.
-    """
+    """The k largest eigenvalues (b, k) of H, falling, orthonormal eigenvectors (b, n, k)."""
     matrix_free = field.n > max(_DENSE, 4 * (k + _SPARE))
-    parts = [
-        _of_group(group, k, seed, matrix_free) for group in groups(Operator(field), min(k, _BLOCK))
-    ]
+    some = groups(Operator(field), min(k, _BLOCK))
+    parts = [_of_group(group, k, seed, matrix_free) for group in some]
     return torch.cat([values for values, _ in parts]), torch.cat([vectors for _, vectors in parts])
 
 
@@ -58,9 +55,7 @@ def _from_matrix(operator: Operator, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _settling(operator: Operator, k: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Indices of points whose k pairs have settled, with those, until all have or n/2 directions
-    are spent.
-    """
+    """Points whose k pairs have settled, with these, until all have or n/2 directions are spent."""
     rows, spent = operator.field.rows.double(), k + _SPARE
     points = torch.arange(len(rows), device=rows.device)
     basis = torch.linalg.qr(normal_directions(rows, spent, seed)).Q
@@ -77,10 +72,8 @@ def _settling(operator: Operator, k: int, seed: int) -> Iterator[tuple[Tensor, T
             points, operator = points[left], operator.take(left.nonzero()[:, 0])
         basis, image = _restarted(basis[left], k), _restarted(image[left], k)
         added = _expansion(residual[left], settled[left], basis, derive(seed, spent))
-        basis, image = (
-            torch.cat([basis, added], 2),
-            torch.cat([image, _symmetric(operator, added)], 2),
-        )
+        basis = torch.cat([basis, added], 2)
+        image = torch.cat([image, _symmetric(operator, added)], 2)
         spent += added.shape[2]
 
 
@@ -90,9 +83,7 @@ def _symmetric(operator: Operator, directions: Tensor) -> Tensor:
 
 
 def _rotated(basis: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ritz values in descending order, and the orthonormal ``basis`` and its ``image`` turned to
-    the Ritz vectors.
-    """
+    """Descending Ritz values, ``basis`` and its ``image`` turned to the Ritz vectors."""
     inner = basis.mT @ image
     values, turn = torch.linalg.eigh(0.5 * (inner + inner.mT))
     return values.flip(-1), basis @ turn.flip(-1), image @ turn.flip(-1)
@@ -109,15 +100,12 @@ def _tolerance(ritz: Tensor, operator: Operator) -> Tensor:
 def _restarted(columns: Tensor, k: int) -> Tensor:
     """The leading columns alone where no further block has room."""
     kept = k + _SPARE
-    return (
-        columns if columns.shape[2] + _BLOCK <= max(_MOST, 4 * kept) else columns[..., : 2 * kept]
-    )
+    enough = columns.shape[2] + _BLOCK <= max(_MOST, 4 * kept)
+    return columns if enough else columns[..., : 2 * kept]
 
 
 def _expansion(residual: Tensor, settled: Tensor, basis: Tensor, seed: int) -> Tensor:
-    """The residuals of the first pairs that have not settled, random directions where those are
-    few; orthonormal and off the basis.
-    """
+    """Residuals of the first pairs not settled, filled up at random; orthonormal, off the basis."""
     order = settled.int().argsort(dim=1, stable=True)[:, :_BLOCK]
     chosen = residual.gather(2, order[:, None].expand(-1, residual.shape[1], -1))
     added = torch.where(

@@ -67,9 +67,8 @@ def first_order(
     v, lengths = _unit(direction, start, x), _lengths(steps)
     value, slope = start.value().double(), start.times(v[..., None])[..., 0].double()
     found = [_compared(value, step * slope, _moved(start, step * v).double()) for step in lengths]
-    return FirstOrder(
-        *(torch.stack(column).reshape(len(lengths), *start.batch) for column in zip(*found))
-    )
+    stacked = (torch.stack(column) for column in zip(*found))
+    return FirstOrder(*(part.reshape(len(lengths), *start.batch) for part in stacked))
 
 
 def local_linearity(
@@ -182,24 +181,16 @@ def _moved(field: Field, shift: Tensor) -> Tensor:
 def _compared(
     value: Tensor, change: Tensor, moved: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The four numbers of :class:`FirstOrder` for one step: D(x), l J v and D(x + l v), each (b,
-    n).
-    """
+    """The numbers of :class:`FirstOrder` for one step: D(x), l J v, D(x + l v), each (b, n)."""
     model = value + change
     ratio = moved.norm(dim=1) / model.norm(dim=1)
     ratio = torch.where((moved == model).all(1), 1.0, ratio)
-    return (
-        _cosine(moved, model),
-        ratio,
-        _cosine(moved - value, change),
-        relative_error(change, moved - value),
-    )
+    new = moved - value
+    return _cosine(moved, model), ratio, _cosine(new, change), relative_error(change, new)
 
 
 def _cosine(first: Tensor, second: Tensor) -> Tensor:
-    """The cosine over the last axis: 1 between two zero vectors, 0 between a zero one and
-    another.
-    """
+    """The cosine over the last axis: 1 of two zero vectors, 0 of a zero and another one."""
     lengths = first.norm(dim=-1) * second.norm(dim=-1)
     cosine = ((first * second).sum(-1) / lengths).clamp(-1, 1)
     return torch.where(lengths > 0, cosine, (first == second).all(-1).to(cosine))

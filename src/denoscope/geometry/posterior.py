@@ -21,18 +21,14 @@ _WEIGHT = 1e-16  # of a posterior: what is left out of its covariance
 
 
 def posterior_covariance(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
-    """``sigma^2 (J + J^T)/2`` over the flattened point, (*b, n, n): Cov(x0 | x) where D is a
-    posterior mean.
-    """
+    """``sigma^2 (J + J^T)/2`` of flat points, (*b, n, n): Cov(x0 | x) of a posterior mean."""
     J = jacobian(D, x, sigma)
     variance = pad(torch.as_tensor(sigma, dtype=J.dtype, device=J.device) ** 2, J)
     return variance * (0.5 * (J + J.mT))
 
 
 def posterior_spectrum(D: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
-    """The eigenvalues of :func:`posterior_covariance`, (*b, n), descending, negative ones and
-    all.
-    """
+    """The eigenvalues of :func:`posterior_covariance`, (*b, n), descending, negative ones too."""
     return torch.linalg.eigvalsh(posterior_covariance(D, x, sigma)).flip(-1)
 
 
@@ -50,9 +46,7 @@ def memorizer_spectrum(memorizer: Empirical, x: Tensor, sigma: Tensor) -> Tensor
 
 
 def _weighted_spectrum(rows: Tensor, weights: Tensor) -> Tensor:
-    """Eigenvalues of the weighted covariance of rows (N, n), as many as the smaller of N and n;
-    zeros for what the weights leave out.
-    """
+    """Eigenvalues of the weighted covariance of rows (N, n), min(N, n) of them."""
     kept = weights > _WEIGHT
     share, chosen = weights[kept, None], rows[kept]
     centred = share.sqrt() * (chosen - (share * chosen).sum(0))
@@ -89,6 +83,5 @@ def log_determinant(
     if not 0 <= relative < 1:
         raise ValueError(f"threshold must be at least 0 and below 1, got {relative}")
     positive = values > relative * values[..., :1]
-    return LogDeterminant(
-        torch.where(positive, values, 1.0).log().sum(-1), positive.sum(-1), values[..., -1]
-    )
+    logs = torch.where(positive, values, 1.0).log().sum(-1)
+    return LogDeterminant(logs, positive.sum(-1), values[..., -1])

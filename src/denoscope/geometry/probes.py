@@ -59,9 +59,9 @@ def estimated_trace(
     n, known = like.shape[1], 0 if basis is None else basis.shape[2]
     if probes + known >= n:
         return exact_trace(form, like)
-    values = _of_all(
-        form, _signs(like, probes, seed) if basis is None else _sphere(like, probes, seed, basis)
-    )
+    plain = basis is None
+    drawn = _signs(like, probes, seed) if plain else _sphere(like, probes, seed, basis)
+    values = _of_all(form, drawn)
     exact = 0.0 if basis is None or not known else _of_all(form, basis).sum(1)
     return Stochastic(exact + values.mean(1), values.std(1) / math.sqrt(probes), probes)
 
@@ -74,9 +74,7 @@ def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
 
 
 def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
-    """Standard normal directions (b, n, count) for points ``like`` (b, n); those of point i depend
-    on the seed and i alone.
-    """
+    """Standard normal directions (b, n, count), those of point i from the seed and i alone."""
     b, n = like.shape
     return torch.stack(
         [
@@ -100,9 +98,8 @@ def _of_all(form: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
 
 def _signs(like: Tensor, count: int, seed: int) -> Tensor:
     b, n = like.shape
-    return torch.stack(
-        [2.0 * torch.randint(2, (count, n), generator=generator(seed, i)).T - 1 for i in range(b)]
-    ).to(like)
+    draws = (torch.randint(2, (count, n), generator=generator(seed, i)).T for i in range(b))
+    return torch.stack([2.0 * drawn - 1 for drawn in draws]).to(like)
 
 
 def _sphere(like: Tensor, count: int, seed: int, basis: Tensor) -> Tensor:

@@ -130,20 +130,16 @@ def numerical_rank(
     operator = Operator(field, mask)
     found = [one for part in groups(operator, BLOCK) for one in certified(part, share, seed, dense)]
     width = max(len(one.S) for one in found)
-    S = torch.stack([torch.nn.functional.pad(one.S, (0, width - len(one.S))) for one in found]).to(
-        x
-    )
+    padded = (torch.nn.functional.pad(one.S, (0, width - len(one.S))) for one in found)
+    S = torch.stack(list(padded)).to(x)
     whole, wrong = (
         torch.tensor([getattr(one, name) for one in found], dtype=torch.float64).to(x)
         for name in ("norm", "norm_error")
     )
-    counts = [
-        torch.tensor([getattr(one, name) for one in found])
-        for name in ("rank", "low", "high", "dense", "products")
-    ]
-    rank, low, high, formed, products = (
-        count.reshape(field.batch).to(x.device) for count in counts
-    )
+    names = ("rank", "low", "high", "dense", "products")
+    counts = [torch.tensor([getattr(one, name) for one in found]) for name in names]
+    shaped = (count.reshape(field.batch).to(x.device) for count in counts)
+    rank, low, high, formed, products = shaped
     return Rank(
         rank,
         low,

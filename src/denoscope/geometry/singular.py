@@ -27,9 +27,7 @@ LARGEST_BLOCK = 32
 
 
 class SVD(NamedTuple):
-    """``J V = U diag(S)``: U and V (*batch, n, k) with orthonormal columns, S (*batch, k)
-    descending.
-    """
+    """``J V = U diag(S)``: orthonormal U and V (*batch, n, k), S (*batch, k) descending."""
 
     U: Tensor
     S: Tensor
@@ -51,9 +49,7 @@ def svd(
     field = Field(D, x, sigma)
     operator = Operator(field, mask)
     if not 1 <= k <= min(operator.shape):
-        raise ValueError(
-            f"k must be from 1 to {min(operator.shape)}, the size of the (masked) Jacobian, got {k}"
-        )
+        raise ValueError(f"k must be from 1 to {min(operator.shape)}, the Jacobian's size, got {k}")
     parts = [_leading(part, k, seed) for part in groups(operator, _block(k))]
     U, S, V = (torch.cat(side).to(x.dtype) for side in zip(*parts))
     return SVD(
@@ -64,9 +60,7 @@ def svd(
 
 
 def groups(operator: Operator, block: int) -> Iterator[Operator]:
-    """The points in groups that, with ``block`` directions each, pass through the denoiser at
-    once.
-    """
+    """Groups of points that pass the denoiser at once with ``block`` directions each."""
     index = torch.arange(len(operator.field), device=operator.field.rows.device)
     return map(operator.take, index.split(max(1, rows_at_once(operator.field.rows) // block)))
 
@@ -77,9 +71,7 @@ def dense(operator: Operator) -> Tensor:
 
 
 def _block(k: int) -> int:
-    """Directions a step: more than k, so that equal singular values are all found, but for a large
-    k.
-    """
+    """Directions a step: more than k, so that equal values are all found, but for a large k."""
     return min(k + 2, LARGEST_BLOCK)
 
 

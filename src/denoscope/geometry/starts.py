@@ -1,6 +1,4 @@
-"""Where K-subspaces and diffusion training begin: jointly orthonormal bases, at random or from
-neighbourhoods of the data.
-"""
+"""Where K-subspaces and diffusion training begin: orthonormal bases, random or of neighbours."""
 
 from __future__ import annotations
 
@@ -10,15 +8,11 @@ from torch import Tensor
 from denoscope.geometry.clustering import check_joint, joint_polar
 
 BLEND = 1e-3
-"""Share of a random basis in one of neighbours, which fills what coinciding or too few neighbours
-leave open.
-"""
+"""Share of a random basis in one of neighbours, for what too few neighbours leave open."""
 
 
 def random_starts(count: int, k: int, n: int, d: int, generator: torch.Generator) -> Tensor:
-    """``count`` uniformly random sets of k jointly orthonormal bases, float64 (count, k, n, d); k d
-    > n is a ValueError.
-    """
+    """``count`` random sets of k orthonormal bases, float64 (count, k, n, d); k d <= n."""
     check_joint(k, d, n)
     return joint_polar(torch.randn(count, k, n, d, generator=generator, dtype=torch.float64))
 

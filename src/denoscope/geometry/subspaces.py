@@ -34,13 +34,10 @@ def principal_angles(u: Tensor, v: Tensor) -> Tensor:
 
 
 def projector_distance(u: Tensor, v: Tensor) -> Tensor:
-    """``||U U^T - V V^T||_F`` of subspaces ``u`` (*b, n, d) and ``v`` (*b, n, e), shape *b; exact
-    to rounding also where it is tiny.
-    """
+    """``||U U^T - V V^T||_F`` of ``u`` (*b, n, d), ``v`` (*b, n, e), (*b); exact where tiny too."""
     inner = u.mT @ v
-    return (
-        (v - u @ inner).square().sum((-2, -1)) + (u - v @ inner.mT).square().sum((-2, -1))
-    ).sqrt()
+    first, second = (part.square().sum((-2, -1)) for part in (v - u @ inner, u - v @ inner.mT))
+    return (first + second).sqrt()
 
 
 def project_out(v: Tensor, V: Tensor) -> Tensor:
@@ -99,38 +96,29 @@ def match(found: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(found.shape)} and {tuple(true.shape)}"
         )
     *batch, count, n, _ = found.shape
-    flat, truth = (
-        found.reshape(-1, count, n, found.shape[-1]),
-        true.reshape(-1, count, n, true.shape[-1]),
-    )
+    flat = found.reshape(-1, count, n, found.shape[-1])
+    truth = true.reshape(-1, count, n, true.shape[-1])
     shared = (flat[:, None].mT @ truth[:, :, None]).square().sum((-2, -1)).cpu().double().numpy()
-    order = torch.from_numpy(np.stack([linear_sum_assignment(-item)[1] for item in shared])).to(
-        found.device
-    )
+    best = np.stack([linear_sum_assignment(-item)[1] for item in shared])
+    order = torch.from_numpy(best).to(found.device)
     chosen = flat.gather(1, order[:, :, None, None].expand(-1, -1, *flat.shape[2:]))
     return order.reshape(*batch, count), projector_distance(chosen, truth).reshape(*batch, count)
 
 
 def recovered(found: Tensor, true: Tensor, threshold: float = 0.5) -> Tensor:
-    """Whether every true subspace was found: the largest distance after :func:`match` is at most
-    ``threshold``; bool of shape *b.
-    """
+    """Whether :func:`match` finds every subspace within ``threshold``, bool (*b)."""
     return match(found, true)[1].amax(-1) <= threshold
 
 
 def check_bases(name: str, bases: Tensor) -> None:
     """A ValueError unless the columns of ``bases`` (*b, n, d) are orthonormal."""
     if bases.ndim < 2 or bases.shape[-1] > bases.shape[-2]:
-        raise ValueError(
-            f"{name} must hold bases (n, d) with d <= n, got shape {tuple(bases.shape)}"
-        )
+        raise ValueError(f"{name} must hold bases (n, d), d <= n, got shape {tuple(bases.shape)}")
     identity = torch.eye(bases.shape[-1], dtype=bases.dtype, device=bases.device)
     error = float((bases.mT @ bases - identity).abs().max()) if bases.numel() else 0.0
     if not error <= 1000 * torch.finfo(bases.dtype).eps * bases.shape[-2]:
-        raise ValueError(
-            f"the columns of {name} must be orthonormal (off by {error:.2g}); take "
-            f"torch.linalg.qr({name}).Q"
-        )
+        off = f"(off by {error:.2g}); take torch.linalg.qr({name}).Q"
+        raise ValueError(f"the columns of {name} must be orthonormal {off}")
 
 
 def overlap(first: Tensor | np.ndarray, second: Tensor | np.ndarray) -> Tensor:

@@ -94,10 +94,8 @@ def sure(
     field = Field(D, x, sigma)
     variance = field.sigma**2
     misfit = (field.rows - field.value()).square().sum(1)
-    return _shaped(
-        _shifted_trace(field, 0.0, probes, seed).scaled(2 * variance, misfit - variance * field.n),
-        field,
-    )
+    found = _shifted_trace(field, 0.0, probes, seed)
+    return _shaped(found.scaled(2 * variance, misfit - variance * field.n), field)
 
 
 def _shifted_trace(field: Field, shift: float, probes: int | None, seed: int) -> Stochastic:
@@ -128,6 +126,5 @@ def _checked(basis: Tensor, field: Field) -> Tensor:
 
 
 def _shaped(result: Stochastic, field: Field) -> Stochastic:
-    return replace(
-        result, value=result.value.reshape(field.batch), error=result.error.reshape(field.batch)
-    )
+    value, error = (part.reshape(field.batch) for part in (result.value, result.error))
+    return replace(result, value=value, error=error)

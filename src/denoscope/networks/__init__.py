@@ -1,6 +1,4 @@
-"""Networks that are trained to be denoisers, the affine table that makes them so, and fleets of
-them.
-"""
+"""Networks that are trained to be denoisers, the affine table for it, and fleets of them."""
 
 from denoscope.networks.archive import dump, load, save
 from denoscope.networks.ema import Averaged

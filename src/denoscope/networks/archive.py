@@ -1,6 +1,4 @@
-"""Networks as files: safetensors whose metadata hold a JSON configuration, rebuilt from an explicit
-table of classes, never pickled.
-"""
+"""Networks as files: safetensors with a JSON configuration and a table of classes; no pickle."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def _packed(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`write_tensors` wrote; a file that is truncated or of another kind is a ValueError
-    naming it.
-    """
+    """What :func:`write_tensors` wrote; a truncated or other file is a ValueError naming it."""
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["denoscope"])
@@ -47,9 +43,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a readable safetensors file (truncated, or of another kind): {error}"
-        ) from error
+        said = f"(truncated, or of another kind): {error}"
+        raise ValueError(f"{path} is not a readable safetensors file {said}") from error
     except (KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} is a safetensors file, but denoscope did not write it: it has no configuration"
@@ -57,16 +52,12 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save(denoiser: nn.Module, path: Path | str) -> Path:
-    """Writes a denoiser made of this library's networks: its weights, class names and constructor
-    arguments.
-    """
+    """Writes a denoiser of this library's networks: weights, class names, constructor arguments."""
     return files.write(path, dump(denoiser))
 
 
 def dump(denoiser: nn.Module) -> bytes:
-    """The content of the file that :func:`save` writes; a denoiser that is not of this library's
-    networks is a ValueError.
-    """
+    """The file that :func:`save` writes; a denoiser of other networks is a ValueError."""
     config = getattr(denoiser, "config", None)
     if config is None:
         raise ValueError(
@@ -85,9 +76,8 @@ def load(path: Path | str) -> nn.Module:
         denoiser = _build(about["config"])
         denoiser.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{path} does not fit its own configuration: {str(error).splitlines()[0]}"
-        ) from error
+        said = str(error).splitlines()[0]
+        raise ValueError(f"{path} does not fit its own configuration: {said}") from error
     return denoiser
 
 
@@ -104,9 +94,7 @@ def _build(config: Mapping[str, Any]) -> nn.Module:
 
 
 def expect(denoiser: nn.Module, event: tuple[int, ...]) -> None:
-    """A ValueError that goes on after a name of it, unless the denoiser answers one state of shape
-    ``event`` with another one.
-    """
+    """A ValueError after a name unless the denoiser answers a state of shape ``event`` alike."""
     state = torch.zeros(1, *event)
     try:
         with torch.no_grad():

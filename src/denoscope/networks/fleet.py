@@ -58,17 +58,13 @@ class Fleet(nn.Module):
 
     @property
     def weight(self) -> Callable[[Tensor], Tensor]:
-        """The members' own loss weight, a function of sigma; an AttributeError if they have
-        none.
-        """
+        """The members' own loss weight, a function of sigma; an AttributeError without one."""
         return cast(Callable[[Tensor], Tensor], self.stacked.weight)
 
     def member(self, i: int) -> nn.Module:
         """A copy of member i as an ordinary denoiser."""
-        return _with_parameters(
-            self.stacked,
-            {name: p.detach()[i].clone() for name, p in self.stacked.named_parameters()},
-        )
+        own = {name: p.detach()[i].clone() for name, p in self.stacked.named_parameters()}
+        return _with_parameters(self.stacked, own)
 
     def members(self) -> list[nn.Module]:
         """Copies of all members as ordinary denoisers."""
@@ -76,17 +72,14 @@ class Fleet(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         if x.shape[0] != self.size:
-            raise ValueError(
-                f"a fleet of {self.size} needs x of shape ({self.size}, b, ...), got "
-                f"{tuple(x.shape)}"
-            )
+            wanted = f"a fleet of {self.size} needs x of shape ({self.size}, b, ...)"
+            raise ValueError(f"{wanted}, got {tuple(x.shape)}")
         if self.native:
             return self.stacked(x, sigma)
         each = sigma.expand(self.size) if sigma.ndim == 0 else sigma
         parameters = dict(self.stacked.named_parameters())
-        return torch.vmap(lambda p, a, s: functional_call(self.stacked, p, (a, s)))(
-            parameters, x, each
-        )
+        called = torch.vmap(lambda p, a, s: functional_call(self.stacked, p, (a, s)))
+        return called(parameters, x, each)
 
 
 def best_size(denoiser: nn.Module) -> int:
@@ -103,17 +96,12 @@ def best_size(denoiser: nn.Module) -> int:
 
 
 def _with_parameters(module: nn.Module, values: dict[str, Tensor]) -> nn.Module:
-    """A copy of ``module`` whose parameters hold ``values`` (whatever their shapes), trainable as
-    the originals are.
-    """
+    """A copy of ``module`` with ``values`` of any shapes, trainable as the originals are."""
     result = copy.deepcopy(module)
     for name, old in module.named_parameters():
         path, _, leaf = name.rpartition(".")
-        setattr(
-            result.get_submodule(path),
-            leaf,
-            nn.Parameter(values[name], requires_grad=old.requires_grad),
-        )
+        new = nn.Parameter(values[name], requires_grad=old.requires_grad)
+        setattr(result.get_submodule(path), leaf, new)
     return result
 
 

@@ -24,9 +24,7 @@ _RATE, _PHASE = ((_ORDER + 1) / 2).floor() * (math.pi / 4), -(_ORDER % 2) * (mat
 
 
 def normal(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> nn.Parameter:
-    """A parameter with independent N(0, scale^2) entries; always draws, so that a zero scale leaves
-    later layers as they are.
-    """
+    """Independent N(0, scale^2); always draws, so that a zero scale leaves later layers alike."""
     return nn.Parameter(torch.randn(shape, generator=generator) * scale)
 
 
@@ -53,17 +51,12 @@ class Linear(nn.Module):
     def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         if add is None:
             return x @ self.weight
-        return (
-            torch.addmm(add, x, self.weight)
-            if self.weight.ndim == 2
-            else torch.baddbmm(add, x, self.weight)
-        )
+        multiplied = torch.addmm if self.weight.ndim == 2 else torch.baddbmm
+        return multiplied(add, x, self.weight)
 
 
 class Conv(nn.Module):
-    """A convolution with a bias that keeps the size at stride 1 and halves it, rounding up, at
-    stride 2; weights N(0, gain^2/fan-in), bias 0.
-    """
+    """A convolution that keeps the size at stride 1, halves it (up) at 2; N(0, gain^2/fan-in)."""
 
     def __init__(
         self,
@@ -75,9 +68,8 @@ class Conv(nn.Module):
         stride: int = 1,
     ):
         super().__init__()
-        self.weight = normal(
-            (fan_out, fan_in, size, size), gain / math.sqrt(fan_in * size**2), generator
-        )
+        scale = gain / math.sqrt(fan_in * size**2)
+        self.weight = normal((fan_out, fan_in, size, size), scale, generator)
         self.bias = nn.Parameter(torch.zeros(fan_out))
         self.stride, self.padding = stride, size // 2
 
@@ -86,26 +78,20 @@ class Conv(nn.Module):
 
 
 class Norm(nn.Module):
-    """Group normalisation with a scale and a shift for each channel (Wu and He 2018): 8 groups, or
-    as many as divide the channels.
-    """
+    """Group normalisation (Wu and He 2018): 8 groups, or as many as divide the channels."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.groups = math.gcd(8, channels)
-        self.weight, self.bias = (
-            nn.Parameter(torch.ones(channels)),
-            nn.Parameter(torch.zeros(channels)),
-        )
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.groups, self.weight, self.bias)
 
 
 class Attention(nn.Module):
-    """x + out(softmax(q k^T / sqrt(c)) v) over all places of an image, written out because the
-    fused kernels lack forward-mode derivatives.
-    """
+    """x + out(softmax(q k^T / sqrt(c)) v), written out: fused kernels lack forward derivatives."""
 
     def __init__(self, channels: int, generator: torch.Generator):
         super().__init__()

@@ -1,6 +1,4 @@
-"""Residual networks of fully connected layers for vectors and small images, which are their own
-fleets when their weights are stacked.
-"""
+"""Residual networks of fully connected layers, their own fleets when weights are stacked."""
 
 from __future__ import annotations
 
@@ -49,12 +47,8 @@ class MLP(nn.Module):
 
     @property
     def config(self) -> dict[str, object]:
-        return {
-            "class": type(self).__name__,
-            "shape": list(self.shape),
-            "width": self.width,
-            "blocks": len(self.blocks),
-        }
+        size = {"width": self.width, "blocks": len(self.blocks)}
+        return {"class": type(self).__name__, "shape": list(self.shape), **size}
 
     def block(self, draw: torch.Generator) -> nn.Module:
         """What one block learns."""

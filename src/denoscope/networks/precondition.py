@@ -34,9 +34,7 @@ KINDS = ("edm", *PREDICTIONS)
 
 
 class ScheduleLike(Protocol):
-    """What :func:`from_network` asks of a schedule: x_t = alpha(t) x0 + std(t) n, and the t at
-    which std/alpha is sigma.
-    """
+    """What :func:`from_network` asks of a schedule: x_t = alpha x0 + std n, and t of sigma."""
 
     def alpha(self, t: Tensor) -> Tensor: ...
     def std(self, t: Tensor) -> Tensor: ...
@@ -44,9 +42,7 @@ class ScheduleLike(Protocol):
 
 
 def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, b) with x0 = a x_t + b F, for x_t = alpha x0 + std n and F as ``prediction`` says; the
-    table of this module.
-    """
+    """(a, b) with x0 = a x_t + b F, x_t = alpha x0 + std n, F the ``prediction``: this table."""
     match prediction:
         case "eps":
             return 1 / alpha, -std / alpha
@@ -58,9 +54,7 @@ def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tens
         case "flow":
             return 1 / (alpha + std), -std / (alpha + std)
         case _:
-            raise ValueError(
-                f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}"
-            )
+            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}: {prediction!r}")
 
 
 class Preconditioned(nn.Module):
@@ -81,12 +75,8 @@ class Preconditioned(nn.Module):
 
     @property
     def config(self) -> dict[str, object]:
-        return {
-            "class": "Preconditioned",
-            "net": self.net.config,
-            "kind": self.kind,
-            "sigma_data": self.sigma_data,
-        }
+        own = {"kind": self.kind, "sigma_data": self.sigma_data}
+        return {"class": "Preconditioned", "net": self.net.config, **own}
 
     @property
     def stackable(self) -> bool:
@@ -103,9 +93,7 @@ class Preconditioned(nn.Module):
         return alpha * a, b, alpha
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """1/c_out^2: the loss weight under which the network's own regression is unweighted (Karras
-        et al. 2022, eq. 8).
-        """
+        """1/c_out^2: the weight that leaves the network's regression unweighted (EDM, eq. 8)."""
         return self.coefficients(sigma)[1] ** -2
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -121,9 +109,7 @@ class Foreign(nn.Module):
     def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: ScheduleLike):
         super().__init__()
         if prediction not in PREDICTIONS:
-            raise ValueError(
-                f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}"
-            )
+            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}: {prediction!r}")
         self.net, self.prediction, self.schedule = net, prediction, schedule
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

@@ -59,13 +59,8 @@ class Subspaces(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
-        self.n, self.dims, self.joint, self.hard, self.noise = (
-            n,
-            tuple(dims),
-            joint,
-            hard,
-            float(noise),
-        )
+        self.n, self.dims, self.noise = n, tuple(dims), float(noise)
+        self.joint, self.hard = joint, hard
         _check(n, self.dims, members, joint, self.noise, dtype)
         self.weights = _weights(weights, len(self.dims))
         self._owners = [k for k, d in enumerate(self.dims) for _ in range(d)]
@@ -90,9 +85,7 @@ class Subspaces(nn.Module):
         if not parts or any(
             part.ndim not in (2, 3) or part.shape[:-1] != parts[0].shape[:-1] for part in parts
         ):
-            raise ValueError(
-                "bases must be K >= 1 tensors (n, d_k) or (m, n, d_k) with the same m and n"
-            )
+            raise ValueError("bases must be K >= 1 tensors (n, d_k) or (m, n, d_k) of one m and n")
         columns = torch.cat(parts, -1)
         members = columns.shape[0] if columns.ndim == 3 else None
         dims = [part.shape[-1] for part in parts]
@@ -138,9 +131,7 @@ class Subspaces(nn.Module):
 
     @property
     def bases(self) -> list[Tensor]:
-        """The K bases, each (*m, n, d_k); ``torch.stack(bases, -3)`` is (*m, K, n, d) where the
-        dimensions are equal.
-        """
+        """The K bases, each (*m, n, d_k); of equal dimensions they stack to (*m, K, n, d)."""
         return list(self.columns.split(self.dims, -1))
 
     def member(self, i: int) -> Subspaces:
@@ -151,9 +142,7 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def retract(self) -> None:
-        """Puts what trains onto its own polar factor: the denoiser stays as it is, long trainings
-        stay well conditioned.
-        """
+        """Puts what trains onto its polar factor: the same denoiser, well conditioned for long."""
         self.matrix.copy_(self.columns)
 
     def energies(self, x: Tensor) -> Tensor:
@@ -163,15 +152,11 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
-        """The subspace with the largest ``|U_k^T x|`` of each point, the first of equals: int64 of
-        the batch shape.
-        """
+        """The subspace with the largest ``|U_k^T x|`` of each point, the first of equals; int64."""
         return self.energies(x).argmax(-1)
 
     def forward(self, x: Tensor, sigma: Tensor, assignment: Tensor | None = None) -> Tensor:
-        """``assignment``: the subspace of each point, of the batch shape, such as ``assign(clean
-        x)``; it stands for w.
-        """
+        """``assignment``: each point's subspace, such as ``assign(clean x)``; stands for w."""
         rows, columns = self._rows(x)
         level = self._level(x, sigma, rows)
         inside = rows @ columns
@@ -211,9 +196,8 @@ class Subspaces(nn.Module):
         chosen = energies.detach().argmax(-1) if assignment is None else assignment
         captured = energies.gather(-1, chosen[..., None]).squeeze(-1)
         dims = torch.tensor(self.dims, dtype=x.dtype, device=x.device)[chosen]
-        return (
-            constants.total * x.square().sum(-1) - constants.gain * captured + constants.cost * dims
-        ).mean(-1)
+        kept = constants.total * x.square().sum(-1) - constants.gain * captured
+        return (kept + constants.cost * dims).mean(-1)
 
     def _orthonormal(self, weight: Tensor) -> Tensor:
         if self.joint:
@@ -222,11 +206,8 @@ class Subspaces(nn.Module):
 
     def _check_orthonormal(self, columns: Tensor) -> None:
         for part in [columns] if self.joint else columns.split(self.dims, -1):
-            error = float(
-                (part.mT @ part - torch.eye(part.shape[-1], dtype=part.dtype, device=part.device))
-                .abs()
-                .max()
-            )
+            unit = torch.eye(part.shape[-1], dtype=part.dtype, device=part.device)
+            error = float((part.mT @ part - unit).abs().max())
             if not error <= 100 * torch.finfo(part.dtype).eps * self.n:
                 asked = "of all bases together" if self.joint else "of each basis"
                 raise ValueError(
@@ -235,9 +216,7 @@ class Subspaces(nn.Module):
                 )
 
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x as (*m, b, n) in the wider of its type and the network's, and the columns in that
-        type.
-        """
+        """x as (*m, b, n) in the wider of both types, and the columns in that type."""
         members = self.matrix.shape[:-2]
         if x.ndim < 1 + len(members) or x.shape[-1] != self.n or x.shape[: len(members)] != members:
             lead = f"({self.members}, ..., {self.n})" if members else f"(..., {self.n})"
@@ -249,23 +228,18 @@ class Subspaces(nn.Module):
     def _level(self, x: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
         """sigma of every row, (*m, b, 1), away from 0 and infinity."""
         if sigma.ndim >= x.ndim:
-            raise ValueError(
-                f"sigma of shape {tuple(sigma.shape)} has more axes than the batch "
-                f"{tuple(x.shape[:-1])} of x"
-            )
+            more = f"has more axes than the batch {tuple(x.shape[:-1])} of x"
+            raise ValueError(f"sigma of shape {tuple(sigma.shape)} {more}")
         level = pad(sigma.to(rows), x).expand(*x.shape[:-1], 1).reshape(*rows.shape[:-1], 1)
         return level.clamp(_LEAST, torch.finfo(rows.dtype).max)
 
     def _shares(self, inside: Tensor, total: Tensor, scale: Tensor) -> Tensor:
-        """w (*m, b, K); projections are scaled before they are squared, so that no level
-        overflows.
-        """
+        """w (*m, b, K); projections are scaled before the square, so that none overflows."""
         if self.hard:
             return self._one_hot(self._sum(inside**2).argmax(-1), inside)
         offsets = inside.new_tensor(self.dims) * torch.log1p(total**-2)
-        prior = inside.new_tensor(
-            [math.log(weight) if weight else -math.inf for weight in self.weights]
-        )
+        logs = [math.log(weight) if weight else -math.inf for weight in self.weights]
+        prior = inside.new_tensor(logs)
         return (prior + 0.5 * (self._sum((inside / scale) ** 2) - offsets)).softmax(-1)
 
     def _sum(self, squares: Tensor) -> Tensor:
@@ -273,9 +247,8 @@ class Subspaces(nn.Module):
         return torch.stack([part.sum(-1) for part in squares.split(self.dims, -1)], -1)
 
     def _one_hot(self, assignment: Tensor, like: Tensor) -> Tensor:
-        return (assignment[..., None] == torch.arange(len(self.dims), device=like.device)).to(
-            like.dtype
-        )
+        every = torch.arange(len(self.dims), device=like.device)
+        return (assignment[..., None] == every).to(like.dtype)
 
     def _given(self, assignment: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         if assignment.shape != x.shape[:-1] or (
@@ -304,9 +277,8 @@ def polar(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(gram.detach())
     roots = values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
     inverse = (vectors / roots[..., None, :]) @ vectors.mT
-    slope = 1 / (
-        roots[..., :, None] * roots[..., None, :] * (roots[..., :, None] + roots[..., None, :])
-    )
+    left, right = roots[..., :, None], roots[..., None, :]
+    slope = 1 / (left * right * (left + right))
     change = (
         vectors @ ((vectors.mT @ (gram - gram.detach()) @ vectors) * slope) @ vectors.mT
     )  # zero, but for its derivative
@@ -314,20 +286,14 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def _gain(level: Tensor, total: Tensor) -> Tensor:
-    """``sigma^2 / (t^2 (1 + t^2))``: what the projection is multiplied by; 1/(1 + sigma^2) without
-    ambient noise.
-    """
+    """``sigma^2 / (t^2 (1 + t^2))`` of the projection; 1/(1 + sigma^2) without ambient noise."""
     return (level / total / torch.hypot(total, torch.ones_like(total))) ** 2
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    given = (
-        tuple(float(weight) for weight in weights) if weights is not None else (1 / count,) * count
-    )
+    given = (1 / count,) * count if weights is None else tuple(float(weight) for weight in weights)
     if len(given) != count or min(given) < 0 or abs(sum(given) - 1) > 1e-6:
-        raise ValueError(
-            f"weights must be {count} non-negative numbers that sum to 1, got {list(given)}"
-        )
+        raise ValueError(f"weights must be {count} numbers of at least 0, sum 1, got {list(given)}")
     return given
 
 

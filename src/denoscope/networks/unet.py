@@ -103,8 +103,7 @@ class UNet(nn.Module):
         h = self.middle[1](self.attention(self.middle[0](h, embedding)), embedding)
         for level, block in enumerate(self.up):
             if level > 0:
-                h = self.enlarge[level - 1](
-                    F.interpolate(h, size=passed[-1].shape[-2:], mode="nearest")
-                )
+                larger = F.interpolate(h, size=passed[-1].shape[-2:], mode="nearest")
+                h = self.enlarge[level - 1](larger)
             h = block(torch.cat([h, passed.pop()], dim=-3), embedding)
         return self.leave(F.silu(self.norm(h)))

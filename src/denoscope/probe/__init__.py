@@ -1,6 +1,4 @@
-"""The command `denoscope probe`: the studies of a denoiser's geometry on networks that are there
-already.
-"""
+"""The command `denoscope probe`: the studies of a denoiser's geometry on given networks."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ READING = ("data", "test", "held", "skip_bad", "resize", "range")
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
-    """Measures the models of the command line study by study, writes probe.html and .json into
-    ``options['out']``, returns the exit code.
-    """
+    """Measures the models study by study, writes probe.html and .json, returns the exit code."""
     sweep.check_options(options)
     target = Path(options["out"])
     if target.exists() and not target.is_dir():
@@ -51,11 +47,8 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     numbers = as_json(measured, models, called)
     files.write_json(target / "probe.json", numbers)
     path = report.write(build(measured, called), target, "probe")
-    print(
-        json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
-        if options["json"]
-        else path
-    )
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    print(text if options["json"] else path)
     return 0
 
 
@@ -71,9 +64,7 @@ def cell(
     given: Mapping[str, Any],
     chosen: Mapping[str, Sequence[int]],
 ) -> Probed:
-    """The cell that asks a study of a model: a stored cell brings its own fields, a plain file
-    takes those that were ``given``.
-    """
+    """A study's cell of a model: stored cells bring their fields, files take the ``given``."""
     if model.fields:
         if given:
             name = next(iter(given)).replace("_", "-")

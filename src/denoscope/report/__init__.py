@@ -1,6 +1,4 @@
-"""Reports: one self-contained HTML page and the same figures as files for a paper, filled from
-measured numbers.
-"""
+"""Reports: one self-contained HTML page, and the same figures as files for a paper."""
 
 from __future__ import annotations
 
@@ -21,7 +19,6 @@ from denoscope.report.figures import curves as curves
 from denoscope.report.figures import error_curves as error_curves
 from denoscope.report.figures import linear_curves as linear_curves
 from denoscope.report.grids import HeatMap as HeatMap
-from denoscope.report.grids import image_grid as image_grid
 from denoscope.report.grids import matrix as matrix
 from denoscope.report.looks import LOOKS as LOOKS
 from denoscope.report.looks import Look as Look

@@ -73,9 +73,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of a gallery: uint8 images (h, w), (h, w, 1) or (h, w, 3), a short note under each, and
-    a short caption on their left.
-    """
+    """A gallery's row: uint8 images (h, w), (h, w, 1) or (h, w, 3), notes below, a caption left."""
 
     images: Sequence[np.ndarray]
     notes: Sequence[str] = ()
@@ -93,9 +91,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, unit, explanation (shown on hover and read aloud), and the format of its
-    numbers.
-    """
+    """A column's name, unit, explanation (on hover, read aloud), and the format of its numbers."""
 
     label: str
     unit: str = ""
@@ -105,9 +101,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A sortable table: cells are text, numbers, :class:`~denoscope.estimate.Estimate` (shown with
-    its interval) or None.
-    """
+    """A sortable table: cells are text, numbers, Estimates (shown with their interval) or None."""
 
     title: str
     columns: Sequence[Column]

@@ -144,9 +144,8 @@ class Claim:
         agreement = AGREEMENT[verdict] if self.expected else "new"
         expected = self.published or str(region)
         detail = "\n\n".join(part for part in self._details(numbers) if part)
-        return ClaimRow(
-            self.says, agreement, expected, self.here(), ends, (region.low, region.high), detail
-        )
+        bounds = (region.low, region.high)
+        return ClaimRow(self.says, agreement, expected, self.here(), ends, bounds, detail)
 
     def here(self) -> str:
         """The decisive number with its interval and its place, and how many there are."""

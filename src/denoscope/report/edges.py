@@ -18,9 +18,7 @@ _LINES = (("#000000", 2.6), ("#fefefe", 1.2))  # pale on dark: seen on every col
 
 
 def staircase(axes: Axes, edge: Sequence[float]) -> None:
-    """A line down the rows of a map at these places along its columns; a row whose place is NaN
-    interrupts it.
-    """
+    """A line down a map's rows at these places along its columns; NaN interrupts it."""
     n = len(edge)
     x = np.clip(np.repeat(np.asarray(edge, float), 2), *axes.get_xlim())
     _double(axes, x, np.repeat(np.arange(n + 1), 2)[1:-1])
@@ -33,9 +31,7 @@ def _double(axes: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np
 
 
 def foot_of(figure: Figure, label: str, edge: str, ends: Sequence[float]) -> None:
-    """What the numbers are, the colour scale between its ``ends``, and the name of the ``edge``, from
-    left to right at the foot of a figure.
-    """
+    """The label of the numbers, the scale between its ``ends`` and the ``edge``, at the foot."""
     width, x = figure.get_figwidth(), 0.02
     if ends:
         _scale(_inset(figure, x + 0.1, 1.0), ends)

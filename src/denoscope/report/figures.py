@@ -41,18 +41,14 @@ def curves(panels: Sequence[Panel], *, width: float = theme.WIDE, height: float 
 def error_curves(
     panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
 ) -> Figure:
-    """Lines over log-log axes, such as denoising error against noise level sigma; values on a
-    logarithmic axis must be positive.
-    """
+    """Lines over log-log axes, such as error against noise level; log values must be positive."""
     return _draw(panels, width, height, base=10)
 
 
 def linear_curves(
     panels: Sequence[Panel], *, width: float = theme.WIDE, height: float = 2.7
 ) -> Figure:
-    """Lines over linear axes, such as decibels, cosines or time; a panel's ``scale`` may make its y
-    axis logarithmic.
-    """
+    """Lines over linear axes, such as decibels; a panel's ``scale`` may make y logarithmic."""
     return _draw(panels, width, height, base=0)
 
 
@@ -136,8 +132,6 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
             linestyle=dashes[position.label],
             zorder=1.5,
         )  # pyright: ignore[reportArgumentType] -- a dash pattern
-    if panel.span:
-        axes.set_xlim(*panel.span)
     ticks.place(axes, panel, base)
     for marker, shift in zip(panel.markers, _dodged(panel.markers)):
         _marker(axes, marker, shift)
@@ -164,9 +158,7 @@ def _series(axes: Axes, series: Series) -> None:
 
 
 def _dodged(markers: Sequence[Marker]) -> list[float]:
-    """Vertical shifts, in parts of the axis, which keep markers apart whose intervals overlap at
-    one height.
-    """
+    """Shifts, in parts of the axis, that keep markers apart whose intervals overlap at a height."""
     shifts: list[float] = []
     for i, marker in enumerate(markers):
         taken = {
@@ -215,9 +207,7 @@ def _raised(axes: Axes, y: float, shift: float) -> float:
 
 
 def _drop_repeated_labels(row: labels.Row) -> None:
-    """Names the y axis once in a row, and shares its limits there, when all its panels have the
-    same.
-    """
+    """Names the y axis once in a row, and shares its limits, when all panels have the same."""
     panels, every = [panel for _, panel in row], [axes for axes, _ in row]
     if len({(panel.y, panel.limits, panel.scale) for panel in panels}) > 1 or not panels[0].y:
         return

@@ -1,6 +1,4 @@
-"""A claim's intervals against the region where they are expected, small enough for a line of a
-table.
-"""
+"""A claim's intervals against the region where they are expected, for a line of a table."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def forest(row: ClaimRow) -> Markup:
 
 
 def _scale(shown: Sequence[tuple[float, ...]], region: tuple[float, float]) -> tuple[float, float]:
-    """Ends of the drawn axis: all values, the decisive interval and the region's ends, and a tenth
-    more on both sides.
-    """
+    """Ends of the axis: all values, the decisive interval, the region's ends, a tenth more each."""
     wanted = [*region, *shown[0], *(each[1] for each in shown)]
     finite = [end for end in wanted if math.isfinite(end)] or [0.0]
     low, high = min(finite), max(finite)

@@ -1,11 +1,10 @@
-"""Numbers and images on a grid: annotated heat maps, and plain mosaics of images for a paper."""
+"""Annotated heat maps: numbers on a grid."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,27 +21,22 @@ if TYPE_CHECKING:
 
 _CELL = 0.46  # inches, the largest side of a cell
 _GAP = 0.25  # inches between neighbouring maps
-_DARK, _PALE = (
-    "#000000",
-    "#fefefe",
-)  # numerals; deliberately not colours of the theme, since the cells keep theirs in the dark
+_DARK, _PALE = "#000000", "#fefefe"
+"""Numerals; deliberately not colours of the theme, since the cells keep theirs in the dark."""
 
 
 @dataclass(frozen=True)
 class HeatMap:
     """A matrix with a name for every row and column; NaN is an empty cell.
 
-    ``row_groups`` and ``column_groups`` give the group of each row or column; neighbours of one
-    group are bracketed together. ``x`` and ``y`` name what columns and rows are. ``edge`` is a
-    place along the columns for each row, in cells from the left: a staircase runs through them.
+    ``x`` and ``y`` name what columns and rows are. ``edge`` is a place along the columns for each
+    row, in cells from the left: a staircase runs through them.
     """
 
     values: ArrayLike
     rows: Sequence[str]
     columns: Sequence[str]
     title: str = ""
-    row_groups: Sequence[str] = ()
-    column_groups: Sequence[str] = ()
     x: str = ""
     y: str = ""
     edge: Sequence[float] = ()
@@ -70,8 +64,7 @@ def matrix(
     for item in maps:
         _check(item)
     maps = [_trimmed(item, width) for item in maps]
-    margin = tuple(max(extent) for extent in zip(*(_margins(item) for item in maps)))
-    left, top = margin
+    left, top = (max(extent) for extent in zip(*map(_margins, maps)))
     most = max(len(item.columns) for item in maps)
     least = 0.19 + 0.085 * digits
     wide = max(most * least, *(_inches(item.title) * 1.25 for item in maps))  # titles are bold
@@ -88,9 +81,8 @@ def matrix(
             for column, item in enumerate(row):
                 n, m = np.shape(item.values)
                 x = column * (left + most * cell + _GAP) + left
-                axes = figure.add_axes(
-                    (x / width, (y - top - n * cell) / total, m * cell / width, n * cell / total)
-                )
+                corner = (x / width, (y - top - n * cell) / total)
+                axes = figure.add_axes((*corner, m * cell / width, n * cell / total))
                 bare = () if ends else (low, high)
                 _heat_map(axes, item, low, high, digits, cell, bare)
                 if len(item.edge):
@@ -104,30 +96,16 @@ def matrix(
 def _check(item: HeatMap) -> None:
     shape = np.shape(item.values)
     if shape != (len(item.rows), len(item.columns)):
-        raise ValueError(
-            f"a heat map of shape {shape} has {len(item.rows)} row and "
-            f"{len(item.columns)} column names"
-        )
-    for groups, names, word in (
-        (item.row_groups, item.rows, "row"),
-        (item.column_groups, item.columns, "column"),
-    ):
-        if groups and len(groups) != len(names):
-            raise ValueError(
-                f"{len(groups)} {word} groups for {len(names)} {word}s; give one for each, or none"
-            )
+        names = f"{len(item.rows)} row and {len(item.columns)} column names"
+        raise ValueError(f"a heat map of shape {shape} has {names}")
 
 
 def _trimmed(item: HeatMap, width: float) -> HeatMap:
     """The same map with its names cut to what leaves room for the cells."""
     rows = [theme.shortened(name, 0.3 * width * 72) for name in item.rows]
     columns = [theme.shortened(name, 0.25 * width * 72) for name in item.columns]
-    return replace(
-        item,
-        rows=rows,
-        columns=columns,
-        title=theme.shortened(item.title, 0.5 * width * 72, theme.FONT_SIZE),
-    )
+    title = theme.shortened(item.title, 0.5 * width * 72, theme.FONT_SIZE)
+    return replace(item, rows=rows, columns=columns, title=title)
 
 
 def _inches(text: str) -> float:
@@ -140,9 +118,8 @@ def _turned(item: HeatMap) -> bool:
 
 def _margins(item: HeatMap) -> tuple[float, float]:
     """Inches that the names need to the left and above."""
-    left = max(map(_inches, item.rows)) + 0.08 + (0.24 if item.row_groups or item.y else 0)
-    names = _names_above(item)
-    return left, names + 0.08 + (0.22 if item.column_groups else 0) + (0.26 if item.title else 0)
+    left = max(map(_inches, item.rows)) + 0.08 + (0.24 if item.y else 0)
+    return left, _names_above(item) + 0.08 + (0.26 if item.title else 0)
 
 
 def _names_above(item: HeatMap) -> float:
@@ -168,28 +145,15 @@ def _heat_map(
         theme.FONT_SIZE - 1,
         (theme.FONT_SIZE - 1) * 0.84 * cell / max(0.1, *(_inches(t) for row in texts for t in row)),
     )
-    for i in range(n):
-        for j in range(m):
-            missing = math.isnan(values[i, j])
-            color = (
-                "none"
-                if missing
-                else to_hex(scale(float(np.clip((values[i, j] - low) / (high - low), 0, 1))))
-            )
-            edge = theme.GRID if missing else color
-            axes.add_patch(
-                Rectangle(
-                    (j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, edgecolor=edge, linewidth=0.4
-                )
-            )
-            ink = (
-                theme.MUTED
-                if missing
-                else max((_DARK, _PALE), key=lambda c, ground=color: theme.contrast(c, ground))
-            )
-            axes.text(
-                j + 0.5, i + 0.52, texts[i][j], ha="center", va="center", fontsize=size, color=ink
-            )
+    for (i, j), value in np.ndenumerate(values):
+        missing = math.isnan(value)
+        part = np.clip((value - low) / (high - low), 0, 1)
+        color = "none" if missing else to_hex(scale(float(part)))
+        square = Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, linewidth=0.4)
+        square.set_edgecolor(theme.GRID if missing else color)
+        axes.add_patch(square)
+        look = {"color": theme.MUTED if missing else _ink(color), "fontsize": size}
+        axes.text(j + 0.5, i + 0.52, texts[i][j], ha="center", va="center", **look)
     axes.set(xlim=(0, m), ylim=(n, 0))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -200,146 +164,25 @@ def _heat_map(
     axes.xaxis.set_label_position("top")
     axes.set_xlabel(item.x, labelpad=2.5)
     axes.set_ylabel(theme.shortened(item.y, n * cell * 72 + 12, theme.FONT_SIZE), labelpad=2.5)
-    _names(axes, item, cell)
+    above = -(_names_above(item) + 0.12) / cell
+    axes.text(0, above, item.title, weight="bold", ha="left", va="bottom")
+
+
+def _ink(ground: str) -> str:
+    return max((_DARK, _PALE), key=lambda color: theme.contrast(color, ground))
 
 
 def _numeral(value: float, digits: int) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _runs(groups: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Group, first and past-the-last index of every run of equal neighbours."""
-    start = 0
-    for name, members in groupby(groups):
-        stop = start + len(list(members))
-        yield name, start, stop
-        start = stop
-
-
-def _within(name: str, cells: int, cell: float) -> str:
-    return theme.shortened(name, cells * cell * 72, theme.FONT_SIZE)
-
-
-def _names(axes: Axes, item: HeatMap, cell: float) -> None:
-    """Brackets and names of groups, and the title, in cell units beyond the axes."""
-    n, m = np.shape(item.values)
-    left, _ = _margins(item)
-    beyond = -(left - 0.2) / cell
-    for name, start, stop in _runs(item.row_groups):
-        axes.plot(
-            [beyond, beyond],
-            [start + 0.08, stop - 0.08],
-            color=theme.MUTED,
-            linewidth=0.8,
-            clip_on=False,
-        )
-        axes.text(
-            beyond - 0.05 / cell,
-            (start + stop) / 2,
-            _within(name, stop - start, cell),
-            rotation=90,
-            ha="right",
-            va="center",
-        )
-        if start:
-            axes.plot([0, m], [start, start], color=theme.GROUND, linewidth=2.4)
-    above = -(_names_above(item) + 0.09) / cell
-    for name, start, stop in _runs(item.column_groups):
-        axes.plot(
-            [start + 0.08, stop - 0.08],
-            [above, above],
-            color=theme.MUTED,
-            linewidth=0.8,
-            clip_on=False,
-        )
-        axes.text(
-            (start + stop) / 2,
-            above - 0.05 / cell,
-            _within(name, stop - start, cell),
-            ha="center",
-            va="bottom",
-        )
-        if start:
-            axes.plot([start, start], [0, n], color=theme.GROUND, linewidth=2.4)
-    if item.title:
-        axes.text(
-            0,
-            above - ((0.25 if item.column_groups else 0.03) / cell),
-            item.title,
-            weight="bold",
-            ha="left",
-            va="bottom",
-        )
-
-
-def image_grid(
-    rows: Sequence[Sequence[np.ndarray]],
-    *,
-    columns: Sequence[str] = (),
-    labels: Sequence[str] = (),
-    width: float = theme.WIDE,
-) -> Figure:
-    """A mosaic of uint8 images, (h, w) grey or (h, w, 3), all of one size, with names above its
-    columns and beside its rows.
-    """
-    tiles = [[as_rgb(image) for image in row] for row in rows]
-    shapes = {tile.shape for row in tiles for tile in row}
-    if len(shapes) != 1 or len({len(row) for row in tiles}) != 1:
-        raise ValueError("an image grid needs rows of equal length and images of one size")
-    h, w, _ = shapes.pop()
-    n, m = len(tiles), len(tiles[0])
-    for given, wanted, word in ((columns, m, "column"), (labels, n, "row")):
-        if given and len(given) != wanted:
-            raise ValueError(f"{len(given)} {word} names for {wanted} {word}s")
-    labels = [theme.shortened(name, 0.3 * width * 72) for name in labels]
-    left = max(map(_inches, labels)) + 0.12 if labels else 0.02
-    top = 0.24 if columns else 0.02
-    side = min((width - left - 0.02) / m, 0.8)
-    height = side * h / w
-    total = top + n * height + 0.02
-    with theme.style():
-        figure = Figure(figsize=(width, total))
-        axes = figure.add_axes((left / width, 0.02 / total, m * side / width, n * height / total))
-        axes.set_axis_off()
-        for i, row in enumerate(tiles):
-            for j, tile in enumerate(row):
-                axes.imshow(
-                    tile,
-                    extent=(j + 0.03, j + 0.97, i + 0.97, i + 0.03),
-                    interpolation="none",
-                    aspect="auto",
-                )
-        axes.set(xlim=(0, m), ylim=(n, 0))
-        for j, name in enumerate(columns):
-            axes.text(
-                j + 0.5,
-                -0.06 / height,
-                theme.shortened(name, side * 72),
-                ha="center",
-                va="bottom",
-                fontsize=theme.FONT_SIZE - 1,
-            )
-        for i, name in enumerate(labels):
-            axes.text(
-                -0.08 / side, i + 0.5, name, ha="right", va="center", fontsize=theme.FONT_SIZE - 1
-            )
-    return figure
-
-
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image (h, w), (h, w, 1) or (h, w, 3) of uint8 as (h, w, 3); anything else is a
-    ValueError.
-    """
+    """An image (h, w), (h, w, 1) or (h, w, 3) of uint8 as (h, w, 3); else a ValueError."""
     array = np.asarray(image)
     if array.dtype != np.uint8:
-        raise ValueError(
-            f"images in a report are uint8, not {array.dtype}; map [-1, 1] by (x + 1) * "
-            "127.5 and round"
-        )
+        raise ValueError(f"images in a report are uint8, not {array.dtype}; round (x + 1) * 127.5")
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
-        raise ValueError(
-            f"images in a report have shape (h, w), (h, w, 1) or (h, w, 3), not {np.shape(image)}"
-        )
+        raise ValueError(f"images in a report have shape (h, w[, 1 or 3]), not {np.shape(image)}")
     return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array

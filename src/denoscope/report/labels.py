@@ -1,6 +1,4 @@
-"""Lines that say their own names: up to four in a figure are labelled where they end, and need no
-legend.
-"""
+"""Lines that say their own names: up to four are labelled where they end, without a legend."""
 
 from __future__ import annotations
 
@@ -110,9 +108,7 @@ def draw(row: Row, width: float) -> list[Annotation]:
 
 
 def tie(row: Row, names: Sequence[Annotation]) -> None:
-    """Once the layout is known: moves names apart that would overlap, each as little as possible,
-    and ties each to the end of its line.
-    """
+    """Once laid out: moves names apart, each as little as possible, and ties each to its line."""
     axes, panel = row[-1]
     box = axes.get_window_extent().transformed(_inches(axes))
     ends = sorted((_end(axes, line)[::-1], line.tone) for line in _named(panel).values())

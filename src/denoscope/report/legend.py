@@ -1,6 +1,4 @@
-"""One legend above all panels of a figure: it names colours and line styles apart, and wraps to the
-figure's width.
-"""
+"""One legend above all panels: names of colours and of line styles, wrapped to the width."""
 
 from __future__ import annotations
 
@@ -37,12 +35,9 @@ Entry = tuple[Line2D, str]
 
 
 def reference_dashes(panels: Iterable[Panel]) -> dict[str, object]:
-    """The dash pattern of every reference line, by its label: one label is one pattern in all
-    panels.
-    """
-    labels = dict.fromkeys(
-        line.label for panel in panels for line in (*panel.levels, *panel.positions)
-    )
+    """The dash pattern of every reference line by its label, the same in all panels."""
+    straight = (line for panel in panels for line in (*panel.levels, *panel.positions))
+    labels = dict.fromkeys(line.label for line in straight)
     return {label: _REFERENCES[i % len(_REFERENCES)] for i, label in enumerate(labels)}
 
 
@@ -106,9 +101,7 @@ def _ring(marker: Marker) -> Line2D:
 
 
 def arrange(groups: Sequence[Sequence[Entry]], width: float) -> list[list[Entry]]:
-    """Columns of entries that fit into ``width`` inches: a group a column where that costs at most
-    one row more, else as they flow.
-    """
+    """Columns that fit ``width`` inches: a group each if it costs one row at most, else flowing."""
     every = [entry for group in groups for entry in group]
     flowing = next(
         (found for count in range(len(every), 1, -1) if _fits(found := _flow(every, count), width)),
@@ -135,15 +128,11 @@ def _fits(columns: Sequence[Sequence[Entry]], width: float) -> bool:
 
 
 def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
-    """Puts the legend above the panels, columns filled up with empty entries; the layout makes room
-    for it.
-    """
+    """Puts the legend above the panels; the layout makes room for it."""
     if not rows(columns):
         return
     blank = (Line2D([], [], linestyle="none"), "")
-    cells = [
-        column[i] if i < len(column) else blank for column in columns for i in range(rows(columns))
-    ]
+    cells = [c[i] if i < len(c) else blank for c in columns for i in range(rows(columns))]
     handles = [handle for handle, _ in cells]
     labels = [
         theme.shortened(
@@ -151,10 +140,6 @@ def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
         )
         for _, label in cells
     ]
-    look = {
-        "columnspacing": _BETWEEN,
-        "handlelength": _HANDLE,
-        "handletextpad": _PAD,
-        "borderpad": 0.1,
-    }
+    look = {"columnspacing": _BETWEEN, "handlelength": _HANDLE, "handletextpad": _PAD}
+    look["borderpad"] = 0.1
     figure.legend(handles, labels, loc="outside upper left", ncols=len(columns), **look)

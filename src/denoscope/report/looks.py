@@ -90,12 +90,8 @@ ALIKE: Mapping[str, str] = MappingProxyType(
 )
 """Values of other coordinates, each with the role whose look it takes."""
 
-_OWN: dict[str, Style] = {
-    "network_end": "dashed",
-    "twin": "thin",
-    "bound": "dashed",
-    "shared": "dashed",
-}
+_OWN: dict[str, Style] = dict.fromkeys(("network_end", "bound", "shared"), "dashed")
+_OWN["twin"] = "thin"
 """The line style of values that stand beside their role."""
 
 

@@ -65,25 +65,19 @@ def write(page: Page, folder: Path | str, name: str = "report") -> Path:
 def _check_names(figures: list[Figure]) -> None:
     for name, count in Counter(block.name for block in figures).items():
         if count > 1:
-            raise ValueError(
-                f"{count} figures are named {name!r}; names are file names and must be unique"
-            )
+            raise ValueError(f"{count} figures are named {name!r}; names of files must be unique")
         _check_name("figure", name)
 
 
 def _check_name(what: str, name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ValueError(
-            f"{what} name {name!r} is used as a file name; use letters, digits, '-' and '_'"
-        )
+        raise ValueError(f"{what} name {name!r} is a file name; use letters, digits, '-' and '_'")
 
 
 def _drawn(block: Figure) -> tuple[Drawing, Drawing | None]:
-    return (
-        (block.figure(theme.WIDE), block.figure(theme.NARROW))
-        if callable(block.figure)
-        else (block.figure, None)
-    )
+    if not callable(block.figure):
+        return block.figure, None
+    return block.figure(theme.WIDE), block.figure(theme.NARROW)
 
 
 def _embedded(block: Figure, wide: Drawing, narrow: Drawing | None) -> dict[str, Any]:
@@ -103,13 +97,8 @@ def _html(page: Page, drawings: dict[str, dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "prose": _prose,
-        "symbols": _symbols,
-        "paragraphs": _paragraphs,
-        "png": _png,
-        "forest": forest,
-    }
+    filters = (("prose", _prose), ("symbols", _symbols), ("paragraphs", _paragraphs))
+    environment.filters |= {**dict(filters), "png": _png, "forest": forest}
     script = (_HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.jinja").render(
@@ -157,9 +146,7 @@ def _png(image: np.ndarray) -> str:
 
 
 def _gallery(block: Gallery) -> list[dict[str, Any]]:
-    """Chunks of a few strips; each image with its note, its words for a screen reader, and its size
-    on the page.
-    """
+    """Chunks of strips: each image with its note, its words read aloud, its size on the page."""
     strips = []
     for place, strip in enumerate(block.rows, 1):
         if len(strip.images) != len(block.columns) or (
@@ -184,22 +171,15 @@ def _tile(image: np.ndarray, note: str, name: str) -> dict[str, Any]:
     side = max(height, width)
     scale = math.ceil(_SHOWN / side) if side <= _LARGEST else _LARGEST / side
     alt = f"{name}: {note}" if note else name
-    return {
-        "image": image,
-        "note": note,
-        "alt": alt,
-        "width": round(width * scale),
-        "height": round(height * scale),
-    }
+    size = {"width": round(width * scale), "height": round(height * scale)}
+    return {"image": image, "note": note, "alt": alt, **size}
 
 
 def _table(block: Table) -> dict[str, Any]:
     for place, row in enumerate(block.rows, 1):
         if len(row) != len(block.columns):
-            raise ValueError(
-                f"row {place} of table {block.title!r} has {len(row)} cells for "
-                f"{len(block.columns)} columns"
-            )
+            cells = f"{len(row)} cells for {len(block.columns)} columns"
+            raise ValueError(f"row {place} of table {block.title!r} has {cells}")
     numeric = [
         any(_is_number(v) for v in values) and all(_is_number(v) or v is None for v in values)
         for values in zip(*block.rows)
@@ -213,9 +193,8 @@ def _table(block: Table) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Number | Estimate | np.generic) and not isinstance(
-        value, bool | np.bool_ | np.str_
-    )
+    kinds = Number | Estimate | np.generic
+    return isinstance(value, kinds) and not isinstance(value, bool | np.bool_ | np.str_)
 
 
 def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:

@@ -1,6 +1,4 @@
-"""What a figure of curves is made of: lines with their uncertainty, markers on the x axis,
-reference levels, panels.
-"""
+"""What a figure of curves is made of: lines with bands, markers, reference levels, panels."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Style = Literal["solid", "line", "dots", "dashed", "dotted", "thin"]
-"""``solid`` carries a mark at every point (of 24 at most), ``line`` none (theory), ``dots`` are markers alone
-(simulation).
-"""
+"""``solid`` has a mark a point (24 at most), ``line`` none (theory), ``dots`` are marks alone."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +77,7 @@ class Position:
 class Panel:
     """One pair of axes: lines, markers, reference lines, and the words on it.
 
-    ``limits`` are those of y and ``span`` those of x; ``scale`` is the kind of the y axis where
-    that is not the figure's own.
+    ``limits`` are those of y; ``scale`` is the kind of the y axis where that is not the figure's.
     """
 
     series: Sequence[Series]
@@ -94,4 +89,3 @@ class Panel:
     limits: tuple[float, float] | None = None
     positions: Sequence[Position] = ()
     scale: Literal["", "linear", "log"] = ""
-    span: tuple[float, float] | None = None

@@ -171,9 +171,8 @@ def parts(
     """
     names = [coordinates] if isinstance(coordinates, str) else list(coordinates)
     names = [name for name in names if name]
-    places = [
-        {c: v for c, v in zip(names, place) if v is not None} for *place, _ in readings.by(*names)
-    ]
+    every = [dict(zip(names, place)) for *place, _ in readings.by(*names)]
+    places = [{c: v for c, v in place.items() if v is not None} for place in every]
     kept = [p for p in places if not any(p.items() < q.items() for q in places)]
     varied = [c for c in names if len({p.get(c) for p in kept}) > 1]
     told = [c for c in names if c in varied or (c == names[0] and not title)]
@@ -191,7 +190,7 @@ def _styles(values: Sequence[Any]) -> dict[Any, Style]:
     """A line style for each value: its look's own where that is not solid, else one of the rest."""
     known = {value: look_of(value) for value in values}
     own: dict[Any, Style] = {
-        value: look.style for value, look in known.items() if look and look.style != "solid"
+        v: look.style for v, look in known.items() if look and look.style != "solid"
     }
     rest: list[Style] = [style for style in _MARKS if style not in own.values()]
     free = (value for value in values if value not in own)
@@ -373,11 +372,7 @@ def _named(coordinate: str, values: Sequence[Any]) -> tuple[str, list[str]]:
 
 
 Panelled = Plot | Histogram | Distribution
-_DRAW: dict[str, Callable[..., Any]] = {
-    "size": curves,
-    "log": error_curves,
-    "linear": linear_curves,
-}
+_DRAW: dict[str, Any] = {"size": curves, "log": error_curves, "linear": linear_curves}
 
 
 def figure(name: str, caption: str, *plots: Panelled, alt: str = "") -> blocks.Figure | None:

@@ -50,9 +50,7 @@ def story(told: Iterable[Told]) -> Story:
     rest = [claims([*tested[FIRST:], *absent])] if said[FIRST:] or absent else []
     parts = [(name, [b for b in blocks if b is not figure]) for name, blocks in found]
     sections = [Section("All other claims", rest)] if rest else []
-    sections += [
-        Section(name or "More", blocks, folded(blocks)) for name, blocks in parts if blocks
-    ]
+    sections += [Section(name or "More", some, folded(some)) for name, some in parts if some]
     return Story(answer(tested), opening if said or figure else [], sections, said)
 
 
@@ -71,19 +69,24 @@ def folded(some: Sequence[Block]) -> bool:
 
 
 def table(
-    title: str, readings: Readings, keys: Sequence[str], names: Sequence[str], tips: bool = True
+    title: str, readings: Readings, keys: Sequence[str], names: Sequence[str], *, place: str = ""
 ) -> Table | None:
-    """One row for each place by the coordinates ``keys`` (those that there are), one column for each
-    quantity of ``names``; None where there are no readings.
+    """One row for each place by the coordinates ``keys`` (those that there are, in one column if it
+    has a name, ``place``), one column for each of ``names``; None where there are no readings.
     """
     wanted = readings.of(*names)
     if not wanted:
         return None
     shown = [readings.quantities[name] for name in names]
     keys = [key for key in keys if wanted.along(key)]
-    columns = [Column(COORDINATES[key].label) for key in keys]
-    columns += [Column(q.label, q.unit, q.tip if tips else "", q.form) for q in shown]
-    rows = [[*map(_key, keys, place), *_cells(some, names)] for *place, some in wanted.by(*keys)]
+    columns = [Column(place)] if place else [Column(COORDINATES[key].label) for key in keys]
+    columns += [Column(q.label, q.unit, q.tip, q.form) for q in shown]
+    rows = []
+    for *values, some in wanted.by(*keys):
+        at = [name_of(c, v) for c, v in zip(keys, values) if v is not None]
+        rows.append(
+            [*([", ".join(at)] if place else map(_key, keys, values)), *_cells(some, names)]
+        )
     return Table(title, columns, rows)
 
 
@@ -97,19 +100,15 @@ def _only(found: Readings) -> object:
 
 
 def crosstab(title: str, readings: Readings, rows: str, columns: str) -> Table | None:
-    """One quantity on two coordinates: a row for each value of ``rows``, a column for each of
-    ``columns``; None where there are no readings.
-    """
+    """One quantity: a row a value of ``rows``, a column a value of ``columns``; None of nothing."""
     if not readings:
         return None
     q, along = readings.quantity, readings.along(columns)
     head = [Column(COORDINATES[rows].label)]
     head += [Column(name_of(columns, value), q.unit, q.tip, q.form) for value in along]
     found = readings.estimates()
-    body = [
-        [_key(rows, value), *(_only(some.of(**{columns: at})) for at in along)]
-        for value, some in found.by(rows)
-    ]
+    every = ((value, [some.of(**{columns: at}) for at in along]) for value, some in found.by(rows))
+    body = [[_key(rows, value), *map(_only, some)] for value, some in every]
     return Table(f"{title}: {q.axis}", head, body)
 
 

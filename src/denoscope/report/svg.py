@@ -1,6 +1,4 @@
-"""A drawn figure as bytes for a file, or as SVG that lives inside a page and takes its colours from
-there.
-"""
+"""A drawn figure as bytes for a file, or as SVG that takes its colours from its page."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _DROPPED = {"metadata", "style"}
 
 
 def export(figure: Figure, form: Literal["svg", "png"], salt: str = "") -> bytes:
-    """The figure on white, for a paper: SVG with its letters as outlines, so that no font is
-    needed, or PNG at 200 dots an inch.
-    """
+    """The figure on white, for a paper: SVG, letters as outlines, or PNG at 200 dots an inch."""
     return _render(figure, form, salt, fonts="path", ground=theme.GROUND)
 
 
@@ -43,19 +39,15 @@ def inline(figure: Figure, name: str, alt: str) -> str:
                 parent.remove(child)
     for element in root.iter():
         element.tag = _local(element.tag)
-        element.attrib = {
-            _local(key): _attribute(_local(key), value, name)
-            for key, value in element.attrib.items()
-        }
+        named = ((_local(key), value) for key, value in element.attrib.items())
+        element.attrib = {key: _attribute(key, value, name) for key, value in named}
     view = root.attrib["viewBox"]
     root.attrib = {"viewBox": view, "role": "img", "aria-label": alt}
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) -> bytes:
-    """The canvas of that form writes the figure, which is laid out already: drawn once, where
-    ``savefig`` would draw it twice.
-    """
+    """The canvas of that form writes the laid-out figure, once; ``savefig`` would draw it twice."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -64,11 +56,8 @@ def _render(figure: Figure, form: str, salt: str, *, fonts: str, ground: str) ->
     for text in figure.findobj(Text):
         text.set_text(lowered(text.get_text()))
     buffer = io.BytesIO()
-    metadata = (
-        {"Date": None, "Creator": None, "Format": None, "Type": None}
-        if form == "svg"
-        else {"Software": None}
-    )
+    dated = ("Date", "Creator", "Format", "Type") if form == "svg" else ("Software",)
+    metadata = dict.fromkeys(dated)
     with theme.style(), rc_context({"svg.fonttype": fonts, "svg.hashsalt": salt or "denoscope"}):
         figure.set(facecolor=ground, edgecolor="none", dpi=200)
         if form == "svg":

@@ -26,11 +26,8 @@ def write_table(
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     measured = {key for row in rows for key, value in row.items() if isinstance(value, Estimate)}
-    header = [
-        name
-        for key in keys
-        for name in ((key, f"{key}_low", f"{key}_high") if key in measured else (key,))
-    ]
+    ends = {key: ("", "_low", "_high") if key in measured else ("",) for key in keys}
+    header = [f"{key}{end}" for key in keys for end in ends[key]]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
@@ -43,9 +40,7 @@ def write_table(
 
 
 def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> None:
-    """Writes ``claims.json``, one object a claim with all its numbers, and ``claims.csv``, one line
-    a number.
-    """
+    """Writes ``claims.json``, one object a claim, and ``claims.csv``, one line a number."""
     target = Path(folder)
     write_json(target / "claims.json", [_json(claim) for claim in claims])
     text = io.StringIO()
@@ -64,11 +59,9 @@ def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> Non
 def _flat(row: Mapping[str, object]) -> dict[str, object]:
     out: dict[str, object] = {}
     for key, value in row.items():
-        parts = (
-            {"": value.value, "_low": value.low, "_high": value.high}
-            if isinstance(value, Estimate)
-            else {"": value}
-        )
+        parts = {"": value}
+        if isinstance(value, Estimate):
+            parts = {"": value.value, "_low": value.low, "_high": value.high}
         out |= {key + suffix: _text(part) for suffix, part in parts.items()}
     return out
 
@@ -79,9 +72,7 @@ def _text(value: object) -> object:
 
 
 def _json(value: object) -> object:
-    """The value as JSON has it: plain numbers, null for what is not finite, text for everything
-    that JSON does not know.
-    """
+    """As JSON has it: plain numbers, null for what is not finite, text for the unknown."""
     if isinstance(value, Estimate):
         return value.json()
     if isinstance(value, np.ndarray | np.generic):

@@ -56,15 +56,11 @@ INK, MUTED, GRID, GROUND = (COLORS[name][0] for name in ("ink", "muted", "grid",
 TONES = tuple(light for name, (light, _) in COLORS.items() if name.startswith("tone-"))
 MARKS = dict(zip(TONES, "oDsvP^"))
 HEAT = ("#f7f1e6", "#f3c98b", "#e58a5f", "#c2456b", "#7b3a92", "#2c2a66")
-"""Stops of the sequential map of heat maps, luminance falling; the same in both schemes, since the
-numerals stand on it.
-"""
+"""Stops of heat maps, luminance falling; the same in both schemes, as the numerals stand on it."""
 
 
 def ordered(n: int) -> tuple[str, ...]:
-    """``n`` tones for ``n`` ordered things such as capacities, smallest first, spread as far apart
-    as they go (at most 6).
-    """
+    """``n`` tones for ordered things, smallest first, as far apart as they go (at most 6)."""
     if not 1 <= n <= len(TONES):
         raise ValueError(
             f"there are tones for 1 to {len(TONES)} ordered series, not {n}; draw fewer "
@@ -77,10 +73,8 @@ def ordered(n: int) -> tuple[str, ...]:
 
 def luminance(color: str) -> float:
     """Relative luminance of ``#rrggbb``, 0 black to 1 white (WCAG 2.2)."""
-    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    red, green, blue = (
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
-    )
+    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -155,9 +149,7 @@ def wrapped(text: str, room: float, size: float = FONT_SIZE - 1) -> list[str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib in this look while the block lasts, whatever the user's settings; ``$`` in a label
-    is a dollar sign.
-    """
+    """Matplotlib in this look, whatever the user's settings; ``$`` in a label is a dollar sign."""
     from matplotlib.style import context
 
     with context(["default", _STYLE]):

@@ -1,6 +1,4 @@
-"""Ticks of an axis: the measured values themselves where they are few, round ones elsewhere, and no
-two labels that touch.
-"""
+"""Ticks: measured values where they are few, round ones elsewhere, no two labels that touch."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def place(axes: Axes, panel: Panel, base: int) -> None:
-    """Puts the ticks of both axes: x is linear (``base`` 0), powers of ten (10), or the marked
-    values of ``panel`` (2).
-    """
+    """Ticks of both axes; x is linear (``base`` 0), powers of ten (10), or marked values (2)."""
     if not base:
         whole = all(value.is_integer() for value in _marked(panel))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
@@ -44,18 +40,14 @@ def _logarithmic(axis: Axis, decades: float) -> None:
 
 
 def thin(axes: Axes, panel: Panel) -> None:
-    """Keeps the labels of x that do not touch: both ends, then powers of two, then the others;
-    every tick mark stays.
-    """
+    """Keeps labels of x that do not touch: ends, powers of two, others; tick marks all stay."""
     size = theme.FONT_SIZE - 1
     # drawn just before
     points = axes.get_window_extent().width * 72 / axes.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess]
     left, right = (math.log2(limit) for limit in axes.get_xlim())
     values = _marked(panel)
-    order = sorted(
-        values,
-        key=lambda v: (v not in (min(values), max(values)), not math.log2(v).is_integer(), v),
-    )
+    ends = values[:1] + values[-1:]
+    order = sorted(values, key=lambda v: (v not in ends, not math.log2(v).is_integer(), v))
     kept: dict[float, tuple[float, float]] = {}
     for value in order:
         center = (math.log2(value) - left) / (right - left) * points

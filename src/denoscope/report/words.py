@@ -1,6 +1,4 @@
-"""Numbers as a reader wants them in a sentence: digits that mean something, and nothing above 0
-that reads as 0.
-"""
+"""Numbers in a sentence: digits that mean something, and nothing above 0 that reads as 0."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ def count(n: float) -> str:
 
 
 def rounded(value: float, digits: int, *, ends: Sequence[float] = (0.0,)) -> str:
-    """``value`` with so many decimals, and as many more as keep it apart from the ``ends`` that it
-    does not reach; a true minus sign.
-    """
+    """So many decimals, or more where it would read as one of the ``ends``; a true minus sign."""
     text = f"{value:.{digits}f}"
     while digits < 12 and any(value != end and float(text) == end for end in ends):
         digits += 1
@@ -30,9 +26,7 @@ def rounded(value: float, digits: int, *, ends: Sequence[float] = (0.0,)) -> str
 
 
 def decimals(width: float) -> int:
-    """How many decimals an interval of this width leaves: a unit of the last one is a third of it
-    at most, and more than a thirtieth.
-    """
+    """Decimals for an interval of this width: the last one's unit is 1/30 to 1/3 of it."""
     return max(0, -math.floor(math.log10(width / 3))) if 0 < width < math.inf else 2
 
 
@@ -50,17 +44,15 @@ def percents(part: Estimate, *, bracket: bool = False) -> str:
     low, value, high = (100 * x for x in (part.low, part.value, part.high))
     digits, ends = decimals(high - low), (0.0, 100.0)
     interval = f"{100 * part.level:g}\u00a0% {span(low, high, digits, ends=ends)}"
-    return f"{rounded(value, digits, ends=ends)}\u00a0%" + (
-        f" ({interval})" if bracket else f", {interval}"
-    )
+    said = f" ({interval})" if bracket else f", {interval}"
+    return f"{rounded(value, digits, ends=ends)}\u00a0%{said}"
 
 
 def percent(part: float) -> str:
     """A share in per cent to two digits; what is not 0 or 1 does not read so."""
     rest = 100 * min(abs(part), abs(1 - part), 0.5)
-    text = rounded(
-        100 * part, max(0, 1 - math.floor(math.log10(rest))) if rest else 0, ends=(0.0, 100.0)
-    )
+    digits = max(0, 1 - math.floor(math.log10(rest))) if rest else 0
+    text = rounded(100 * part, digits, ends=(0.0, 100.0))
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}\u00a0%"
 
 
@@ -76,14 +68,10 @@ def hundredfold(part: Estimate) -> Estimate:
 
 
 def numbers(value: Estimate) -> str:
-    """A value between 0 and 1 with its interval to three digits or more, such as an AUC: ``0.998,
-    95 % 0.996–0.999``.
-    """
+    """A value in [0, 1] with its interval, three digits or more: ``0.998, 95 % 0.996–0.999``."""
     digits = max(3, decimals(value.high - value.low))
-    return (
-        f"{value.value:.{digits}f}, {100 * value.level:g}\u00a0% "
-        f"{value.low:.{digits}f}–{value.high:.{digits}f}"
-    )
+    ends = f"{value.low:.{digits}f}–{value.high:.{digits}f}"
+    return f"{value.value:.{digits}f}, {100 * value.level:g}\u00a0% {ends}"
 
 
 def probability(p: float) -> str:

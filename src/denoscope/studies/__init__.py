@@ -1,6 +1,4 @@
-"""The studies: one file a figure of the literature. A file's existence registers it; its docstring
-is its description.
-"""
+"""The studies: one file a figure of the literature, registered by being there."""
 
 from __future__ import annotations
 
@@ -15,9 +13,8 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Every study's name, read from the files here without importing them."""
-    return sorted(
-        path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
-    )
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
 
 
 def summary(name: str) -> str:

@@ -1,13 +1,11 @@
-"""What the studies that draw training sets from a law have in common: where the law comes from, and
-by which names its cells are told apart.
-"""
+"""What the studies that draw training sets from a law share: the law, and names of its cells."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -16,40 +14,30 @@ import numpy as np
 from denoscope.data.population import Population
 from denoscope.data.sources import Source, load
 from denoscope.estimate import Estimate
+from denoscope.fitting.recipe import at_least
 from denoscope.metrics.crossings import apart, crossing, less
 from denoscope.readings import Readings, collected
 from denoscope.report.plots import Plot
 from denoscope.store import Row
-from denoscope.studies._reported import Reported
+from denoscope.studies._trained import Imaged
 from denoscope.theory.spectra import power_law
 
 _FINE = 40  # sizes on a line of theory, and near N = d half as many more
 _POWER = re.compile(r"power(\d+(?:\.\d+)?)")
 
 
-class Drawn(Reported):
-    """A study with the fields ``data``, ``n``, ``d``, ``skip_bad``, ``resize`` and ``range``;
-    ``least`` are the least values of its fields.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Imaged):
+    """Training sets of n rows from a law of d dimensions; ``least`` are the least values of fields."""
 
     least: ClassVar[dict[str, int]] = {}
     places: ClassVar[tuple[str, ...]] = ("data", "n")
 
-    data: str  # stated here for its type alone: each study has its own default and help
-    n: int
+    n: int  # stated here for its type alone, as d: each study has its own default and help
     d: int
-    skip_bad: bool
-    resize: int
-    range: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for name, least in self.least.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least {least}")
-
-    def source(self) -> Source:
-        """Which data, and how images are read."""
-        return Source(self.data, self.skip_bad, self.resize, self.range)
+        at_least(self, self.least)
 
     def law(self) -> Population:
         """The law of the data."""
@@ -67,7 +55,7 @@ class Drawn(Reported):
         return ""
 
     def inputs(self) -> dict[str, str]:
-        return {self.data: load(self.source()).sha256} if synthetic(self.data) is None else {}
+        return super().inputs() if synthetic(self.data) is None else {}
 
     @classmethod
     def subtitle(cls, rows: Sequence[Row]) -> str:
@@ -77,10 +65,8 @@ class Drawn(Reported):
     @classmethod
     def spectra(cls, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """The eigenvalues (d,) of the law's covariance, by the name of the data."""
-        return {
-            name: collected(some[:1], cls.quantities).of("spectrum").one
-            for name, some in named(rows).items()
-        }
+        first = {name: collected(some[:1], cls.quantities) for name, some in named(rows).items()}
+        return {name: found.of("spectrum").one for name, found in first.items()}
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
@@ -108,17 +94,12 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
         ): g
         for each, g in zip(every, groups.values())
     }
-    return dict(
-        sorted(
-            found.items(), key=lambda kv: (synthetic(str(kv[1][0].fields["data"])) is None, kv[0])
-        )
-    )
+    images = {name: synthetic(str(some[0].fields["data"])) is None for name, some in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: (images[name], name))}
 
 
 def between(sizes: Sequence[float], d: int) -> np.ndarray:
-    """The sizes, and others between the first and the last, or around one that is alone; closer to
-    each other around N = d.
-    """
+    """The sizes and others between them, or around one that is alone; more around N = d."""
     first, last = float(sizes[0]), float(sizes[-1])
     if first == last:
         first, last = max(2.0, first / 1.5), 1.5 * last
@@ -128,9 +109,7 @@ def between(sizes: Sequence[float], d: int) -> np.ndarray:
 
 
 def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:
-    """Readings over ``x``: dots with intervals for what was measured, ``most`` of them for each kind
-    of data, and lines for theory.
-    """
+    """Over ``x``: dots with intervals (``most`` a kind of data) measured, lines for theory."""
     drawn = ["simulation", "twin"]
     lines = readings.of(source=lambda source: source not in drawn)
     each = (some.thinned(x, most) for _, some in readings.of(source=drawn).by("data"))
@@ -141,9 +120,7 @@ def curves(readings: Readings, x: str, most: int = 1000, **look: Any) -> Plot:
 def closing(
     sizes: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95, *, height: float
 ) -> Estimate:
-    """Where the mean over sets is below ``height`` for good; beyond the sizes measured its interval
-    begins or ends with these.
-    """
+    """Where the mean over sets is below ``height`` for good; its interval keeps to the sizes."""
     e = crossing(sizes, units, level, height=height, falling=True)
     return replace(e, low=min(e.low, sizes[-1]), high=max(e.high, sizes[0]))
 
@@ -151,17 +128,13 @@ def closing(
 def sooner(
     sizes: Sequence[float], units: Sequence[np.ndarray], level: float = 0.95, *, height: float
 ) -> Estimate:
-    """The size at which the first of two numbers of each set (sets, 2) is below ``height`` for good
-    over that of the second.
-    """
+    """Where the first of a set's two numbers (sets, 2) falls below, over where the second does."""
     one, other = (apart(sizes, [u[:, i] for u in units]).fall(height) for i in (0, 1))
     return less(one, other).map(np.exp2)(level)
 
 
 def synthetic(data: str) -> float | None:
-    """The exponent k of ``powerK``, the law with eigenvalues nu^-k; None for the name of a set of
-    images.
-    """
+    """The exponent k of ``powerK``, the law with eigenvalues nu^-k; None for a set of images."""
     match = _POWER.fullmatch(data)
     return float(match[1]) if match else None
 

@@ -1,13 +1,12 @@
-"""The base of the studies of a denoiser's geometry: one cell is one denoiser, trained here or given
-as a file, and what it is asked.
-"""
+"""The base of the studies of geometry: one cell is one denoiser, and what it is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -17,27 +16,23 @@ from denoscope.data.splits import Split
 from denoscope.files import file_hash
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.store import Row, Value
-from denoscope.studies._reported import Reported, finished, sortable
+from denoscope.studies._reported import finished, sortable
 from denoscope.studies._subject import Subject, given, model_file
-from denoscope.studies._trained import Trained
+from denoscope.studies._trained import Model, Trained
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed(Trained, Reported):
-    """One denoiser: a network trained by the house recipe, or with ``model`` the
-    one in a file.
-    """
+class Probed(Trained):
+    """One denoiser: a network trained by the house recipe, or the one of the file ``model``."""
 
     seconds: ClassVar[float] = 1.0
     """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
 
     places: ClassVar[tuple[str, ...]] = ("n", "width", "subset", "seed", "model")
 
-    n: int = axis(
-        64, "number of training images; with --model, 0: all that are not held out", (16, 1024)
-    )
+    n: int = axis(64, "training images; with --model, 0: all that are not held out", (16, 1024))
     width: int = axis(64, "width of the network, the one capacity dial")
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
@@ -88,40 +83,24 @@ class Probed(Trained, Reported):
         return asked + (0 if self.model else super().estimated(trained=trained))
 
     @classmethod
-    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        """Networks that are given, each alone; those to train in fleets of alike cells, as large as
-        pays but two where that keeps two cores busy.
-        """
+    def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
+        """Networks that are given, each alone; those to train in fleets."""
         given = [[cell] for cell in cells if cell.model]
-        return given + cls.fleets([cell for cell in cells if not cell.model], 2)
+        return given + super().plan([cell for cell in cells if not cell.model])
 
     @classmethod
-    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, or reads their networks, and measures each."""
-        for item, (denoiser, generated, stopped) in zip(cells, cls.denoisers(cells, work)):
-            if stopped:
-                yield item, Result({"stopped": stopped})
-            else:
-                yield (
-                    item,
-                    item.measure(
-                        Subject(denoiser, item.where(), item.samples, item.solver_steps, generated)
-                    ),
-                )
-
-    @classmethod
-    def denoisers(
-        cls, cells: Sequence[Self], work: Work
-    ) -> Iterator[tuple[Denoiser, Tensor | None, str]]:
-        """Each cell's denoiser, its samples where they are made already, and why its training
-        stopped, if it did.
-        """
+    def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
+        """Trained networks, or those that are given, which have no samples yet."""
         if cells[0].model:
             return ((given(cell.model, cell.where()), None, "") for cell in cells)
-        return (
-            (member.requires_grad_(False), generated, stopped)  # pyright: ignore[reportReturnType]
-            for member, generated, stopped in cls.learned(cells, work)
-        )
+        return super().learned(cells, work)
+
+    def subject(self, D: Denoiser, generated: Tensor | None = None) -> Subject:
+        """A denoiser with this cell's images."""
+        return Subject(D, self.where(), self.samples, self.solver_steps, generated)
+
+    def measured(self, net: Any, generated: Any) -> Result:
+        return self.measure(self.subject(net, generated))
 
     def readings(self, subject: Subject) -> Iterator[Reading]:
         """What this cell's denoiser is asked, by coordinates."""
@@ -175,28 +154,44 @@ def _split(row: Row) -> Split:
 
 
 def is_file(row: Row) -> bool:
-    """Whether the model is a plain file, of which size and width of training are not known; a
-    stored cell's are among the fields.
-    """
+    """Whether the model is a plain file: its training is not known, as that of a stored cell is."""
     model = str(row.fields["model"])
     return bool(model) and Path(model).parent.name != "cells"
 
 
 def places_of(rows: Sequence[Row]) -> list[dict[str, object]]:
     """Where each cell's readings are: a plain file is told by its name, and by the fields in which
-    its own cells differ; N is left out where it is all of the set.
+    its own cells differ, a network as if it had been trained here, and by its store where another
+    one is at its place; N is left out where it is all of the set.
     """
+    places = [_place(row, rows) for row in rows]
+    models = [str(row.fields["model"]) for row in rows]
+    every, files = list(zip(models, places)), {m for m, at in zip(models, places) if "model" in at}
     found = []
-    for row in rows:
-        same = [other for other in rows if other.fields["model"] == row.fields["model"]]
-        told = ["n", "subset", "seed"]
-        if is_file(row):
-            told = [name for name in told if len({other.fields[name] for other in same}) > 1]
-        at = {name: row.fields[name] for name in told if name != "n" or row.fields["n"]}
-        own = (
-            {"model": Path(str(row.fields["model"])).stem}
-            if is_file(row)
-            else {"width": row.fields["width"]}
-        )
-        found.append({**at, **own})
+    for model, at in every:
+        near = files if "model" in at else {other for other, place in every if place == at}
+        told = model and (model in files or len(near) > 1)
+        found.append(at | ({"model": called(model, near)} if told else {}))
     return found
+
+
+def _place(row: Row, rows: Sequence[Row]) -> dict[str, object]:
+    model, told = row.fields["model"], ["n", "subset", "seed"]
+    own = {"model": model} if is_file(row) else {"width": row.fields["width"]}
+    if is_file(row):
+        same = [other.fields for other in rows if other.fields["model"] == model]
+        told = [name for name in told if len({fields[name] for fields in same}) > 1]
+    return {name: row.fields[name] for name in told if name != "n" or row.fields["n"]} | own
+
+
+def called(model: str, among: Collection[str]) -> str:
+    """The shortest end of a file's path, or of the path of a cell's store, that no other has."""
+    taken = Counter(end for other in {model, *among} for end in _ends(Path(other)))
+    return next((end for end in _ends(Path(model)) if taken[end] == 1), model)
+
+
+def _ends(path: Path) -> list[str]:
+    stored = path.parent.name == "cells"
+    parts = path.parent.parent.parts if stored else path.with_suffix("").parts
+    ends = ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+    return [*ends, f"{parts[-1]}/{path.name}"] if stored else ends

@@ -1,6 +1,4 @@
-"""A study whose cells are readings and whose page is a story: the base of all studies, and what
-every page says around the story.
-"""
+"""The base of all studies: cells are readings, a page is a story, and what pages say beside."""
 
 from __future__ import annotations
 

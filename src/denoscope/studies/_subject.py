@@ -1,6 +1,4 @@
-"""A denoiser with the images it was trained on and images it never saw: what the studies of
-geometry ask about.
-"""
+"""A denoiser, the images it was trained on, and images it never saw: what geometry is asked of."""
 
 from __future__ import annotations
 
@@ -17,6 +15,8 @@ from denoscope.data.splits import Split
 from denoscope.distributions import Empirical
 from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
+from denoscope.metrics.shares import quotient
+from denoscope.nearest import neighbors
 from denoscope.networks import load as load_network
 from denoscope.networks.archive import expect
 from denoscope.random import Seeds
@@ -59,11 +59,13 @@ class Subject:
 
     def samples(self) -> Tensor:
         """What the denoiser makes from the shared noises, (noises, c, h, w)."""
-        return (
-            sample(self.denoiser, self.start(), self.sigmas)
-            if self.generated is None
-            else self.generated
-        )
+        made = self.generated
+        return sample(self.denoiser, self.start(), self.sigmas) if made is None else made
+
+    def copies(self) -> Tensor:
+        """Whether each sample is a copy by the 1/3 rule, bool (noises,); of two images at least."""
+        near = neighbors(self.samples().flatten(1), self.data.train().flatten(1), 2).distance
+        return quotient(*near.T) < 1 / 3
 
     def clean(self, kind: Literal["train", "test"], count: int) -> Tensor:
         """``count`` training or unseen images, the first ones, repeated where there are fewer."""
@@ -71,9 +73,7 @@ class Subject:
         return images[torch.arange(count) % len(images)]
 
     def noise(self, count: int, first: int = 0) -> Tensor:
-        """Standard normal noise of ``count`` points, the same for every subject of one image shape,
-        (count, c, h, w).
-        """
+        """Standard normal noise (count, c, h, w), the same for all subjects of one image shape."""
         return Seeds(range(NOISES + first, NOISES + first + count)).randn(self.shape)
 
     def noisy(self, kind: Literal["train", "test"], count: int, level: float) -> Tensor:
@@ -111,9 +111,7 @@ class Subject:
 
 
 def model_file(path: str) -> Path:
-    """The file of a trained network: itself, or the one in the folder of a stored cell; neither is
-    a ValueError.
-    """
+    """The file of a network: itself, or the one in a stored cell's folder; else a ValueError."""
     file = Path(path).expanduser()
     file = file / MODEL if file.is_dir() else file
     if not file.is_file():
@@ -125,9 +123,7 @@ def model_file(path: str) -> Path:
 
 
 def given(path: str, data: Split) -> Denoiser:
-    """The network of a file, tried on one image of the data; one that does not take such images is
-    a ValueError.
-    """
+    """The network of a file, tried on one image; one that takes no such images is a ValueError."""
     denoiser = load_network(model_file(path)).eval().requires_grad_(False)
     try:
         expect(denoiser, tuple(data.train().shape[1:]))

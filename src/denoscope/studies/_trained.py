@@ -1,13 +1,12 @@
-"""A study whose cells are networks trained by the house recipe on a split of images: the fields that
-its sweeps vary, and what follows from them.
-"""
+"""The studies whose cells are networks that the house recipe trains: what their sweeps vary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -18,10 +17,13 @@ from denoscope.networks import Fleet, best_size
 from denoscope.networks import load as load_network
 from denoscope.networks.precondition import Preconditioned
 from denoscope.random import Seeds, derive
-from denoscope.study import Result, Study, Work, alike, option
+from denoscope.studies._reported import Reported
+from denoscope.study import Result, Work, alike, option
 
 MEASURING = 0.5
 """Seconds of one core to measure a network, about."""
+Model = tuple[Any, Any, str]
+"""A denoiser, its samples (None: not made yet), and why its training stopped, if it did."""
 
 
 class Swept:
@@ -35,52 +37,100 @@ class Swept:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained(Swept, Study):
-    """Images, training and sampling of one cell, beside the axes of its study."""
+class Imaged(Reported):
+    """Images, and how they are read."""
 
     data: str = option(
         "digits",
         "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or "
         "a folder, .npz or .zip of images",
     )
+    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
+    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
+    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
+
+    def source(self, name: str = "") -> Source:
+        """The cell's images, or another set that is read as these are."""
+        return Source(name or self.data, self.skip_bad, self.resize, self.range)
+
+    def inputs(self) -> dict[str, str]:
+        return {self.data: load(self.source()).sha256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned(Swept, Reported):
+    """One network that the house recipe trains and samples."""
+
+    members: ClassVar[tuple[str, ...]] = ("n", "subset", "seed")
+    """The fields in which networks of one fleet may differ."""
+    fleets: ClassVar[int] = 2
+    """How many at least, where there are as many cells: two keep two cores busy."""
+
     steps: int = option(8000, "training steps")
-    batch_size: int = option(64, "images a training step")
+    batch_size: int = option(64, "images or points a training step")
     lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.999, "decay of the averaged weights that are sampled")
     level_mean: float = option(-0.6, "mean of log sigma in training")
     level_std: float = option(1.4, "standard deviation of log sigma in training")
     samples: int = option(1000, "samples drawn from each model, from the same noises")
     solver_steps: int = option(18, "steps of Heun's method")
+
+    def recipe(self) -> Recipe:
+        """How the network is trained and sampled."""
+        given = {field.name: getattr(self, field.name) for field in fields_of(Recipe)}
+        return Recipe(**{**given, "width": self.wide()})
+
+    def wide(self) -> int:
+        """The width of the network."""
+        return self.width
+
+    def denoiser(self) -> Preconditioned:
+        """The untrained network."""
+        raise NotImplementedError
+
+    def measured(self, net: Any, generated: Any) -> Result:
+        """What is asked of the denoiser and of its samples (samples, ...), both on the CPU."""
+        raise NotImplementedError
+
+    @classmethod
+    def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
+        """Trains the cells as one fleet and samples all from the same noises."""
+        raise NotImplementedError
+
+    def run(self, work: Work = Work()) -> Result:  # noqa: B008
+        return next(self.batch([self], work))[1]
+
+    @classmethod
+    def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
+        """Alike cells in fleets as large as pays, evenly filled; large networks one a job."""
+        jobs = []
+        for some in alike(cells, *cls.members):
+            largest = best_size(some[0].denoiser())
+            count = max(min(cls.fleets, len(some)), -(-len(some) // largest))
+            jobs += [some[i::count] for i in range(count)]
+        return jobs
+
+    @classmethod
+    def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
+        """Trains the cells as one fleet, samples all from the same noises and measures each."""
+        for item, (net, generated, stopped) in zip(cells, cls.learned(cells, work)):
+            found = Result({"stopped": stopped}) if stopped else item.measured(net, generated)
+            yield item, found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Learned, Imaged):
+    """A network that is trained on a split of images."""
+
     held: int = option(261, "images held out from every model")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
         self.recipe()
         at_least(self, {"seed": 0, "samples": 3, "held": 4, "resize": 0})
 
-    def recipe(self) -> Recipe:
-        """How the network is trained and sampled."""
-        return Recipe(
-            net=self.net,
-            width=self.width,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            ema=self.ema,
-            level_mean=self.level_mean,
-            level_std=self.level_std,
-            solver_steps=self.solver_steps,
-        )
-
     def where(self) -> Split:
         """Which images the cell is about."""
-        return Split(self.source(self.data), None, self.held, self.n, self.subset)
-
-    def source(self, name: str) -> Source:
-        """A set of images, read as this cell reads its own."""
-        return Source(name, self.skip_bad, self.resize, self.range)
+        return Split(self.source(), None, self.held, self.n, self.subset)
 
     def infeasible(self) -> str:
         pool = len(self.where().pool_rows())
@@ -96,9 +146,6 @@ class Trained(Swept, Study):
                 f"fit into {pool} images"
             )
         return ""
-
-    def inputs(self) -> dict[str, str]:
-        return {self.data: load(self.source(self.data)).sha256}
 
     def cost(self) -> float:
         return self.estimated(trained=True)
@@ -122,42 +169,21 @@ class Trained(Swept, Study):
         return self.recipe().denoiser(where.images().shape, where.spread(), self.member().initial)
 
     def noise(self) -> Tensor:
-        """The standard normal noise that all models are sampled from, (samples, c, h, w), row i from
-        seed i alone.
-        """
+        """The normal noise of all models, (samples, c, h, w), row i from seed i alone."""
         return _noise(self.samples, tuple(self.where().images().shape))
 
-    def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        return next(self.batch([self], work))[1]
-
     @classmethod
-    def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
-        return cls.fleets(cells)
-
-    @classmethod
-    def fleets(cls, cells: Sequence[Self], least: int = 1) -> list[list[Self]]:
-        """Cells of one capacity in fleets as large as pays and evenly filled, ``least`` of them or
-        more where there are as many cells; what is bound by arithmetic alone runs one a job.
-        """
-        jobs = []
-        for some in alike(cells, "n", "subset", "seed"):
-            count = max(min(least, len(some)), -(-len(some) // best_size(some[0].denoiser())))
-            jobs += [some[i::count] for i in range(count)]
-        return jobs
-
-    @classmethod
-    def learned(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
-        """Trains the cells as one fleet and samples all from the same noises: each one's denoiser,
-        its samples, and why it stopped, if it did. Networks that an earlier version trained are
-        taken as they are.
-        """
+    def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
+        """The same; networks that an earlier version trained are taken as they are."""
         files = [work.trained(cell) for cell in cells]
         fresh = cls._fresh([cell for cell, file in zip(cells, files) if file is None], work)
         for cell, file in zip(cells, files):
-            yield next(fresh) if file is None else cell.sampled(load_network(file).eval())
+            again = None if file is None else cell.sampled(load_network(file).eval())
+            net, generated, stopped = again or next(fresh)
+            yield net.requires_grad_(False), generated, stopped
 
     @classmethod
-    def _fresh(cls, cells: Sequence[Self], work: Work) -> Iterator[tuple[nn.Module, Tensor, str]]:
+    def _fresh(cls, cells: Sequence[Self], work: Work) -> Iterator[Model]:
         if not cells:
             return
         first, where = cells[0], cells[0].where()
@@ -172,7 +198,7 @@ class Trained(Swept, Study):
             tell=work.tell,
         )
 
-    def sampled(self, net: nn.Module) -> tuple[nn.Module, Tensor, str]:
+    def sampled(self, net: nn.Module) -> Model:
         """A trained network with its samples, as :meth:`learned` gives them."""
         return net, generate(Fleet([net]), self.noise(), self.recipe().sigmas())[0], ""
 

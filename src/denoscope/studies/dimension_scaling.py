@@ -29,20 +29,13 @@ from denoscope.data.mixtures import MixtureDraw, MixtureSetting
 from denoscope.estimate import Resampled, exact, unpaired
 from denoscope.fitting import estimators, growing
 from denoscope.fitting.growing import CLOSED, FITS, REACH, SMOOTHERS
+from denoscope.fitting.recipe import among, at_least, crowded, fraction, positive
 from denoscope.metrics.crossings import as_size, together
 from denoscope.metrics.growth_laws import laws_of
 from denoscope.metrics.wasserstein import wasserstein
 from denoscope.nearest import neighbors
 from denoscope.random import derive, generator
-from denoscope.readings import (
-    Quantity,
-    Reading,
-    Readings,
-    collected,
-    estimated,
-    expanded,
-    stored,
-)
+from denoscope.readings import Quantity, Reading, Readings, collected, estimated, expanded, stored
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, crosstab, table
@@ -61,18 +54,8 @@ FLAT = 0.25
 SETTINGS = ("sigma", "level", "noise", "draws", "largest", "probes", "compared", "seed")
 RESAMPLES = 300
 _SAMPLES = 7  # the place of a model's own draws below a draw's seed
-LEAST = {
-    "d": 1,
-    "n": 1,
-    "clusters": 1,
-    "draws": 2,
-    "largest": 2,
-    "probes": 2,
-    "compared": 4,
-    "width": 1,
-    "steps": 1,
-    "batch_size": 1,
-}
+LEAST: dict[str, int] = dict.fromkeys(("d", "n", "clusters", "width", "steps", "batch_size"), 1)
+LEAST |= {"draws": 2, "largest": 2, "probes": 2, "compared": 4, "noise": 0}
 
 QUANTITIES = {
     "excess": Quantity("relative excess risk", form=".3f"),
@@ -113,9 +96,7 @@ class DimensionScaling(Reported):
     full: bool = option(
         False, f"every combination of d and n, not only those with d = {MIDDLE_D} or n = {MIDDLE_N}"
     )
-    sigma: float = option(
-        0.2, "noise level at which denoisers are compared; the subspaces have unit variance"
-    )
+    sigma: float = option(0.2, "noise level of the comparison; the subspaces have unit variance")
     level: float = option(0.05, "the relative excess risk that must be reached")
     noise: float = option(0.01, "ambient noise of the data, standard deviation an entry")
     draws: int = option(4, "random mixtures and training sets a cell")
@@ -129,27 +110,14 @@ class DimensionScaling(Reported):
     seed: int = option(0, "seed of everything")
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}"
-                )
-        for name in ("sigma", "lr"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be a positive number")
-        if not 0 < self.level < 1:
-            raise ValueError(f"--level {self.level}: must lie between 0 and 1")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"--noise {self.noise}: must be at least 0")
-        if self.method not in METHODS:
-            raise ValueError(f"--method {self.method}: there are {', '.join(METHODS)}")
+        at_least(self, LEAST)
+        positive(self, "sigma", "lr")
+        fraction(self, "level")
+        among(self, method=METHODS)
 
     def infeasible(self) -> str:
-        if self.clusters * self.d > self.n:
-            return (
-                f"--clusters {self.clusters} --d {self.d}: {self.clusters * self.d} "
-                f"orthogonal directions do not fit into --n {self.n}"
-            )
+        if reason := crowded(self.n, clusters=self.clusters, d=self.d):
+            return reason
         if self.method in SMOOTHERS and self.d > MOST_SMOOTHED:
             return (
                 "the empirical distribution and kernel smoothers are measured up to "
@@ -175,9 +143,8 @@ class DimensionScaling(Reported):
 
     def drawn(self) -> list[MixtureDraw]:
         """The mixtures of this cell, each with its training points and its probes."""
-        setting = MixtureSetting(
-            self.d, self.n, self.clusters, self.sigma, self.noise, self.probes, self.seed
-        )
+        d, n, k = self.d, self.n, self.clusters
+        setting = MixtureSetting(d, n, k, self.sigma, self.noise, self.probes, self.seed)
         return [MixtureDraw(setting, index) for index in range(self.draws)]
 
     def run(self, work: Work = Work()) -> Result:  # noqa: B008
@@ -193,9 +160,8 @@ class DimensionScaling(Reported):
     def grown(self, drawn: Sequence[MixtureDraw], work: Work) -> Iterator[Reading]:
         """The excess on growing training sets; of networks also at their last step."""
         if self.method == "network":
-            names = ("width", "steps", "batch_size", "lr")
-            options = {name: getattr(self, name) for name in names}
-            found = growing.trained(drawn, tell=work.tell, **options)
+            size = {name: getattr(self, name) for name in ("width", "steps", "batch_size", "lr")}
+            found = growing.trained(drawn, tell=work.tell, **size)
         else:
             found = growing.grown(self.method, drawn, self.largest, self.level, work.tell)
         at = {"method": self.method, "size": found.sizes}
@@ -219,13 +185,10 @@ class DimensionScaling(Reported):
         """Of the cells with the most common settings, with the samples that they need."""
         same = common(rows)
         read = collected(same, QUANTITIES, "d", "n", "clusters").of(*READ)
-        settings = [
-            Reading(name, {}, np.array([same[0].fields[name]]))
-            for name in ("level", "sigma", "noise")
-        ]
-        places = {"n": "ambient", "clusters": "k"}
-        found = read.moved(places) + settings
-        return found + needed(found.of("excess"), float(str(same[0].fields["level"])))
+        told = {name: np.array([same[0].fields[name]]) for name in ("level", "sigma", "noise")}
+        found = read.moved({"n": "ambient", "clusters": "k"})
+        found += [Reading(name, {}, value) for name, value in told.items()]
+        return found + needed(found.of("excess"), float(told["level"][0]))
 
     @classmethod
     def subtitle(cls, rows: Sequence[Row]) -> str:
@@ -258,14 +221,7 @@ class DimensionScaling(Reported):
             "needed-d",
             "**Training points needed against the dimension of the subspaces**; lines without "
             "marks: theory. On this axis exponentials are straight.",
-            Plot(
-                by_d,
-                "d",
-                "method",
-                panel="k",
-                scale="log",
-                theory=expected(by_d, found),
-            ),
+            Plot(by_d, "d", "method", panel="k", scale="log", theory=expected(by_d, found)),
         )
         yield crosstab("N needed", by_d.of(k=by_d.along("k")[:1]), "method", "d")
         yield crosstab("N needed, K largest", by_d.last("k"), "method", "d")
@@ -314,19 +270,15 @@ def compared(method: str, draws: Sequence[MixtureDraw], count: int) -> Iterator[
     """
     sizes = [4**j for j in range(1, 20) if 4**j <= count]
     fresh = [draw.fresh(2 * count) for draw in draws]
-    found = [
-        [wasserstein(SAMPLED[method](d, size, count), x[:count]) for d, x in zip(draws, fresh)]
-        for size in sizes
-    ]
+    both = list(zip(draws, (x[:count] for x in fresh)))
+    found = [[wasserstein(SAMPLED[method](d, n, count), x) for d, x in both] for n in sizes]
     yield Reading("w2", {"method": method, "size": np.array(sizes)}, np.array(found))
     floor = [wasserstein(x[count:], x[:count]) for x in fresh]
     yield Reading("floor", {"method": method}, np.array(floor))
 
 
 def nearest(draws: Sequence[MixtureDraw], sizes: Sequence[int]) -> np.ndarray:
-    """The mean distance of a fresh point to the nearest of N, (sizes, draws), both without ambient
-    noise, which would be a floor of its own.
-    """
+    """The mean distance of a fresh point to the nearest of N, (sizes, draws), no ambient noise."""
     pure = [MixtureDraw(replace(draw.setting, noise=0.0), draw.index) for draw in draws]
     found = [
         [float(neighbors(draw.clean, draw.train(size)).distance.mean()) for draw in pure]
@@ -336,18 +288,14 @@ def nearest(draws: Sequence[MixtureDraw], sizes: Sequence[int]) -> np.ndarray:
 
 
 def values(found: Readings, level: float) -> dict[str, Value]:
-    """What a table shows of a cell: the samples needed (+inf: not reached) with their interval, and
-    where measuring ended.
-    """
+    """The samples needed (+inf: not reached) with their interval, and where measuring ended."""
     made: dict[str, Value] = {}
     for r in needed(found.of("excess"), level):
         key, e = "needed_end" if r.at["method"] == "network_end" else "needed", r.value()
         made |= {key: e.value, f"{key}_low": e.low, f"{key}_high": e.high}
     last = found.of("excess", method=lambda name: name != "network_end")
-    return made | {
-        "largest_tried": last.along("size")[-1],
-        "excess_there": float(np.mean(last[-1].value)),
-    }
+    ended = {"excess_there": float(np.mean(last[-1].value))}
+    return made | {"largest_tried": last.along("size")[-1]} | ended
 
 
 def needed(excess: Readings, level: float) -> Readings:
@@ -430,9 +378,7 @@ def _quotient(end: Resampled, best: Resampled) -> Resampled:
 
 
 def expected(by_d: Readings, found: Readings) -> Readings:
-    """What theory has for the empirical distribution as sigma falls to 0, and for the Gaussian fit
-    to one subspace.
-    """
+    """Theory: the empirical distribution as sigma falls to 0, the Gaussian fit to one subspace."""
     level, sigma, noise = (
         float(found.of(name)[0].value[0]) for name in ("level", "sigma", "noise")
     )
@@ -450,11 +396,11 @@ def samples(found: Readings) -> Iterator[Told]:
     """Distances between samples: W2, and to the nearest training point."""
     w2 = line(found.of("w2"), "d", "ambient")
     rates = Readings(
-        [
+        (
             Reading("rate", {"d": d, "k": k}, slopes(some))
             for d, k, some in w2.of(method="empirical").by("d", "k")
             if len(some.along("size")) > 1
-        ],
+        ),
         QUANTITIES,
     )
     slower = rates.last("d").against(rates.first("d"), estimated(unpaired), apart="d")
@@ -466,17 +412,7 @@ def samples(found: Readings) -> Iterator[Told]:
     ratio = fits.against(found.of("floor"), np.divide, "ratio")
     yield Claim("Samples of fitted models are at this multiple of the W2 floor", ratio)
     near = line(found.of("nearest"), "d", "ambient")
-    exactly = Readings(
-        [
-            Reading(
-                "nearest",
-                r.at,
-                float(nearest_distance(np.array([r.at["size"]]), r.at["d"], r.at["k"])[0]),
-            )
-            for r in near
-        ],
-        QUANTITIES,
-    )
+    exactly = Readings((Reading(r.name, r.at, _expected_nearest(r.at)) for r in near), QUANTITIES)
     words = (
         "The distance to the nearest training point is its exact expectation (ratio, most points)"
     )
@@ -502,3 +438,7 @@ def slopes(w2: Readings) -> np.ndarray:
     sizes = w2.along("size")
     table = np.stack([w2.of(size=size).one for size in sizes])
     return -np.polyfit(np.log(sizes), np.log(table), 1)[0]
+
+
+def _expected_nearest(at: Mapping[str, int]) -> float:
+    return float(nearest_distance(np.array([at["size"]]), at["d"], at["k"])[0])

@@ -83,14 +83,8 @@ class DisjointHalves(Probed):
     heading: ClassVar[str] = "Models trained on disjoint halves"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
-    n: int = axis(
-        64,
-        "number of training images; with --model, 0: all that are not held out",
-        (8, 32, 128, 512, 768),
-    )
-    subset: int = axis(
-        0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1)
-    )
+    n: int = axis(64, "training images; with --model, 0: all that are left", (8, 32, 128, 512, 768))
+    subset: int = axis(0, "which of two training subsets, disjoint as long as both fit", (0, 1))
 
     def readings(self, subject: Subject) -> Iterator[Reading]:
         yield from denoising(subject)

@@ -24,12 +24,11 @@ import torch
 from torch import Tensor
 
 from denoscope.estimate import exact, mean, share
-from denoscope.fitting.recipe import batches, fleet
+from denoscope.fitting.recipe import at_least, batches, fleet
 from denoscope.fitting.snapshots import Training, snapshot_steps
-from denoscope.geometry.distances import outputs
+from denoscope.geometry.distances import outputs, rmse
 from denoscope.geometry.linearization import superposition
-from denoscope.metrics.shares import quotient
-from denoscope.nearest import neighbors
+from denoscope.metrics.similarity import paired_similarity
 from denoscope.readings import Quantity, Reading, Readings, expanded, stored
 from denoscope.report.claims import Claim, above, below
 from denoscope.report.plots import Plot, figure
@@ -48,7 +47,6 @@ POINTS = 100
 """Unseen images, training images, and pairs of unseen images at every level."""
 EVALUATIONS = 5 * POINTS * len(LEVELS)
 """Calls of a network, one image each, at a snapshot, beside its samples."""
-RATIO = 1 / 3
 _TRAINING = 0.7  # of a job's time, for the progress bar
 
 QUANTITIES = {
@@ -81,24 +79,16 @@ QUANTITIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianEmergence(Probed):
-    """One network along its training at a constant rate, or with ``model`` one that is given, at
-    its end.
-    """
+    """One network along its training at a constant rate, or a given ``model`` at its end."""
 
     version: ClassVar[int] = 2
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
     heading: ClassVar[str] = "Near the Gaussian, and away from it"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
-    n: int = axis(
-        64,
-        "number of training images; with --model, 0: all that are not held out",
-        (16, 64, 256, 768),
-    )
+    n: int = axis(64, "training images; with --model, 0: all that are left", (16, 64, 256, 768))
     width: int = axis(64, "width of the network, the one capacity dial", (8, 32, 128))
-    subset: int = axis(
-        0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1)
-    )
+    subset: int = axis(0, "which of two training subsets, disjoint as long as both fit", (0, 1))
     seed: int = axis(0, "training seed: initialisation, batches and noise")
     lr: float = option(2e-3, "learning rate, the same at every step")
     ema: float = option(
@@ -106,16 +96,12 @@ class GaussianEmergence(Probed):
         "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at "
         "step k; 0: the weights themselves",
     )
-    snapshots: int = option(
-        12, "snapshots of a training, evenly spaced in the logarithm of the step"
-    )
+    snapshots: int = option(12, "snapshots of a training, evenly spaced in the log of the step")
     first: int = option(30, "step of the first snapshot")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("snapshots", "first"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be at least 1")
+        at_least(self, {"snapshots": 1, "first": 1})
 
     def moments(self) -> list[int]:
         """The steps at which the training is looked at."""
@@ -128,21 +114,15 @@ class GaussianEmergence(Probed):
 
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, interrupted at every snapshot, and measures each; networks
-        that are given are measured as they are.
-        """
+        """Trains the cells as one fleet and measures all snapshots; given networks as they are."""
         if cells[0].model:
             yield from super().batch(cells, work)
             return
         trained = cls.course(cells, work).denoisers()
         for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
             work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
-            where = item.where()
-            seen = {
-                step: Subject(denoiser, where, item.samples, item.solver_steps)
-                for step, denoiser in course.items()
-            }
-            yield item, Result({"stopped": stopped}) if stopped else item.measured(seen)
+            seen = {step: item.subject(D) for step, D in course.items()}
+            yield item, Result({"stopped": stopped}) if stopped else item.followed(seen)
 
     @classmethod
     def course(cls, cells: Sequence[Any], work: Work) -> Training:
@@ -163,9 +143,9 @@ class GaussianEmergence(Probed):
 
     def measure(self, subject: Subject) -> Result:
         """A network at the end of a training that nobody looked at: step 0."""
-        return self.measured({0: subject})
+        return self.followed({0: subject})
 
-    def measured(self, course: Mapping[int, Subject]) -> Result:
+    def followed(self, course: Mapping[int, Subject]) -> Result:
         """Every reading of a network along its training, by step."""
         found = list(readings(course))
         if not all(np.isfinite(r.value).all() for r in found if r.name == "sample"):
@@ -175,8 +155,7 @@ class GaussianEmergence(Probed):
     def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
         found = averaged(expanded(readings, QUANTITIES))
         network = found.of(who="network")
-        distance = network.of("distance")
-        error = network.of("relative", images="test")
+        distance, error = network.of("distance"), network.of("relative", images="test")
         end = {
             "distance": distance.of(to="gaussian"),
             "distance_all": distance.of(to="gaussian_all"),
@@ -213,17 +192,13 @@ class GaussianEmergence(Probed):
         last = final(network.of(to=lambda to: to == "gaussian") + network.without("to"))
         keys = [c for c in ("n", "model", "width") if last.along(c)]
         yield "Numbers at the end of training"
-        shown = last.of("distance", "linearity", "agreement", "copies") + last.of(
-            "relative", images="test"
-        )
+        shown = last.of(images="test") + last.without("images")
         names = ["distance", "linearity", "relative", "agreement", "copies"]
         yield table("Networks at the end of training", shown, keys, names)
 
 
 def readings(course: Mapping[int, Subject]) -> Iterator[Reading]:
-    """What a network is asked at every snapshot, on points, pairs and starting noises that all
-    networks share; and the closed forms, once.
-    """
+    """What each snapshot is asked at points and noises that all share; closed forms, once."""
     subject, steps = next(iter(course.values())), np.array(list(course))
     test, train = Asked.of(subject, "test"), Asked.of(subject, "train")
     closed = {name: make() for name, make in subject.others().items()}
@@ -239,8 +214,8 @@ def readings(course: Mapping[int, Subject]) -> Iterator[Reading]:
         if who in ("gaussian", "gaussian_all"):
             at = {"who": who, "sigma": LEVELS}
             yield Reading("linearity", at, test.linearity(closed[who]))
-    between = test.distance(answers["gaussian"], answers["gaussian_all"])
-    yield Reading("between", {"sigma": LEVELS}, between)
+    between = rmse(answers["gaussian"], answers["gaussian_all"])
+    yield Reading("between", {"sigma": LEVELS}, between.float())
     looks = [list(snapshot(s, test, train, answers, drawn, centre)) for s in course.values()]
     for same in zip(*looks, strict=True):
         at = {"who": "network", "step": steps, **same[0].at}
@@ -270,18 +245,14 @@ class Asked:
         """D at the points, (L, P, n)."""
         return outputs(D, self.noisy, self.sigma).reshape(len(LEVELS), *self.clean.shape)
 
-    def error(self, answers: Tensor) -> np.ndarray:
+    def error(self, answers: Tensor) -> Tensor:
         """Mean squared difference from the clean images per pixel, (L, P)."""
-        return (answers - self.clean).square().mean(-1).float().numpy()
+        return (answers - self.clean).square().mean(-1).float()
 
-    def distance(self, answers: Tensor, others: Tensor) -> np.ndarray:
-        """Root mean squared difference per pixel of two denoisers, (L, P)."""
-        return (answers - others).square().mean(-1).sqrt().float().numpy()
-
-    def linearity(self, D: Denoiser) -> np.ndarray:
+    def linearity(self, D: Denoiser) -> Tensor:
         """|cos(D((x1 + x2)/sqrt 2), (D(x1) + D(x2))/sqrt 2)| over pairs, (L, P)."""
         found = superposition(D, self.noisy, self.others, self.sigma)
-        return found.cosine.abs().reshape(len(LEVELS), -1).float().numpy()
+        return found.cosine.abs().reshape(len(LEVELS), -1).float()
 
 
 def snapshot(
@@ -296,21 +267,15 @@ def snapshot(
     D = subject.denoiser
     answers, made = test.answers(D), subject.samples()
     for to, other in closed.items():
-        yield Reading("distance", {"to": to, "sigma": LEVELS}, test.distance(answers, other))
+        yield Reading("distance", {"to": to, "sigma": LEVELS}, rmse(answers, other).float())
     yield Reading("linearity", {"sigma": LEVELS}, test.linearity(D))
     yield Reading("error", {"images": "test", "sigma": LEVELS}, test.error(answers))
     seen = train.error(train.answers(D))
     yield Reading("error", {"images": "train", "sigma": LEVELS}, seen)
     yield Reading("sample", {}, (made - centre).half().numpy())
-    yield Reading("agreement", {}, cosines((made - centre).numpy(), gaussian.numpy()))
-    near = neighbors(made.flatten(1), subject.data.train().flatten(1), 2).distance
-    yield Reading("copies", {}, (quotient(*near.T) < RATIO).numpy())
-
-
-def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The cosine of each image of one stack with that of the other, (S,)."""
-    a, b = (torch.from_numpy(np.asarray(x, np.float32)).flatten(1) for x in (first, second))
-    return torch.cosine_similarity(a, b, dim=-1).numpy()
+    alike = paired_similarity((made - centre).flatten(1), gaussian.flatten(1))
+    yield Reading("agreement", {}, alike.float())
+    yield Reading("copies", {}, subject.copies())
 
 
 def highest(found: Readings) -> float:
@@ -333,8 +298,9 @@ def averaged(found: Readings) -> Readings:
 
 def halves(found: Readings) -> Readings:
     """Cosines of the samples of models on disjoint halves from one noise, (S,)."""
-    pairs = found.of("sample").pairs(
-        lambda a, b: cosines(a["sample"], b["sample"]), "subset", "halves", "sample"
+    rows = found.of("sample").map(lambda v: v.reshape(len(v), -1).astype(np.float32))
+    pairs = rows.pairs(
+        lambda a, b: paired_similarity(a["sample"], b["sample"]), "subset", "halves", "sample"
     )
     return pairs.over("subset", "seed")
 
@@ -379,11 +345,8 @@ def emergence(widest: Readings, narrow: Readings, between: Readings) -> Iterator
 
 def stopping(widest: Readings, pairs: Readings) -> Iterator[Told]:
     """What stopping near the Gaussian brings."""
-    error, copies, agreement = (
-        widest.of("relative", images="test"),
-        widest.of("copies"),
-        widest.of("agreement"),
-    )
+    error, copies = widest.of("relative", images="test"), widest.of("copies")
+    agreement = widest.of("agreement")
     nearest = widest.of("distance", to="gaussian").smallest("step")
     lost = less_there(error, nearest)
     yield Claim(

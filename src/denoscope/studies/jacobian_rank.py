@@ -28,11 +28,10 @@ from denoscope.data.splits import Split
 from denoscope.data.synthetic import SPREAD, SUBSPACES
 from denoscope.distributions import Empirical
 from denoscope.estimate import exact, median, share
+from denoscope.fitting.recipe import at_least
 from denoscope.geometry.dimension import dimensions, flipd, normal_bundle_dimension, plateau
 from denoscope.geometry.jacobian_facts import PROBES, jacobian_facts, memorizer_facts
 from denoscope.geometry.ranks import gaussian_rank
-from denoscope.metrics.shares import quotient
-from denoscope.nearest import neighbors
 from denoscope.readings import Quantity, Reading, Readings, expanded
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import Plot, figure
@@ -106,14 +105,11 @@ class JacobianRank(Probed):
         "facco2017", "levina2004", "kamkari2024", "stanczuk2024",
     )  # fmt: skip
 
-    points: int = option(
-        0, "points at each noise level; 0: 16, or 6 where an image has more than 256 numbers"
-    )
+    points: int = option(0, "points at each noise level; 0: 16, of more than 256 numbers 6")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.points < 0:
-            raise ValueError(f"--points {self.points}: must be at least 0")
+        at_least(self, {"points": 0})
 
     def readings(self, subject: Subject) -> Iterator[Reading]:
         size, data = subject.shape.numel(), subject.data
@@ -122,9 +118,8 @@ class JacobianRank(Probed):
         yield from ranks("network", subject.denoiser, subject, count)
         yield from stated("network", subject.denoiser, subject, count)
         yield from closed_forms(data, count, subject.noises, subject.steps)
-        if len(train := data.train().flatten(1)) > 1:
-            near = neighbors(subject.samples().flatten(1), train, 2).distance
-            yield Reading("copies", {}, (quotient(*near.T) < 1 / 3).numpy())
+        if len(data.train()) > 1:
+            yield Reading("copies", {}, subject.copies())
 
     def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
         found = expanded(readings, QUANTITIES)

@@ -95,9 +95,6 @@ class LeadingDirections(Drawn):
     n: int = axis(64, "number of training rows", SIZES)
     d: int = option(100, "dimension of synthetic data; images have their own")
     draws: int = option(20, "training sets a cell")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def infeasible(self) -> str:
         reason = super().infeasible()
@@ -149,13 +146,8 @@ class LeadingDirections(Drawn):
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
         """What few rows span, which directions they find, and whether theory and twins tell it."""
-        if not found:
-            return
-        yield from spanned(found)
-        yield from order(found)
-        yield from agreement(found)
-        yield from overlaps(found)
-        yield from directions(found)
+        for part in (spanned, order, agreement, overlaps, directions) if found else ():
+            yield from part(found)
 
 
 # What is measured

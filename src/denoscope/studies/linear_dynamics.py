@@ -20,6 +20,7 @@ import numpy as np
 from denoscope.coordinates import SAMPLERS
 from denoscope.data.population import GROUPS, TrainingSet
 from denoscope.estimate import Estimate, exact, mean, unavailable
+from denoscope.fitting.recipe import fraction
 from denoscope.fitting.stopped import stopped_samples
 from denoscope.networks.linear_maps import (
     Course,
@@ -137,14 +138,10 @@ class LinearDynamics(Drawn):
     steps: int = option(2000, "steps of gradient descent")
     rate: float = option(0.25, "step size as a share of the largest that is stable")
     samples: int = option(200, "samples drawn from half-trained models")
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.rate < 1:
-            raise ValueError(f"--rate {self.rate}: must lie between 0 and 1")
+        fraction(self, "rate")
         different = len(set(self.abar)) == len(self.abar) > 0
         if not different or not all(0 < y < 1 for y in self.abar):
             words = " ".join(map(str, self.abar))
@@ -185,10 +182,8 @@ class LinearDynamics(Drawn):
             flow.append(run.difference(flowing._replace(weights=run.weights)))
             theory.append(followed(expected_descent(lam, item.other, abars, rate, longer), item))
             tell(0.8 * (index + 1) / len(sets))
-        d, least = (
-            len(sets[0].modes.lam),
-            [[recorded_minimum(k, column) for column in run.test.T] for run in runs],
-        )
+        d = len(sets[0].modes.lam)
+        least = [[recorded_minimum(k, column) for column in run.test.T] for run in runs]
         averages = [Course(*(np.mean(part, 0) for part in zip(*theory)))]
         found = [Reading("least_k", {"abar": abars}, np.array(least).T)]
         found += courses("simulation", runs, d, {"abar": abars, "duration": k})
@@ -236,9 +231,7 @@ def courses(
 def stoppings(
     sets: Sequence[TrainingSet], spectrum: np.ndarray, n: int
 ) -> tuple[dict[str, Value], list[Reading]]:
-    """The best stopping times and ridges at many levels, their expectations, and what one stopping
-    time for all levels costs.
-    """
+    """Best times and ridges at many levels, what is expected, and the cost of one time for all."""
     levels, d = {"level": NOISES}, len(spectrum)
     best = [compare_stopping(item.modes, 1 - NOISES) for item in sets]
     got = Stopping(*(np.array(part) for part in zip(*best)))

@@ -26,6 +26,7 @@ import numpy as np
 from denoscope.data.population import TrainingSet, gaussian_twin
 from denoscope.data.realised import realised_numbers
 from denoscope.estimate import Estimate, exact, mean, median
+from denoscope.fitting.recipe import fraction
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import figure
@@ -85,9 +86,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class LinearGeneralization(Drawn):
-    """The optimal linear diffusion model of several training sets of one size, from one law of
-    data.
-    """
+    """The optimal linear diffusion model of several training sets of one size, from one law."""
 
     version: ClassVar[int] = 2
     least: ClassVar[dict[str, int]] = {"d": 2, "draws": 2, "steps": 1, "resize": 0}
@@ -104,20 +103,12 @@ class LinearGeneralization(Drawn):
     n: int = axis(64, "number of training rows", SIZES)
     d: int = option(100, "dimension of synthetic data; images have their own")
     draws: int = option(20, "training sets a cell")
-    abar: float = option(
-        0.99, "noise level at which losses are shown, x_t = sqrt(abar) x0 + sqrt(1-abar) eps"
-    )
-    steps: int = option(
-        1000, "levels of the schedule; with much fewer than 1000 it ends too far from noise"
-    )
-    skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
-    resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
+    abar: float = option(0.99, "level of losses, x_t = sqrt(abar) x0 + sqrt(1-abar) eps")
+    steps: int = option(1000, "levels of the schedule; far fewer end too far from noise")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.abar < 1:
-            raise ValueError(f"--abar {self.abar}: must lie between 0 and 1")
+        fraction(self, "abar")
 
     def cost(self) -> float:
         law = self.law()
@@ -230,9 +221,8 @@ def enough(found: Readings) -> Iterator[Told]:
     )
     for ending, words in (("", "at the noise level shown"), ("_mean", "averaged over all levels")):
         loss = both(found, {"train": "train", "test": "test"}, "images", "loss", ending)
-        least = found.of("test" + ending, source="theory").against(
-            found.of("bayes" + ending), lambda a, b: b, "loss"
-        )
+        bayes, least = found.of("bayes" + ending), found.of("test" + ending, source="theory")
+        least = least.against(bayes, lambda a, b: b, "loss")
         caption = (
             f"**Train and test loss, {words}.** Below N = d the model fits its training rows ever "
             "better than Bayes and fails on others; a model that predicts 0 has loss 1."
@@ -410,10 +400,8 @@ def further(found: Readings) -> Readings:
 def first_order(found: Readings) -> Readings:
     """The line d/(4N), the same for both divergences and all data."""
     at = [{"per_d": ratio, "source": "first_order"} for ratio in found.along("per_d") if ratio > 1]
-    return Readings(
-        [Reading("divergence", each, np.array([1 / (4 * each["per_d"])])) for each in at],
-        QUANTITIES,
-    )
+    line = (Reading("divergence", each, np.array([1 / (4 * each["per_d"])])) for each in at)
+    return Readings(line, QUANTITIES)
 
 
 def relative(found: Readings, name: str) -> Readings:

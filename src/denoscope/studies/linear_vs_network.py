@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -29,9 +29,8 @@ from denoscope.report.claims import Claim, above, below, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told
 from denoscope.store import Row, Value
-from denoscope.studies._reported import Reported
 from denoscope.studies._trained import Trained
-from denoscope.study import Result, Work, axis, option
+from denoscope.study import Result, axis, option
 from denoscope.theory.linear.optimum import losses, modes
 from denoscope.types import Denoiser
 
@@ -80,7 +79,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearVsNetwork(Trained, Reported):
+class LinearVsNetwork(Trained):
     """One network, trained on one set of images with one seed, and the linear model of that set."""
 
     version: ClassVar[int] = 2
@@ -98,22 +97,10 @@ class LinearVsNetwork(Trained, Reported):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1, 2))
     width: int = option(64, "width of the network, a multilayer perceptron")
 
-    @classmethod
-    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        """Fleets of alike cells, as large as pays but two where that keeps two cores busy."""
-        return cls.fleets(cells, 2)
-
-    @classmethod
-    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each beside its
-        linear model.
-        """
-        for item, (member, generated, stopped) in zip(cells, cls.learned(cells, work)):
-            if stopped:
-                yield item, Result({"stopped": stopped})
-            else:
-                found = readings(item.forms(), member, generated)
-                yield item, Result(values(found, item.forms().linear()), stored(found))
+    def measured(self, net: Denoiser, generated: Tensor) -> Result:
+        """The network beside the linear model of its training set."""
+        found = readings(self.forms(), net, generated)
+        return Result(values(found, self.forms().linear()), stored(found))
 
     def forms(self) -> ClosedForms:
         """The closed forms that the network is measured beside."""
@@ -133,23 +120,16 @@ class LinearVsNetwork(Trained, Reported):
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
         """Whose samples they are, their variances direction by direction, the denoising."""
-        if not found:
-            return
-        yield from samples(found)
-        yield from variances(found)
-        yield from between(found)
-        yield from exactness(found)
-        yield from direction_by_direction(found)
-        yield from denoising(found)
+        parts = (samples, variances, between, exactness, direction_by_direction, denoising)
+        for part in parts if found else ():
+            yield from part(found)
 
 
 # What is measured
 
 
 def readings(forms: ClosedForms, denoiser: Denoiser, generated: Tensor) -> list[Reading]:
-    """Every reading of one cell, from its trained denoiser and its samples (samples, c, h, w), both
-    on the CPU.
-    """
+    """Every reading of one cell, from its denoiser and its samples (samples, c, h, w)."""
     model = forms.linear()
     made = {
         "network": rows_of(generated),
@@ -248,9 +228,7 @@ def denoised(forms: ClosedForms, denoiser: Denoiser, kind: str) -> Iterator[Read
 
 
 def positions(loss: np.ndarray, empirical: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Where a loss lies between the memorizer's (0) and the best linear one (1); NaN where the two
-    are nearly the same.
-    """
+    """A loss between the memorizer's (0) and the best linear one (1); NaN where these are near."""
     apart = np.maximum(best, empirical) > APART * np.minimum(best, empirical)
     return np.where(apart, (loss - empirical) / np.where(apart, best - empirical, 1.0), np.nan)
 

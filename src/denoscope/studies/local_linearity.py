@@ -35,9 +35,7 @@ from denoscope.studies._subject import Subject
 from denoscope.types import Denoiser
 
 TIMES = (0.01, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7)
-"""Of the schedule with rates from 0.1 to 20; 0.04, 0.5 and 0.7 are those of the published
-panels.
-"""
+"""Of the schedule with rates from 0.1 to 20; 0.04, 0.5 and 0.7 as in the published panels."""
 SHOWN = (0.04, 0.2, 0.5, 0.7)
 HIGH, MIDDLE, LOW = (0.5, 0.7), 0.2, 0.04
 """Times: those of the published claim, one where models differ, and the low noise of the panels."""
@@ -153,9 +151,7 @@ def at_time(subject: Subject, models: Mapping[str, Denoiser], time: float) -> It
 
 
 def along(D: Denoiser, x: Tensor, directions: Tensor, level: float) -> dict[str, np.ndarray]:
-    """The measures (lengths, points) along directions (points, k, n), averaged over them and over
-    both signs.
-    """
+    """The measures (lengths, points), means over directions (points, k, n) and both signs."""
     points, each, n = directions.shape
     steps = [sign * length(step, level, n) for step in STEPS for sign in (1, -1)]
     states = x.repeat_interleave(each, 0)
@@ -168,10 +164,8 @@ def along(D: Denoiser, x: Tensor, directions: Tensor, level: float) -> dict[str,
         "change_cosine": found.change_cosine,
         "change_error": found.change_error.clamp(max=1),
     }
-    return {
-        name: values.reshape(len(STEPS), 2, points, each).mean((1, 3)).numpy()
-        for name, values in named.items()
-    }
+    shape = (len(STEPS), 2, points, each)
+    return {name: v.reshape(shape).mean((1, 3)).numpy() for name, v in named.items()}
 
 
 def length(step: float, level: float, n: int) -> float:
@@ -250,9 +244,7 @@ def change_alone(most: Readings, network: Readings) -> Iterator[Told]:
 
 
 def closed_forms(every: Readings) -> Iterator[Told]:
-    """Memorizer and truth at the same points; the Gaussian, which is affine, as a test of the
-    measurement.
-    """
+    """Memorizer and truth at the same points; the affine Gaussian tests the measurement."""
     here = every.of("change_cosine", time=MIDDLE, length=NEAR)
     network = here.of(who="network")
     for who, name in (("memorizer", "memorizer"), ("truth", "true denoiser")):

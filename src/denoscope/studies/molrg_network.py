@@ -23,9 +23,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,11 +34,11 @@ from denoscope.coordinates import name_of
 from denoscope.data.mixtures import FRESH, MixtureSplit, mixture_split
 from denoscope.distributions import Empirical
 from denoscope.estimate import Estimate, bounded, exact, runs
-from denoscope.fitting.recipe import Member, Recipe, at_least, learned
+from denoscope.fitting.recipe import Member, at_least, crowded, learned
 from denoscope.metrics.collapse import over_dimensions, range_by_chance
 from denoscope.metrics.crossings import Curve, apart
 from denoscope.metrics.mixture_scores import scores
-from denoscope.networks import best_size
+from denoscope.networks import Preconditioned
 from denoscope.random import Seeds, derive
 from denoscope.readings import Quantity, Reading, Readings
 from denoscope.report.claims import Claim, above, below, within
@@ -47,15 +46,14 @@ from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, crosstab, table
 from denoscope.sampling import sample
 from denoscope.store import Row, Value
-from denoscope.studies._reported import Reported
-from denoscope.study import Result, Work, alike, axis, option
+from denoscope.studies._trained import Learned, Model
+from denoscope.study import Result, Work, axis, option
+from denoscope.types import Denoiser
 
 LEAST = {"d": 1, "n_k": 1, "seed": 0, "n": 1, "k": 1, "noise": 0, "width": 0, "samples": 2}
 WIDTHS = {"mlp": 128, "unet": 32}
 OVERHEAD = {"mlp": 1.0, "unet": 2.4}
-"""Measured time of a step relative to that by arithmetic alone: images of 4 x 4 are too small to
-keep a U-Net busy.
-"""
+"""Time of a step over that by arithmetic: images of 4 x 4 do not keep a U-Net busy."""
 MEASURING = 0.5
 """Seconds a cell for its scores."""
 HALF, NEAR_ONE = 0.5, 0.9
@@ -68,12 +66,8 @@ NEAR = 0.95
 PROPORTIONAL = (0.5, 1.5)
 """Powers of d nearer to proportional than to no effect of d or to its square."""
 SCORES = ("gl", "gl_within", "gl_unsquared")
-PARTS = {
-    "inside": "energy_share",
-    "nearest": "energy_share",
-    "distance": "squared",
-    "between": "squared",
-}
+PARTS = dict.fromkeys(("inside", "nearest"), "energy_share")
+PARTS |= dict.fromkeys(("distance", "between"), "squared")
 """What figures show together, and as which quantity."""
 Z = 1.959963984540054  # half a 95 % interval of one run, in standard errors
 PUBLISHED = "50 to 60 points a dimension, of a large U-Net (Fig. 5)"
@@ -106,16 +100,16 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MolrgNetwork(Reported):
-    """One network trained on one random mixture of low-rank Gaussians: its subspaces, training
-    points and training are all drawn anew.
-    """
+class MolrgNetwork(Learned):
+    """One network trained on its own mixture of low-rank Gaussians: all is drawn anew."""
 
     version: ClassVar[int] = 2
     references: ClassVar[tuple[str, ...]] = ("wang2024", "karras2022")
     heading: ClassVar[str] = "Generic networks on mixtures of low-rank Gaussians"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     places: ClassVar[tuple[str, ...]] = ("d", "n_k", "seed")
+    members: ClassVar[tuple[str, ...]] = ("n_k", "seed")
+    fleets: ClassVar[int] = 1
 
     d: int = axis(4, "dimension d of each subspace", (3, 4, 5, 6))
     n_k: int = axis(64, "training points N_k of each subspace", (4, 16, 32, 64, 128, 256, 512))
@@ -126,13 +120,7 @@ class MolrgNetwork(Reported):
     net: str = option("mlp", "network", ("mlp", "unet"))
     width: int = option(0, "width of the network; 0: 128 for the mlp, 32 for the unet")
     steps: int = option(4000, "training steps")
-    batch_size: int = option(64, "points a training step")
-    lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
-    ema: float = option(0.999, "decay of the averaged weights that are sampled")
     level_mean: float = option(-1.2, "mean of log sigma in training")
-    level_std: float = option(1.4, "standard deviation of log sigma in training")
-    samples: int = option(1000, "samples drawn from each model, from the same noises")
-    solver_steps: int = option(18, "steps of Heun's method")
 
     def __post_init__(self) -> None:
         at_least(self, LEAST)
@@ -140,25 +128,14 @@ class MolrgNetwork(Reported):
         self.shape()
 
     def infeasible(self) -> str:
-        if self.k * self.d > self.n:
-            return (
-                f"--d {self.d}: {self.k} orthogonal subspaces of dimension {self.d} do "
-                f"not fit a space of --n {self.n}"
-            )
-        return ""
+        return crowded(self.n, k=self.k, d=self.d)
 
     def cost(self) -> float:
         recipe = self.recipe()
         sampled = recipe.evaluations(self.samples)
         return OVERHEAD[self.net] * recipe.seconds(self.shape(), sampled) + MEASURING
 
-    def recipe(self) -> Recipe:
-        """How the network is trained and sampled."""
-        names = (field.name for field in fields_of(Recipe))
-        return Recipe(**{**{name: getattr(self, name) for name in names}, "width": self.wide()})
-
     def wide(self) -> int:
-        """The width of the network."""
         return self.width or WIDTHS.get(self.net, 1)
 
     def shape(self) -> tuple[int, ...]:
@@ -187,29 +164,17 @@ class MolrgNetwork(Reported):
         """The data, made once a process: no two cells of a sweep share any of them."""
         return mixture_split(self.run_seed(), self.n, self.k, self.d, self.n_k, self.noise)
 
-    def run(self, work: Work = Work()) -> Result:  # noqa: B008
-        return next(self.batch([self], work))[1]
+    def denoiser(self) -> Preconditioned:
+        return self.recipe().denoiser(self.shape(), self.spread(), derive(self.run_seed(), 3))
 
     @classmethod
-    def plan(cls, cells: Sequence[Self]) -> list[list[Self]]:
-        """Fleets of cells that differ in N_k and seed alone, as large as pays and evenly filled."""
-        jobs = []
-        for members in alike(cells, "n_k", "seed"):
-            one = members[0].recipe().denoiser(members[0].shape(), 1.0, 0)
-            count = -(-len(members) // best_size(one))
-            jobs += [members[i::count] for i in range(count)]
-        return jobs
-
-    @classmethod
-    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each."""
+    def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
         first, sets = cells[0], [item.data().train.float() for item in cells]
         rows = torch.arange(sum(map(len, sets))).split([len(points) for points in sets])
         seeds = [item.run_seed() for item in cells]
-        members = [Member(own, derive(s, 3), derive(s, 4)) for own, s in zip(rows, seeds)]
-        trained = learned(
+        return learned(
             first.recipe(),
-            members,
+            [Member(own, derive(s, 3), derive(s, 4)) for own, s in zip(rows, seeds)],
             torch.cat(sets).reshape(-1, *first.shape()),
             first.spread(),
             noises(first.samples, first.n).reshape(-1, *first.shape()),
@@ -217,8 +182,9 @@ class MolrgNetwork(Reported):
             checkpoint=work.checkpoint,
             tell=work.tell,
         )
-        for item, (_, generated, stopped) in zip(cells, trained):
-            yield item, Result({"stopped": stopped} if stopped else item.scored(generated))
+
+    def measured(self, net: Denoiser, generated: Tensor) -> Result:
+        return Result(self.scored(generated))
 
     def scored(self, generated: Tensor) -> Mapping[str, Value]:
         """Every value of a cell from its samples (samples, n), beside the samples that memorizer
@@ -227,15 +193,12 @@ class MolrgNetwork(Reported):
         data, sigmas = self.data(), self.recipe().sigmas()
         start = float(sigmas[0]) * noises(self.samples, self.n).double()
         closed = {"memorizer": Empirical(data.train), "truth": data.truth}
-        return scores(
-            data, generated.flatten(1), {who: sample(D, start, sigmas) for who, D in closed.items()}
-        )
+        drawn = {who: sample(D, start, sigmas) for who, D in closed.items()}
+        return scores(data, generated.flatten(1), drawn)
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
-        """Every value of the cells with its runs as units, where the three scores cross, and what
-        figures show together.
-        """
+        """Every value with its runs as units, where scores cross, what figures show together."""
         read = (r for r in super().found(rows) if math.isfinite(r.value.value))
         single = Readings(read, QUANTITIES).map(as_run)
         added = single.of("distance").against(single.of("between"), quotient, "added")
@@ -295,9 +258,7 @@ class MolrgNetwork(Reported):
 
 @lru_cache(maxsize=4)
 def noises(samples: int, n: int) -> Tensor:
-    """Standard normal noise that all models of a sweep are sampled from, (samples, n), row i from
-    seed i alone.
-    """
+    """Standard normal noise that all models are sampled from, (samples, n), row i from seed i."""
     return Seeds(range(samples)).randn((n,))
 
 
@@ -314,9 +275,7 @@ def quotient(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def crossings(gl: Readings) -> Readings:
-    """Where the isotonic fit of each score on log2 N_k first reaches each height, for every d and
-    over all of them.
-    """
+    """Where the isotonic fit of a score on log2 N_k first reaches a height, by d and over d."""
     found: list[Reading] = []
     for score, some in gl.by("score"):
         curves = {d: curve(part, d) for d, part in some.by("d")}
@@ -456,9 +415,7 @@ def average(found: Readings) -> float:
 
 
 def limits(gl: Readings) -> tuple[float, float]:
-    """From below 0 to above the largest mean, at most 2.5: curves that leave the frame are far from
-    the law.
-    """
+    """From below 0 to above the largest mean, at most 2.5: curves beyond are far from the law."""
     largest = max((r.value[:, 0].mean() for r in gl), default=0.0)
     return -0.08, float(min(2.5, max(1.3, 0.1 + largest)))
 

@@ -17,7 +17,6 @@ worse is the optimiser's failure, better is the data's (Wang et al. 2024, Figure
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +29,7 @@ from denoscope.distributions import MoLRG
 from denoscope.estimate import bounded, exact, mean, proportion, share
 from denoscope.fitting import subspaces as fitting
 from denoscope.fitting.instances import STARTS, Instances, instances
-from denoscope.fitting.recipe import at_least
+from denoscope.fitting.recipe import among, at_least, crowded
 from denoscope.geometry import k_subspaces, match, objective
 from denoscope.geometry.equivalence import departures
 from denoscope.random import generator
@@ -43,16 +42,17 @@ from denoscope.studies._reported import Reported
 from denoscope.study import Result, Work, axis, option
 
 METHODS = ("clustering", "training")
-LEAST = {"k": 1, "d": 1, "fewest": 1, "n": 1, "trials": 1, "starts": 1, "keep": 1, "steps": 1}
+LEAST: dict[str, int] = dict.fromkeys(
+    ("k", "d", "fewest", "n", "trials", "starts", "keep", "steps"), 1
+)
+LEAST |= {"noise": 0}
 
 SUCCESS = 0.5
 """The largest |U U^T - V V^T|_F at which a subspace counts as recovered."""
 ROUNDING = 1e-9
 """Relative difference of objectives that counts as none."""
 AGREEING, RARE, FEW, MOST = 0.95, 0.01, 0.05, 0.9
-"""Shares of instances: the two methods end alike, failures of the optimiser are rare, nothing is
-recovered, everything is.
-"""
+"""Shares: methods end alike, failures of the optimiser are rare, nothing or all is recovered."""
 SMALL = 0.01
 """Relative change of the loss that counts as none."""
 SIGMAS, SHOWN_POINTS = np.geomspace(0.02, 4.0, 16), 50
@@ -86,9 +86,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class MolrgRecovery(Reported):
-    """Success of one method at one K and d, for every number of points a subspace: a column of a
-    success map, measured at once.
-    """
+    """Success of one method at one K and d by number of points: a column of a success map."""
 
     version: ClassVar[int] = 2
     references: ClassVar[tuple[str, ...]] = ("wang2024", "clopper1934")
@@ -98,9 +96,7 @@ class MolrgRecovery(Reported):
 
     k: int = axis(1, "number of subspaces", (1, 2, 3))
     d: int = axis(2, "dimension of each", (2, 3, 4, 5, 6, 7, 8))
-    noise: float = axis(
-        0.01, "standard deviation, an entry, of what is added to the points", (0.01,)
-    )
+    noise: float = axis(0.01, "standard deviation of what is added to every entry", (0.01,))
     start: str = axis(
         "neighbours", f"where both methods start: {' or '.join(STARTS)}", ("neighbours",)
     )
@@ -115,11 +111,7 @@ class MolrgRecovery(Reported):
 
     def __post_init__(self) -> None:
         at_least(self, LEAST)
-        for name, valid in {"start": STARTS, "method": METHODS}.items():
-            if getattr(self, name) not in valid:
-                raise ValueError(f"--{name} {getattr(self, name)}: there are {' and '.join(valid)}")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"--noise {self.noise}: must be at least 0 and finite")
+        among(self, start=STARTS, method=METHODS)
         if self.most < self.fewest:
             raise ValueError(f"--most {self.most}: must be at least --fewest {self.fewest}")
 
@@ -133,12 +125,7 @@ class MolrgRecovery(Reported):
         return instances(self.k, self.d, self.counts(), self.trials, **size)
 
     def infeasible(self) -> str:
-        if self.k * self.d > self.n:
-            return (
-                f"--k {self.k} --d {self.d}: {self.k * self.d} mutually orthogonal "
-                f"directions do not fit --n {self.n}"
-            )
-        return ""
+        return crowded(self.n, k=self.k, d=self.d)
 
     def cost(self) -> float:
         instances, columns = self.trials * len(self.counts()), self.k * self.d
@@ -154,29 +141,20 @@ class MolrgRecovery(Reported):
         solve = clustered if self.method == "clustering" else trained
         counts = np.array(self.counts())
         drawn = self.instances()
-        found = {
-            name: value.reshape(len(counts), self.trials).numpy()
-            for name, value in solve(self, drawn, work).items()
-        }
+        shape, made = (len(counts), self.trials), solve(self, drawn, work)
+        found = {name: value.reshape(shape).numpy() for name, value in made.items()}
         success = recovered(found["distance"])
         failed = optimiser_failed(found["gain"], found["distance"])
-        shares = {
-            "success": success,
-            "optimiser_failures": failed,
-            "statistical_failures": ~success & ~failed,
-        }
+        shares = {"success": success, "optimiser_failures": failed}
+        shares["statistical_failures"] = ~success & ~failed
         values = {name: proportion(int(of.sum()), of.size) for name, of in shares.items()}
-        readings = [
-            Reading(name, {"n_k": counts}, value.astype(np.float32))
-            for name, value in found.items()
-        ]
+        found = {name: value.astype(np.float32) for name, value in found.items()}
+        readings = [Reading(name, {"n_k": counts}, value) for name, value in found.items()]
         return Result(values, stored(readings))
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
-        """The readings of all cells, what follows from them instance by instance, and how far
-        noise takes denoising from clustering.
-        """
+        """Readings of all cells, what follows by instance, and how denoising leaves clustering."""
         found = super().found(rows).of("distance", "gain", "free_distance")
         found = found.named(excess=lambda at: at["n_k"] - at["d"])
         distance, gain = found.of("distance"), found.of("gain")
@@ -250,10 +228,8 @@ def trained(cell: MolrgRecovery, of: Instances, work: Work) -> dict[str, Tensor]
     """Diffusion training; the gain is what its loss is below the truth's, over the energy. All (b,)."""
     found = fitting.train_subspaces(of, keep=cell.keep, steps=cell.steps, tell=work.tell)
     energy = of.x.square().sum((1, 2))
-    return {
-        "distance": match(found.bases, of.truth)[1].amax(1),
-        "gain": ((found.truth - found.loss) / energy).double(),
-    }
+    gain = ((found.truth - found.loss) / energy).double()
+    return {"distance": match(found.bases, of.truth)[1].amax(1), "gain": gain}
 
 
 def recovered(distance: np.ndarray) -> np.ndarray:
@@ -267,9 +243,7 @@ def optimiser_failed(gain: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def departed(rows: Sequence[Row]) -> Readings:
-    """How far noise takes denoising from clustering, at the truth of the widest mixture of the
-    sweep; none where K is 1 throughout.
-    """
+    """How far noise takes denoising from clustering, at the truth of the widest mixture; K > 1."""
     k, d, n = max(tuple(int(str(row.fields[name])) for name in ("k", "d", "n")) for row in rows)
     if k < 2:
         return Readings((), QUANTITIES)
@@ -409,9 +383,7 @@ def figures(found: Readings, number: int) -> Iterator[Told]:
 
 
 def success_map(name: str, caption: str, shares: Readings, edge: str = "edge") -> Told:
-    """A map for each K and method, N_k to the right and d upwards, with the edge between N_k = d - 1
-    and d, or one later.
-    """
+    """A map by K and method, N_k to the right, d upwards, with the edge N_k = d, or one later."""
     shift = {"edge": -0.5, "later": 0.5}[edge]
     line = Readings([Reading(edge, {"d": d}, d + shift) for d in shares.along("d")], QUANTITIES)
     panels = ("k", "method")

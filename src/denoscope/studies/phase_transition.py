@@ -24,11 +24,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, product
 from statistics import median_high
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denoscope.describe import Pixels
 from denoscope.estimate import Estimate, exact, proportion, runs, share
@@ -56,9 +56,9 @@ from denoscope.report.pictures import gallery
 from denoscope.report.plots import Map, Plot, figure, heat_maps
 from denoscope.report.story import Told
 from denoscope.store import MODEL, Row, Value
-from denoscope.studies._reported import Reported, finished
+from denoscope.studies._reported import finished
 from denoscope.studies._trained import Trained
-from denoscope.study import Result, Work, axis, option
+from denoscope.study import Result, axis, option
 from denoscope.types import Denoiser
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536)
@@ -107,7 +107,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseTransition(Trained, Reported):
+class PhaseTransition(Trained):
     """Memorization to generalization on real images: one network of one width, trained on one
     subset with one seed.
     """
@@ -116,6 +116,7 @@ class PhaseTransition(Trained, Reported):
     references: ClassVar[tuple[str, ...]] = (
         "zhang2024", "kadkhodaie2024", "yoon2023", "karras2022", "alaa2022", "heusel2017", "clopper1934", "donner2012",
     )  # fmt: skip
+    fleets: ClassVar[int] = 1
     heading: ClassVar[str] = "From memorization to generalization"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     places: ClassVar[tuple[str, ...]] = ("n", "width", "subset", "seed")
@@ -128,19 +129,12 @@ class PhaseTransition(Trained, Reported):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     net: str = option("mlp", "network", ("mlp", "unet"))
 
-    @classmethod
-    def batch(cls, cells: Sequence[Self], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
-        """Trains the cells as one fleet, samples all from the same noises, measures each and keeps
-        its network.
-        """
-        for item, (member, made, stopped) in zip(cells, cls.learned(cells, work)):
-            if stopped:
-                yield item, Result({"stopped": stopped})
-            else:
-                values, readings = item.measured(member, made)
-                yield item, Result(values, stored(readings), {MODEL: dump(member)})
+    def measured(self, net: nn.Module, generated: Tensor) -> Result:
+        """Every number of a cell, and its network."""
+        values, readings = self.asked(net, generated)
+        return Result(values, stored(readings), {MODEL: dump(net)})
 
-    def measured(self, D: Denoiser, made: Tensor) -> tuple[dict[str, Value], list[Reading]]:
+    def asked(self, D: Denoiser, made: Tensor) -> tuple[dict[str, Value], list[Reading]]:
         """Every value and reading of a cell: does it copy, does it agree with the memorizer, how
         well does it denoise; from its denoiser and its samples (samples, c, h, w), on the CPU.
         """

@@ -92,9 +92,7 @@ class ScoreGap(Probed):
     seconds: ClassVar[float] = 2.0
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
-    n: int = axis(
-        64, "number of training images; with --model, 0: all that are not held out", (16, 256, 1024)
-    )
+    n: int = axis(64, "training images; with --model, 0: all that are left", (16, 256, 1024))
     level_mean: float = option(
         0.5,
         "mean of log sigma in training: with the spread, so that all the levels that are "
@@ -112,9 +110,7 @@ class ScoreGap(Probed):
         yield Reading("distilled", {}, exact([len(neutral(data))]))
 
     def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
-        """One number each: means over points of the distance in each regime, and of the least
-        linear level.
-        """
+        """Means over points of the distance in each regime, and of the least linear level."""
         found = expanded(readings, QUANTITIES)
         distance, score = found.of("distance"), found.of("linearity", who="network")
         values: dict[str, Value] = {"rank": int(found.of("rank").one.value)}
@@ -159,16 +155,12 @@ class ScoreGap(Probed):
 
 
 def points(data: Split) -> int:
-    """How many noisy unseen images are used: at most 200, an even number, and each image once where
-    there are two.
-    """
+    """How many noisy unseen images: at most 200, even, and each once where there are two."""
     return max(2, min(POINTS, len(data.unseen())) // 2 * 2)
 
 
 def neutral(data: Split) -> Tensor:
-    """The images that every model is distilled on: the unseen ones, filled up with the first of the
-    pool to 8 (d + 1).
-    """
+    """What every model is distilled on: unseen images, filled up from the pool to 8 (d + 1)."""
     wanted = IMAGES * (data.unseen()[0].numel() + 1)
     unseen = data.unseen()[:wanted]
     return torch.cat([unseen, data.pool()[: wanted - len(unseen)]])
@@ -191,17 +183,14 @@ def at_level(subject: Subject, sigma: float) -> Iterator[Reading]:
 
 
 def distilled(subject: Subject, sigma: float) -> dict[str, Affine]:
-    """The best affine maps to the network and, where the training set is not too large, to the
-    memorizer, on the same inputs.
-    """
+    """The best affine maps to the network and, of few training images, to the memorizer."""
     images, everyone = neutral(subject.data), subject.everyone()
     asked = {"distillate": "network"}
     if len(subject.data.train()) <= MOST:
         asked["control"] = "memorizer"
     repeats = -(-ROWS // len(images))
-    return {
-        name: distill(everyone[who], images, sigma, repeats=repeats) for name, who in asked.items()
-    }
+    repeats = -(-ROWS // len(images))
+    return {k: distill(everyone[who], images, sigma, repeats=repeats) for k, who in asked.items()}
 
 
 def linearities(
@@ -227,10 +216,8 @@ def worst(readings: Readings, choose: Callable[[Sequence[float]], np.intp]) -> V
 
 def regimes(distance: Readings) -> Readings:
     """Distances averaged over the levels of each regime, point by point."""
-    parts = [
-        distance.of(sigma=levels).over("sigma").named(regime=name)
-        for name, levels in REGIMES.items()
-    ]
+    each = ((name, distance.of(sigma=levels)) for name, levels in REGIMES.items())
+    parts = [some.over("sigma").named(regime=name) for name, some in each]
     return sum(parts[1:], parts[0])
 
 
@@ -318,7 +305,7 @@ def distances(network: Readings, every: Readings) -> Iterator[Told]:
     yield figure(
         "score_gap_models",
         "**How far a network is** from the Gaussian and the memorizer of its own training set, from"
-        " its distillate (the best affine map at that σ) and from the truth, at noisy unseen images.",
+        " its distillate (the best affine map at that σ) and the truth, if known, at noisy unseen images.",
         by_level(network.of(to=to), color="to", panel=place, levels=SAME),
     )
     yield "Distances, pair by pair"

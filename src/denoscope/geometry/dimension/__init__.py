@@ -1,6 +1,4 @@
-"""How many dimensions data or a denoiser have near a point, fewer than the numbers a point is
-written in.
-"""
+"""How many dimensions data or a denoiser have near a point, of the numbers it is written in."""
 
 from __future__ import annotations
 

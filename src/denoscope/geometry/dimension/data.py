@@ -81,22 +81,14 @@ def local_pca_dimension(x: Tensor | np.ndarray, k: int = 100, share: float = 0.9
     too few points are a ValueError. O(N k^2 n) beside the search. Source: Fukunaga and Olsen 1971.
     """
     if k < 2 or not 0 < share < 1:
-        raise ValueError(
-            f"k must be at least 2 and share between 0 and 1, got k = {k} and share = {share}"
-        )
+        raise ValueError(f"k must be at least 2 and share between 0 and 1, got {k} and {share}")
     rows = _rows(x, k + 1)
     index = neighbors(rows, rows, k, exclude_self=True).index
     height = max(1, _NUMBERS // (k * rows.shape[1]))
     ranks = torch.cat([_rank(rows[part], share) for part in index.split(height)]).double().numpy()
     low, high = _median_interval(ranks, len(rows) // (k + 1), (0, min(k - 1, rows.shape[1])))
-    return Estimate(
-        float(np.median(ranks)),
-        low,
-        high,
-        len(rows),
-        _LEVEL,
-        f"median of {len(rows) // (k + 1)} places apart",
-    )
+    method, value = f"median of {len(rows) // (k + 1)} places apart", float(np.median(ranks))
+    return Estimate(value, low, high, len(rows), _LEVEL, method)
 
 
 def participation_dimension(x: Tensor | np.ndarray) -> Estimate:
@@ -108,10 +100,8 @@ def participation_dimension(x: Tensor | np.ndarray) -> Estimate:
     rows = _rows(x, 4).numpy()
     value = float(participation_ratio(rows, correct=True))
     blocks = min(_BLOCKS, len(rows) // 2)
-    without = [
-        float(participation_ratio(np.delete(rows, np.s_[i::blocks], 0), correct=True))
-        for i in range(blocks)
-    ]
+    left = (np.delete(rows, np.s_[i::blocks], 0) for i in range(blocks))
+    without = [float(participation_ratio(some, correct=True)) for some in left]
     spread = math.sqrt((blocks - 1) * np.var(without))
     half = float(stdtrit(blocks - 1, (1 + _LEVEL) / 2)) * spread
     method = f"jackknife over {blocks} blocks"
@@ -152,9 +142,7 @@ def _rows(x: Tensor | np.ndarray, least: int) -> Tensor:
 def _from_distances(
     x: Tensor | np.ndarray, k: int, inverse: Callable[[Tensor], float], method: str
 ) -> Estimate:
-    """The dimension whose inverse is a mean over the rows of distances (N, k), with the spread of
-    that mean between blocks of points.
-    """
+    """One over the mean over rows of distances (N, k), and its spread between blocks of points."""
     least = 2 * (k + 1)
     rows = _rows(x, least)
     found = neighbors(rows, rows, k, exclude_self=True)
@@ -188,23 +176,18 @@ def _from_distances(
 def _relative_spread(
     rows: Tensor, k: int, inverse: Callable[[Tensor], float], blocks: int
 ) -> float:
-    """Half the t interval of a mean over blocks of every ``blocks``-th row, as a share of it; inf
-    where there are fewer than 2.
-    """
+    """Half the t interval of a mean over blocks of rows as a share of it; inf of fewer than 2."""
     if blocks < 2:
         return math.inf
     parts = [rows[i::blocks] for i in range(blocks)]
-    values = np.array(
-        [inverse(neighbors(part, part, k, exclude_self=True).distance) for part in parts]
-    )
+    near = (neighbors(part, part, k, exclude_self=True).distance for part in parts)
+    values = np.array([inverse(distance) for distance in near])
     half = stdtrit(blocks - 1, (1 + _LEVEL) / 2) * values.std(ddof=1) / math.sqrt(blocks)
     return float(half / values.mean()) if values.mean() > 0 else math.inf
 
 
 def _rank(places: Tensor, share: float) -> Tensor:
-    """The number of leading variances of places (b, k, n) that sum to the share of all, (b,); 0
-    where nothing varies.
-    """
+    """The number of leading variances (b, k, n) that reach the share of all, (b,); 0 of none."""
     centred = places - places.mean(1, keepdim=True)
     gram = centred @ centred.mT if places.shape[1] < places.shape[2] else centred.mT @ centred
     cumulated = torch.linalg.eigvalsh(gram).clamp_min(0).flip(1).cumsum(1)
@@ -215,9 +198,7 @@ def _rank(places: Tensor, share: float) -> Tensor:
 def _median_interval(
     values: np.ndarray, places: int, limits: tuple[float, float]
 ) -> tuple[float, float]:
-    """The distribution-free interval of a median of ``places`` independent values, read off the
-    quantiles of dependent ones.
-    """
+    """The distribution-free interval of a median of ``places`` values, by dependent quantiles."""
     first = int(np.searchsorted(bdtr(np.arange(places), places, 0.5), (1 - _LEVEL) / 2))
     if first < 1:
         return limits

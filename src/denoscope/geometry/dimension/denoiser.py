@@ -36,9 +36,7 @@ _LEAST_DRAWS = 256  # below these the spread of a few directions across hides th
 
 
 class NormalBundle(NamedTuple):
-    """``dimension`` int64 (*b), and the descending ``S`` (*b, n) that it was read off: about 1
-    across the set, of order sigma along it.
-    """
+    """``dimension`` int64 (*b), and its descending ``S`` (*b, n): 1 across the set, sigma along."""
 
     dimension: Tensor
     S: Tensor
@@ -55,9 +53,8 @@ def flipd(
     :func:`denoscope.geometry.traces.trace`. Source: Kamkari et al. 2024; Tempczyk et al. 2022.
     """
     field = Field(D, x, sigma)
-    across = (
-        ((field.value() - field.rows) / field.sigma[:, None]).square().sum(1).reshape(field.batch)
-    )
+    score = (field.value() - field.rows) / field.sigma[:, None]
+    across = score.square().sum(1).reshape(field.batch)
     return trace(D, x, sigma, probes=probes, seed=seed).scaled(torch.ones_like(across), across)
 
 
@@ -84,14 +81,10 @@ def trace_dimension(
     noise = torch.stack([_noise(field, i, draws, seed) for i in range(len(field))])
     noisy = field.rows[:, None] + field.sigma[:, None, None] * noise
     levels = field.sigma[:, None].expand(-1, draws)
-    values = trace(
-        D, noisy.reshape(*levels.shape, *field.event), levels, probes=probes, seed=seed
-    ).value
-    return Stochastic(
-        values.mean(1).reshape(field.batch),
-        (values.std(1) / math.sqrt(draws)).reshape(field.batch),
-        draws,
-    )
+    noisy = noisy.reshape(*levels.shape, *field.event)
+    values = trace(D, noisy, levels, probes=probes, seed=seed).value
+    error = (values.std(1) / math.sqrt(draws)).reshape(field.batch)
+    return Stochastic(values.mean(1).reshape(field.batch), error, draws)
 
 
 def normal_bundle_dimension(
@@ -112,15 +105,12 @@ def normal_bundle_dimension(
     values = torch.stack([_score_spectrum(field, i, count, seed) for i in range(len(field))])
     drops = values - torch.nn.functional.pad(values[:, 1:], (0, 1))
     dimension = field.n - 1 - drops.argmax(1)
-    return NormalBundle(
-        dimension.reshape(field.batch), values.reshape(*field.batch, field.n).to(x.dtype)
-    )
+    values = values.reshape(*field.batch, field.n).to(x.dtype)
+    return NormalBundle(dimension.reshape(field.batch), values)
 
 
 def _score_spectrum(field: Field, i: int, draws: int, seed: int) -> Tensor:
-    """The root mean squares of ``sigma s`` along its principal directions at noisy copies of point
-    i, descending, float64 (n,).
-    """
+    """RMS of ``sigma s`` along its principal directions at copies of point i, float64 (n,)."""
     gram = torch.zeros(field.n, field.n, dtype=torch.float64, device=field.rows.device)
     for noise in _noise(field, i, draws, seed).split(_MOST_ROWS):
         noisy = field.rows[i] + field.sigma[i] * noise
@@ -132,9 +122,8 @@ def _score_spectrum(field: Field, i: int, draws: int, seed: int) -> Tensor:
 
 def _noise(field: Field, i: int, draws: int, seed: int) -> Tensor:
     """Standard normal (draws, n) for point i, a function of the seed and i alone."""
-    return torch.randn(draws, field.n, generator=generator(seed, i), dtype=torch.float64).to(
-        field.rows
-    )
+    drawn = torch.randn(draws, field.n, generator=generator(seed, i), dtype=torch.float64)
+    return drawn.to(field.rows)
 
 
 def plateau(sigmas: Sequence[float], found: Sequence[np.ndarray], level: float = 0.95) -> Estimate:

@@ -78,9 +78,7 @@ def recorded_descent(
 def expected_descent(
     lam: np.ndarray, other: np.ndarray, abars: np.ndarray, rate: float, steps: np.ndarray
 ) -> Course:
-    """The closed form after any numbers of ``steps`` (R,); ``other`` (d,) are the second moments of
-    the test data along the modes.
-    """
+    """The closed form after ``steps`` (R,); ``other`` (d,): test second moments along the modes."""
     at = steps[:, None]
     return Course(
         descent_loss(lam, abars, rate, at),

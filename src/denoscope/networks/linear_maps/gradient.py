@@ -35,18 +35,14 @@ from denoscope.theory.inputs import eigen
 
 @dataclass(frozen=True)
 class Descent:
-    """Where a descent is: ``step`` steps done, and the ``losses`` (T,) at the maps as they are now,
-    float64, without the penalty.
-    """
+    """A descent after ``step`` steps, and the ``losses`` (T,) at its maps, without the penalty."""
 
     step: int
     losses: Tensor
 
 
 def largest_rate(cov0: Any, schedule: VP, *, ridge: Numbers = 0.0, scaled: bool = False) -> Tensor:
-    """The step size from which on descent diverges, ``1 / (y lam_max + 1 - y + gamma_t)`` at every
-    level, (T,).
-    """
+    """The step size from which descent diverges, ``1 / (y lam_max + 1 - y + gamma_t)``, (T,)."""
     variances, _ = eigen("cov0", plain(cov0))
     return 1 / curvatures(torch.from_numpy(variances[-1:]), schedule, ridge, scaled)[:, 0]
 
@@ -70,24 +66,14 @@ def descend(
     yielded. Merger and Goldt 2025.
     """
     if not isinstance(net.maps, Dense):
-        raise ValueError(
-            "only dense maps descend: LinearMaps(shape, schedule), or closed_form(..., dense=True)"
-        )
+        raise ValueError("only dense maps descend: LinearMaps(shape, schedule), or dense=True")
     mean, cov = pair("mean0", mean0, "cov0", cov0)
     if mean.size != net.size:
-        raise ValueError(
-            f"mean0 must have the {net.size} numbers of the model's event, got {mean.size}"
-        )
+        raise ValueError(f"mean0 must have the model's {net.size} numbers, got {mean.size}")
     rates = stable(rate, largest_rate(cov, net.schedule, ridge=ridge, scaled=scaled))
     gamma = penalties(net.schedule, ridge, scaled)
-    return _steps(
-        net.maps,
-        net.schedule,
-        torch.from_numpy(mean.flatten()),
-        torch.from_numpy(cov),
-        rates,
-        gamma,
-    )
+    data = (torch.from_numpy(mean.flatten()), torch.from_numpy(cov))
+    return _steps(net.maps, net.schedule, *data, rates, gamma)
 
 
 def _steps(
@@ -96,9 +82,8 @@ def _steps(
     weight, device = maps.weight.data, maps.weight.device
     alpha, std = coefficients(schedule)
     maps.bias.data.copy_(-alpha[:, None] * mean)
-    alpha, std, cov, rates, gamma = (
-        number.to(device) for number in (alpha, std, cov, rates, gamma)
-    )
+    numbers = (number.to(device) for number in (alpha, std, cov, rates, gamma))
+    alpha, std, cov, rates, gamma = numbers
     for step in count():
         product = noisy(weight.double(), cov, alpha, std)
         yield Descent(step, noise_losses(weight.double(), product, std))

@@ -56,11 +56,9 @@ class LinearMaps(nn.Module):
     ):
         super().__init__()
         self.shape = tuple(shape)
-        self.schedule = (
-            schedule
-            if isinstance(schedule, VP)
-            else VP(torch.as_tensor(schedule, dtype=torch.float64))
-        )
+        if not isinstance(schedule, VP):
+            schedule = VP(torch.as_tensor(schedule, dtype=torch.float64))
+        self.schedule = schedule
         self.size, self._bound = math.prod(self.shape), bytes_of(max_memory)
         if not self.shape or min(self.shape) < 1:
             raise ValueError(
@@ -133,9 +131,7 @@ class LinearMaps(nn.Module):
     def affine(self, t: int) -> tuple[Tensor, Tensor]:
         """W_t (d, d) and b_t (d,) of the whole time t = 0 ... T-1, detached."""
         if not 0 <= t < len(self.schedule):
-            raise ValueError(
-                f"t must be a whole time of the schedule, 0 ... {len(self.schedule) - 1}, got {t}"
-            )
+            raise ValueError(f"t must be a whole time, 0 ... {len(self.schedule) - 1}, got {t}")
         with torch.no_grad():
             weight, bias = self.maps.affine(t, self.schedule.alpha(t))
         return weight.detach(), bias.detach()
@@ -151,14 +147,9 @@ class LinearMaps(nn.Module):
         """
         middle, matrix = pair("mean", mean, "cov", cov)
         if middle.size != self.size:
-            raise ValueError(
-                f"mean must have the {self.size} numbers of the model's event, got {middle.size}"
-            )
-        numbers = (
-            torch.from_numpy(middle.flatten()),
-            torch.from_numpy(matrix),
-            *coefficients(self.schedule),
-        )
+            raise ValueError(f"mean must have the model's {self.size} numbers, got {middle.size}")
+        data = (torch.from_numpy(middle.flatten()), torch.from_numpy(matrix))
+        numbers = (*data, *coefficients(self.schedule))
         return self.maps.losses(*(number.to(next(self.parameters()).device) for number in numbers))
 
     @classmethod
@@ -184,9 +175,8 @@ class LinearMaps(nn.Module):
         float64. Merger and Goldt 2025.
         """
         trained = partial(_flowed, k=k)
-        return _filtered(
-            MeanAndModes.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
-        )
+        moments = MeanAndModes.of(mean0, cov0)
+        return _filtered(moments, schedule, ridge, scaled, trained, dense, max_memory)
 
     @classmethod
     def from_data(
@@ -203,15 +193,8 @@ class LinearMaps(nn.Module):
         """:meth:`closed_form` on the mean and covariance (1/N) of ``x``, shape (N, *event), N >= 2;
         with N <= d only the span's modes are kept.
         """
-        return _filtered(
-            MeanAndModes.of_data(x),
-            schedule,
-            ridge,
-            scaled,
-            partial(_flowed, k=k),
-            dense,
-            max_memory,
-        )
+        moments, trained = MeanAndModes.of_data(x), partial(_flowed, k=k)
+        return _filtered(moments, schedule, ridge, scaled, trained, dense, max_memory)
 
     @classmethod
     def descended(
@@ -233,9 +216,8 @@ class LinearMaps(nn.Module):
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
         trained = partial(_stepped, rate=rate, steps=steps)
-        return _filtered(
-            MeanAndModes.of(mean0, cov0), schedule, ridge, scaled, trained, dense, max_memory
-        )
+        moments = MeanAndModes.of(mean0, cov0)
+        return _filtered(moments, schedule, ridge, scaled, trained, dense, max_memory)
 
 
 def _filtered(
@@ -247,23 +229,13 @@ def _filtered(
     dense: bool,
     max_memory: str | int,
 ) -> LinearMaps:
-    """The maps ``sqrt(1-y) trained(v) / v`` along the modes, v their eigenvalue of C_t; ``trained``
-    maps (T, r) to the same shape.
-    """
+    """Maps ``sqrt(1-y) trained(v) / v``, v the modes of C_t; ``trained`` keeps shape (T, r)."""
     result = LinearMaps(moments.shape, schedule, rank=len(moments.variances))
-    v = curvatures(
-        torch.cat([moments.variances, torch.zeros(1, dtype=torch.float64)]),
-        result.schedule,
-        ridge,
-        scaled,
-    )
+    variances = torch.cat([moments.variances, torch.zeros(1, dtype=torch.float64)])
+    v = curvatures(variances, result.schedule, ridge, scaled)
     gains = coefficients(result.schedule)[1][:, None] * trained(v) / v
-    values = {
-        "mean": moments.mean,
-        "basis": moments.basis,
-        "gains": gains[:, :-1],
-        "rest": gains[:, -1],
-    }
+    values = {"mean": moments.mean, "basis": moments.basis}
+    values |= {"gains": gains[:, :-1], "rest": gains[:, -1]}
     result.maps.load_state_dict(values)
     return _spread(result, max_memory) if dense else result
 
@@ -278,21 +250,14 @@ def _spread(shared: LinearMaps, max_memory: str | int) -> LinearMaps:
 
 
 def _flowed(v: Tensor, k: Numbers | None) -> Tensor:
-    """The trained share ``1 - exp(-k v)`` of modes after gradient flow from zero; 1 where k is
-    None.
-    """
-    return (
-        torch.ones_like(v)
-        if k is None
-        else -torch.expm1(-levelwise("k", k, len(v), infinite=True)[:, None] * v)
-    )
+    """The trained share ``1 - exp(-k v)`` after gradient flow from zero; 1 where k is None."""
+    if k is None:
+        return torch.ones_like(v)
+    return -torch.expm1(-levelwise("k", k, len(v), infinite=True)[:, None] * v)
 
 
 def _stepped(v: Tensor, rate: Numbers, steps: int) -> Tensor:
-    """The trained share ``1 - (1 - 2 rate v)^steps`` of modes after descent from zero, without
-    cancellation where it is small.
-    """
+    """The trained share ``1 - (1 - 2 rate v)^steps`` after descent from zero, exact if small."""
     done = 2 * stable(rate, 1 / v.amax(1))[:, None] * v
-    return torch.where(
-        done < 0.5, -torch.expm1(steps * torch.log1p(-done.clamp(max=0.5))), 1 - (1 - done) ** steps
-    )
+    small = -torch.expm1(steps * torch.log1p(-done.clamp(max=0.5)))
+    return torch.where(done < 0.5, small, 1 - (1 - done) ** steps)

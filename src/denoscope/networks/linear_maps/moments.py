@@ -1,6 +1,4 @@
-"""What a linear model learns of data: a mean, and a covariance by its modes; and numbers that may
-be one for all levels or one a level.
-"""
+"""What a linear model learns of data: a mean and a covariance; and numbers by noise level."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ Numbers = float | Sequence[float] | Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class MeanAndModes:
-    """A mean (d,) and the modes of a covariance, in float64: ``variances`` (r,) along ``basis`` (d,
-    r), 0 along all other directions.
-    """
+    """A mean (d,), and ``variances`` (r,) along ``basis`` (d, r), 0 along the rest; float64."""
 
     shape: tuple[int, ...]
     mean: Tensor
@@ -32,9 +28,7 @@ class MeanAndModes:
 
     @classmethod
     def of(cls, mean0: Any, cov0: Any) -> MeanAndModes:
-        """The modes of a mean of the event shape and a covariance (d, d); a ValueError names the
-        argument that is none.
-        """
+        """Modes of a mean of the event shape and a covariance (d, d); else a ValueError by name."""
         mean, cov = pair("mean0", mean0, "cov0", cov0)
         values, vectors = eigen("cov0", cov)
         return cls(
@@ -46,9 +40,7 @@ class MeanAndModes:
 
     @classmethod
     def of_data(cls, x: Tensor | np.ndarray) -> MeanAndModes:
-        """The modes of data (N, *event), N >= 2, with 1/N; of its span alone where N <= d, in O(N d
-        min(N, d)).
-        """
+        """Modes of data (N, *event), N >= 2, with 1/N; of the span alone where N <= d."""
         data = torch.from_numpy(finite("x", plain(x)))
         if data.ndim < 2 or len(data) < 2 or not data[0].numel():
             raise ValueError(
@@ -58,15 +50,11 @@ class MeanAndModes:
         mean = flat.mean(0)
         centred = flat - mean
         if len(flat) > flat.shape[1]:
-            return cls(
-                shape,
-                mean,
-                *map(torch.from_numpy, eigen("x", (centred.T @ centred / len(flat)).numpy())),
-            )
+            cov = (centred.T @ centred / len(flat)).numpy()
+            return cls(shape, mean, *map(torch.from_numpy, eigen("x", cov)))
         _, scale, basis = torch.linalg.svd(centred, full_matrices=False)
-        kept = scale > max(flat.shape) * torch.finfo(torch.float64).eps * (
-            centred.norm() + mean.norm()
-        )
+        rounding = torch.finfo(torch.float64).eps * (centred.norm() + mean.norm())
+        kept = scale > max(flat.shape) * rounding
         return cls(shape, mean, scale[kept].square() / len(flat), basis[kept].T.contiguous())
 
 
@@ -76,9 +64,7 @@ def plain(value: Any) -> np.ndarray:
 
 
 def pair(mean_name: str, mean: Any, cov_name: str, cov: Any) -> tuple[np.ndarray, np.ndarray]:
-    """A finite mean with at least one axis and a symmetric matrix of its size, float64; else a
-    ValueError naming the argument.
-    """
+    """A finite mean and a symmetric matrix of its size, float64; else a ValueError by name."""
     middle, matrix = finite(mean_name, plain(mean)), covariance(cov_name, plain(cov))
     if not middle.ndim or middle.size != len(matrix):
         raise ValueError(
@@ -89,9 +75,7 @@ def pair(mean_name: str, mean: Any, cov_name: str, cov: Any) -> tuple[np.ndarray
 
 
 def levelwise(name: str, value: Numbers, levels: int, *, infinite: bool = False) -> Tensor:
-    """``value`` as float64 (levels,), numbers of at least 0 and finite unless ``infinite``; else a
-    ValueError naming the argument.
-    """
+    """``value`` as float64 (levels,), each >= 0, finite unless ``infinite``; else a ValueError."""
     numbers = torch.from_numpy(np.atleast_1d(plain(value)))
     if numbers.shape not in {(1,), (levels,)}:
         raise ValueError(
@@ -120,20 +104,14 @@ def coefficients(schedule: VP) -> tuple[Tensor, Tensor]:
 
 
 def curvatures(variances: Tensor, schedule: VP, ridge: Numbers, scaled: bool) -> Tensor:
-    """The eigenvalues ``abar_t lam + 1 - abar_t + gamma_t`` of C_t for variances lam (r,), (T, r):
-    half the Hessian's.
-    """
+    """The eigenvalues ``abar_t lam + 1 - abar_t + gamma_t`` of C_t, (T, r): half the Hessian's."""
     alpha, std = coefficients(schedule)
-    return (
-        alpha.square()[:, None] * variances
-        + (std.square() + penalties(schedule, ridge, scaled))[:, None]
-    )
+    rest = std.square() + penalties(schedule, ridge, scaled)
+    return alpha.square()[:, None] * variances + rest[:, None]
 
 
 def stable(rate: Numbers, largest: Tensor) -> Tensor:
-    """The step size of every level, (T,); one with which descent diverges, or none at all, is a
-    ValueError.
-    """
+    """The step size of every level, (T,); none, or one that diverges, is a ValueError."""
     rates = levelwise("rate", rate, len(largest))
     wrong = ((rates <= 0) | (rates >= largest)).nonzero()
     if len(wrong):

@@ -1,6 +1,4 @@
-"""How the maps of all noise levels are kept: a matrix each, or gains on one common basis; and what
-they are between levels.
-"""
+"""The maps of all noise levels: a matrix each, or gains on a common basis; and between levels."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class ScheduleTimes:
 
 @dataclass(frozen=True)
 class LevelBracket:
-    """Where sigma lies: between two neighbouring levels, at ``share`` in [0, 1) of the way up in
-    log sigma; at an end beyond it.
-    """
+    """Between which levels sigma lies, at ``share`` in [0, 1) of the way in log sigma."""
 
     below: ScheduleTimes
     above: ScheduleTimes
@@ -83,12 +79,10 @@ class Dense(nn.Module):
 
     def _blended(self, at: LevelBracket, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Q (*S, d, d) and m (*S, d)."""
-        (low, mean_low), (high, mean_high) = (
-            self._at(level, dtype) for level in (at.below, at.above)
-        )
-        return torch.lerp(low, high, at.share[..., None, None]), torch.lerp(
-            mean_low, mean_high, at.share[..., None]
-        )
+        ends = (self._at(level, dtype) for level in (at.below, at.above))
+        (low, mean_low), (high, mean_high) = ends
+        share = at.share[..., None]
+        return torch.lerp(low, high, share[..., None]), torch.lerp(mean_low, mean_high, share)
 
     def _at(self, level: ScheduleTimes, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         weight, bias = self.weight[level.index].to(dtype), self.bias[level.index].to(dtype)
@@ -99,9 +93,7 @@ class Dense(nn.Module):
         return self.weight[t].clone(), self.bias[t].clone()
 
     def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance;
-        alpha and std of shape (T,).
-        """
+        """``E|eps - W (x_t + b)|^2`` by level, (T,), for data of these moments; alpha, std (T,)."""
         weight, bias = self.weight.double(), self.bias.double()
         offset = (weight @ (alpha[:, None] * mean + bias)[..., None])[..., 0]
         return noise_losses(weight, noisy(weight, cov, alpha, std), std) + offset.square().sum(-1)
@@ -113,14 +105,9 @@ def noisy(weight: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
 
 
 def noise_losses(weight: Tensor, product: Tensor, std: Tensor) -> Tensor:
-    """``d - 2 std Tr W + Tr W C W^T`` of every level, for weight (T, d, d) and product = W C with C
-    the covariance of x_t.
-    """
-    return (
-        weight.shape[-1]
-        - 2 * std * weight.diagonal(dim1=1, dim2=2).sum(-1)
-        + (weight * product).sum((-2, -1))
-    )
+    """``d - 2 std Tr W + Tr W C W^T`` by level, weight (T, d, d), product = W C, C of x_t."""
+    diagonal = weight.diagonal(dim1=1, dim2=2).sum(-1)
+    return weight.shape[-1] - 2 * std * diagonal + (weight * product).sum((-2, -1))
 
 
 class SharedBasis(nn.Module):
@@ -142,16 +129,11 @@ class SharedBasis(nn.Module):
 
     def __init__(self, levels: int, size: int, rank: int, dtype: torch.dtype):
         super().__init__()
-        shapes = {
-            "mean": (size,),
-            "basis": (size, rank),
-            "gains": (levels, rank),
-            "rest": (levels,),
-        }
+        shapes = {"mean": (size,), "basis": (size, rank)}
+        shapes |= {"gains": (levels, rank), "rest": (levels,)}
         for name, shape in shapes.items():
-            self.register_parameter(
-                name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False)
-            )
+            zeros = torch.zeros(shape, dtype=dtype)
+            self.register_parameter(name, nn.Parameter(zeros, requires_grad=False))
 
     @property
     def _full(self) -> bool:
@@ -164,9 +146,8 @@ class SharedBasis(nn.Module):
         if self._full:
             return ((centred @ basis) * shares[..., None, :]) @ basis.T
         rest = self._shares(self.rest[:, None], at, x.dtype)
-        return ((centred @ basis) * (shares - rest)[..., None, :]) @ basis.T + rest[
-            ..., None
-        ] * centred
+        along = (centred @ basis) * (shares - rest)[..., None, :]
+        return along @ basis.T + rest[..., None] * centred
 
     def _shares(self, gains: Tensor, at: LevelBracket, dtype: torch.dtype) -> Tensor:
         """q of each column of gains (T, r) at sigma, (*S, r)."""
@@ -183,9 +164,7 @@ class SharedBasis(nn.Module):
         return weight, -alpha.to(self.mean) * self.mean
 
     def losses(self, mean: Tensor, cov: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-        """``E|eps - W (x_t + b)|^2`` of every level, (T,), for data of this mean and covariance;
-        alpha and std of shape (T,).
-        """
+        """``E|eps - W (x_t + b)|^2`` by level, (T,), for data of these moments; alpha, std (T,)."""
         basis, offset = self.basis.double(), mean - self.mean.double()
         spread = ((cov @ basis) * basis).sum(0) + (
             offset @ basis
@@ -195,25 +174,18 @@ class SharedBasis(nn.Module):
             return inside
         beside = (cov.trace() + offset.square().sum() - spread.sum()).clamp_min(0)
         count = float(basis.shape[0] - basis.shape[1])
-        return (
-            inside
-            + _mode_losses(self.rest.double()[:, None], beside[None], count, alpha, std)[:, 0]
-        )
+        outside = _mode_losses(self.rest.double()[:, None], beside[None], count, alpha, std)
+        return inside + outside[:, 0]
 
 
 def _mode_losses(gains: Tensor, spread: Tensor, count: float, alpha: Tensor, std: Tensor) -> Tensor:
-    """The loss of ``count`` modes of one gain, of variance ``spread`` together: gains (T, r),
-    spread (r,) -> (T, r).
-    """
+    """The loss of ``count`` modes of one gain (T, r) with variance ``spread`` (r,): (T, r)."""
     alpha, std = alpha[:, None], std[:, None]
-    return (
-        count * (1 - 2 * std * gains + (std * gains).square()) + (alpha * gains).square() * spread
-    )
+    noise = count * (1 - 2 * std * gains + (std * gains).square())
+    return noise + (alpha * gains).square() * spread
 
 
 def _carried(share: Tensor, ratio: Tensor) -> Tensor:
-    """The share of noise q of a mode at a level ``ratio`` times higher in sigma^2, for the same
-    variance of the mode.
-    """
+    """Noise share q of a mode at ``ratio`` times the sigma^2, for the same variance."""
     proper = share.clamp(0, 1)
     return ratio * proper / (1 - proper + ratio * proper) + (share - proper)
