@@ -143,7 +143,7 @@ def test_what_cannot_be_a_fleet_is_refused():
 
 
 def test_best_sizes_fall_with_capacity():
-    sizes = [best_size(MLP((1, 8, 8), width)) for width in (32, 64, 128, 512)]
+    sizes = [best_size(FiLM((1, 8, 8), width)) for width in (32, 64, 128, 512)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 10
     assert sizes[-1] == 1

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from denoscope.networks.layers import FEATURES, Linear, noise_features
 from denoscope.random import generator
 
+EPSILON = 1e-6
 SMALL = 0.3
 """Gain of a modulated block's output and of its modulation at the start."""
 
@@ -74,8 +75,8 @@ class MLP(nn.Module):
 
 class FiLM(MLP):
     """An :class:`MLP` that the noise level modulates feature by feature (Perez et al. 2018): each
-    block adds down(silu((1 + scale(c)) up(h) + shift(c))) to h, and what leaves is (1 + strength(c))
-    h.
+    block adds down(silu((1 + scale(c)) up(h/rms(h)) + shift(c))) to h, and what leaves is
+    (1 + strength(c)) h.
 
     Without the blocks it is a bank of linear filters whose strengths the level sets, as those of
     the best linear denoiser are.
@@ -95,7 +96,9 @@ class FiLM(MLP):
 
 
 class Modulated(nn.Module):
-    """h + down(silu((1 + scale) up(h) + shift)), scale and shift linear in features of the level."""
+    """h + down(silu((1 + scale) up(h/rms(h)) + shift)), scale and shift linear in features of the
+    level, rms the root of the mean square (Zhang and Sennrich 2019).
+    """
 
     def __init__(self, width: int, draw: torch.Generator):
         super().__init__()
@@ -104,5 +107,5 @@ class Modulated(nn.Module):
         self.shift = Linear(FEATURES, width, draw, gain=SMALL)
 
     def forward(self, h: Tensor, level: Tensor) -> Tensor:
-        u = self.up(h)
+        u = self.up(h * (h.square().mean(-1, keepdim=True) + EPSILON).rsqrt())
         return self.down(F.silu(torch.addcmul(self.shift(level, u), u, self.scale(level))), h)

@@ -42,7 +42,7 @@ class Probed(Trained):
         "instead of training",
     )
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
-    net: str = option("mlp", "network", ("mlp", "unet"))
+    net: str = option("film", "network", ("film", "mlp", "unet"))
     samples: int = option(100, "samples drawn from each model, from the same noises")
 
     def __post_init__(self) -> None:

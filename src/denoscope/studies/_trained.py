@@ -33,7 +33,7 @@ class Swept:
     width: int
     seed: int
     subset: int = 0
-    net: str = "mlp"
+    net: str = "film"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +122,10 @@ class Learned(Swept, Reported):
 class Trained(Learned, Imaged):
     """A network that is trained on a split of images."""
 
+    steps: int = option(5000, "training steps")
+    lr: float = option(3e-3, "peak learning rate of the one-cycle schedule")
+    ema: float = option(0.995, "decay of the averaged weights that are sampled")
+    level_std: float = option(1.6, "standard deviation of log sigma in training")
     held: int = option(261, "images held out from every model")
 
     def __post_init__(self) -> None:

@@ -78,7 +78,7 @@ QUANTITIES = {
 class DisjointHalves(Probed):
     """One model, trained on one of two disjoint subsets, or given."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = ("kadkhodaie2024", "zhang2024", "karras2022")
     heading: ClassVar[str] = "Models trained on disjoint halves"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES

@@ -81,7 +81,7 @@ QUANTITIES = {
 class GaussianEmergence(Probed):
     """One network along its training at a constant rate, or a given ``model`` at its end."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
     heading: ClassVar[str] = "Near the Gaussian, and away from it"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES

@@ -96,7 +96,7 @@ MODELS = ("n", "width", "model")
 class JacobianRank(Probed):
     """Rank of a denoiser's Jacobian over the noise levels, beside closed forms; its dimension."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     heading: ClassVar[str] = "Rank of the denoiser's Jacobian"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     seconds: ClassVar[float] = 8.0

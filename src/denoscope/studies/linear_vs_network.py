@@ -82,7 +82,7 @@ QUANTITIES = {
 class LinearVsNetwork(Trained):
     """One network, trained on one set of images with one seed, and the linear model of that set."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = (
         "mergergoldt2025",
         "wang2025",

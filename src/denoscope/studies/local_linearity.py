@@ -79,7 +79,7 @@ QUANTITIES = {
 class LocalLinearity(Probed):
     """One denoiser, trained here or given, around noisy unseen images at 7 noise levels."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = ("chen2024", "wang2024", "karras2022")
     heading: ClassVar[str] = "Local linearity of denoisers"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES

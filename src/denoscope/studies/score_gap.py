@@ -86,7 +86,7 @@ QUANTITIES = {
 class ScoreGap(Probed):
     """One denoiser, trained here or given, and its distances from closed forms at 15 levels."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2024", "karras2022")
     heading: ClassVar[str] = "Score gap: network, Gaussian and memorizer"
     seconds: ClassVar[float] = 2.0
