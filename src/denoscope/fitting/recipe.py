@@ -47,7 +47,7 @@ class Recipe:
     lr: float = 3e-3
     ema: float = 0.995
     level_mean: float = -0.6
-    level_std: float = 1.6
+    level_std: float = 1.4
     solver_steps: int = 18
 
     def __post_init__(self) -> None:

@@ -125,7 +125,6 @@ class Trained(Learned, Imaged):
     steps: int = option(5000, "training steps")
     lr: float = option(3e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.995, "decay of the averaged weights that are sampled")
-    level_std: float = option(1.6, "standard deviation of log sigma in training")
     held: int = option(261, "images held out from every model")
 
     def __post_init__(self) -> None:
