@@ -61,16 +61,16 @@ def unavailable(reason: str, n: int = 0, level: float = 0.95) -> Estimate:
     return Estimate(math.nan, math.nan, math.nan, n, level, reason)
 
 
-def proportion(count: int, n: int, level: float = 0.95) -> Estimate:
+def proportion(count: float, n: float, level: float = 0.95) -> Estimate:
     """``count`` successes of ``n`` with the exact interval of Clopper and Pearson (1934),
-    two-sided, equal tails.
+    two-sided, equal tails; effective numbers need not be whole (Korn and Graubard 1998).
     """
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count} of {n}")
     tail = (1 - level) / 2
     low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
     high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
-    return Estimate(count / n, low, high, n, level, "Clopper-Pearson")
+    return Estimate(count / n, low, high, int(n), level, "Clopper-Pearson")
 
 
 def share(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:

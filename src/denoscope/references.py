@@ -450,6 +450,23 @@ _WORKS = (
         doi="10.1002/sim.2324",
     ),
     Reference(
+        "mann1947",
+        "Henry B. Mann, Donald R. Whitney",
+        "On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other",
+        "The Annals of Mathematical Statistics 18(1):50-60",
+        1947,
+        doi="10.1214/aoms/1177730491",
+    ),
+    Reference(
+        "delong1988",
+        "Elizabeth R. DeLong, David M. DeLong, Daniel L. Clarke-Pearson",
+        "Comparing the Areas under Two or More Correlated Receiver Operating Characteristic "
+        "Curves: A Nonparametric Approach",
+        "Biometrics 44(3):837-845",
+        1988,
+        doi="10.2307/2531595",
+    ),
+    Reference(
         "vovk2005",
         "Vladimir Vovk, Alexander Gammerman, Glenn Shafer",
         "Algorithmic Learning in a Random World",

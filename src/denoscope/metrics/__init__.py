@@ -27,6 +27,7 @@ from denoscope.metrics.divergence import FrechetDistance, frechet, frechet_floor
 from denoscope.metrics.diversity import vendi
 from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
+from denoscope.metrics.novelty import REAL_LIKE, TAIL, Nearness, nearness, nearness_of
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity, unlike_similarity
 from denoscope.metrics.support import prdc
@@ -40,11 +41,14 @@ from denoscope.metrics.transition import (
 )
 
 __all__ = [
+    "REAL_LIKE",
+    "TAIL",
     "CopyRates",
     "CopyingTest",
     "FeatureLikelihood",
     "Fold",
     "FrechetDistance",
+    "Nearness",
     "Quality",
     "TrainingRun",
     "Transition",
@@ -72,6 +76,8 @@ __all__ = [
     "metric",
     "mifid",
     "nearest_similarity",
+    "nearness",
+    "nearness_of",
     "pair_threshold",
     "paired_similarity",
     "planted",

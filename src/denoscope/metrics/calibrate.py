@@ -298,13 +298,18 @@ def share_of_images(count: int, scores: int, images: int) -> Estimate:
     return Estimate(count / scores, low.low, high.high, images, low.level, low.method)
 
 
-def wins(first: Tensor, second: Tensor) -> float:
-    """Mann and Whitney's U: the pairs in which a score (n,) is above one of the second (m,), and
-    half of those in which they are equal.
+def beaten(first: Tensor, second: Tensor) -> Tensor:
+    """How many of ``second`` (m,) each of ``first`` (n,) is above, and half of those that equal it,
+    float64 (n,).
     """
     ordered = second.double().sort().values
     sides = (torch.searchsorted(ordered, first.double(), right=right) for right in (False, True))
-    return float(sum(side.sum() for side in sides)) / 2
+    return torch.stack(list(sides)).sum(0).double() / 2
+
+
+def wins(first: Tensor, second: Tensor) -> float:
+    """Mann and Whitney's U: the pairs in which a score of the first is above one of the second."""
+    return float(beaten(first, second).sum())
 
 
 def auc(
