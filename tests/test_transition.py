@@ -1,201 +1,239 @@
-"""N*, its growth with capacity and the dip of reproducibility, on curves whose answers
-are known.
+"""Novelty by N: GLc and nearness with their draws, crossings over training subsets, ratios between
+widths, and the dip of reproducibility, on sweeps whose answers are known.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
-from denoscope.estimate import crossed, proportion
+from denoscope.estimate import Estimate, Resampled, crossed, mean, share
 from denoscope.laws import metric as laws
-from denoscope.metrics import TrainingRun, agreement_rate, growth, transition_point, u_shape
+from denoscope.metrics import calibrated, nearness_of
 from denoscope.metrics.crossings import rises
+from denoscope.metrics.model_pairs import dips, nearest_size
+from denoscope.metrics.transition import (
+    curves,
+    interaction,
+    over_subsets,
+    redrawn_sides,
+    scatter,
+    sides,
+    transitions,
+)
+from denoscope.readings import Quantity, Reading, Readings
 
-SIZES = (8, 16, 32, 64, 128, 256, 512)
+NAMES = ("similarity", "nearer", "as_near", "farther", "curve", "n_star", "n_middle", "growth")
+QUANTITIES = {name: Quantity(name) for name in (*NAMES, "dip")}
+QUANTITIES["rp"] = Quantity("RP", interval=share)
+SIZES, SAMPLES, HELD = (8, 16, 32, 64, 128, 256), 200, 99
+RNG = np.random.default_rng(0)
 
 
-def runs(
-    center: float,
+def sweep(
+    middles: dict[int, float],
     *,
-    members: int = 4,
-    spread: float = 0.0,
+    subsets: int = 2,
+    apart: float = 0.0,
     seed: int = 0,
-    samples: int = 1000,
     sizes: tuple[int, ...] = SIZES,
-) -> list[TrainingRun]:
-    """Runs whose GLc is a logistic curve in log2 N with its middle at ``center``, each moved
-    sideways by its own ``spread``.
+) -> Readings:
+    """Samples of which the most are copies below N = 2^middle and few above, the same noises for all
+    widths; subsets lie ``apart``.
     """
-    moves, source = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    cells = []
-    for size in sizes:
-        for member in range(members):
-            glc = 1 / (1 + math.exp(-2 * (math.log2(size) - center - spread * moves.normal())))
-            p_gen = source.binomial(samples, 1 - 0.95 * glc) / samples
-            cells.append(TrainingRun(size, member // 2, member % 2, p_gen, 0.05, samples))
-    return cells
+    rng = np.random.default_rng(seed)
+    chance, held = rng.random(SAMPLES), rng.standard_normal(HELD)
+    moved = apart * rng.standard_normal(subsets)
+    found = []
+    for (width, middle), n, subset, run in product(middles.items(), sizes, range(subsets), (0, 1)):
+        copies = 1 / (1 + math.exp(-2 * (middle + moved[subset] - math.log2(n))))
+        gen = rng.standard_normal(SAMPLES) + 9 * (chance < copies)
+        at = {"width": width, "n": n, "subset": subset, "seed": run}
+        for images, scores in (("gen", gen), ("test", held)):
+            found.append(Reading("similarity", {**at, "images": images}, scores))
+    return Readings(found, QUANTITIES)
+
+
+def point(found: Readings, name: str = "n_star") -> Estimate:
+    return transitions(sides(found)).of(name).estimates().one
+
+
+@pytest.mark.parametrize("held", [7, 99, 261])
+def test_undrawn_they_are_nearness_and_its_tails(held: int) -> None:
+    gen, test = RNG.normal(0.4, 1.2, 150), RNG.normal(size=held)
+    near, middle, far = redrawn_sides(gen, test, draws=3)[:, 0]
+    expected = nearness_of(torch.as_tensor(-gen), torch.as_tensor(-test))
+    assert (near, middle, far) == pytest.approx(
+        (expected.near.value, expected.value, expected.far.value)
+    )
+
+
+def test_equal_similarities_count_half() -> None:
+    near, middle, far = redrawn_sides(np.zeros(10), np.zeros(39), draws=1)[:, 0]
+    assert (near, middle, far) == (0.5, 0.5, 0.5)
+
+
+def test_draws_are_those_of_both_samples_and_hold_out() -> None:
+    """The spread of nearness is DeLong's, and models are drawn together."""
+    gen, test = RNG.normal(size=300), RNG.normal(size=150)
+    drawn = redrawn_sides(gen, test, draws=2000)
+    e = nearness_of(torch.as_tensor(-gen), torch.as_tensor(-test))
+    assert np.std(drawn[1, 1:]) == pytest.approx((e.high - e.low) / 3.92, rel=0.1)
+    np.testing.assert_array_equal(drawn[:, 1:3], redrawn_sides(gen, test, draws=2000)[:, 1:3])
+    less = drawn[1] - redrawn_sides(gen + 0.1, test, draws=2000)[1]
+    assert np.std(less[1:]) < 0.3 * np.std(drawn[1, 1:])
+
+
+def test_glc_is_calibrated_whatever_the_hold_out_and_has_a_ceiling() -> None:
+    laws.check_mean(
+        lambda seed: float(
+            (1 - redrawn_sides(*np.random.default_rng(seed).normal(size=(2, 33)), draws=1)[0, 0])
+            / 0.95
+        ),
+        1.0,
+        draws=400,
+        sigmas=5,
+    )
+    e = calibrated(nearness_of(torch.full((50,), 9.0), torch.arange(40.0) / 40).near)
+    assert e.value == e.high == pytest.approx(1 / 0.95)
+    assert e.low < 1
+
+
+def test_a_curve_is_the_mean_over_runs_and_its_ends_are_exact_where_nothing_copies() -> None:
+    found = sweep({32: 5.0})
+    made = curves(sides(found), SAMPLES).of("curve").estimates()
+    by_hand = [
+        calibrated(nearness_of(*(torch.as_tensor(-x) for x in (gen.value, test.value))).near).value
+        for gen, test in zip(found.of(images="gen", n=32), found.of(images="test", n=32))
+    ]
+    assert made.of(n=32).one.value == pytest.approx(np.mean(by_hand))
+    never = [Reading(r.name, r.at, r.value - 30 * (r.at["images"] == "gen")) for r in found]
+    far = curves(sides(Readings(never, QUANTITIES)), SAMPLES).of("curve").estimates()
+    assert all(r.value.value == pytest.approx(1 / 0.95) for r in far)
+    assert all(1 < r.value.low < r.value.high for r in far)
 
 
 def test_the_transition_of_a_known_curve() -> None:
-    found = transition_point(runs(5.3, members=4, spread=0.2))
-    assert math.log2(found.point.value) == pytest.approx(5.3, abs=0.25)
-    assert found.point.low < found.point.value < found.point.high
-    assert found.sizes == SIZES
-    assert all(band.low <= band.value <= band.high for band in found.curve)
-    assert found.curve[0].value < 0.1
-    assert found.curve[-1].value > 0.9
-    assert "4 a size" in found.point.method
+    star, middle = (point(sweep({32: 5.3}, apart=0.1), name) for name in ("n_star", "n_middle"))
+    assert math.log2(star.value) == pytest.approx(5.3, abs=0.3)
+    assert star.low < star.value < star.high
+    assert "2 training subsets" in star.method
+    assert middle.value > star.value  # nearness of real images is one half already
 
 
-def test_a_perfect_generalizer_may_exceed_one() -> None:
-    found = transition_point(
-        [TrainingRun(size, 0, 0, 0.0 if size > 8 else 1.0, 0.05, 100) for size in SIZES]
-    )
-    assert found.curve[-1].value == pytest.approx(1 / 0.95)
+@pytest.mark.parametrize(("middle", "value"), [(0.0, -math.inf), (20.0, math.inf)])
+def test_a_transition_beyond_the_sizes_says_on_which_side(middle: float, value: float) -> None:
+    e = point(sweep({32: middle}))
+    assert (e.value, e.low, e.high) == (value, value, value)
 
 
-@pytest.mark.parametrize(
-    ("p_gen", "value", "words"), [(0.0, -math.inf, "below 8"), (0.99, math.inf, "above 512")]
-)
-def test_a_transition_beyond_the_sizes_says_on_which_side(
-    p_gen: float, value: float, words: str
-) -> None:
-    point = transition_point(
-        [TrainingRun(size, 0, member, p_gen, 0.05, 500) for size in SIZES for member in range(3)]
-    ).point
-    assert (point.value, point.low, point.high) == (value, value, value)
-    assert words in point.method
-    assert point.json()["value"] is None
+def test_an_end_beyond_the_sizes_is_open() -> None:
+    """Nothing is extrapolated: half of the subsets' scatter lies below the smallest size."""
+    e = point(sweep({32: 3.4}, apart=0.5, seed=3))
+    assert e.low == -math.inf
+    assert 8 < e.value < 16
+    assert e.high == math.inf or e.high <= SIZES[-1]
 
 
-def test_runs_are_drawn_the_same_for_the_same_seed_and_whatever_their_order() -> None:
-    members = runs(5.0, spread=0.4)
-    assert transition_point(members, seed=3) == transition_point(members[::-1], seed=3)
-    assert transition_point(members, seed=3) != transition_point(members, seed=4)
+def test_subsets_on_both_sides_of_an_end_leave_it_open() -> None:
+    one, two = sweep({32: 5.0}), sweep({32: 20.0})
+    mixed = Readings([*one.of(subset=0), *two.of(subset=1)], QUANTITIES)
+    e = point(mixed)
+    assert (e.low, e.high) == (-math.inf, math.inf)
 
 
-def test_the_interval_covers_the_transition_of_many_runs() -> None:
-    """Ten runs a size, each moved by its own 0.5 in log2: intervals contain the crossing of the
-    expected curve.
-    """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    expected = [
-        np.sum(weights / (1 + np.exp(-2 * (math.log2(size) - 5.3 - 0.5 * nodes))))
-        / math.sqrt(2 * math.pi)
-        for size in SIZES
-    ]
-    truth = 2 ** float(rises(SIZES, np.array(expected)))
+def test_the_ratio_is_paired_so_what_subsets_share_cancels() -> None:
+    found = sweep({32: 5.0, 64: 6.0}, subsets=4, apart=0.6)
+    made = transitions(sides(found))
+    ratio = made.of("growth").estimates().one
+    assert ratio.value == pytest.approx(2, rel=0.2)
+    assert ratio.low > 1
+    alone = made.of("n_star", width=32).estimates().one
+    assert math.log2(ratio.high / ratio.low) < 0.5 * math.log2(alone.high / alone.low)
+    assert made.of("growth").one.draws.shape == (500,)
+
+
+def test_the_ratio_of_what_never_crosses_is_unknown() -> None:
+    e = point(sweep({32: 20.0, 64: 20.0}), "growth")
+    assert math.isnan(e.value)
+    assert point(sweep({32: 5.0, 64: 20.0}), "growth").value == math.inf
+
+
+def test_scatter_is_pooled_over_widths() -> None:
+    table = RNG.normal(size=(3, 4))
+    spread, freedom = scatter(list(table))
+    assert (spread, freedom) == (pytest.approx(math.sqrt(table.var(1, ddof=1).mean())), 9)
+    assert scatter([table[0], np.array([1.0, math.inf])]) == scatter([table[0]])
+    assert scatter([np.array([1.0])]) == (0.0, 0)
+    left, degrees = interaction(table + 5 * RNG.normal(size=4) + 7 * RNG.normal(size=(3, 1)))
+    assert degrees == 6
+    assert left == pytest.approx(interaction(table)[0])
+
+
+def test_subsets_alone_are_a_mean_by_t() -> None:
+    """Without any scatter of draws the interval is Student's, at any level."""
+    units = RNG.normal(size=5)
+    made = over_subsets(np.repeat(units[:, None], 4001, 1), float(units.std(ddof=1)), 4)
+    for level in (0.8, 0.95):
+        e, t = made(level), mean(units, level)
+        assert (e.value, e.low, e.high) == pytest.approx((t.value, t.low, t.high), rel=0.02)
+    assert "not included" in over_subsets(units[None], 0.0, 0).method
+
+
+def test_intervals_cover_the_transition_of_other_subsets() -> None:
+    """Few subsets: a bootstrap over them would end at their range."""
+    sizes, middles = (8, 32, 128), {32: 4.6, 64: 5.0, 128: 5.4}
+
+    def drawn(seed: int) -> Readings:
+        return transitions(sides(sweep(middles, apart=0.3, seed=seed, sizes=sizes), draws=200))
+
+    glc = [1 / (1 + math.exp(2 * (4.6 - math.log2(n)))) for n in sizes]
+    truth = 2 ** float(rises(sizes, np.array(glc)))
+    found = [drawn(seed).estimates() for seed in range(60)]
     laws.check_coverage(
-        lambda seed: (
-            transition_point(runs(5.3, members=10, spread=0.5, seed=seed), draws=400).point
-        ),
-        truth,
-        draws=100,
-        least=0.88,
+        lambda seed: found[seed].of("n_star", width=32).one, truth, draws=60, least=0.85
+    )
+    laws.check_coverage(
+        lambda seed: found[seed].of("growth", width=(32, 64)).one, 2**0.4, draws=60, least=0.85
     )
 
 
-def test_growth_is_the_paired_difference_on_common_runs() -> None:
-    small, large = runs(4.0, spread=0.3), runs(6.0, spread=0.3, seed=1)
-    found = growth(small, large)
-    assert found.value == pytest.approx(2.0, abs=0.5)
-    assert found.low > 0.5
-    assert found.n == 28
-    assert growth(small, large[:-4]).n == 24
-    swapped = growth(large, small)
-    assert (swapped.value, swapped.high < 0) == (pytest.approx(-found.value), True)
-
-
-def test_growth_is_paired_so_what_members_share_cancels() -> None:
-    """The same members, moved alike: the interval of the difference is far narrower than that of
-    the point itself.
-    """
-    small, large = runs(5.2, spread=0.8, samples=100_000), runs(5.4, spread=0.8, samples=100_000)
-    apart = transition_point(small).point
-    paired = growth(small, large)
-    assert paired.high - paired.low < 0.4 * math.log2(apart.high / apart.low)
-
-
-def test_growth_of_nothing_is_not_growth() -> None:
-    same = runs(5.0, spread=0.3)
-    found = growth(same, same)
-    assert found.value == 0
-    assert found.low <= 0 <= found.high
-
-
-def test_growth_beyond_the_sizes() -> None:
-    never = [TrainingRun(size, m // 2, m % 2, 0.99, 0.05, 500) for size in SIZES for m in range(4)]
-    assert growth(runs(5.0), never).value == math.inf
-    neither = growth(never, never)
-    assert math.isnan(neither.value)
-    assert "neither" in neither.method
-    with pytest.raises(ValueError, match="share no training run"):
-        growth(runs(5.0), [TrainingRun(7, 0, 0, 0.1, 0.05, 10)])
-
-
-def agreements(
-    rates: dict[int, float], *, pairs: int = 4, noises: int = 400, seed: int = 0
-) -> dict[int, np.ndarray]:
-    """The same noises are hard at every size: one uniform number a noise, with a little of its own
-    for each pair.
-    """
-    source = np.random.default_rng(seed)
-    hard = source.uniform(size=noises)
-    return {
-        size: (0.8 * hard + 0.2 * source.uniform(size=(pairs, noises))) < rate
-        for size, rate in rates.items()
-    }
+def rates(same: dict[int, float], star: float, *, pairs: int = 4, noises: int = 300) -> Readings:
+    """Pairs of seeds that agree at such rates, the same noises hard at every size, and N*."""
+    rng = np.random.default_rng(5)
+    hard = rng.uniform(size=noises)
+    found = [
+        Reading(
+            "rp",
+            {"n": n, "width": 32, "subset": i, "seed": (0, 1), "pair": "seeds"},
+            (0.8 * hard + 0.2 * rng.uniform(size=noises)) < rate,
+        )
+        for n, rate in same.items()
+        for i in range(pairs)
+    ]
+    one = Resampled(star, np.full(9, star), 4)
+    return Readings([*found, Reading("n_star", {"width": 32}, one)], QUANTITIES)
 
 
 def test_a_dip_is_a_u_and_a_slope_is_not() -> None:
-    dip = agreements({8: 0.8, 32: 0.4, 128: 0.9})
-    left, right = u_shape(dip, 40.0)
-    assert left.high < 0
-    assert right.high < 0
-    assert left.value == pytest.approx(dip[32].mean() - dip[8].mean())
-    assert left == crossed(dip[32].astype(float) - dip[8])
-    slope = u_shape(agreements({8: 0.2, 32: 0.5, 128: 0.9}), 40.0)
-    assert slope[0].low > 0
-    assert slope[1].high < 0
+    dip = rates({8: 0.8, 32: 0.4, 128: 0.9}, 40.0)
+    ends = dips(dip).estimates()
+    assert [r.at["n"] for r in ends] == [8, 128]
+    assert all(r.value.high < 0 for r in ends)
+    tables = (np.stack([r.value for r in dip.of("rp", n=n)]).astype(float) for n in (32, 8))
+    assert ends[0].value == crossed(np.subtract(*tables))
+    slope = dips(rates({8: 0.2, 32: 0.5, 128: 0.9}, 40.0)).estimates()
+    assert slope[0].value.low > 0 > slope[1].value.high
 
 
-def test_the_rate_of_few_pairs_is_by_t_and_of_one_exact() -> None:
-    same = agreements({8: 0.8})[8]
-    e, by_t = agreement_rate(same), crossed(same)
-    assert (e.value, e.low, e.high) == (by_t.value, by_t.low, min(1.0, by_t.high))
-    assert agreement_rate(same[0]) == proportion(int(same[0].sum()), same.shape[1])
-    assert agreement_rate(np.ones((2, 50))).high == 1.0
+@pytest.mark.parametrize("star", [math.inf, -math.inf, 9.0, 120.0])
+def test_no_dip_is_sought_at_or_beyond_the_ends(star: float) -> None:
+    assert not dips(rates({8: 0.8, 32: 0.4, 128: 0.9}, star))
 
 
-def test_the_nearest_grid_point_is_nearest_in_log2() -> None:
-    table = agreements({8: 0.8, 16: 0.3, 64: 0.4, 128: 0.9})
-    for point, middle in ((31.0, 16), (33.0, 64)):
-        below = table[middle].mean() - table[8].mean()
-        assert u_shape(table, point)[0].value == pytest.approx(below)
-
-
-def test_no_dip_is_sought_at_or_beyond_the_ends() -> None:
-    table = agreements({8: 0.8, 32: 0.4, 128: 0.9})
-    for point in (math.inf, -math.inf, 9.0, 120.0):
-        assert all(math.isnan(estimate.value) for estimate in u_shape(table, point))
-
-
-def test_u_shape_intervals_cover() -> None:
-    """Agreement is hard + own < rate: the truth is by a large sample of the same law."""
-    rates = {8: 0.8, 32: 0.5, 128: 0.7}
-    large = agreements(rates, pairs=1, noises=2_000_000, seed=99)
-    truth = float(large[32].mean() - large[8].mean())
-    laws.check_coverage(
-        lambda seed: u_shape(agreements(rates, pairs=2, seed=seed), 32.0)[0],
-        truth,
-        draws=100,
-        least=0.88,
-    )
-
-
-def test_unequal_noises_are_refused() -> None:
-    with pytest.raises(ValueError, match="the same noises"):
-        u_shape({8: np.ones((2, 5)), 16: np.ones((2, 6)), 32: np.ones((2, 5))}, 16.0)
+def test_the_nearest_size_is_nearest_by_ratio() -> None:
+    assert [nearest_size((16, 64), at) for at in (31.0, 33.0)] == [16, 64]

@@ -5,7 +5,7 @@ images; made once a process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,9 +20,11 @@ from denoscope.geometry.distances import denoising_errors
 from denoscope.levels import karras
 from denoscope.networks.linear_maps import LinearMaps
 from denoscope.random import Seeds
+from denoscope.readings import Reading
 from denoscope.sampling import sample
 from denoscope.schedule import VP
 from denoscope.theory.linear.laws import ode_law
+from denoscope.types import Denoiser
 
 HALF = 0.5
 """Of the variance: what the leading directions hold."""
@@ -43,7 +45,13 @@ class ClosedForms:
 
     def memorizer(self) -> np.ndarray:
         """The samples of the memorizer, (samples, d)."""
-        return _memorizer(self)
+        return _sampled(self, "memorizer")
+
+    def gaussian(self) -> np.ndarray:
+        """The samples of the Gaussian of the training set, (samples, d): all that a covariance
+        alone makes.
+        """
+        return _sampled(self, "gaussian")
 
     def images(self, kind: str) -> Tensor:
         """The images "train" or "test"."""
@@ -60,6 +68,24 @@ class ClosedForms:
         "train" or "test", (levels, points).
         """
         return _errors(self, kind, tuple(np.ravel(levels).tolist()))
+
+    def beside(self, D: Denoiser, levels: np.ndarray) -> Iterator[Reading]:
+        """The ``error`` of a network and of the closed forms, each on training and on held-out
+        images, float32 (levels, points).
+        """
+        for kind in ("train", "test"):
+            found = {"network": denoising_errors(D, self.images(kind), levels).numpy()}
+            for who, each in {**found, **self.errors(kind, levels)}.items():
+                at = {"who": who, "images": kind, "sigma": levels}
+                yield Reading("error", at, each.astype(np.float32))
+
+
+def over_linear(errors: Sequence[Reading]) -> float:
+    """The network's error on held-out images over that of the best linear denoiser of all images,
+    geometric mean over levels.
+    """
+    unseen = {r.at["who"]: r.value.mean(1, dtype=float) for r in errors if r.at["images"] == "test"}
+    return float(np.exp(np.mean(np.log(unseen["network"] / unseen["gaussian_all"]))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,21 +147,23 @@ def _linear(forms: ClosedForms) -> LinearModel:
     )
 
 
-@lru_cache(maxsize=16)
-def _memorizer(forms: ClosedForms) -> np.ndarray:
-    start, sigmas = forms.starts()
-    return rows_of(sample(Empirical(forms.where.train()), start, sigmas.to(start.dtype)))
-
-
-@lru_cache(maxsize=32)
-def _errors(forms: ClosedForms, kind: str, levels: tuple[float, ...]) -> dict[str, np.ndarray]:
-    where = forms.where
-    known = {
+def _denoisers(where: Split) -> dict[str, Denoiser]:
+    return {
         "memorizer": Empirical(where.train()),
         "gaussian": where.gaussian(),
         "gaussian_all": where.gaussian_all(),
     }
-    images = forms.images(kind)
+
+
+@lru_cache(maxsize=32)
+def _sampled(forms: ClosedForms, who: str) -> np.ndarray:
+    start, sigmas = forms.starts()
+    return rows_of(sample(_denoisers(forms.where)[who], start, sigmas.to(start.dtype)))
+
+
+@lru_cache(maxsize=32)
+def _errors(forms: ClosedForms, kind: str, levels: tuple[float, ...]) -> dict[str, np.ndarray]:
+    known, images = _denoisers(forms.where), forms.images(kind)
     return {who: denoising_errors(D, images, levels).numpy() for who, D in known.items()}
 
 

@@ -31,14 +31,7 @@ from denoscope.metrics.novelty import REAL_LIKE, TAIL, Nearness, nearness, nearn
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity, unlike_similarity
 from denoscope.metrics.support import prdc
-from denoscope.metrics.transition import (
-    TrainingRun,
-    Transition,
-    agreement_rate,
-    growth,
-    transition_point,
-    u_shape,
-)
+from denoscope.metrics.transition import calibrated
 
 __all__ = [
     "REAL_LIKE",
@@ -50,13 +43,11 @@ __all__ = [
     "FrechetDistance",
     "Nearness",
     "Quality",
-    "TrainingRun",
-    "Transition",
-    "agreement_rate",
     "agreements",
     "auc",
     "authenticity",
     "available",
+    "calibrated",
     "chance_level",
     "citations",
     "copy_rates",
@@ -68,7 +59,6 @@ __all__ = [
     "frechet",
     "frechet_floor",
     "generalization",
-    "growth",
     "kernel",
     "mae_score",
     "measure",
@@ -83,8 +73,6 @@ __all__ = [
     "planted",
     "prdc",
     "reproducibility",
-    "transition_point",
-    "u_shape",
     "unlike_similarity",
     "vendi",
 ]

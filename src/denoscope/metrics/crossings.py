@@ -211,20 +211,6 @@ def crossing(
     return (of.fall if falling else of.rise)(height).map(as_size)(level)
 
 
-def rise_growth(
-    sizes: Sequence[float],
-    units: Sequence[np.ndarray],
-    level: float = 0.95,
-    *,
-    height: float = 0.5,
-) -> Estimate:
-    """By how many octaves the second of two paired curves rises to ``height`` after the first:
-    ``units`` [(k, 2, 2), ...] are the runs of both, each a value and its standard error.
-    """
-    first, second = (apart(sizes, [u[:, i] for u in units], own=i).rise(height) for i in (0, 1))
-    return less(second, first)(level)
-
-
 def joint(
     points: Sequence[Resampled],
     statistic: Callable[[np.ndarray], np.ndarray],

@@ -4,24 +4,29 @@ calibrated on held-out images.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from torch import Tensor
 
 from denoscope.data.duplicates import find_duplicates
 from denoscope.data.splits import SEED, Split
 from denoscope.data.subsets import subset
 from denoscope.describe import PCA, Pixels
-from denoscope.estimate import Estimate
-from denoscope.metrics.calibrate import copy_rates, pair_threshold
-from denoscope.metrics.copying import authenticity, excess, generalization, memorized
+from denoscope.estimate import Estimate, proportion
+from denoscope.metrics.agreement import agreements
+from denoscope.metrics.calibrate import copy_rates, pair_threshold, upper_quantile
+from denoscope.metrics.copying import authenticity, generalization, memorized
 from denoscope.metrics.divergence import frechet, frechet_floor
+from denoscope.metrics.novelty import TAIL, Nearness, nearness_of
 from denoscope.metrics.similarity import nearest_similarity
+from denoscope.metrics.transition import calibrated
 from denoscope.nearest import neighbors
+from denoscope.readings import Reading
 from denoscope.store import Value
 
-FALSE_ALARM = 0.05
 PAIR_QUANTILE = 0.99
 FIXED = 0.95
 """A cosine that needs no calibration, for comparison."""
@@ -50,28 +55,57 @@ class PoolDescriptors:
         found = neighbors(self.pixels(made), self.pixels(train), metric="cosine")
         return found.index[:, 0], 1 - found.distance[:, 0]
 
-    def copying(self, made: Tensor, train: Tensor, test: Tensor) -> dict[str, Value]:
-        """How many of the images ``made`` are copies: calibrated by two descriptors on images that
-        were held out, and at a fixed threshold.
+    def agree(self, made: Tensor, other: Tensor) -> np.ndarray:
+        """Whether image i of both counts as the same, bool (n,)."""
+        return agreements(self.pixels(made), self.pixels(other), threshold=self.same).numpy()
+
+    def similarities(
+        self, made: Mapping[str, Tensor], train: Tensor, test: Tensor
+    ) -> Iterator[Reading]:
+        """The ``similarity`` to the nearest training image, of samples by who made them and of
+        held-out images.
         """
-        similar = self.nearest(made, train)[1]
-        features = [self.pixels(images) for images in (made, train, test)]
-        held_out = nearest_similarity(features[2], features[1])
-        rates = copy_rates(similar, held_out, false_alarm=FALSE_ALARM)
-        whitened = (self.whitened(images) for images in (made, train, test))
+        places = {who: {"images": "gen", "who": who} for who in made}
+        for who, images in {**made, "": test}.items():
+            similar = self.nearest(images, train)[1].float().numpy()
+            yield Reading("similarity", places.get(who, {"images": "test"}), similar)
+
+    def copying(self, made: Tensor, train: Tensor, test: Tensor) -> dict[str, Value]:
+        """How near the images ``made`` are to training images, calibrated by two descriptors on
+        images that were held out, and how many are copies by a fixed threshold.
+        """
+        sets = (made, train, test)
+        features, whitened = ([f(x) for x in sets] for f in (self.pixels, self.whitened))
+        similar, held_out = _similarities(features)
+        by_pixels, by_components = _nearness(features), _nearness(whitened)
+        rates = copy_rates(similar, held_out, false_alarm=TAIL)
+        alarms, counted = (sum(getattr(f, k) for f in rates.folds) for k in ("alarms", "held_out"))
         fixed = [generalization(x, features[1], threshold=FIXED) for x in features[::2]]
         return {
-            "glc": rates.generalization,
-            "p_gen": rates.p_gen,
-            "p_test": rates.p_test,
-            "threshold": rates.folds[0].threshold,
+            "glc": calibrated(by_pixels.near),
+            "nearness": by_pixels,
+            "p_gen": by_pixels.near,
+            "far": by_pixels.far,
+            "p_test": proportion(alarms, counted),
+            "threshold": upper_quantile(held_out, TAIL),
             "false_alarm": rates.false_alarm,
             "copies_p_value": rates.p_value,
             "detectable": rates.detectable(),
-            "glc_pca": excess(*whitened, false_alarm=FALSE_ALARM).complement(),
+            "glc_pca": calibrated(by_components.near),
             "gl_fixed": fixed[0],
             "gl_fixed_test": fixed[1],
         }
+
+
+def _similarities(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """To the nearest of the training images, of samples and of held-out images."""
+    made, train, test = features
+    return nearest_similarity(made, train), nearest_similarity(test, train)
+
+
+def _nearness(features: Sequence[Tensor]) -> Nearness:
+    similar, held_out = _similarities(features)
+    return nearness_of(1 - similar, 1 - held_out)
 
 
 def copying_otherwise(made: Tensor, where: Split) -> dict[str, Value]:

@@ -2,27 +2,29 @@
 
 Diffusion models of several widths are trained on growing subsets of one image set and sampled from
 the same noises with the same solver (Zhang et al. 2024, Figs. 2 and 3; Kadkhodaie et al. 2024 for
-disjoint halves).
+disjoint halves); beside them stands the closed-form Gaussian of each training set, from the same
+noises: what its covariance alone does.
 
-* GLc = (1 - p_gen)/(1 - p_test): the share of samples that are no copies over that of held-out
-  images, by mean-removed pixel cosine to the nearest training image. Its threshold is chosen on half
-  of the held-out images at a declared rate of false alarms and counted on the other half, halves
-  swapped: 0 copies only, 1 as novel as real images.
-* N*: where the isotonic fit of mean GLc on log2 N first reaches one half, never extrapolated.
+* GLc = (1 - p_gen)/(1 - .05): the share of samples that are not nearer to the training set than the
+  nearest 5 % of all held-out images, by mean-removed pixel cosine, over that of these: 0 copies
+  only, 1 as few as held-out images, 1.05 none at all.
+* nearness: P(a sample is nearer than a held-out image is); 1/2 as near on average. Real-like is 1/2
+  with both tails near .05: GLc above 1 and nearness below 1/2 are samples that are no images yet.
+* N* is where the isotonic fit of GLc on log2 N first reaches one half, N° where nearness falls to
+  it, never extrapolated.
 * RP: the share of noises from which two models make the same image, that is one whose cosine lies
-  above the 0.99 quantile over pairs of distinct real images.
+  above the 0.99 quantile over pairs of distinct real images. Beyond the Gaussians of their training
+  images models agree in their remainders (:mod:`denoscope.metrics.remainders`).
 
-Intervals of GLc, N* and means are over training runs, those of RP over pairs of runs crossed with
-the noises that they share.
+Intervals of GLc, nearness, N* and N° are over training subsets, held-out images and samples
+(:mod:`denoscope.metrics.transition`), those of RP and remainders over pairs of runs crossed with the
+noises that they share.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise, product
 from statistics import median_high
 from typing import Any, ClassVar
 
@@ -31,15 +33,11 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.describe import Pixels
-from denoscope.estimate import Estimate, exact, proportion, runs, share
-from denoscope.fitting.closed_forms import ClosedForms
-from denoscope.geometry.distances import denoising_errors
-from denoscope.metrics import agreements as alike
-from denoscope.metrics import paired_similarity
-from denoscope.metrics.crossings import crossing, rise_growth
-from denoscope.metrics.model_pairs import RUN, agreements, mean_rp
+from denoscope.estimate import exact, proportion, share
+from denoscope.fitting.closed_forms import ClosedForms, over_linear
+from denoscope.metrics import REAL_LIKE, TAIL, paired_similarity
+from denoscope.metrics.model_pairs import RUN, agreements, dips, kinds_of_models, telling_sizes
 from denoscope.metrics.pool_descriptors import (
-    FALSE_ALARM,
     FIXED,
     PAIR_QUANTILE,
     PoolDescriptors,
@@ -47,7 +45,8 @@ from denoscope.metrics.pool_descriptors import (
     duplicates_said,
     real_distance,
 )
-from denoscope.metrics.transition import nearest_size
+from denoscope.metrics.remainders import beyond
+from denoscope.metrics.transition import curves, novelty, tails, transitions
 from denoscope.networks import dump
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report import Gallery
@@ -66,33 +65,50 @@ LEVELS = np.geomspace(0.02, 20.0, 13)
 SHOWN = 8
 """Samples that the page shows beside their nearest training images."""
 SHARE, GLC = (-0.05, 1.05), (-0.08, 1.25)  # limits of axes
+RATES = (0.01, 0.1)
+"""Other rates of false alarms at which N* is read too."""
+MOST = 1 / (1 - TAIL)
+"""The ceiling of GLc."""
+AS_NEAR = (0.4, 0.6)
+"""Nearness of samples whose tails are between .02 and .10 by a shift of all their distances."""
 
 QUANTITIES = {
-    "glc": Quantity("GLc", tip="calibrated: 0 copies only, 1 as novel as held-out images"),
+    "glc": Quantity("GLc", tip="calibrated: 0 copies only, 1 as few as held-out images"),
+    "nearness": Quantity("nearness", tip="P(nearer than a held-out image): ½ as near as these"),
     "glc_pca": Quantity("GLc", "whitened PCA", tip="the same by whitened principal components"),
     "gl_fixed": Quantity("GL", f"at {FIXED:g}", share, tip="share at most so similar"),
     "memorized": Quantity("memorized", "", share, tip="by the 1/3 rule, near-duplicates left out"),
     "rp_memorizer": Quantity("RP", "memorizer", share, tip="of model and memorizer"),
+    "rp_gaussian": Quantity("RP", "Gaussian", share, tip="of model and Gaussian"),
     "authenticity": Quantity("authentic", tip="share of authentic samples (Alaa et al.)"),
     "frechet": Quantity("Fréchet", tip="distance to held-out images in pixel space"),
     "error_test": Quantity("error", "× linear", exact, tip="held-out, over a linear model's"),
-    "p_gen": Quantity("samples above", "threshold", exact),
-    "p_test": Quantity("held-out above", "threshold", exact),
+    "p_gen": Quantity("nearer", "share", tip="than the nearest 5 % of held-out images"),
+    "far": Quantity("farther", "share", tip="than the farthest 5 % of held-out images"),
+    "p_test": Quantity("held-out above", "threshold", tip="which the other half of them chose"),
     "gl_fixed_test": Quantity("held-out GL", f"at {FIXED:g}"),
     "memorized_test": Quantity("held-out memorized"),
     "sample": Quantity("sample"),
     "training": Quantity("nearest training image"),
     "similarity": Quantity("cosine to the nearest training image"),
     "as_memorizer": Quantity("RP", "memorizer", share, tip="noises from which it makes the same"),
+    "as_gaussian": Quantity("RP", "Gaussian", share, tip="noises from which it makes the same"),
+    "remainder": Quantity("remainder", tip="samples less all that is linear in noise or Gaussian"),
+    "left": Quantity("remainder", "share of variance", tip="neither linear nor clipping"),
     "error": Quantity("squared error", "per pixel", form=".4f"),
-    "curve": Quantity("GLc, calibrated generalization", interval=runs),
+    "curve": Quantity("GLc, calibrated generalization"),
+    "as_near": Quantity("nearness"),
+    "nearer": Quantity("share of samples", "nearest 5 %"),
+    "farther": Quantity("share of samples", "farthest 5 %"),
+    "tail": Quantity("share of samples", "in a tail"),
     "mean": Quantity("share of images", tip="mean over training runs"),
     "ratio": Quantity("error", "× linear", tip="mean over training runs"),
     "distance": Quantity("Fréchet distance", "pixels", form=".2f", tip="mean over training runs"),
     "floor": Quantity("Fréchet distance", "real images", form=".2f"),
     "excess": Quantity("Fréchet distance", "over that of real images", form=".1f"),
     "n_star": Quantity("N*", form=".0f"),
-    "growth": Quantity("growth of N*", "octaves"),
+    "n_middle": Quantity("N°", form=".0f"),
+    "growth": Quantity("ratio of N*"),
     "features": Quantity("mean-removed pixels"),
     "cosine": Quantity("cosine"),
     "rp": Quantity("RP", interval=share, tip="noises from which two models make the same image"),
@@ -101,6 +117,7 @@ QUANTITIES = {
     "rp_mean": Quantity("RP", "mean over training seeds", exact),
     "chance": Quantity("chance level", interval=exact, form=".3f"),
     "pairs": Quantity("pairs of models", interval=exact, form=".0f"),
+    "shared": Quantity("cosine of remainders"),
     "change": Quantity("change of RP"),
     "dip": Quantity("RP at N* less RP at an end"),
 }
@@ -112,9 +129,10 @@ class PhaseTransition(Trained):
     subset with one seed.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = (
-        "zhang2024", "kadkhodaie2024", "yoon2023", "karras2022", "alaa2022", "heusel2017", "clopper1934", "donner2012",
+        "zhang2024", "kadkhodaie2024", "yoon2023", "karras2022", "alaa2022", "heusel2017", "mann1947", "delong1988",
+        "clopper1934", "donner2012",
     )  # fmt: skip
     fleets: ClassVar[int] = 1
     heading: ClassVar[str] = "From memorization to generalization"
@@ -135,42 +153,47 @@ class PhaseTransition(Trained):
         return Result(values, stored(readings), {MODEL: dump(net)})
 
     def asked(self, D: Denoiser, made: Tensor) -> tuple[dict[str, Value], list[Reading]]:
-        """Every value and reading of a cell: does it copy, does it agree with the memorizer, how
-        well does it denoise; from its denoiser and its samples (samples, c, h, w), on the CPU.
+        """Every value and reading of a cell: does it copy, does it agree with the closed forms of
+        its training images, how well does it denoise; from its denoiser and its samples (samples,
+        c, h, w), on the CPU.
         """
         where, seen = self.where(), self.seen_by
-        train, errors = where.train(), list(self.errors(D))
-        index, cosine = seen.nearest(made, train)
-        both = seen.pixels(made), seen.pixels(self.memorized())
-        same = alike(*both, threshold=seen.same).numpy()
-        values = seen.copying(made, train, where.unseen()) | copying_otherwise(made, where)
-        values["rp_memorizer"] = proportion(int(same.sum()), len(same))
+        train, test, errors = where.train(), where.unseen(), list(self.forms().beside(D, LEVELS))
+        closed = {who: self.closed(who) for who in ("memorizer", "gaussian")}
+        same = {who: seen.agree(made, other) for who, other in closed.items()}
+        values = seen.copying(made, train, test) | copying_otherwise(made, where)
+        values |= {f"rp_{who}": proportion(int(s.sum()), len(s)) for who, s in same.items()}
         values["error_test"] = over_linear(errors)
+        shown = train[seen.nearest(made[:SHOWN], train)[0]]
         return values, [
             Reading("sample", {}, made.numpy().astype(np.float32)),
-            Reading("similarity", {}, cosine.float().numpy()),
-            Reading("training", {}, train[index[:SHOWN]].numpy().astype(np.float32)),
-            Reading("as_memorizer", {}, same),
+            Reading("training", {}, shown.numpy().astype(np.float32)),
+            *seen.similarities({"network": made, "gaussian": closed["gaussian"]}, train, test),
+            *(Reading(f"as_{who}", {}, s) for who, s in same.items()),
+            *beyond(made, self.noise(), closed["gaussian"]),
             *(r for r in errors if r.at["who"] != "gaussian_all"),
         ]
-
-    def errors(self, D: Denoiser) -> Iterator[Reading]:
-        """Denoising errors of the network and of closed forms of its training images."""
-        forms = self.forms()
-        for kind in ("train", "test"):
-            found = {"network": denoising_errors(D, forms.images(kind), LEVELS).numpy()}
-            for who, each in {**found, **forms.errors(kind, LEVELS)}.items():
-                at = {"who": who, "images": kind, "sigma": LEVELS}
-                yield Reading("error", at, each.astype(np.float32))
 
     def forms(self) -> ClosedForms:
         """The closed forms of the training set."""
         return ClosedForms(self.where(), self.samples, self.solver_steps)
 
-    def memorized(self) -> Tensor:
-        """What the closed-form memorizer of the training set makes from the shared noises."""
-        rows = torch.from_numpy(self.forms().memorizer()).float()
-        return rows.reshape(-1, *self.where().images().shape)
+    def closed(self, who: str) -> Tensor:
+        """What the closed-form "memorizer" or "gaussian" of the training set makes from the shared
+        noises.
+        """
+        rows = getattr(self.forms(), who)()
+        return torch.from_numpy(rows).float().reshape(-1, *self.where().images().shape)
+
+    def forms_at(self, who: str, n: int, subset: int) -> Tensor:
+        """The same of another training set."""
+        return replace(self, n=n, subset=subset).closed(who)
+
+    def gaussians(self, found: Readings) -> Readings:
+        """The samples of the Gaussian of every training set."""
+        places = [{"n": n, "subset": which} for n, which, _ in found.of("sample").by("n", "subset")]
+        made = [Reading("sample", at, self.forms_at("gaussian", **at).numpy()) for at in places]
+        return Readings(made, QUANTITIES)
 
     @property
     def seen_by(self) -> PoolDescriptors:
@@ -188,20 +211,27 @@ class PhaseTransition(Trained):
             values = {k: e if k == "rp" else e.value for k, e in each.items()}
             values["pairs"] = int(values["pairs"])
             fields = {"compared": pair, "width": small, "other": large, "n": n}
-            made.append((f"rp-{pair}-{small}-{large}-{n}", fields, values))
-        for r in found.of("n_star").estimates():
-            fields = {"compared": "transition", "width": r.at["width"]}
-            made.append((f"transition-{r.at['width']}", fields, {"n_star": r.value}))
+            places = [str(part) for part in (pair, small, large, n) if part is not None]
+            made.append(("-".join(["rp", *places]), fields, values))
+        for width, some in found.of("n_star", "n_middle").by("width"):
+            fields = {"compared": "transition", "width": width}
+            points: dict[str, Any] = {r.name: r.value for r in some.estimates()}
+            made.append((f"transition-{width}", fields, points))
         return [Row(key, cls.title(), cls.version, fields, v) for key, fields, v in made]
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
-        """Also what several cells say together: agreement, N* and its growth, the dip of RP."""
+        """Also what several cells say together: curves, N*, N° and their growth, agreement, the dip
+        of RP.
+        """
         one, found = cls.of(finished(rows)[0].fields), super().found(rows)
-        found += transitions(found)
-        found += agreements(found, one.seen_by)
+        drawn = novelty(found)
+        found += curves(drawn, one.samples) + transitions(drawn)
+        found += agreements(found, one.gaussians(found), one.seen_by)
         made = [Reading("floor", {}, real_distance(one.where().whole(), one.samples))]
-        return found + Readings(made, QUANTITIES) + dips(found) + matrix(found, one)
+        for n in telling_sizes(found.of(width=median_high(found.of("sample").along("width")))):
+            made += kinds_of_models(found.of("sample"), one.forms_at, n, one.seen_by)
+        return found + Readings(made, QUANTITIES) + dips(found)
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
@@ -212,8 +242,8 @@ class PhaseTransition(Trained):
             "image set": f"{images.name}: {len(images)} images of {shape}, {one.held} held out",
             "skipped": f"{len(skipped)} images, such as {skipped[0][0]}" if skipped else "",
             "duplicates": duplicates_said(where),
-            "copy threshold": "chosen on half of the held-out images at a false-alarm rate of "
-            f"{FALSE_ALARM:g}, counted on the other half, halves swapped",
+            "copy threshold": f"the nearest {TAIL:.0%} of all held-out images, by cosine of "
+            "mean-removed pixels, for each training set",
             "RP threshold": f"{one.seen_by.same:.4f}, the {PAIR_QUANTILE:g} quantile of "
             "mean-removed pixel cosine over pairs of distinct real images",
             "notes on the data": "; ".join(images.warnings),
@@ -235,80 +265,6 @@ class PhaseTransition(Trained):
         yield from denoising(found, shown)
 
 
-def over_linear(errors: Sequence[Reading]) -> float:
-    """The network's error on unseen images over that of the best linear denoiser of all images,
-    geometric mean over levels.
-    """
-    unseen = {r.at["who"]: r.value.mean(1, dtype=float) for r in errors if r.at["images"] == "test"}
-    return float(np.exp(np.mean(np.log(unseen["network"] / unseen["gaussian_all"]))))
-
-
-def as_run(p_gen: Estimate, p_test: Estimate, samples: int) -> np.ndarray:
-    """GLc of one training run with its standard error by sampling, (1, 2)."""
-    new, real = 1 - p_gen.value, 1 - p_test.value
-    return np.array([[new, math.sqrt(new * (1 - new) / samples)]]) / (real or math.nan)
-
-
-def transitions(found: Readings) -> Readings:
-    """GLc by size, N* of each width, and the growth of N* between neighbouring widths, whose runs
-    are paired by size, subset and seed.
-    """
-    samples = len(found.of("sample")[0].value)
-    each = found.of("p_gen").against(found.of("p_test"), partial(as_run, samples=samples), "curve")
-    each = Readings((r for r in each if np.isfinite(r.value).all()), QUANTITIES)
-    curve = each.joined(*RUN)
-    neighbours = list(pairwise(curve.along("width")))
-    both = each.pairs(lambda *ab: np.stack([x["curve"] for x in ab], 1), "width", "growth", "curve")
-    grown = both.of(width=lambda pair: pair in neighbours).joined(*RUN)
-    return curve + curve.across("n", crossing, "n_star") + grown.across("n", rise_growth, "growth")
-
-
-def dips(found: Readings) -> Readings:
-    """RP of two seeds at the size nearest to N*, less RP at the smallest and at the largest size;
-    nothing where N* lies beyond the sizes or nearest to an end.
-    """
-    dip = Readings((), QUANTITIES)
-    for width, star in found.of("n_star").by("width"):
-        rp = found.of("rp", pair="seeds", width=width)
-        point, sizes = star.estimates().one.value, rp.along("n")
-        middle = nearest_size(sizes, point) if sizes and math.isfinite(point) else None
-        for end in (sizes[0], sizes[-1]) if middle in sizes[1:-1] else ():
-            less = rp.of(n=middle).against(rp.of(n=end), name="dip", apart="n")
-            dip += less.dropped("n").named(n=end)
-    return dip.crossed(*RUN)
-
-
-def matrix(found: Readings, one: PhaseTransition) -> Readings:
-    """Mean RP over pairs of different models, of every width and subset and the memorizers of the
-    subsets, at the telling sizes.
-    """
-    made, same, pixels = found.of("sample"), one.seen_by.same, one.seen_by.pixels
-    cells = []
-    for n in telling_sizes(found.of(width=median_high(made.along("width")))):
-        kinds: dict[str, list[Tensor]] = {
-            f"width {width}, half {which}": [pixels(torch.from_numpy(r.value)) for r in some]
-            for which, width, some in made.of(n=n).by("subset", "width")
-        }
-        for which in made.of(n=n).along("subset"):
-            memorized = replace(one, n=n, subset=which).memorized()
-            kinds[f"memorizer, half {which}"] = [pixels(memorized)]
-        for (row, a), (column, b) in product(kinds.items(), repeat=2):
-            at = {"one": row, "other": column, "n": n}
-            cells.append(Reading("rp_mean", at, [mean_rp(a, b, same)]))
-    return Readings(cells, QUANTITIES)
-
-
-def telling_sizes(found: Readings) -> list[int]:
-    """A memorizing, a middle and a generalizing size: of those with most models the ends, and the
-    one nearest to N*.
-    """
-    counts = {n: len(some) for n, some in found.of("sample").by("n")}
-    sizes = [n for n, count in counts.items() if count == max(counts.values())]
-    star = [r.value.value for r in found.of("n_star").estimates()]
-    point = star[0] if star and math.isfinite(star[0]) else math.sqrt(sizes[0] * sizes[-1])
-    return sorted({sizes[0], nearest_size(sizes, point), sizes[-1]})
-
-
 def over_runs(found: Readings, name: str, called: str = "mean") -> Readings:
     """A value of each cell, one unit a training run."""
     values = found.of(name).estimates().map(lambda e: np.array([e.value]), called)
@@ -327,114 +283,135 @@ def by_n(readings: Readings, title: str, look: str = "", **how: Any) -> Plot:
 
 
 def transition(found: Readings) -> Iterator[Told]:
-    """Does it copy? The answer, and its figure."""
-    curve, sizes = found.of("curve"), found.of("curve").along("n")
-    yield Claim(
-        "Networks go from copying to generalizing as N grows, at N*",
-        found.of("n_star"),
-        within(sizes[0] * (1 - 1e-9), sizes[-1] * (1 + 1e-9)),
-        published="at every capacity (Zhang et al. 2024, Fig. 3)",
-        beside={"GLc, fewest images": curve.first("n"), "GLc, most": curve.last("n")},
-        note="N* is where the isotonic fit of GLc on log N reaches one half.",
-    )
-    yield Claim(
-        "N* grows with capacity (octaves from one width to the next)",
-        found.of("growth"),
-        above(0),
-        published="more images for more parameters (Fig. 3)",
-        note="Runs are paired by size, subset and seed.",
-    )
-    yield Claim(
-        "Reproducibility is U-shaped in N (RP at N* less RP at either end)",
-        found.of("dip"),
-        below(0),
-        published="high, low, high (Zhang et al. 2024, Fig. 2)",
-        beside={"RP by N": found.of("rp", pair="seeds").crossed(*RUN)},
-        note="Of two seeds, paired by training subset and by noise.",
-    )
-    real = {"as novel as held-out images": 1.0}
+    """Does it copy, and are its samples images? The answer, and its figure."""
+    curve, near, rate = found.of("curve"), found.of("as_near"), f"false-alarm rate {TAIL:g}"
+    networks, alike, sizes = curve.of(width=bool), near.of(width=bool), curve.along("n")
+    others = {
+        f"At a rate of {a:g}": transitions(novelty(found, a), a).of("growth", "n_star")
+        for a in RATES
+    }
+    says = f"Wider networks need more images until they stop copying (ratio of N*, {rate})"
+    published = "more images for more parameters (Zhang et al. 2024, Fig. 3)"
+    beside = {words: some.of("growth") for words, some in others.items()}
+    note = "From one width to the next, paired by training subset."
+    yield Claim(says, found.of("growth"), above(1), published, beside=beside, note=note)
+    says = f"Networks go from copying to generalizing as N grows, at N* ({rate})"
+    inside = within(sizes[0] * (1 - 1e-9), sizes[-1] * (1 + 1e-9))
+    beside = {words: some.of("n_star") for words, some in others.items()}
+    beside |= {"GLc, fewest images": networks.first("n"), "GLc, most": networks.last("n")}
+    beside |= {"The Gaussian's": curve.of(who="gaussian")}
+    note = f"GLc is at most {MOST:.3g}: no sample is as near as the nearest {TAIL:.0%} of held-out "
+    note += "images. It says that samples are no copies, not that they are images."
+    published = "at every capacity (Zhang et al. 2024, Fig. 3)"
+    yield Claim(says, found.of("n_star"), inside, published, beside=beside, note=note)
+    says = "With most images samples are as near to the training set as held-out images (nearness)"
+    beside = {"By N": alike, "½ at N°": found.of("n_middle")}
+    note = "Real-like is ½, and both tails as held-out images'; below it samples are farther off "
+    note += "than real images are. Nearness ½ alone is no sign of quality: copies and noise mixed."
+    yield Claim(says, alike.last("n"), within(*AS_NEAR), beside=beside, note=note)
+    says = "With most images as many samples lie in either tail as held-out images (share)"
+    note = f"Nearer than the nearest {TAIL:.0%} of held-out images, farther than the farthest."
+    yield Claim(says, tails(found).last("n"), within(*REAL_LIKE), note=note)
+    levels = {"as few as held-out images": 1.0, f"ceiling {MOST:.3g}": MOST}
+    half = {"as near as held-out images": 0.5}
     yield figure(
         "transition",
-        "**Memorization to generalization.** GLc, the share of samples that are no copies relative "
-        "to held-out images; marked: N*, where it reaches one half. 95 % over training runs.",
-        by_n(curve, "", limits=GLC, markers=found.of("n_star"), levels=real),
+        "**Memorization to generalization.** Left: GLc, the share of samples that are no copies "
+        "relative to held-out images; marked: N*, where it reaches one half. Right: nearness, 1 "
+        "copying, ½ as near as held-out images, 0 off the data; marked: N°. Beside the networks the "
+        "Gaussian of their training images. 95 % over training subsets, hold-out and samples.",
+        by_n(curve, "Do they copy?", "who", limits=GLC, markers=found.of("n_star"), levels=levels),
+        by_n(near, "Are they images?", "who", markers=found.of("n_middle"), levels=half),
     )
 
 
 def halves(found: Readings) -> Iterator[Told]:
-    """Do models that saw disjoint images agree?"""
-    rp = found.of("rp", pair="halves")
-    yield Claim(
-        "Models trained on disjoint images come to agree as N grows (change of RP)",
-        rp.change("n", "change").crossed(*RUN),
-        above(0),
-        published="the same function from disjoint sets (Kadkhodaie et al. 2024)",
-        beside={"RP by N": rp.crossed(*RUN), "Chance": found.of("chance", pair="halves")},
-        note="Paired by noise.",
+    """Do models that saw disjoint images agree, and beyond what their covariances do?"""
+    rp, shared = (found.of(name, pair="halves") for name in ("rp", "shared"))
+    closed = found.of("rp", pair="gaussian").dropped("subset", "pair")
+    says = "Models trained on disjoint images come to agree as N grows (change of RP)"
+    published = "the same function from disjoint sets (Kadkhodaie et al. 2024)"
+    beside = {"RP by N": rp.crossed(*RUN), "Gaussians of these images": closed}
+    beside |= {"Chance": found.of("chance", pair="halves")}
+    note = "Paired by noise. The Gaussians agree by their covariances alone: see the next claims."
+    change = rp.change("n", "change").crossed(*RUN)
+    yield Claim(says, change, above(0), published, beside=beside, note=note)
+    says = "They agree more often than the Gaussians of these images, N largest (change of RP)"
+    more = rp.last("n").against(closed, name="change").crossed(*RUN)
+    yield Claim(says, more, above(0), note="Paired by noise.")
+    error = over_runs(found, "error_test", "ratio").of(n=rp.along("n")).last("n")
+    learned = Claim("They denoise better than the best linear denoiser of all", error, below(1))
+    says = "They agree beyond these Gaussians, N largest (cosine of remainders)"
+    left = found.of("left").crossed(*RUN).last("n")
+    beside = {"By N": shared.crossed(*RUN), "Share of variance": left}
+    note = (
+        "Remainders: samples less their cross-fitted regression on [z, clip(g)], z the noise and "
     )
+    note += "g the Gaussian's sample, linear in it; less the mean cosine of unlike noises."
+    most = shared.last("n").crossed(*RUN)
+    yield Claim(says, most, above(0), control=learned, beside=beside, note=note)
 
 
 def memorizer(found: Readings) -> Iterator[Told]:
-    """Do models make what the closed-form memorizer makes?"""
-    same = found.of("as_memorizer")
-    yield Claim(
-        "Agreement with the closed-form memorizer falls as N grows (change of RP)",
-        same.change("n", "change").crossed(*RUN),
-        below(0),
-        published="to zero (Zhang et al. 2024)",
-        beside={"By N": same.crossed(*RUN), "Copies, 1/3 rule": over_runs(found, "memorized")},
-        note="Where it does not come to zero, a new sample and a training image are often within "
-        "the threshold of RP from each other.",
-    )
+    """Do models make what the closed forms of their training images make?"""
+    same, linear = (found.of(f"as_{who}") for who in ("memorizer", "gaussian"))
+    says = "Agreement with the closed-form memorizer falls as N grows (change of RP)"
+    beside = {"By N": same.crossed(*RUN), "With the Gaussian": linear.crossed(*RUN)}
+    beside |= {"Copies, 1/3 rule": over_runs(found, "memorized")}
+    note = "Where it does not come to zero, a new sample and a training image are often within the "
+    note += "threshold of RP from each other."
+    change = same.change("n", "change").crossed(*RUN)
+    yield Claim(says, change, below(0), "to zero (Zhang et al. 2024)", beside=beside, note=note)
     yield "Memorization"
     yield figure(
         "memorized",
         "**Copying, seen two other ways.** Samples at less than a third of the distance to the "
         "nearest training image that they have to the second, near-duplicates not counted; and "
-        "noises from which the memorizer, sampled by the same solver, makes the same image.",
+        "noises from which the memorizer and the Gaussian of the training images, sampled by the "
+        "same solver, make the same image.",
         by_n(beside_real(found, "memorized"), "Copies by the 1/3 rule", "images"),
         by_n(same.crossed(*RUN), "Same image as the memorizer"),
+        by_n(linear.crossed(*RUN), "Same image as the Gaussian"),
     )
 
 
 def quality(found: Readings) -> Iterator[Told]:
     """That the samples are images at all: noise would look novel too."""
-    distance, error = (
-        over_runs(found, "frechet", "distance"),
-        over_runs(found, "error_test", "ratio"),
-    )
-    real = found.of("floor").one.value
-    words = "Distance of samples to held-out images over that of as many real images, N largest"
-    over = distance.last("n").map(lambda d: d / real, "excess")
-    note = "Novelty counts only where quality holds."
-    yield Claim(words, over, beside={"Real images": found.of("floor")}, note=note)
-    words = (
-        "Held-out denoising error over that of the best linear denoiser of all images, N largest"
-    )
-    yield Claim(words, error.last("n"))
+    distance = over_runs(found, "frechet", "distance")
+    error = over_runs(found, "error_test", "ratio")
+    floor, novel = found.of("floor"), "Novelty counts only where quality holds."
+    says = "Distance of samples to held-out images over that of as many real images, N largest"
+    over = distance.last("n").map(lambda d: d / floor.one.value, "excess")
+    yield Claim(says, over, beside={"Real images": floor}, note=novel)
+    says = "Networks denoise held-out images better than the best linear denoiser, N largest"
+    note = "Error over that of the Wiener denoiser of all images that may be trained on."
+    yield Claim(says, error.last("n"), below(1), beside={"By N": error}, note=note)
     yield "Quality"
-    floor, linear = {"real against real": real}, {"Wiener denoiser of all data": 1.0}
+    real, linear = {"real against real": floor.one.value}, {"Wiener denoiser of all data": 1.0}
     yield figure(
         "quality",
         "**Quality.** Fréchet distance of samples to held-out images in pixel space, with that of "
         "as many real images as its floor; denoising error on held-out images, geometric mean over "
-        "noise levels, over that of the best linear denoiser fitted to the whole pool.",
-        by_n(distance, "Samples against held-out images", limits=None, levels=floor),
+        "noise levels, over that of the best linear denoiser fitted to the whole pool; samples that "
+        "are farther from the training set than 95 % of held-out images.",
+        by_n(distance, "Samples against held-out images", limits=None, levels=real),
         by_n(error, "Denoising held-out images", limits=None, levels=linear),
+        by_n(found.of("farther"), "Far from the data", "who", levels={"held-out images": TAIL}),
     )
 
 
 def controls(found: Readings) -> Iterator[Told]:
     """What stands behind GLc."""
     real = over_runs(found, "p_test").joined("width").named(images="test")
-    alarms = {f"declared rate {FALSE_ALARM:g}": FALSE_ALARM}
+    near, alarms = found.of("nearer", width=bool).named("mean"), {f"declared rate {TAIL:g}": TAIL}
     second, fixed = over_runs(found, "glc_pca"), beside_real(found, "gl_fixed")
     yield "Controls"
     yield figure(
         "controls",
-        "**Controls.** Images above the copy threshold that held-out images did not choose; GLc in "
-        "another feature space; and GL at a fixed threshold, by which real images look copied too.",
-        by_n(over_runs(found, "p_gen") + real, "Above the copy threshold", "images", levels=alarms),
+        "**Controls.** Samples nearer than the nearest 5 % of held-out images, and held-out images "
+        "above the threshold that the other half of them chose; GLc in another feature space; and "
+        "GL at a fixed threshold, by which real images look copied too.",
+        by_n(near + real, "Above the copy threshold", "images", levels=alarms),
         by_n(second, "By a second descriptor", y="GLc, whitened PCA", limits=GLC),
         by_n(fixed, "Uncalibrated", "images", y=f"GL at cosine {FIXED:g}"),
     )
@@ -445,7 +422,8 @@ def galleries(found: Readings) -> Iterator[Gallery]:
     seeds = [some for _, some in found.of("sample", "similarity", "training").by("seed")]
     if not seeds:
         return
-    made, near, train = (seeds[0].of(name).one for name in ("sample", "similarity", "training"))
+    made, train = (seeds[0].of(name).one for name in ("sample", "training"))
+    near = seeds[0].of("similarity", who="network").one
     columns = [[(image, "") for image in made], [(x, f"{c:.2f}") for x, c in zip(train, near)]]
     if len(seeds) > 1:
         other = seeds[1].of("sample").one
@@ -457,18 +435,34 @@ def galleries(found: Readings) -> Iterator[Gallery]:
 
 
 def reproducing(found: Readings) -> Iterator[Told]:
-    """Who agrees with whom."""
-    rp, less = (found.of(name).crossed(*RUN) for name in ("rp", "rp_corrected"))
+    """Who agrees with whom, and what of it a covariance does."""
+    rp, less, shared = (found.of(k).crossed(*RUN) for k in ("rp", "rp_corrected", "shared"))
+    closed = rp.of(pair="gaussian").named(who="gaussian").dropped("pair")
+    says = "Reproducibility is U-shaped in N (RP at N* less RP at either end)"
+    beside, published = (
+        {"RP by N": rp.of(pair="seeds")},
+        "high, low, high (Zhang et al. 2024, Fig. 2)",
+    )
+    note = "Of two seeds, paired by training subset and by noise."
+    yield Claim(says, found.of("dip"), below(0), published, beside=beside, note=note)
     yield "Reproducibility"
     yield figure(
         "agreement",
         "**Who agrees with whom.** RP of two seeds, as it is and with the chance level (samples of "
         "unlike noises) taken out; of two widths trained on the same images; and of models trained "
-        "on disjoint halves, which can agree only if both learned the distribution.",
+        "on disjoint halves, beside the Gaussians of these.",
         by_n(rp.of(pair="seeds"), "Two seeds"),
         by_n(less.of(pair="seeds"), "Two seeds, less chance", y="(RP − chance)/(1 − chance)"),
         by_n(rp.of(pair="widths"), "Two widths"),
-        by_n(rp.of(pair="halves"), "Disjoint halves"),
+        by_n(rp.of(pair="halves").dropped("pair") + closed, "Disjoint halves", "who"),
+    )
+    yield figure(
+        "remainders",
+        "**Beyond the Gaussian.** Cosine of two models' remainders, samples less all that is linear "
+        "in the noise, or the clipping of the Gaussian's samples; and their share of variance.",
+        by_n(shared.of(pair="seeds"), "Two seeds"),
+        by_n(shared.of(pair="halves"), "Disjoint halves"),
+        by_n(found.of("left").without("pair").crossed(*RUN), "Share of variance"),
     )
     yield heat_maps(
         "matrix",
