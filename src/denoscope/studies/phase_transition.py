@@ -2,8 +2,8 @@
 
 Diffusion models of several widths are trained on growing subsets of one image set and sampled from
 the same noises with the same solver (Zhang et al. 2024, Figs. 2 and 3; Kadkhodaie et al. 2024 for
-disjoint halves); beside them stands the closed-form Gaussian of each training set, from the same
-noises: what its covariance alone does.
+disjoint halves), clipped to the range of the images; beside them stands the closed-form Gaussian of
+each training set, from the same noises: what its covariance alone does.
 
 * GLc = (1 - p_gen)/(1 - .05): the share of samples that are not nearer to the training set than the
   nearest 5 % of all held-out images, by mean-removed pixel cosine, over that of these: 0 copies
@@ -131,10 +131,9 @@ class PhaseTransition(Trained):
 
     version: ClassVar[int] = 3
     references: ClassVar[tuple[str, ...]] = (
-        "zhang2024", "kadkhodaie2024", "yoon2023", "karras2022", "alaa2022", "heusel2017", "mann1947", "delong1988",
-        "clopper1934", "donner2012",
+        "zhang2024", "kadkhodaie2024", "yoon2023", "karras2022", "alaa2022", "heusel2017",
+        "mann1947", "delong1988", "clopper1934", "donner2012",
     )  # fmt: skip
-    fleets: ClassVar[int] = 1
     heading: ClassVar[str] = "From memorization to generalization"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     places: ClassVar[tuple[str, ...]] = ("n", "width", "subset", "seed")
@@ -149,7 +148,7 @@ class PhaseTransition(Trained):
 
     def measured(self, net: nn.Module, generated: Tensor) -> Result:
         """Every number of a cell, and its network."""
-        values, readings = self.asked(net, generated)
+        values, readings = self.asked(net, self.clipped(generated))
         return Result(values, stored(readings), {MODEL: dump(net)})
 
     def asked(self, D: Denoiser, made: Tensor) -> tuple[dict[str, Value], list[Reading]]:
@@ -182,8 +181,12 @@ class PhaseTransition(Trained):
         """What the closed-form "memorizer" or "gaussian" of the training set makes from the shared
         noises.
         """
-        rows = getattr(self.forms(), who)()
-        return torch.from_numpy(rows).float().reshape(-1, *self.where().images().shape)
+        rows = torch.from_numpy(getattr(self.forms(), who)()).float()
+        return self.clipped(rows.reshape(-1, *self.where().images().shape))
+
+    def clipped(self, samples: Tensor) -> Tensor:
+        """Samples in the range of the images, as they are when they are saved."""
+        return samples.clamp(*self.where().images().data.aminmax())
 
     def forms_at(self, who: str, n: int, subset: int) -> Tensor:
         """The same of another training set."""
