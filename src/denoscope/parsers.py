@@ -20,8 +20,8 @@ GEOMETRY = (
 def needed() -> Parser:
     parser = Parser(
         prog="denoscope needed",
-        description="How many images a linear diffusion model needs: of these images' "
-        "spectrum, exactly, with what to do until there are enough.",
+        description="How many images a linear diffusion model needs, by their spectrum and their "
+        "kurtosis, with what to do until there are enough.",
     )
     parser.add_argument(
         "--data", required=True, help="a folder, an .npz, a .zip, or a set's name such as digits"
@@ -30,7 +30,8 @@ def needed() -> Parser:
         "--kl",
         type=float,
         default=0.1,
-        help="divergence from the true law to reach, nats a dimension (default: %(default)s)",
+        help="divergence from the best linear model to reach, nats a dimension "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--gap",
@@ -70,6 +71,12 @@ def needed() -> Parser:
         type=Path,
         default=Path("runs/needed"),
         help="folder of needed.html, .json and .csv (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, default=0, help="threads (default: all cores)")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read the images and say what would be done and how long it takes",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(

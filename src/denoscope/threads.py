@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+MOST = 1024
+"""Threads of which some libraries cannot start more."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,5 +57,23 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     try:
         yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def at_most(count: int) -> Iterator[None]:
+    """The matrix libraries of torch and numpy with ``count`` threads; 0: as they are. A number that
+    no machine has is a ValueError.
+    """
+    from threadpoolctl import threadpool_limits  # what scikit-learn limits its threads with
+
+    if not 0 <= count <= MOST:
+        raise ValueError(f"--threads {count}: must lie between 1 and {MOST}, or be 0 for all cores")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        with threadpool_limits(count or None):
+            yield
     finally:
         torch.set_num_threads(before)

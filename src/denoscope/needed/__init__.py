@@ -9,18 +9,23 @@ import io
 import json
 import math
 import shlex
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from denoscope import files, report
+from denoscope.estimate import Estimate, mean
 from denoscope.needed.answer import Answers, answer
 from denoscope.needed.page import build
-from denoscope.needed.sample import Question, Sample, read
+from denoscope.needed.sample import Arranged, Question, Sample, arranged, gathered
 from denoscope.needed.words import verdict
-from denoscope.progress import Voice
+from denoscope.progress import Voice, duration
 from denoscope.study import versions
+from denoscope.threads import at_most
 
 
 def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
@@ -33,14 +38,19 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     if target.exists() and not target.is_dir():
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
     say = Voice(options["quiet"])
-    sample = read(asked, say)
-    found = answer(asked, sample, say)
-    called = shlex.join(["denoscope", *words])
-    numbers = as_json(found, sample, called)
-    page = build(found, sample, called, versions())
-    files.write(target / "needed.csv", _csv(found.table))
-    files.write_json(target / "needed.json", numbers)
-    path = report.write(page, target, "needed")
+    with at_most(options["threads"]):
+        found = arranged(asked, say)
+        if options["dry_run"]:
+            print(*plan(found), sep="\n")
+            return 0
+        sample = gathered(found, say)
+        answers = answer(asked, sample, say)
+        called = shlex.join(["denoscope", *words])
+        numbers = _finite(as_json(answers, sample, called))
+        page = build(answers, sample, called, versions())
+        files.write(target / "needed.csv", _csv(numbers["sizes"]))
+        files.write_json(target / "needed.json", numbers)
+        path = report.write(page, target, "needed")
     if options["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
@@ -48,22 +58,41 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     return 0
 
 
+def plan(found: Arranged) -> list[str]:
+    """What would be done, and about how long it takes here."""
+    n, size = found.rows.shape
+    small = min(size, 300)
+    begun = time.perf_counter()
+    np.linalg.eigh(np.eye(small) + 1 / small)
+    each = (time.perf_counter() - begun) * (size / small) ** 3
+    folds, others = len(found.folds), len(found.others)
+    seconds = 3 + (2 * folds + 5 * others + 6) * each + 1e-9 * n * size**2 + 1e-3 * found.varying
+    return [
+        f"{len(found.taken)} of {n} images of {found.pixels} numbers, of which {found.varying} vary",
+        f"moments of {size} × {size} in {folds} folds and {others} other parts: about "
+        f"{duration(seconds)}",
+    ]
+
+
 def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
-    """Every number of the answer; what is infinite or unknown is null, and ``null`` says why."""
-    images, asked = sample.images, found.asked
+    """Every number of the answer; what is infinite or unknown is null, and its ``reason`` or
+    ``null`` says why.
+    """
+    images, asked, law = sample.images, found.asked, found.law
+    crossed = mean([f.unseen for f in found.crossed])
     return {
         "command": called,
         "verdict": [
             text.replace("\u00a0", " ").replace("**", "") for text in verdict(found, sample)
         ],
-        "question": {item.name: getattr(asked, item.name) for item in fields(Question)},
+        "question": asdict(asked),
         "images": {
             "name": images.name,
             "read": len(images),
             "shape": list(images.shape),
             "sha256": images.sha256,
             "taken": found.n,
-            "others": sample.others.count if sample.others else 0,
+            "others": sample.left,
             "repeats": sample.repeats,
             "skipped": [list(item) for item in images.skipped],
             "notes": list(sample.notes),
@@ -72,34 +101,40 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
             "pixels": sample.pixels,
             "varying": sample.varying,
             "d": found.d,
-            "spanned": found.spanned,
+            "spanned": law.spanned,
         },
-        "participation_ratio": {"value": found.ratio, "corrected": _number(found.ratio_corrected)},
+        "kl_now": _known(law.now),
+        "predicted": _known(law.predicted),
+        "kurtosis": _known(law.kurtosis),
+        "measured": {
+            "kl": _known(law.measured.kl),
+            "loss": _known(law.measured.loss),
+            "unseen": _known(law.measured.unseen),
+            "training_images": law.measured.count,
+            "on": "images not taken" if law.measured.others else "cross-validation",
+        },
+        "participation_ratio": {"value": found.ratio, "corrected": found.ratio_corrected},
         "needed": {
-            "kl": {"no_ridge": dict(found.sizes.plain), "best_ridge": dict(found.sizes.ridge)},
+            "kl": {
+                name: {"model||true": known["value"], **known}
+                for name, known in (
+                    ("no_ridge", _known(found.plain)),
+                    ("best_ridge", _known(found.ridged)),
+                )
+            },
             "gap": {f"{level.abar:g}": level.needed for level in found.levels},
         },
         "unseen_share": {
-            "expected": found.unseen.predicted,
-            "expected_from_training_spectrum": found.unseen.alone,
-            "cross_validated": {**found.unseen.crossed.json(), "images": found.unseen.count},
-            "others": found.unseen.others,
+            "expected": found.unseen,
+            "cross_validated": {**crossed.json(), "images": round(found.crossed[0].count)},
+            "others": law.measured.unseen.value if law.measured.others else None,
         },
-        "ridge": {"c": found.ridge, "c_from_training_spectrum": found.ridge_theory},
-        "stopping": {"k": _number(found.level.k), "eta": found.eta, "steps": _number(found.steps)},
-        "levels": [
-            {
-                **{item.name: getattr(level, item.name) for item in fields(level)},
-                "k": _number(level.k),
-            }
-            for level in found.levels
-        ],
-        "subsets": [
-            {item.name: getattr(tried, item.name) for item in fields(tried)}
-            for tried in found.tried
-        ],
+        "ridge": {"c": found.ridge},
+        "stopping": {"k": found.level.k, "eta": found.eta, "steps": found.steps},
+        "levels": [asdict(level) for level in found.levels],
+        "trained": [asdict(tried) for tried in found.tried],
         "largest_relative_difference": max((tried.off for tried in found.tried), default=None),
-        "sizes": [dict(row) for row in found.table],
+        "sizes": found.table,
         "spectrum": {
             "own": found.lam.tolist(),
             "held_out": found.held.tolist(),
@@ -107,7 +142,7 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
             "trusted": found.trusted,
         },
         "null": {
-            "kl, kl_reverse": "infinite: without ridge the divergence has no mean at so few images",
+            "kl": "infinite: without ridge the divergence has no mean at so few images",
             "k, steps": "infinite: held-out loss falls until the end of training",
             "corrected": "infinite: the images are too few to tell",
             "others": "all images were taken",
@@ -117,8 +152,20 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _known(e: Estimate) -> dict[str, Any]:
+    """An estimate without a value where it is infinite or not known from above, and why."""
+    if math.isfinite(e.value) and (e.low < e.value or math.isfinite(e.high)):
+        return e.json()
+    return {**e.json(), "value": None, "reason": e.method}
+
+
+def _finite(tree: Any) -> Any:
+    """The same with None for what is not finite."""
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def _csv(table: Sequence[Mapping[str, float | None]]) -> str:

@@ -11,48 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from denoscope.estimate import Estimate, mean
+from denoscope.estimate import Estimate
+from denoscope.needed.law import Law, law, mapped
 from denoscope.needed.remedies import best_ridge, best_time, gains, held_out
 from denoscope.needed.sample import Question, Sample, Say, floor
 from denoscope.needed.spectrum import SpectrumFold, crossed, fold, population, trusted
-from denoscope.theory.linear.cross_validation import observed, observed_best_c
-from denoscope.theory.linear.divergences import Direction, expected_kl
 from denoscope.theory.linear.equivalents import deterministic, unseen_variance
+from denoscope.theory.linear.kurtosis import any_law_kl, any_law_samples
 from denoscope.theory.linear.optimum import bayes_loss_of
 from denoscope.theory.linear.sizes import best_c, samples_for_gap, samples_needed
 from denoscope.theory.spectra import participation_ratio
 
-DIRECTIONS: tuple[Direction, ...] = ("model||true", "true||model")
 ABARS = (0.5, 0.9, 0.99, 0.999)
 GREY = 127.5  # 8-bit levels in one unit
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Images needed for the divergence that was asked for, by direction: without ridge (exact), and
-    with the best ridge at each N.
-    """
-
-    plain: Mapping[Direction, int]
-    ridge: Mapping[Direction, int]
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """The share of the variance of new images outside the span: predicted at N from the estimated
-    spectrum and from the training spectrum alone, measured by cross-validation (training on
-    ``count`` images), and on the images not taken.
-    """
-
-    predicted: float
-    alone: float
-    crossed: Estimate
-    count: int
-    others: float | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +47,7 @@ class LevelAnswer:
 
 @dataclass(frozen=True)
 class Tried:
-    """A model trained on a subset of n images and measured on all others, beside the theory."""
+    """Models trained on n images and measured on others, on average, beside the theory."""
 
     n: int
     train: float
@@ -91,8 +65,10 @@ class Tried:
 class Answers:
     """All numbers of a report. ``lam`` are the variances of the N images, ``held`` those of
     held-out images along such directions and ``spectrum`` the estimated true ones, all (d,),
-    falling; beyond rank ``trusted`` a continuation. ``checks`` are the held-out measurements behind
-    every loss, ``gains`` what each remedy leaves of it (:func:`~denoscope.needed.remedies.gains`).
+    falling; beyond rank ``trusted`` a continuation. ``plain`` and ``ridge`` are images for the
+    divergence that was asked for, without ridge and with the best one at each N. ``checks`` are the
+    held-out measurements behind every loss, ``gains`` what each remedy leaves of it
+    (:func:`~denoscope.needed.remedies.gains`).
     """
 
     asked: Question
@@ -104,14 +80,16 @@ class Answers:
     trusted: int
     ratio: float
     ratio_corrected: float
-    sizes: Sizes
-    unseen: Unseen
+    law: Law
+    plain: Estimate
+    ridged: Estimate
+    unseen: float
     ridge: float
-    ridge_theory: float
     levels: Sequence[LevelAnswer]
-    table: Sequence[Mapping[str, float | None]]
+    table: Sequence[Mapping[str, float]]
     tried: Sequence[Tried]
     checks: Sequence[SpectrumFold]
+    crossed: Sequence[SpectrumFold]
     gains: Mapping[str, np.ndarray]
 
     @property
@@ -140,87 +118,62 @@ class Answers:
         """
         return max(1.0, self.level.k / (2 * self.eta))
 
-    @property
-    def enough(self) -> bool:
-        """Whether there are as many images as a model without ridge needs."""
-        return self.n >= self.sizes.plain["model||true"]
-
 
 def answer(asked: Question, sample: Sample, say: Say) -> Answers:
     """Everything that a report says, from moments alone."""
-    own = sample.own
+    own, every, d = sample.own, sample.every, sample.d
     lam = np.linalg.eigvalsh(own.cov.numpy())[::-1]
-    lam = np.where(lam > floor(lam), lam, 0.0)
-    folds = crossed(sample.folds)
-    say(f"cross-validated with {len(folds)} folds of {sample.d} dimensions")
+    lam = np.pad(np.where(lam > floor(lam), lam, 0.0), (0, d - len(lam)))
+    folds = crossed(sample.folds, d)
+    say(f"cross-validated with {len(folds)} folds of {d} dimensions")
     spectrum = population(folds, float(lam.sum()) * own.count / (own.count - 1))
-    checks = folds if sample.others is None else [fold(own, sample.others)]
+    sets = sample.sets
+    checks = [fold(one, every - one, d) for one in sets] or folds
+    found = law(sample, int((lam > 0).sum()), checks, asked.abar)
+    say("measured the divergence")
     ridge = best_ridge(folds)
-    least = None if sample.others is None else np.linalg.eigvalsh(sample.every.cov.numpy()).clip(0)
+    least = np.linalg.eigvalsh(every.cov.numpy()).clip(0) if sets else spectrum
     levels = [
-        _level(y, asked, spectrum, folds, checks, ridge, least)
+        _level(y, asked, spectrum, folds, checks, ridge, least, found)
         for y in sorted({*ABARS, asked.abar})
     ]
     say("found the best ridge and stopping time")
-    sizes = _sizes(spectrum, asked.kl, sample.d)
-    tried = [
-        _tried(asked.abar, spectrum, fold(subset, sample.every - subset))
-        for subset in sample.subsets
-    ]
-    say("compared the theory with models of subsets")
+    plain = mapped(found.factor, lambda f: any_law_samples(d, asked.kl, f))
+    ridged = found.times(samples_needed(spectrum, asked.kl, c="best"))
+    tried = [_tried(asked.abar, spectrum, some) for some in ([folds, checks] if sets else [folds])]
     ratio = participation_ratio(lam)
     return Answers(
         asked=asked,
         n=own.count,
-        d=sample.d,
+        d=d,
         lam=lam,
         held=np.mean([f.other for f in folds], 0),
         spectrum=spectrum,
         trusted=trusted(folds),
         ratio=ratio,
         ratio_corrected=1 / (1 / ratio - 1 / own.count) if ratio < own.count else math.inf,
-        sizes=sizes,
-        unseen=_unseen(
-            lam, spectrum, own.count, folds, None if sample.others is None else checks[0].unseen
-        ),
+        law=found,
+        plain=plain,
+        ridged=ridged,
+        unseen=float(unseen_variance(spectrum, own.count - 1)) / spectrum.sum(),
         ridge=ridge,
-        ridge_theory=float(observed_best_c(lam, own.count)),
         levels=levels,
         table=_table(
             asked,
             spectrum,
-            [own.count, *sizes.plain.values(), *sizes.ridge.values(), *(t.n for t in tried)],
+            found,
+            [own.count, *marks(plain, ridged), *(t.n for t in tried)],
         ),
         tried=tried,
         checks=checks,
+        crossed=folds,
         gains=gains(folds, asked.abar),
     )
 
 
-def _sizes(spectrum: np.ndarray, kl: float, d: int) -> Sizes:
-    def of(c: float | Literal["best"]) -> dict[Direction, int]:
-        return {
-            direction: int(samples_needed(spectrum, kl, c=c, direction=direction))
-            for direction in DIRECTIONS
-        }
-
-    return Sizes(of(0.0), of("best"))
-
-
-def _unseen(
-    lam: np.ndarray,
-    spectrum: np.ndarray,
-    n: int,
-    folds: Sequence[SpectrumFold],
-    others: float | None,
-) -> Unseen:
-    predicted = float(unseen_variance(spectrum, n - 1)) / spectrum.sum()
-    alone = float(observed(lam, n, 0.0).unseen) / (lam.sum() * n / (n - 1))
-    crossed = mean([f.unseen for f in folds])
-    bounded = replace(crossed, low=max(0.0, crossed.low), high=min(1.0, crossed.high))
-    return Unseen(
-        predicted, alone, bounded, round(float(np.mean([f.count for f in folds]))), others
-    )
+def marks(*sizes: Estimate) -> list[int]:
+    """Sizes that a table and a figure must show."""
+    return [round(size.value) for size in sizes]
 
 
 def _level(
@@ -230,57 +183,51 @@ def _level(
     folds: Sequence[SpectrumFold],
     checks: Sequence[SpectrumFold],
     ridge: float,
-    every: np.ndarray | None,
+    least: np.ndarray,
+    found: Law,
 ) -> LevelAnswer:
     k = best_time(folds, abar)
     return LevelAnswer(
         abar=abar,
-        needed=int(samples_for_gap(spectrum, abar, asked.gap)),
+        needed=round(found.times(samples_for_gap(spectrum, abar, asked.gap)).value),
         trained=float(held_out(checks, abar)),
         ridged=float(held_out(checks, abar, ridge=ridge)),
         stopped=float(held_out(checks, abar, k=k)),
         k=k,
-        least=float(bayes_loss_of(spectrum if every is None else every, abar)) / len(spectrum),
+        least=float(bayes_loss_of(least, abar)) / len(spectrum),
     )
 
 
-def _tried(abar: float, spectrum: np.ndarray, found: SpectrumFold) -> Tried:
-    theory = deterministic(spectrum, found.count, (1 - abar) / abar, abar=abar, centred=True)
-    d = len(spectrum)
-    train = replace(found, other=found.lam)
-    return Tried(
-        found.count,
-        float(held_out([train], abar)),
-        float(held_out([found], abar)),
-        float(theory.train) / d,
-        float(theory.test) / d,
+def _tried(abar: float, spectrum: np.ndarray, found: Sequence[SpectrumFold]) -> Tried:
+    n, d = round(float(np.mean([f.count for f in found]))), len(spectrum)
+    theory = deterministic(spectrum, n, (1 - abar) / abar, abar=abar, centred=True)
+    train, test = (
+        float(held_out(some, abar)) for some in ([replace(f, other=f.lam) for f in found], found)
     )
+    return Tried(n, train, test, float(theory.train) / d, float(theory.test) / d)
 
 
 def _table(
-    asked: Question, spectrum: np.ndarray, sizes: Sequence[int]
-) -> list[dict[str, float | None]]:
-    """One row a training set size: what theory expects there, a dimension; what is infinite is
-    None.
-    """
-    d = len(spectrum)
+    asked: Question, spectrum: np.ndarray, found: Law, sizes: Sequence[int]
+) -> list[dict[str, float]]:
+    """One row a training set size: what theory expects there, a dimension."""
+    d, f = len(spectrum), found.factor
     most = max(16 * d, 2 * max(sizes))
     wall = [d, d + 1, d + 3, *(math.ceil(d * part) for part in (1.02, 1.05, 1.1))]
     n = np.array(sorted({*(int(v) for v in np.geomspace(max(2, d / 64), most, 48)), *sizes, *wall}))
     at = deterministic(spectrum, n, (1 - asked.abar) / asked.abar, abar=asked.abar, centred=True)
-    columns: dict[str, np.ndarray] = {"n": n, "d_over_4n": d / (4 * n)}
-    for direction, name in zip(DIRECTIONS, ("kl", "kl_reverse")):
-        columns[name] = expected_kl(d, n, direction) / d
-        c = best_c(spectrum, n, direction, centred=True)
-        ridged = deterministic(spectrum, n, c, centred=True)
-        columns |= {
-            f"{name}_ridge": (ridged.kl if name == "kl" else ridged.kl_reverse) / d,
-            f"{name}_ridge_c": c,
-        }
-    columns |= {"unseen": at.unseen / spectrum.sum(), "train": at.train / d, "test": at.test / d}
-    return [{name: _finite(values[i]) for name, values in columns.items()} for i in range(len(n))]
-
-
-def _finite(value: np.number) -> float | None:
-    # whole or real, never complex
-    return value.item() if np.isfinite(value) else None  # pyright: ignore[reportReturnType]
+    like = np.maximum(n / f.value, 1.0)  # Gaussian images that tell as much
+    c = best_c(spectrum, like, centred=True)
+    columns: dict[str, np.ndarray] = {
+        "n": n,
+        "d_over_4n": d / (4 * n),
+        "kl": any_law_kl(d, n, f.value),
+        "kl_low": any_law_kl(d, n, f.low),
+        "kl_high": any_law_kl(d, n, f.high),
+        "kl_ridge": deterministic(spectrum, like, c, centred=True).kl / d,
+        "kl_ridge_c": c,
+        "unseen": at.unseen / spectrum.sum(),
+        "train": at.train / d,
+        "test": at.test / d,
+    }
+    return [{name: values[i].item() for name, values in columns.items()} for i in range(len(n))]

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from denoscope.estimate import exact
+from denoscope.estimate import Estimate, exact
 from denoscope.needed.answer import Answers
 from denoscope.needed.remedies import held_out
 from denoscope.readings import Quantity, Reading, Readings
@@ -22,12 +22,10 @@ DRAWN = 300
 _Exact = partial(Quantity, interval=exact)
 _LOSS, _NATS = "squared error of the noise a dimension", "nats a dimension"
 QUANTITIES = {
-    "kl": _Exact("KL", form=".3g", tip=f"model ‖ true, {_NATS}, no regularisation, exact"),
+    "kl": _Exact("KL", form=".3g", tip=f"model ‖ best linear model, {_NATS}, no regularisation"),
     "kl_ridge": _Exact("ridged", form=".3g", tip="the same at the best ridge, estimated"),
     "kl_ridge_c": _Exact("at c", form=".2g", tip="that ridge"),
-    "kl_reverse": _Exact("reverse", form=".3g", tip=f"true ‖ model, {_NATS}, exact"),
-    "kl_reverse_ridge": _Exact("ridged", form=".3g", tip="the same at the best ridge, estimated"),
-    "outside": _Exact("unseen", form=".2%", tip="variance outside the span"),
+    "outside": _Exact("unseen", form=".2%", tip="variance outside the span, estimated"),
     "train": _Exact("train", form=".4g", tip=_LOSS),
     "test": _Exact("test", form=".4g", tip=_LOSS),
     "trained": _Exact("to the end", form=".4g", tip="held-out loss without ridge"),
@@ -42,42 +40,39 @@ QUANTITIES = {
     "gain": Quantity("loss, of that trained to the end", form=".3f"),
     "unseen": Quantity("variance outside the span", form=".1%"),
     "off": _Exact("relative difference", form=".1%"),
+    "predicted": Quantity("by kurtosis", form=".2g"),
+    "measured": Quantity("measured", form=".2g"),
 }
-SIZES = (
-    "kl",
-    "kl_ridge",
-    "kl_ridge_c",
-    "kl_reverse",
-    "kl_reverse_ridge",
-    "outside",
-    "train",
-    "test",
-)
+SIZES = ("kl", "kl_ridge", "kl_ridge_c", "outside", "train", "test")
 LEVELS = ("trained", "ridged", "stopped", "least", "k", "needed")
-SIDES = {"kl": "model||true", "kl_reverse": "true||model"}
 
 
 def readings(found: Answers) -> Readings:
     """Everything that is shown; what is infinite stays so."""
     made = [*_sizes(found), *_levels(found), *_spectrum(found), *_remedies(found)]
     made += [Reading("gain", {"remedy": name}, found.gains[name]) for name in found.gains]
-    return Readings([*made, Reading("unseen", {}, found.unseen.crossed)], QUANTITIES)
+    law = found.law
+    made += [
+        Reading("predicted", {}, law.predicted),
+        Reading("measured", {}, law.measured.kl),
+        Reading("unseen", {}, law.measured.unseen),
+    ]
+    return Readings(made, QUANTITIES)
 
 
 def _sizes(found: Answers) -> Iterator[Reading]:
     """What theory expects at N images, and what models of subsets gave."""
     for row in found.table:
         at = {"size": row["n"]}
-        for name in SIZES:
-            value = row["unseen" if name == "outside" else name]
-            yield Reading(name, at, math.inf if value is None else value)
+        yield Reading("kl", at, Estimate(row["kl"], row["kl_low"], row["kl_high"], found.n))
+        for name in SIZES[1:]:
+            yield Reading(name, at, row["unseen" if name == "outside" else name])
     for tried in found.tried:
         at = {"size": tried.n}
         yield from (Reading("loss", {**at, "images": s}, getattr(tried, s)) for s in _SETS)
         yield Reading("off", at, tried.off)
-    for remedy, sizes in (("none", found.sizes.plain), ("ridge", found.sizes.ridge)):
-        for side, n in sizes.items():
-            yield Reading("needed", {"divergence": side, "remedy": remedy}, n)
+    for remedy, n in (("none", found.plain), ("ridge", found.ridged)):
+        yield Reading("needed", {"divergence": "model||true", "remedy": remedy}, n)
 
 
 _SETS = ("train", "test")
@@ -125,10 +120,6 @@ def _around(middle: float, other: float) -> np.ndarray:
 
 
 def divergences(found: Readings) -> Readings:
-    """The expected divergence in both directions, without ridge and with the best one."""
-    made = Readings((), QUANTITIES)
-    for name, side in SIDES.items():
-        for suffix, remedy in (("", "none"), ("_ridge", "ridge")):
-            some = found.of(f"{name}{suffix}")
-            made += some.named("divergence", divergence=side, remedy=remedy)
-    return made
+    """The expected divergence without ridge and with the best one."""
+    without, ridged = (found.of(name).named("divergence") for name in ("kl", "kl_ridge"))
+    return without.named(remedy="none") + ridged.named(remedy="ridge")

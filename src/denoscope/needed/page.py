@@ -5,7 +5,7 @@ from __future__ import annotations
 from denoscope.needed.answer import Answers
 from denoscope.needed.sample import Sample
 from denoscope.needed.story import told
-from denoscope.needed.words import answer, because, count, naive_error
+from denoscope.needed.words import answer, because, count, share
 from denoscope.references import DATA, NEEDED, references
 from denoscope.report import KeyValues, Page, ReferenceList, Section
 from denoscope.report.story import story
@@ -39,41 +39,32 @@ def conditions(
 ) -> dict[str, object]:
     """What a reader needs to run the command again, and the conventions of its numbers."""
     images, asked = sample.images, found.asked
-    others = "" if sample.others is None else f", {count(sample.others.count)} others check"
-    return {
+    shape = " × ".join(map(str, images.shape))
+    others = f", {count(sample.left)} others check" if sample.left else ""
+    constant = sample.pixels - sample.varying
+    ranks = (
+        "" if found.trusted >= found.d else f" up to rank {count(found.trusted)}, then a power law"
+    )
+    skipped = f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0] if images.skipped else ''}"
+    said = {
         "command": f"`{command}`",
-        "images": f"{images.name}: {count(len(images))} of "
-        f"{' × '.join(map(str, images.shape))}, {count(found.n)} taken{others}",
-        **({"notes on the data": "; ".join(sample.notes)} if sample.notes else {}),
-        **(
-            {"skipped": f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0]}"}
-            if images.skipped
-            else {}
-        ),
+        "images": f"{images.name}: {count(len(images))} of {shape}, {count(found.n)} taken{others}",
+        "notes on the data": "; ".join(sample.notes),
+        "skipped": skipped if images.skipped else "",
         "content hash": f"`{images.sha256}`",
         "directions": f"d = {count(found.d)}"
-        + (
-            ""
-            if sample.varying == sample.pixels
-            else f"; {count(sample.varying)} of {count(sample.pixels)} pixels vary, the "
-            "others are left out"
-        ),
-        "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t "
-        "= √ᾱ x0 + √(1 − ᾱ) ε; losses are squared errors of the "
-        "noise a dimension, "
-        "divergences nats a dimension",
+        + (f"; {count(constant)} of {count(sample.pixels)} pixels never vary" if constant else ""),
+        "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t = √ᾱ x0 + "
+        "√(1 − ᾱ) ε; losses are squared errors of the noise a dimension, divergences nats a dimension",
+        "kurtosis": "E|z|⁴ − d over d (d + 1), z the whitened image: geometric mean of whitening by all "
+        "images and by all others; intervals by t over images",
         "cross-validation": f"{len(sample.folds)} folds at random by seed {asked.seed}",
-        "true spectrum": "geometric mean of training and held-out variance along each "
-        f"direction up to rank {count(found.trusted)}"
-        + (
-            ""
-            if found.trusted >= found.d
-            else ", then a power law that explains what held-out images vary outside the span"
-        ),
+        "true spectrum": "geometric mean of training and held-out variance along each direction"
+        + ranks,
         "participation ratio": f"{found.ratio:.4g}, corrected for the number of images "
-        f"{found.ratio_corrected:.4g}"
-        f" (the naive answer: squared error of the covariance about {naive_error(found)} "
-        "of its squared norm)",
+        f"{found.ratio_corrected:.4g}: at N = {count(found.n)} the squared error of the covariance is "
+        f"about {share(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
         "seed": asked.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }
+    return {name: text for name, text in said.items() if text != ""}

@@ -1,5 +1,9 @@
-"""The images of a question, read once: their moments in folds, in growing subsets, and of what was
-not taken.
+"""The images of a question, read once: their moments in folds, in further sets of as many images, and
+of what was not taken.
+
+Fewer images than pixels span a space of as many dimensions as there are images: their coordinates in
+it (the triangle of a QR decomposition, which has the Gram matrix of the images) stand for them, and
+every covariance is that of coordinates.
 """
 
 from __future__ import annotations
@@ -7,8 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from operator import add
 
 import numpy as np
 import torch
@@ -18,10 +20,13 @@ from denoscope.data.images import Images, check_memory
 from denoscope.data.moments import Moments, gather, whole
 from denoscope.data.reading import read_images
 from denoscope.random import generator
+from denoscope.theory.linear.kurtosis import leads
 
 Say = Callable[[str], None]
 _ORDER = 0  # place below the seed
 _WIDE = 1024  # dimensions from which one eigendecomposition takes seconds
+_SETS = 8  # training sets of N images on which a divergence is measured
+_CHUNK = 4096  # rows at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +61,39 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """N images as moments of the d directions in which they vary.
+class Arranged:
+    """Images as rows (n, s) of ``varying`` pixels, or of coordinates where these are fewer, each with
+    the number ``same`` of the first row equal to it, (n,). Parts are disjoint: ``folds`` of the
+    ``taken`` rows, training sets of as many images and what is left of the others, (k,) each.
+    """
 
-    ``folds`` are disjoint parts, ``subsets`` nested ones of up to half of the images, ``others``
-    the images that were not taken (None: all were). ``pixels`` is the length of an image as read,
+    images: Images
+    rows: Tensor
+    pixels: int
+    varying: int
+    same: Tensor
+    taken: Tensor
+    folds: Sequence[Tensor]
+    others: Sequence[Tensor]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """N images as moments of the ``d`` directions in which images vary, or of fewer coordinates that
+    span them.
+
+    ``folds`` are disjoint parts of them, ``others`` those of the images that were not taken: sets of N
+    and a last one of the rest. ``leads`` (k,) are those of the k different images
+    (:mod:`~denoscope.theory.linear.kurtosis`). ``pixels`` is the length of an image as read,
     ``varying`` how many of its numbers vary; ``notes`` says what a report must.
     """
 
     images: Images
     folds: tuple[Moments, ...]
-    subsets: tuple[Moments, ...]
-    others: Moments | None
+    others: tuple[Moments, ...]
+    leads: np.ndarray
+    d: int
     pixels: int
     varying: int
     repeats: int
@@ -81,21 +107,31 @@ class Sample:
     @property
     def every(self) -> Moments:
         """The moments of all images, those not taken included."""
-        return self.own if self.others is None else self.own + self.others
+        return whole([*self.folds, *self.others])
 
     @property
-    def d(self) -> int:
-        """How many directions there are to learn."""
-        return len(self.folds[0].total)
+    def left(self) -> int:
+        """How many images were not taken."""
+        return sum(part.count for part in self.others)
+
+    @property
+    def sets(self) -> list[Moments]:
+        """Training sets of N images, the own one first; none where all images were taken."""
+        return [self.own, *self.others[:-1]] if self.others else []
 
 
 def read(asked: Question, say: Say) -> Sample:
-    """Reads the images of a question and sums their moments; whatever is wrong with them is a
-    one-line ValueError.
+    """The images of a question and their moments; whatever is wrong with them is a one-line
+    ValueError.
     """
-    value_range = (asked.range[0], asked.range[1]) if asked.range else None
+    return gathered(arranged(asked, say), say)
+
+
+def arranged(asked: Question, say: Say) -> Arranged:
+    """The images in the order in which they are taken."""
+    ends = (asked.range[0], asked.range[1]) if asked.range else None
     images = read_images(
-        asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=value_range
+        asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=ends
     )
     rows, notes = _rows(images)
     say(f"read {len(images)} images of {' × '.join(map(str, images.shape))}")
@@ -105,13 +141,32 @@ def read(asked: Question, say: Say) -> Sample:
     if count < 2:
         raise ValueError(f"{images.name} has 1 image; at least 2 are needed")
     same = identical(rows)
-    groups = same if images.groups is None else images.groups[: len(rows)]
-    order, place = arranged(groups, asked.seed)
-    sample = _gathered(images, rows, order, place, count, say)
-    repeats = count - int(same[order[:count]].unique().numel())
-    return _reduced(
-        replace(sample, repeats=repeats, notes=(*notes, *_repeated(repeats), *images.warnings)),
-        int(same.unique().numel()),
+    order, place = shuffled(
+        same if images.groups is None else images.groups[: len(rows)], asked.seed
+    )
+    varies = (rows != rows[0]).any(0)
+    units = int(place[order[:count]].max()) + 1
+    if units < 2 or not varies.any():
+        raise ValueError(
+            f"{images.name}: all {count} images are the same, or near-duplicates of one; "
+            "at least 2 different ones are needed"
+        )
+    kept = coordinates(rows if varies.all() else rows[:, varies])
+    wide, taken = kept.shape[1] > _WIDE, order[:count]
+    folds = min(2 if wide else 5, units)
+    rest = order[place[order] >= units]  # a group that was taken in part is on neither side
+    further = min(0 if wide else _SETS - 1, len(rest) // count)
+    cuts = [count * i for i in range(1, further + 1)]
+    return Arranged(
+        images,
+        kept,
+        rows.shape[1],
+        int(varies.sum()),
+        same,
+        taken,
+        [taken[place[taken] % folds == i] for i in range(folds)],
+        rest.tensor_split(cuts) if len(rest) else [],
+        (*notes, *images.warnings),
     )
 
 
@@ -123,20 +178,10 @@ def _rows(images: Images) -> tuple[Tensor, list[str]]:
     if images.test_from is not None:
         data = data[: images.test_from]
         notes.append(f"only the {len(data)} images of the set's own training split were used")
-    if data.shape[1] > 1 and all(
-        torch.equal(data[:, 0], data[:, i]) for i in range(1, data.shape[1])
-    ):
+    if data.shape[1] > 1 and bool((data == data[:, :1]).all()):
         data = data[:, :1]
         notes.append("the colour channels are equal in every image: one of them was used")
     return data.flatten(1), notes
-
-
-def _repeated(repeats: int) -> list[str]:
-    return (
-        [f"{repeats} images are exact repeats of others; repeats are kept in one fold"]
-        if repeats
-        else []
-    )
 
 
 def identical(rows: Tensor) -> Tensor:
@@ -149,7 +194,7 @@ def identical(rows: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
-def arranged(groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def shuffled(groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """A random order of rows in which groups (int, (n,)) stay together, and each row's position of
     its group in it; both int64 (n,).
     """
@@ -158,59 +203,56 @@ def arranged(groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return place.argsort(stable=True), place
 
 
-def subset_sizes(count: int, d: int) -> list[int]:
-    """Sizes of the subsets on which the theory is tried: up to half of the images, around d where
-    that many are there.
-    """
-    most = count // 2
-    least = max(2, min(d // 8, most // 8))
-    wanted = 3 if d > _WIDE else 6
-    return (
-        sorted({round(size) for size in np.geomspace(least, most, wanted)}) if most >= least else []
-    )
-
-
-def _gathered(
-    images: Images, rows: Tensor, order: Tensor, place: Tensor, count: int, say: Say
-) -> Sample:
-    """All moments: folds and the images not taken in one pass, the subsets in a second one."""
+def coordinates(rows: Tensor) -> Tensor:
+    """Rows (n, d) as they are or, of n < d, their n coordinates from the first one, float64."""
     n, d = rows.shape
-    taken = order[:count]
-    units = int(place[taken].max()) + 1
-    if units < 2:
-        raise ValueError(
-            f"{images.name}: all {count} images are the same, or near-duplicates of one; "
-            "at least 2 different ones are needed"
-        )
-    folds = min(2 if d > _WIDE else 5, units)
-    sizes = subset_sizes(count, d)
+    if n >= d:
+        return rows
+    check_memory(6 * n * d, f"{n} images of {d} numbers")
+    return torch.linalg.qr((rows - rows[0]).double().T, mode="r")[1].T
+
+
+def gathered(found: Arranged, say: Say) -> Sample:
+    """All moments, in one pass."""
+    n, size = found.rows.shape
+    parts = [*found.folds, *found.others]
     check_memory(
-        2 * (folds + 2 * len(sizes) + 6) * d * d,
-        f"{images.name}: the {d} × {d} covariances of {folds} folds",
+        2 * (len(parts) + 8) * size * size,
+        f"{found.images.name}: the {size} × {size} covariances of {len(parts)} parts",
     )
-    part = torch.full((n,), -1)
-    part[place >= units] = folds  # a group that was taken in part is on neither side
-    part[taken] = place[taken] % folds
-    rest = bool((part == folds).any())
-    made = gather(rows, part, folds + rest, progress=_teller(say, "second moments"))
-    slots = torch.full((n,), -1)
-    for slot, (low, high) in enumerate(zip([0, *sizes], sizes)):
-        slots[order[low:high]] = slot
-    pieces = (
-        gather(rows, slots, len(sizes), progress=_teller(say, "second moments of subsets"))
-        if sizes
-        else []
+    label = torch.full((n,), -1)
+    for i, part in enumerate(parts):
+        label[part] = i
+    made = gather(found.rows, label, len(parts), progress=_teller(say, "second moments"))
+    different = found.same[found.taken].unique()
+    repeats, folds = len(found.taken) - len(different), len(found.folds)
+    said = [f"{repeats} images are exact repeats of others; repeats are kept in one fold"]
+    sample = Sample(
+        images=found.images,
+        folds=tuple(made[:folds]),
+        others=tuple(made[folds:]),
+        leads=leads_of(found.rows[different]),
+        d=found.varying,
+        pixels=found.pixels,
+        varying=found.varying,
+        repeats=repeats,
+        notes=(*(said if repeats else []), *found.notes),
     )
-    return Sample(
-        images,
-        tuple(made[:folds]),
-        tuple(accumulate(pieces, add)),
-        made[folds] if rest else None,
-        d,
-        d,
-        0,
-        (),
-    )
+    return _reduced(sample, int(found.same.unique().numel()))
+
+
+def leads_of(rows: Tensor) -> np.ndarray:
+    """The leads of rows (n, s) in the directions that they span, (n,); 1 where n - 1 directions are
+    spanned.
+    """
+    own = Moments.of(rows)
+    lam, vectors = np.linalg.eigh(own.cov.numpy())
+    seen = lam > floor(lam)
+    if seen.sum() >= len(rows) - 1:
+        return np.ones(len(rows))
+    precision = (vectors[:, seen] / lam[seen]) @ vectors[:, seen].T
+    found = [leads(some, own.mean, precision, len(rows)) for some in rows.split(_CHUNK)]
+    return np.concatenate([np.asarray(some) for some in found])
 
 
 def _teller(say: Say, what: str) -> Callable[[float], None]:
@@ -227,40 +269,25 @@ def _teller(say: Say, what: str) -> Callable[[float], None]:
 
 
 def _reduced(sample: Sample, distinct: int) -> Sample:
-    """Without what cannot vary: constant pixels, and directions that remain empty although there
-    are images enough to fill them.
-    """
-    varies = sample.every.cov.diagonal() > 0
-    if not varies.any():
-        raise ValueError(
-            f"{sample.images.name}: no pixel varies; at least 2 different images are needed"
-        )
-    found = _each(sample, lambda moments: moments.kept(varies))
-    found = replace(found, varying=int(varies.sum()))
-    values = np.linalg.eigvalsh(found.every.cov.numpy())
+    """Without directions that remain empty although there are images enough to fill them."""
+    values, vectors = np.linalg.eigh(sample.every.cov.numpy())
     rank = int((values > floor(values)).sum())
-    if rank >= min(found.d, distinct - 1):
-        return found
-    basis = torch.from_numpy(np.linalg.eigh(found.every.cov.numpy())[1][:, -rank:].copy())
+    if rank >= min(sample.d, distinct - 1):
+        return sample
+    basis = torch.from_numpy(vectors[:, -rank:].copy())
     note = (
-        f"the images vary in {rank} directions only: their {found.varying} pixels "
+        f"the images vary in {rank} directions only: their {sample.varying} pixels "
         "depend on each other linearly"
     )
-    return replace(_each(found, lambda moments: moments.turned(basis)), notes=(*found.notes, note))
+    return replace(
+        sample,
+        folds=tuple(part.turned(basis) for part in sample.folds),
+        others=tuple(part.turned(basis) for part in sample.others),
+        d=rank,
+        notes=(*sample.notes, note),
+    )
 
 
 def floor(values: np.ndarray) -> float:
     """What an eigenvalue must exceed to count as above 0: d eps times the largest."""
     return float(len(values) * np.finfo(np.float64).eps * values.max())
-
-
-def _each(sample: Sample, change: Callable[[Moments], Moments]) -> Sample:
-    def of(parts: Sequence[Moments]) -> tuple[Moments, ...]:
-        return tuple(map(change, parts))
-
-    return replace(
-        sample,
-        folds=of(sample.folds),
-        subsets=of(sample.subsets),
-        others=sample.others and change(sample.others),
-    )

@@ -47,17 +47,21 @@ class SpectrumFold:
         return float(self.other[self.lam == 0].sum()) / total if total > 0 else 0.0
 
 
-def fold(train: Moments, test: Moments) -> SpectrumFold:
-    """Test images measured along the directions of a training set: one eigendecomposition."""
+def fold(train: Moments, test: Moments, d: int = 0) -> SpectrumFold:
+    """Test images measured along the directions of a training set: one eigendecomposition. Nothing
+    varies in further directions, of which there are ``d`` in all.
+    """
     found = modes(test.cov.numpy(), train.cov.numpy(), test.mean.numpy(), train.mean.numpy())
     lam = np.where(found.lam > floor(found.lam), found.lam, 0.0)
-    return SpectrumFold(lam[::-1], (found.variance + found.offset)[::-1], train.count)
+    empty = (0, max(0, d - len(lam)))
+    other = found.variance + found.offset
+    return SpectrumFold(np.pad(lam[::-1], empty), np.pad(other[::-1], empty), train.count)
 
 
-def crossed(folds: Sequence[Moments]) -> list[SpectrumFold]:
+def crossed(folds: Sequence[Moments], d: int = 0) -> list[SpectrumFold]:
     """Every fold measured by the training set that all others make together."""
     every = whole(folds)
-    return [fold(every - part, part) for part in folds]
+    return [fold(every - part, part, d) for part in folds]
 
 
 def population(folds: Sequence[SpectrumFold], total: float) -> np.ndarray:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from denoscope.needed.answer import Answers
+from denoscope.estimate import Estimate
+from denoscope.needed.answer import Answers, marks
+from denoscope.needed.law import mapped
 from denoscope.needed.measured import LEVELS, QUANTITIES, SIZES, divergences, readings
 from denoscope.needed.sample import Sample
-from denoscope.needed.words import about, count, grey, share, steps, verdict
+from denoscope.needed.words import about, count, grey, needed, share, steps, verdict
 from denoscope.readings import Readings
-from denoscope.report import Column, Figure, Table, Text
+from denoscope.report import Figure, Text
 from denoscope.report.claims import Claim, below
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, crosstab, table
-from denoscope.report.words import hundredfold
 
-FAR = 1e9
-"""Where a line is drawn that is infinite: the wall from which it comes down."""
+FAR = 1e3
+"""How far above an axis a line is drawn that is infinite: the wall from which it comes down."""
 _FLAT = 4.0  # a range of values that needs no logarithm
-_ALONE = (
-    "What the training spectrum alone says holds for independent Gaussian images: images "
-    "that resemble each other, or differ much in contrast, make it too "
-    "small. The recommendations rest on cross-validation."
-)
 
 
 def told(found: Answers, sample: Sample) -> Iterator[Told]:
@@ -35,20 +31,19 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
     yield "How many are enough"
     yield _divergence(found, read)
     nats = f"{found.asked.kl:g} nats a dimension"
-    needed = read.of("needed").without("abar")
-    yield crosstab(f"For a divergence of {nats}", needed, "divergence", "remedy")
+    sizes = read.of("needed").without("abar")
+    yield crosstab(f"For a divergence of {nats}", sizes, "divergence", "remedy")
     yield _losses(found, read)
     yield "What your images show"
     yield Text("\n\n".join(verdict(found, sample)[1:]))
     yield _spectrum(found, read)
-    yield [_unseen(found), Text(_ALONE)]
     yield "Until there are enough"
     yield _remedies(found, read)
     yield Text(_recipe(found))
     levels = "Loss a dimension on held-out images, by noise level"
     yield table(levels, read.without("divergence"), ["abar"], LEVELS)
     yield "Size by size"
-    kept = {found.n, *found.sizes.plain.values(), *found.sizes.ridge.values()}
+    kept = {found.n, *marks(found.plain, found.ridged)}
     shown = [row["n"] for i, row in enumerate(found.table) if row["n"] in kept or i % 4 == 0]
     title = "Nats and losses a dimension expected at N images (all sizes: needed.csv)"
     yield table(title, read.of(*SIZES, size=shown), ["size"], SIZES)
@@ -57,11 +52,12 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
 def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
     at = f"at ᾱ = {found.asked.abar:g}"
     yield Claim(
-        f"Samples of a linear model of {count(found.n)} images are as near to the true law as asked",
-        read.of("kl", size=found.n),
+        f"Samples of a linear model of {count(found.n)} images are as near to the best one as asked",
+        found.law.now,
         below(found.asked.kl),
         published=f"at most {found.asked.kl:g} nats a dimension",
-        note="Expected KL divergence without regularisation: exact, whatever the spectrum.",
+        beside={"Predicted": read.of("predicted"), "Measured": read.of("measured")},
+        note="KL divergence without regularisation, mean over training sets.",
     )
     for remedy, name in (("ridge", "A ridge"), ("stop", "An early stop")):
         yield Claim(
@@ -73,39 +69,50 @@ def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
             "chosen on the others, and folds count as independent.",
         )
     yield Claim(
-        f"Variance of new images outside the span of {count(found.unseen.count)}",
+        f"Variance of new images outside the span of {count(found.law.measured.count)}",
         read.of("unseen"),
     )
     if found.tried:
         worst = max(found.tried, key=lambda tried: tried.off)
         yield Claim(
-            f"Largest difference between theory and models trained on subsets {at}",
+            f"Largest difference between theory and models trained on your images {at}",
             read.of("off", size=worst.n),
             beside={"All": read.of("off")},
         )
 
 
 def _divergence(found: Answers, read: Readings) -> Figure | None:
-    plain, ridge = (sizes["model||true"] for sizes in (found.sizes.plain, found.sizes.ridge))
-    drawn = divergences(read).map(lambda value: min(float(value), FAR))
-    values = np.array([r.value for r in drawn])
-    values = values[(values > 0) & (values < FAR)]
+    drawn = divergences(read)
+    values = np.array([float(r.value) for r in drawn])
+    values = values[(values > 0) & (values < math.inf)]
+    top = min(100.0, float(values.max()) * 1.5)
+    seen = read.of("measured").named("divergence", size=found.n, remedy="none", images="test")
+    tails = "at least " if math.isinf(found.law.factor.high) else ""
     caption = (
-        "**How far the samples' law is from the true one**, on average over training sets. Without "
-        "regularisation it is infinite up to N = d, then falls to d/(4N) and reaches "
-        f"{found.asked.kl:g} at {about(plain)} images; with the best ridge at about {about(ridge)}."
+        "**How far the samples' law is from the best linear one**, on average over training sets. "
+        "Without regularisation it is infinite up to N = d, then falls to f d/(4N), f = "
+        f"{tails}{found.law.factor.value:.3g}, and reaches {found.asked.kl:g} at {needed(found)} "
+        f"images; with the best ridge at {tails or 'about '}{about(found.ridged.value)}, estimated."
     )
     plot = Plot(
-        drawn,
+        (drawn + seen).map(lambda value: _walled(value, top)),
         "size",
         "remedy",
-        panel="divergence",
+        "images",
         scale="log",
+        title="KL(model ‖ best linear model)",
         levels={f"asked: {found.asked.kl:g}": found.asked.kl},
         positions=_sizes_of_note(found),
-        limits=(float(values.min()) / 1.5, min(100.0, float(values.max()) * 1.5)),
+        limits=(float(values.min()) / 1.5, top),
     )
     return figure("divergence", caption, plot)
+
+
+def _walled(value: Estimate | float, top: float) -> Estimate | float:
+    """What is infinite far above the ``top`` of the axis, as the wall from which it comes down."""
+    if isinstance(value, Estimate):
+        return mapped(value, lambda x: min(x, FAR * top))
+    return min(value, FAR * top)
 
 
 def _sizes_of_note(found: Answers) -> dict[str, float]:
@@ -115,7 +122,7 @@ def _sizes_of_note(found: Answers) -> dict[str, float]:
 def _losses(found: Answers, read: Readings) -> Figure | None:
     caption = (
         "**Train and test loss** of a linear model without regularisation: theory, and marks where "
-        "models were trained on subsets of your images; 1 is the loss of a model that predicts "
+        "models were trained on your images; 1 is the loss of a model that predicts "
         f"nothing. The gap is within {share(found.asked.gap)} of the least possible loss from about "
         f"{about(found.level.needed)} images on."
     )
@@ -178,54 +185,19 @@ def _remedies(found: Answers, read: Readings) -> Figure | None:
     return figure("remedies", caption, *plots)
 
 
-def _unseen(found: Answers) -> Table:
-    unseen = found.unseen
-    rows: list[Sequence[object]] = [
-        ["expected, from the estimated spectrum", found.n, 100 * unseen.predicted],
-        ["expected, from the training spectrum alone", found.n, 100 * unseen.alone],
-        ["measured by cross-validation", unseen.count, hundredfold(unseen.crossed)],
-    ]
-    if unseen.others is not None:
-        rows.append(["measured on the images not taken", found.n, 100 * unseen.others])
-    columns = [
-        Column("how"),
-        Column("images", "", "that span the directions"),
-        Column(
-            "outside the span",
-            "%",
-            "of the variance of new images; the interval is by t over folds, as if they "
-            "were independent",
-            ".2g",
-        ),
-    ]
-    return Table("Variance of new images outside the span", columns, rows)
-
-
 def _recipe(found: Answers) -> str:
     level = found.level
-    parts = [
-        f"**Ridge.** c = {found.ridge:.3g} by cross-validation ({found.ridge_theory:.3g} "
-        "from the training spectrum alone), a standard deviation of "
-        f"{grey(found.ridge)}: train with the penalty γ |W|² with γ = ᾱ c at "
-        "each noise level, and the model samples your mean and covariance "
-        "plus c on every pixel.",
-    ]
-    if math.isfinite(level.k):
-        parts.append(
-            f"**Training time.** k = 2ητ = {level.k:.3g} of gradient descent from "
-            "zero on the loss summed over pixels, which is k/(2η) steps of size "
-            f"η{steps(found)}. A loss averaged over pixels takes {count(found.d)} times as many."
-        )
-    else:
-        parts.append(
-            "**Training time.** Held-out loss falls until the end of training: there is "
-            "nothing to gain by stopping early."
-        )
-    unseen = found.unseen.predicted * found.spectrum.sum() / max(1, found.d - found.spanned)
-    if found.spanned < found.d:
-        parts.append(
-            "The rule of thumb for c is the mean variance of a direction that your "
-            f"images do not span, about {unseen:.3g}; for k it is the inverse, "
-            f"{1 / unseen:.3g}."
-        )
-    return "\n\n".join(parts)
+    ridge = (
+        f"**Ridge.** c = {found.ridge:.3g} by cross-validation, a standard deviation of "
+        f"{grey(found.ridge)}: train with the penalty γ |W|² with γ = ᾱ c at each noise level, and "
+        "the model samples your mean and covariance plus c on every pixel."
+    )
+    stop = (
+        f"**Training time.** k = 2ητ = {level.k:.3g} of gradient descent from zero on the loss summed "
+        f"over pixels, which is k/(2η) steps of size η{steps(found)}. A loss averaged over pixels "
+        f"takes {count(found.d)} times as many."
+        if math.isfinite(level.k)
+        else "**Training time.** Held-out loss falls until the end of training: there is nothing to "
+        "gain by stopping early."
+    )
+    return f"{ridge}\n\n{stop}"

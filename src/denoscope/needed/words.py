@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from denoscope.needed.answer import DIRECTIONS, GREY, Answers
+from denoscope.needed.answer import GREY, Answers
 from denoscope.needed.sample import Sample
+from denoscope.report.claims import said
 from denoscope.report.words import count as count
+from denoscope.report.words import percents, things
 
 _NOTICEABLE = 0.99  # a loss below this part of another is worth a remedy
 
@@ -31,41 +34,88 @@ def grey(variance: float) -> str:
 
 
 def verdict(found: Answers, sample: Sample) -> list[str]:
-    """A few paragraphs: yes or no, what the images span, what the naive answer is, what to do until
-    there are enough, what is not said.
+    """A few paragraphs: yes or no and what the images span, by which law, what to do until there are
+    enough, what is not said.
     """
-    first = f"**{answer(found)}** {because(found)}"
-    return [first, _span(found, sample), _naive(found), _advice(found), _limits(found)]
+    first = [f"**{answer(found)}**", _span(found, sample), _infinite(found)]
+    return [_joined(first), because(found), _advice(found), _limits(found)]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def answer(found: Answers) -> str:
-    """Yes or no, with both numbers."""
-    word, needed = "Yes" if found.enough else "No", about(found.sizes.plain[DIRECTIONS[0]])
-    return f"{word}: a linear model needs about {needed} images, and you have {count(found.n)}."
+    """Yes or no, by the whole interval, with both numbers."""
+    now, n, asked = found.law.now, count(found.n), found.asked.kl
+    if found.law.infinite:
+        return f"No: the divergence of a linear model of {n} images is infinite."
+    word = "Yes" if now.high <= asked else "No" if now.low > asked else "Undecided"
+    return f"{word}: a linear model needs {needed(found)} images, and you have {n}."
+
+
+def needed(found: Answers) -> str:
+    """How many images are needed, as far as it is known."""
+    low, value, high = (
+        about(n) if n < math.inf else ""
+        for n in (found.plain.low, found.plain.value, found.plain.high)
+    )
+    if not high:
+        return f"at least {low}"
+    return f"between {low} and {high}" if found.law.few else f"about {value} ({low}–{high})"
 
 
 def because(found: Answers) -> str:
-    """What is meant by enough, and how many with a ridge or by the gap of the losses."""
-    asked = found.asked
+    """What is meant by enough, what the divergence is at this N, and what was measured of it."""
+    many = needed(found)
+    number = f"{many[0].upper()}{many[1:]} images are needed" if found.law.infinite else "That is"
+    goal = (
+        f"{number} for samples within {found.asked.kl:g} nats a dimension of the best linear model "
+        "(KL divergence without regularisation, mean over training sets)."
+    )
+    return _joined([goal, _predicted(found), _measured(found)])
+
+
+def _predicted(found: Answers) -> str:
+    """The law at this N, where it says more than that the divergence is infinite."""
+    law, e = found.law, found.law.predicted
+    if law.endless:
+        return ""
+    place = f"At {things(law.n, 'image')}" + (
+        f" and in {count(law.d)} directions" if law.empty else ""
+    )
+    if math.isinf(e.high):
+        return f"{place} it is unknown, at least {e.low:.2g}."
+    if law.few:
+        return f"{place} it is unknown within {e.low:.2g} and {e.high:.2g}."
     return (
-        f"That is for samples at a KL divergence of {asked.kl:g} nats a dimension from the true law "
-        "without regularisation, whatever the spectrum. With the best ridge it is about "
-        f"{about(found.sizes.ridge[DIRECTIONS[0]])}; for a test loss that exceeds the training loss "
-        f"by at most {share(asked.gap)} of the least possible loss at ᾱ = {asked.abar:g} about "
-        f"{about(found.level.needed)}. These two are estimates."
+        f"{place} it is {said(e, '.2g')}: {said(law.kurtosis, '.2g')} times that of Gaussian images, "
+        "by their kurtosis."
     )
 
 
+def _measured(found: Answers) -> str:
+    law, e = found.law, found.law.measured.kl
+    if math.isnan(e.value) or law.spanned < law.d:
+        return ""
+    if math.isinf(e.value):
+        return f"Measured, it is {e.method}."
+    counts = ", which is what counts here" if law.apart else ""
+    return f"Measured on {things(e.n, 'training set')} it is {said(e, '.2g')}{counts}."
+
+
 def _span(found: Answers, sample: Sample) -> str:
-    if found.spanned == found.d:
-        return (
-            f"Your {count(found.n)} images span all {count(found.d)} directions{_varying(sample)}."
-        )
+    law, own = found.law, f"Your {things(found.n, 'image')} span"
+    if law.spanned == found.d:
+        return f"{own} all {count(found.d)} directions{_varying(sample)}."
+    checked = (
+        f"of {things(sample.left, 'other image')}"
+        if sample.left
+        else f"of others, by cross-validation with {count(law.measured.count)} to train on"
+    )
     return (
-        f"Your {count(found.n)} images span {count(found.spanned)} of {count(found.d)} "
-        f"directions{_varying(sample)}; "
-        f"{share(found.unseen.predicted)} of the variance of new images lies outside "
-        f"({_measured(found, sample)})."
+        f"{own} {count(law.spanned)} of {count(found.d)} directions{_varying(sample)}; outside lies "
+        f"{percents(law.measured.unseen, bracket=True)} of the variance {checked}."
     )
 
 
@@ -79,60 +129,31 @@ def _varying(sample: Sample) -> str:
     )
 
 
-def _measured(found: Answers, sample: Sample) -> str:
-    unseen = found.unseen
-    if sample.others is not None and unseen.others is not None:
-        return (
-            f"expected; {share(unseen.others)} measured on the "
-            f"{count(sample.others.count)} other images"
-        )
-    return (
-        f"expected; by cross-validation {count(unseen.count)} of them leave out "
-        f"{share(unseen.crossed.value)} of the rest"
-    )
-
-
-def _naive(found: Answers) -> str:
-    kl = next(row["kl"] for row in found.table if row["n"] == found.n)
-    far = "infinitely far" if kl is None else f"{kl:.2g} nats a dimension"
-    turn = "The samples are then good too" if found.enough else "The samples are not good then"
-    return (
-        f"By the naive answer, the participation ratio, a few times {found.ratio:.3g} "
-        "images would do: the squared error of your covariance matrix is about "
-        f"{naive_error(found)} of its squared norm. {turn}: the law of an unregularised "
-        f"linear model of {count(found.n)} images is expected to be {far} from the "
-        "true one (KL divergence)."
-    )
-
-
-def naive_error(found: Answers) -> str:
-    """The expected squared error of the training covariance as a share of the squared norm of the
-    true one, d_eff/N.
-    """
-    return share(min(1.0, found.ratio / found.n))
+def _infinite(found: Answers) -> str:
+    """What makes the divergence infinite, and what a ridge does about it."""
+    if not found.law.infinite:
+        return ""
+    remedy = "a ridge gives every direction a variance, and the divergence is finite."
+    cause = found.law.infinite.removeprefix("infinite: ")
+    if found.law.spanned < found.d:
+        cause = "The model gives the others no variance at all"
+    return f"{cause[0].upper()}{cause[1:]}; {remedy}"
 
 
 def _advice(found: Answers) -> str:
-    level, images = (
-        found.level,
-        "held-out images"
-        + (
-            ""
-            if found.unseen.others is not None
-            else f" (cross-validated, {count(found.unseen.count)} to train on)"
-        ),
-    )
+    level, measured = found.level, found.law.measured
+    least = f"{level.least:.4g}" + ("" if measured.others else " (estimated)")
+    held = f"at ᾱ = {level.abar:g} the loss a dimension on held-out images"
+    trained = f"{said(measured.loss, '.4g')} when trained to the end"
     if min(level.ridged, level.stopped) > _NOTICEABLE * level.trained:
         return (
-            "A ridge or an early stop would gain nothing worth the name: at ᾱ = "
-            f"{level.abar:g} the loss a dimension on {images} is {level.trained:.4g} "
-            f"when trained to the end, the least possible {_least(found)}."
+            f"A ridge or an early stop lowers the loss by less than 1\u00a0%: {held} is {trained}, "
+            f"the least possible is {least}."
         )
-    begin = "You have that many; still" if found.enough else "Until then"
     ridge = (
-        f"**a ridge c = {found.ridge:.2g}** (a standard deviation of {grey(found.ridge)})"
+        f"**A ridge c = {found.ridge:.2g}** (a standard deviation of {grey(found.ridge)})"
         if found.ridge > 0
-        else "no ridge"
+        else "No ridge"
     )
     stop = (
         f"**an early stop at k = 2ητ = {level.k:.3g}**{steps(found)}"
@@ -140,16 +161,9 @@ def _advice(found: Answers) -> str:
         else "training to the end"
     )
     return (
-        f"{begin}, {ridge} or {stop}: at ᾱ = {level.abar:g} the loss a dimension on "
-        f"{images} is {level.trained:.4g} when trained to the "
-        f"end, {level.ridged:.4g} with that ridge, {level.stopped:.4g} when stopped then; "
-        f"the least possible is {_least(found)}."
+        f"{ridge} or {stop} helps until then: {held} is {trained}, {level.ridged:.4g} with that ridge, "
+        f"{level.stopped:.4g} when stopped then; the least possible is {least}."
     )
-
-
-def _least(found: Answers) -> str:
-    """The Bayes loss: of all images where there are others, else of the estimated spectrum."""
-    return f"{found.level.least:.4g}" + ("" if found.unseen.others is not None else " (estimated)")
 
 
 def steps(found: Answers) -> str:
@@ -159,13 +173,12 @@ def steps(found: Answers) -> str:
 
 def _limits(found: Answers) -> str:
     text = (
-        "Without regularisation this is exact for linear models of Gaussian data. A "
-        "nonlinear network may need more images, or fewer."
+        "This is the law of linear models, to second order in 1/N; a nonlinear network may need more "
+        "images, or fewer."
     )
     if found.trusted < found.d:
         text += (
-            f" {count(found.n)} images do not show the whole spectrum: beyond rank "
-            f"{count(found.trusted)} it was continued as a power law, and the estimates "
-            "above depend on that."
+            f" Beyond rank {count(found.trusted)} the spectrum was continued as a power law: what is "
+            "said of ridges depends on that."
         )
     return text

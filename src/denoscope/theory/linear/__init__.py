@@ -36,6 +36,10 @@ from denoscope.theory.linear.equivalents import traces as traces
 from denoscope.theory.linear.equivalents import unseen_variance as unseen_variance
 from denoscope.theory.linear.expectations import expected_numbers as expected_numbers
 from denoscope.theory.linear.expectations import sampled_floors as sampled_floors
+from denoscope.theory.linear.kurtosis import any_law_kl as any_law_kl
+from denoscope.theory.linear.kurtosis import any_law_samples as any_law_samples
+from denoscope.theory.linear.kurtosis import kurtosis_factor as kurtosis_factor
+from denoscope.theory.linear.kurtosis import kurtosis_units as kurtosis_units
 from denoscope.theory.linear.laws import abars as abars
 from denoscope.theory.linear.laws import ddim_law as ddim_law
 from denoscope.theory.linear.laws import ddim_mean as ddim_mean
