@@ -45,7 +45,12 @@ IMAGES = {
     "truth": "true law, estimated",
 }
 
-REMEDIES = {"none": "no regularisation", "ridge": "best ridge", "stop": "early stop"}
+REMEDIES = {
+    "none": "no regularisation",
+    "ridge": "best ridge",
+    "stop": "early stop",
+    "measured": "without, measured",
+}
 DIVERGENCES = {"model||true": "KL(model ‖ true)", "true||model": "KL(true ‖ model)"}
 
 DIRECTIONS = {"principal": "principal directions", "random": "random directions"}

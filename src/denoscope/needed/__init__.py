@@ -61,16 +61,14 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
 def plan(found: Arranged) -> list[str]:
     """What would be done, and about how long it takes here."""
     n, size = found.rows.shape
-    small = min(size, 300)
+    small, parts = min(size, 300), len(found.folds) + len(found.others)
     begun = time.perf_counter()
     np.linalg.eigh(np.eye(small) + 1 / small)
-    each = (time.perf_counter() - begun) * (size / small) ** 3
-    folds, others = len(found.folds), len(found.others)
-    seconds = 3 + (2 * folds + 5 * others + 6) * each + 1e-9 * n * size**2 + 1e-3 * found.varying
+    each = (time.perf_counter() - begun) * (size / small) ** 3  # an eigendecomposition
+    spent = 3 + (5 * parts + 6) * each + 1e-9 * n * size**2 + 1e-3 * found.varying
     return [
         f"{len(found.taken)} of {n} images of {found.pixels} numbers, of which {found.varying} vary",
-        f"moments of {size} × {size} in {folds} folds and {others} other parts: about "
-        f"{duration(seconds)}",
+        f"moments of {size} × {size} in {parts} parts: about {duration(spent)}",
     ]
 
 
@@ -107,45 +105,29 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
         "predicted": _known(law.predicted),
         "kurtosis": _known(law.kurtosis),
         "measured": {
-            "kl": _known(law.measured.kl),
-            "loss": _known(law.measured.loss),
-            "unseen": _known(law.measured.unseen),
+            **{name: _known(getattr(law.measured, name)) for name in ("kl", "loss", "unseen")},
             "training_images": law.measured.count,
-            "on": "images not taken" if law.measured.others else "cross-validation",
+            "over": law.measured.over,
         },
         "participation_ratio": {"value": found.ratio, "corrected": found.ratio_corrected},
         "needed": {
-            "kl": {
-                name: {"model||true": known["value"], **known}
-                for name, known in (
-                    ("no_ridge", _known(found.plain)),
-                    ("best_ridge", _known(found.ridged)),
-                )
-            },
+            "kl": {"no_ridge": _sides(found.plain), "best_ridge": _sides(found.ridged)},
             "gap": {f"{level.abar:g}": level.needed for level in found.levels},
         },
         "unseen_share": {
             "expected": found.unseen,
             "cross_validated": {**crossed.json(), "images": round(found.crossed[0].count)},
-            "others": law.measured.unseen.value if law.measured.others else None,
+            "others": law.measured.unseen.value if sample.left else None,
         },
         "ridge": {"c": found.ridge},
-        "stopping": {"k": found.level.k, "eta": found.eta, "steps": found.steps},
+        "stopping": {"k": found.level.k},
         "levels": [asdict(level) for level in found.levels],
-        "trained": [asdict(tried) for tried in found.tried],
-        "largest_relative_difference": max((tried.off for tried in found.tried), default=None),
         "sizes": found.table,
         "spectrum": {
             "own": found.lam.tolist(),
             "held_out": found.held.tolist(),
             "estimated": found.spectrum.tolist(),
             "trusted": found.trusted,
-        },
-        "null": {
-            "kl": "infinite: without ridge the divergence has no mean at so few images",
-            "k, steps": "infinite: held-out loss falls until the end of training",
-            "corrected": "infinite: the images are too few to tell",
-            "others": "all images were taken",
         },
         "seed": asked.seed,
         "versions": versions(),
@@ -157,6 +139,11 @@ def _known(e: Estimate) -> dict[str, Any]:
     if math.isfinite(e.value) and (e.low < e.value or math.isfinite(e.high)):
         return e.json()
     return {**e.json(), "value": None, "reason": e.method}
+
+
+def _sides(e: Estimate) -> dict[str, Any]:
+    """Images needed, by the side of the divergence."""
+    return {"model||true": _known(e)["value"], **_known(e)}
 
 
 def _finite(tree: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,22 +46,6 @@ class LevelAnswer:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Models trained on n images and measured on others, on average, beside the theory."""
-
-    n: int
-    train: float
-    test: float
-    train_theory: float
-    test_theory: float
-
-    @property
-    def off(self) -> float:
-        """The larger of the two relative differences."""
-        return max(abs(self.train / self.train_theory - 1), abs(self.test / self.test_theory - 1))
-
-
-@dataclass(frozen=True)
 class Answers:
     """All numbers of a report. ``lam`` are the variances of the N images, ``held`` those of
     held-out images along such directions and ``spectrum`` the estimated true ones, all (d,),
@@ -87,61 +71,46 @@ class Answers:
     ridge: float
     levels: Sequence[LevelAnswer]
     table: Sequence[Mapping[str, float]]
-    tried: Sequence[Tried]
     checks: Sequence[SpectrumFold]
     crossed: Sequence[SpectrumFold]
     gains: Mapping[str, np.ndarray]
-
-    @property
-    def spanned(self) -> int:
-        """How many directions the images span."""
-        return int((self.lam > 0).sum())
 
     @property
     def level(self) -> LevelAnswer:
         """The noise level that was asked for."""
         return next(level for level in self.levels if level.abar == self.asked.abar)
 
-    @property
-    def eta(self) -> float:
-        """A step size of gradient descent as an example: the power of ten at which the fastest
-        direction shrinks by a factor, not beyond 0.
-        """
-        return 10.0 ** math.floor(
-            -math.log10(2 * (self.asked.abar * self.lam[0] + 1 - self.asked.abar))
-        )
-
-    @property
-    def steps(self) -> float:
-        """The recommended training time in steps of that size, at least 1; +inf where training on
-        is best.
-        """
-        return max(1.0, self.level.k / (2 * self.eta))
-
 
 def answer(asked: Question, sample: Sample, say: Say) -> Answers:
     """Everything that a report says, from moments alone."""
-    own, every, d = sample.own, sample.every, sample.d
+    own, d = sample.own, sample.d
     lam = np.linalg.eigvalsh(own.cov.numpy())[::-1]
     lam = np.pad(np.where(lam > floor(lam), lam, 0.0), (0, d - len(lam)))
     folds = crossed(sample.folds, d)
     say(f"cross-validated with {len(folds)} folds of {d} dimensions")
     spectrum = population(folds, float(lam.sum()) * own.count / (own.count - 1))
-    sets = sample.sets
-    checks = [fold(one, every - one, d) for one in sets] or folds
+    checks = [fold(train, test, d) for train, test in sample.checks] or folds
     found = law(sample, int((lam > 0).sum()), checks, asked.abar)
     say("measured the divergence")
-    ridge = best_ridge(folds)
-    least = np.linalg.eigvalsh(every.cov.numpy()).clip(0) if sets else spectrum
-    levels = [
-        _level(y, asked, spectrum, folds, checks, ridge, least, found)
-        for y in sorted({*ABARS, asked.abar})
-    ]
-    say("found the best ridge and stopping time")
     plain = mapped(found.factor, lambda f: any_law_samples(d, asked.kl, f))
-    ridged = found.times(samples_needed(spectrum, asked.kl, c="best"))
-    tried = [_tried(asked.abar, spectrum, some) for some in ([folds, checks] if sets else [folds])]
-    ratio = participation_ratio(lam)
+    ridged = _times(found, samples_needed(spectrum, asked.kl, c="best"))
+    ratio, ridge = participation_ratio(lam), best_ridge(folds)
+    least = np.linalg.eigvalsh(sample.every.cov.numpy()).clip(0) if sample.left else spectrum
+
+    def at(abar: float) -> LevelAnswer:
+        k = best_time(folds, abar)
+        return LevelAnswer(
+            abar=abar,
+            needed=round(_times(found, samples_for_gap(spectrum, abar, asked.gap)).value),
+            trained=float(held_out(checks, abar)),
+            ridged=float(held_out(checks, abar, ridge=ridge)),
+            stopped=float(held_out(checks, abar, k=k)),
+            k=k,
+            least=float(bayes_loss_of(least, abar)) / d,
+        )
+
+    levels = [at(abar) for abar in sorted({*ABARS, asked.abar})]
+    say("found the best ridge and stopping time")
     return Answers(
         asked=asked,
         n=own.count,
@@ -158,13 +127,7 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
         unseen=float(unseen_variance(spectrum, own.count - 1)) / spectrum.sum(),
         ridge=ridge,
         levels=levels,
-        table=_table(
-            asked,
-            spectrum,
-            found,
-            [own.count, *marks(plain, ridged), *(t.n for t in tried)],
-        ),
-        tried=tried,
+        table=_table(asked, spectrum, found, [own.count, *marks(plain, ridged)]),
         checks=checks,
         crossed=folds,
         gains=gains(folds, asked.abar),
@@ -176,35 +139,9 @@ def marks(*sizes: Estimate) -> list[int]:
     return [round(size.value) for size in sizes]
 
 
-def _level(
-    abar: float,
-    asked: Question,
-    spectrum: np.ndarray,
-    folds: Sequence[SpectrumFold],
-    checks: Sequence[SpectrumFold],
-    ridge: float,
-    least: np.ndarray,
-    found: Law,
-) -> LevelAnswer:
-    k = best_time(folds, abar)
-    return LevelAnswer(
-        abar=abar,
-        needed=round(found.times(samples_for_gap(spectrum, abar, asked.gap)).value),
-        trained=float(held_out(checks, abar)),
-        ridged=float(held_out(checks, abar, ridge=ridge)),
-        stopped=float(held_out(checks, abar, k=k)),
-        k=k,
-        least=float(bayes_loss_of(least, abar)) / len(spectrum),
-    )
-
-
-def _tried(abar: float, spectrum: np.ndarray, found: Sequence[SpectrumFold]) -> Tried:
-    n, d = round(float(np.mean([f.count for f in found]))), len(spectrum)
-    theory = deterministic(spectrum, n, (1 - abar) / abar, abar=abar, centred=True)
-    train, test = (
-        float(held_out(some, abar)) for some in ([replace(f, other=f.lam) for f in found], found)
-    )
-    return Tried(n, train, test, float(theory.train) / d, float(theory.test) / d)
+def _times(found: Law, gaussian: int) -> Estimate:
+    """As many images as ``gaussian`` Gaussian ones, where the covariance alone matters."""
+    return mapped(found.factor, lambda f: float(np.ceil(f * gaussian)))
 
 
 def _table(

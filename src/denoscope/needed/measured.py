@@ -39,7 +39,6 @@ QUANTITIES = {
     "loss": _Exact("loss a dimension"),
     "gain": Quantity("loss, of that trained to the end", form=".3f"),
     "unseen": Quantity("variance outside the span", form=".1%"),
-    "off": _Exact("relative difference", form=".1%"),
     "predicted": Quantity("by kurtosis", form=".2g"),
     "measured": Quantity("measured", form=".2g"),
 }
@@ -54,7 +53,7 @@ def readings(found: Answers) -> Readings:
     law = found.law
     made += [
         Reading("predicted", {}, law.predicted),
-        Reading("measured", {}, law.measured.kl),
+        Reading("measured", {"size": found.n}, law.measured.kl),
         Reading("unseen", {}, law.measured.unseen),
     ]
     return Readings(made, QUANTITIES)
@@ -67,15 +66,8 @@ def _sizes(found: Answers) -> Iterator[Reading]:
         yield Reading("kl", at, Estimate(row["kl"], row["kl_low"], row["kl_high"], found.n))
         for name in SIZES[1:]:
             yield Reading(name, at, row["unseen" if name == "outside" else name])
-    for tried in found.tried:
-        at = {"size": tried.n}
-        yield from (Reading("loss", {**at, "images": s}, getattr(tried, s)) for s in _SETS)
-        yield Reading("off", at, tried.off)
-    for remedy, n in (("none", found.plain), ("ridge", found.ridged)):
-        yield Reading("needed", {"divergence": "model||true", "remedy": remedy}, n)
-
-
-_SETS = ("train", "test")
+    seen = found.law.measured
+    yield Reading("loss", {"size": seen.count, "images": "test"}, seen.loss)
 
 
 def _levels(found: Answers) -> Iterator[Reading]:
@@ -120,6 +112,8 @@ def _around(middle: float, other: float) -> np.ndarray:
 
 
 def divergences(found: Readings) -> Readings:
-    """The expected divergence without ridge and with the best one."""
-    without, ridged = (found.of(name).named("divergence") for name in ("kl", "kl_ridge"))
-    return without.named(remedy="none") + ridged.named(remedy="ridge")
+    """The expected divergence without ridge and with the best one, and what was measured."""
+    made = Readings((), QUANTITIES)
+    for name, remedy in (("kl", "none"), ("kl_ridge", "ridge"), ("measured", "measured")):
+        made += found.of(name).named("divergence", remedy=remedy)
+    return made

@@ -5,10 +5,11 @@ from __future__ import annotations
 from denoscope.needed.answer import Answers
 from denoscope.needed.sample import Sample
 from denoscope.needed.story import told
-from denoscope.needed.words import answer, because, count, share
+from denoscope.needed.words import answer, because, count, spans
 from denoscope.references import DATA, NEEDED, references
 from denoscope.report import KeyValues, Page, ReferenceList, Section
 from denoscope.report.story import story
+from denoscope.report.words import percent
 
 
 def build(found: Answers, sample: Sample, command: str, versions: dict[str, str]) -> Page:
@@ -27,7 +28,7 @@ def build(found: Answers, sample: Sample, command: str, versions: dict[str, str]
     about_it = f"A linear diffusion model on {count(found.n)} images of {name} ({shape})."
     return Page(
         "Are there enough images?",
-        f"{because(found)}\n\n{about_it}",
+        f"{spans(found, sample) if found.law.infinite else ''} {because(found)}\n\n{about_it}",
         sections,
         answer(found),
         parts.opening,
@@ -63,7 +64,7 @@ def conditions(
         + ranks,
         "participation ratio": f"{found.ratio:.4g}, corrected for the number of images "
         f"{found.ratio_corrected:.4g}: at N = {count(found.n)} the squared error of the covariance is "
-        f"about {share(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
+        f"about {percent(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
         "seed": asked.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }

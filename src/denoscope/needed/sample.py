@@ -8,7 +8,6 @@ every covariance is that of coordinates.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denoscope.data.duplicates import first_with_content
 from denoscope.data.images import Images, check_memory
 from denoscope.data.moments import Moments, gather, whole
 from denoscope.data.reading import read_images
@@ -26,6 +26,7 @@ Say = Callable[[str], None]
 _ORDER = 0  # place below the seed
 _WIDE = 1024  # dimensions from which one eigendecomposition takes seconds
 _SETS = 8  # training sets of N images on which a divergence is measured
+_PARTS = 5  # of images on which each other is measured
 _CHUNK = 4096  # rows at once
 
 
@@ -64,7 +65,7 @@ class Question:
 class Arranged:
     """Images as rows (n, s) of ``varying`` pixels, or of coordinates where these are fewer, each with
     the number ``same`` of the first row equal to it, (n,). Parts are disjoint: ``folds`` of the
-    ``taken`` rows, training sets of as many images and what is left of the others, (k,) each.
+    ``taken`` rows, ``others`` as in a sample, (k,) each.
     """
 
     images: Images
@@ -84,7 +85,7 @@ class Sample:
     span them.
 
     ``folds`` are disjoint parts of them, ``others`` those of the images that were not taken: sets of N
-    and a last one of the rest. ``leads`` (k,) are those of the k different images
+    and a last one of the rest or, where N are not left, some equal ones. ``leads`` (k,) are those of the k different images
     (:mod:`~denoscope.theory.linear.kurtosis`). ``pixels`` is the length of an image as read,
     ``varying`` how many of its numbers vary; ``notes`` says what a report must.
     """
@@ -116,8 +117,18 @@ class Sample:
 
     @property
     def sets(self) -> list[Moments]:
-        """Training sets of N images, the own one first; none where all images were taken."""
-        return [self.own, *self.others[:-1]] if self.others else []
+        """Training sets of N images, the own one first."""
+        return [self.own, *(part for part in self.others if part.count == self.own.count)]
+
+    @property
+    def checks(self) -> list[tuple[Moments, Moments]]:
+        """Training sets, each with images outside of it: all sets of N with all others or, where there
+        is one, with each part of those not taken; none where all were taken.
+        """
+        own, every, sets = self.own, self.every, self.sets
+        if len(sets) > 1:
+            return [(one, every - one) for one in sets]
+        return [(own, part) for part in self.others]
 
 
 def read(asked: Question, say: Say) -> Sample:
@@ -140,7 +151,7 @@ def arranged(asked: Question, say: Say) -> Arranged:
         raise ValueError(f"--n {count}: {images.name} has {len(rows)} images")
     if count < 2:
         raise ValueError(f"{images.name} has 1 image; at least 2 are needed")
-    same = identical(rows)
+    same = first_with_content(rows)
     order, place = shuffled(
         same if images.groups is None else images.groups[: len(rows)], asked.seed
     )
@@ -153,10 +164,10 @@ def arranged(asked: Question, say: Say) -> Arranged:
         )
     kept = coordinates(rows if varies.all() else rows[:, varies])
     wide, taken = kept.shape[1] > _WIDE, order[:count]
-    folds = min(2 if wide else 5, units)
+    folds = min(2 if wide else _PARTS, units)
     rest = order[place[order] >= units]  # a group that was taken in part is on neither side
     further = min(0 if wide else _SETS - 1, len(rest) // count)
-    cuts = [count * i for i in range(1, further + 1)]
+    cuts = [count * i for i in range(1, further + 1)] or min(_PARTS, len(rest))
     return Arranged(
         images,
         kept,
@@ -165,7 +176,7 @@ def arranged(asked: Question, say: Say) -> Arranged:
         same,
         taken,
         [taken[place[taken] % folds == i] for i in range(folds)],
-        rest.tensor_split(cuts) if len(rest) else [],
+        rest.tensor_split(cuts) if len(rest) else (),
         (*notes, *images.warnings),
     )
 
@@ -184,16 +195,6 @@ def _rows(images: Images) -> tuple[Tensor, list[str]]:
     return data.flatten(1), notes
 
 
-def identical(rows: Tensor) -> Tensor:
-    """For every row (n, d) the number of the first row equal to it, int64 (n,)."""
-    seen: dict[bytes, int] = {}
-    found = [
-        seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i)
-        for i, row in enumerate(rows.numpy())
-    ]
-    return torch.tensor(found)
-
-
 def shuffled(groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """A random order of rows in which groups (int, (n,)) stay together, and each row's position of
     its group in it; both int64 (n,).
@@ -209,7 +210,7 @@ def coordinates(rows: Tensor) -> Tensor:
     if n >= d:
         return rows
     check_memory(6 * n * d, f"{n} images of {d} numbers")
-    return torch.linalg.qr((rows - rows[0]).double().T, mode="r")[1].T
+    return torch.linalg.qr((rows.double() - rows[0]).T, mode="r")[1].T
 
 
 def gathered(found: Arranged, say: Say) -> Sample:
@@ -223,7 +224,8 @@ def gathered(found: Arranged, say: Say) -> Sample:
     label = torch.full((n,), -1)
     for i, part in enumerate(parts):
         label[part] = i
-    made = gather(found.rows, label, len(parts), progress=_teller(say, "second moments"))
+    made = gather(found.rows, label, len(parts))
+    say("summed second moments")
     different = found.same[found.taken].unique()
     repeats, folds = len(found.taken) - len(different), len(found.folds)
     said = [f"{repeats} images are exact repeats of others; repeats are kept in one fold"]
@@ -253,19 +255,6 @@ def leads_of(rows: Tensor) -> np.ndarray:
     precision = (vectors[:, seen] / lam[seen]) @ vectors[:, seen].T
     found = [leads(some, own.mean, precision, len(rows)) for some in rows.split(_CHUNK)]
     return np.concatenate([np.asarray(some) for some in found])
-
-
-def _teller(say: Say, what: str) -> Callable[[float], None]:
-    """Says how far a pass has come, every quarter."""
-    said = 0
-
-    def tell(fraction: float) -> None:
-        nonlocal said
-        if int(4 * fraction) > said:
-            said = int(4 * fraction)
-            say(f"{what}: {25 * said} %")
-
-    return tell
 
 
 def _reduced(sample: Sample, distinct: int) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,13 @@ from denoscope.needed.answer import Answers, marks
 from denoscope.needed.law import mapped
 from denoscope.needed.measured import LEVELS, QUANTITIES, SIZES, divergences, readings
 from denoscope.needed.sample import Sample
-from denoscope.needed.words import about, count, grey, needed, share, steps, verdict
+from denoscope.needed.words import about, count, needed, verdict
 from denoscope.readings import Readings
 from denoscope.report import Figure, Text
-from denoscope.report.claims import Claim, below
+from denoscope.report.claims import Claim, below, said
 from denoscope.report.plots import Plot, figure
-from denoscope.report.story import Told, crosstab, table
+from denoscope.report.story import Told, table
+from denoscope.report.words import percent
 
 FAR = 1e3
 """How far above an axis a line is drawn that is infinite: the wall from which it comes down."""
@@ -30,16 +32,12 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
     yield from _claims(found, read)
     yield "How many are enough"
     yield _divergence(found, read)
-    nats = f"{found.asked.kl:g} nats a dimension"
-    sizes = read.of("needed").without("abar")
-    yield crosstab(f"For a divergence of {nats}", sizes, "divergence", "remedy")
     yield _losses(found, read)
     yield "What your images show"
     yield Text("\n\n".join(verdict(found, sample)[1:]))
     yield _spectrum(found, read)
     yield "Until there are enough"
     yield _remedies(found, read)
-    yield Text(_recipe(found))
     levels = "Loss a dimension on held-out images, by noise level"
     yield table(levels, read.without("divergence"), ["abar"], LEVELS)
     yield "Size by size"
@@ -50,10 +48,9 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
 
 
 def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
-    at = f"at ᾱ = {found.asked.abar:g}"
     yield Claim(
         f"Samples of a linear model of {count(found.n)} images are as near to the best one as asked",
-        found.law.now,
+        found.law.decisive,
         below(found.asked.kl),
         published=f"at most {found.asked.kl:g} nats a dimension",
         beside={"Predicted": read.of("predicted"), "Measured": read.of("measured")},
@@ -61,7 +58,7 @@ def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
     )
     for remedy, name in (("ridge", "A ridge"), ("stop", "An early stop")):
         yield Claim(
-            f"{name} lowers the loss on held-out images {at}",
+            f"{name} lowers the loss on held-out images at ᾱ = {found.asked.abar:g}",
             read.of("gain", remedy=remedy),
             below(1),
             published="less than trained to the end",
@@ -72,13 +69,6 @@ def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
         f"Variance of new images outside the span of {count(found.law.measured.count)}",
         read.of("unseen"),
     )
-    if found.tried:
-        worst = max(found.tried, key=lambda tried: tried.off)
-        yield Claim(
-            f"Largest difference between theory and models trained on your images {at}",
-            read.of("off", size=worst.n),
-            beside={"All": read.of("off")},
-        )
 
 
 def _divergence(found: Answers, read: Readings) -> Figure | None:
@@ -86,19 +76,18 @@ def _divergence(found: Answers, read: Readings) -> Figure | None:
     values = np.array([float(r.value) for r in drawn])
     values = values[(values > 0) & (values < math.inf)]
     top = min(100.0, float(values.max()) * 1.5)
-    seen = read.of("measured").named("divergence", size=found.n, remedy="none", images="test")
-    tails = "at least " if math.isinf(found.law.factor.high) else ""
+    known, ridged = found.law.factor, found.ridged
+    f = f"at least {known.low:.2g}" if math.isinf(known.high) else f"= {said(known, '.2g')}"
     caption = (
         "**How far the samples' law is from the best linear one**, on average over training sets. "
-        "Without regularisation it is infinite up to N = d, then falls to f d/(4N), f = "
-        f"{tails}{found.law.factor.value:.3g}, and reaches {found.asked.kl:g} at {needed(found)} "
-        f"images; with the best ridge at {tails or 'about '}{about(found.ridged.value)}, estimated."
+        f"Without regularisation it is infinite up to N = d, then falls to f d/(4N), f {f}: "
+        f"{found.asked.kl:g} takes {needed(found.plain, found.law.few)} images, with the best ridge "
+        f"{needed(ridged, found.law.few)} (estimated)."
     )
     plot = Plot(
-        (drawn + seen).map(lambda value: _walled(value, top)),
+        drawn.map(lambda value: _walled(value, FAR * top)),
         "size",
         "remedy",
-        "images",
         scale="log",
         title="KL(model ‖ best linear model)",
         levels={f"asked: {found.asked.kl:g}": found.asked.kl},
@@ -108,11 +97,11 @@ def _divergence(found: Answers, read: Readings) -> Figure | None:
     return figure("divergence", caption, plot)
 
 
-def _walled(value: Estimate | float, top: float) -> Estimate | float:
-    """What is infinite far above the ``top`` of the axis, as the wall from which it comes down."""
+def _walled(value: Any, wall: float) -> Any:
+    """What is infinite far above the axis, as the wall from which it comes down."""
     if isinstance(value, Estimate):
-        return mapped(value, lambda x: min(x, FAR * top))
-    return min(value, FAR * top)
+        return mapped(value, lambda x: min(x, wall))
+    return min(value, wall)
 
 
 def _sizes_of_note(found: Answers) -> dict[str, float]:
@@ -121,9 +110,9 @@ def _sizes_of_note(found: Answers) -> dict[str, float]:
 
 def _losses(found: Answers, read: Readings) -> Figure | None:
     caption = (
-        "**Train and test loss** of a linear model without regularisation: theory, and marks where "
-        "models were trained on your images; 1 is the loss of a model that predicts "
-        f"nothing. The gap is within {share(found.asked.gap)} of the least possible loss from about "
+        "**Train and test loss** of a linear model without regularisation: theory, and a mark "
+        "where it was measured; 1 is the loss of a model that predicts "
+        f"nothing. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
         f"{about(found.level.needed)} images on."
     )
     theory = Readings((), QUANTITIES)
@@ -143,14 +132,17 @@ def _losses(found: Answers, read: Readings) -> Figure | None:
 
 
 def _spectrum(found: Answers, read: Readings) -> Figure | None:
-    spans = found.spanned < found.d
     caption = (
         "**Spectrum.** Variance along the principal directions of your images, of images held out "
         "(along the directions of the other folds, averaged over neighbouring ranks), and the "
         "estimate of the true one. Your own images exaggerate the first directions and hide the "
         "last; held-out images do the opposite."
     )
-    marked = {f"{count(found.spanned)} directions spanned": float(found.spanned)} if spans else {}
+    marked = (
+        {f"{count(found.law.spanned)} directions spanned": float(found.law.spanned)}
+        if found.law.spanned < found.d
+        else {}
+    )
     title = "Variance along each direction"
     variance = read.of("variance")
     plot = Plot(variance, "principal", "images", title=title, positions=marked, scale="log")
@@ -183,21 +175,3 @@ def _remedies(found: Answers, read: Readings) -> Figure | None:
         "training time is the lowest point."
     )
     return figure("remedies", caption, *plots)
-
-
-def _recipe(found: Answers) -> str:
-    level = found.level
-    ridge = (
-        f"**Ridge.** c = {found.ridge:.3g} by cross-validation, a standard deviation of "
-        f"{grey(found.ridge)}: train with the penalty γ |W|² with γ = ᾱ c at each noise level, and "
-        "the model samples your mean and covariance plus c on every pixel."
-    )
-    stop = (
-        f"**Training time.** k = 2ητ = {level.k:.3g} of gradient descent from zero on the loss summed "
-        f"over pixels, which is k/(2η) steps of size η{steps(found)}. A loss averaged over pixels "
-        f"takes {count(found.d)} times as many."
-        if math.isfinite(level.k)
-        else "**Training time.** Held-out loss falls until the end of training: there is nothing to "
-        "gain by stopping early."
-    )
-    return f"{ridge}\n\n{stop}"

@@ -67,6 +67,7 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "none": "gaussian",
         "ridge": "distillate",
         "stop": "network",
+        "measured": "simulation",
         "empirical": "memorizer",
         "kernel": "train",
         "molrg": "truth",
