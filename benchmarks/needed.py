@@ -7,7 +7,7 @@ predicted from N images, measured against all patches or the law itself, on aver
 sets; *holds* is the share of sets whose interval holds that average.
 
     python benchmarks/needed.py                # the table
-    python benchmarks/needed.py --wide 500 64  # 500 images of 64 x 64 RGB through the command
+    python benchmarks/needed.py --wide 500 64 64   # so many crops of 64 x 64 RGB through the command
 """
 
 from __future__ import annotations
@@ -67,20 +67,26 @@ def table(sets: int) -> None:
         for photos in (*((photo,) for photo in PHOTOS), PHOTOS):
             rows = patches(side, photos)
             mean, cov = rows.mean(0), np.cov(rows.T, bias=True)
-            root = np.linalg.cholesky(cov)
-            laws: dict[str, Draw] = {
-                "patches": lambda n: rows[source.permutation(len(rows))[:n]],
-                "Gaussian": lambda n: mean + source.standard_normal((n, len(mean))) @ root.T,
-                "t5": lambda n: (
-                    mean
-                    + np.sqrt(3 / source.chisquare(5, (n, 1)))
-                    * (source.standard_normal((n, len(mean))) @ root.T)
-                ),
-            }
-            for law, draw in laws.items():
+            for law, draw in laws(rows, mean, cov, source).items():
                 name = f"{'+'.join(photos).replace('.jpg', '')} {side} × {side}, {law}"
                 measured(name, draw, mean, cov, sets)
     clustered(source, sets)
+
+
+def laws(
+    rows: np.ndarray, mean: np.ndarray, cov: np.ndarray, source: np.random.Generator
+) -> dict[str, Draw]:
+    """The rows themselves and two laws of their mean and covariance."""
+    root = np.linalg.cholesky(cov)
+
+    def gaussian(n: int) -> np.ndarray:
+        return source.standard_normal((n, len(mean))) @ root.T
+
+    return {
+        "patches": lambda n: rows[source.permutation(len(rows))[:n]],
+        "Gaussian": lambda n: mean + gaussian(n),
+        "t5": lambda n: mean + gaussian(n) * np.sqrt(3 / source.chisquare(5, (n, 1))),
+    }
 
 
 def clustered(source: np.random.Generator, sets: int) -> None:
@@ -95,13 +101,13 @@ def clustered(source: np.random.Generator, sets: int) -> None:
     measured("ten clusters in 64 dimensions", draw, mean, cov, sets)
 
 
-def wide(count: int, side: int) -> None:
+def wide(count: int, height: int, width: int) -> None:
     """Crops of the photographs through the command: seconds and GiB."""
-    source, crops = np.random.default_rng(0), []
+    source, crops, photos = np.random.default_rng(0), [], [*map(load_sample_image, PHOTOS)]
     for i in range(count):
-        photo = load_sample_image(PHOTOS[i % 2])
-        y, x = (source.integers(0, size - side) for size in photo.shape[:2])
-        crops.append(photo[y : y + side, x : x + side])
+        photo = photos[i % 2]
+        y, x = source.integers(0, np.array(photo.shape[:2]) - (height, width))
+        crops.append(photo[y : y + height, x : x + width])
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "crops.npz"
         np.savez(data, images=np.array(crops))
@@ -109,7 +115,7 @@ def wide(count: int, side: int) -> None:
         denoscope(["needed", "--data", str(data), "--out", folder, "--quiet"])
         spent = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{count} images of {side} x {side} RGB: {spent:.1f} s, {peak:.2f} GiB")
+    print(f"{count} images of {height} x {width} RGB: {spent:.1f} s, {peak:.2f} GiB")
 
 
 def main() -> None:
@@ -117,7 +123,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sets", type=int, default=100)
-    parser.add_argument("--wide", type=int, nargs=2, metavar=("COUNT", "SIDE"))
+    parser.add_argument("--wide", type=int, nargs=3, metavar=("COUNT", "HEIGHT", "WIDTH"))
     options = parser.parse_args()
     wide(*options.wide) if options.wide else table(options.sets)
 

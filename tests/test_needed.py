@@ -27,7 +27,7 @@ from denoscope.data.images import to_uint8
 from denoscope.data.moments import Moments, whole
 from denoscope.estimate import Estimate, unavailable
 from denoscope.needed.answer import Answers, answer
-from denoscope.needed.law import Law, Measured, kurtosis
+from denoscope.needed.law import Law, Measurement, kurtosis
 from denoscope.needed.measured import readings
 from denoscope.needed.page import build
 from denoscope.needed.remedies import best_ridge, best_time, gains, held_out, surprise
@@ -449,7 +449,8 @@ def test_the_measured_divergence_is_that_of_the_law(heavy: bool, tmp_path: Path)
 
 
 def test_a_measurement_that_disagrees_leads() -> None:
-    known = Measured(Estimate(0.3, 0.28, 0.32, 8), *2 * [Estimate(0.5, 0.4, 0.6, 8)], 100, "")
+    rest = Estimate(0.5, 0.4, 0.6, 8)
+    known = Measurement(Estimate(0.3, 0.28, 0.32, 8), rest, rest, 100, "")
     f, e = Estimate(1.0, 0.9, 1.1, 100), Estimate(0.1, 0.09, 0.11, 100)
     law = Law(10, 10, 100, f, e, known, "", "")
     assert law.apart

@@ -33,7 +33,7 @@ KNOWN = 5  # images a dimension, below which the kurtosis is not told
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Means over training sets, each against all images outside of it: the divergence, the loss a
     dimension trained to the end, the share of variance outside the span. The sets hold ``count``
     images; ``over`` says what their intervals are over.
@@ -58,7 +58,7 @@ class Law:
     n: int
     kurtosis: Estimate
     predicted: Estimate
-    measured: Measured
+    measured: Measurement
     endless: str
     empty: str
 
@@ -146,11 +146,11 @@ def _upper(values: np.ndarray) -> float:
     )
 
 
-def measured(sample: Sample, checks: Sequence[SpectrumFold], abar: float) -> Measured:
+def measured(sample: Sample, checks: Sequence[SpectrumFold], abar: float) -> Measurement:
     """The same on images that were not taken; without any, loss and unseen share by
     cross-validation.
     """
-    return Measured(
+    return Measurement(
         kl=_divergence(sample),
         loss=mean([float(held_out([f], abar)) for f in checks]),
         unseen=bounded(mean)(np.array([f.unseen for f in checks])),
