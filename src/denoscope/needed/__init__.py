@@ -73,9 +73,7 @@ def plan(found: Arranged) -> list[str]:
 
 
 def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
-    """Every number of the answer; what is infinite or unknown is null, and its ``reason`` or
-    ``null`` says why.
-    """
+    """Every number of the answer; why some are null is in their ``reason`` or in ``null``."""
     images, asked, law = sample.images, found.asked, found.law
     crossed = mean([f.unseen for f in found.crossed])
     return {
@@ -128,6 +126,12 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
             "held_out": found.held.tolist(),
             "estimated": found.spectrum.tolist(),
             "trusted": found.trusted,
+        },
+        "null": {
+            "kl": "infinite: such training sets leave directions empty",
+            "k": "infinite: held-out loss falls until the end of training",
+            "corrected": "infinite: the images are too few to tell",
+            "others": "all images were taken",
         },
         "seed": asked.seed,
         "versions": versions(),

@@ -20,12 +20,12 @@ DRAWN = 300
 """Ranks of a spectrum that are drawn, evenly spread in their logarithm."""
 
 _Exact = partial(Quantity, interval=exact)
-_LOSS, _NATS = "squared error of the noise a dimension", "nats a dimension"
+_LOSS, _NATS = "squared error of the noise a dimension, of Gaussian images", "nats a dimension"
 QUANTITIES = {
     "kl": _Exact("KL", form=".3g", tip=f"model ‖ best linear model, {_NATS}, no regularisation"),
     "kl_ridge": _Exact("ridged", form=".3g", tip="the same at the best ridge, estimated"),
     "kl_ridge_c": _Exact("at c", form=".2g", tip="that ridge"),
-    "outside": _Exact("unseen", form=".2%", tip="variance outside the span, estimated"),
+    "outside": _Exact("unseen", form=".2%", tip="variance outside the span, of Gaussian images"),
     "train": _Exact("train", form=".4g", tip=_LOSS),
     "test": _Exact("test", form=".4g", tip=_LOSS),
     "trained": _Exact("to the end", form=".4g", tip="held-out loss without ridge"),
@@ -38,7 +38,7 @@ QUANTITIES = {
     "variance": _Exact("variance", "pixels in [−1, 1]"),
     "loss": _Exact("loss a dimension"),
     "gain": Quantity("loss, of that trained to the end", form=".3f"),
-    "unseen": Quantity("variance outside the span", form=".1%"),
+    "unseen": Quantity("variance outside the span", form=".2%"),
     "predicted": Quantity("by kurtosis", form=".2g"),
     "measured": Quantity("measured", form=".2g"),
 }
@@ -112,8 +112,9 @@ def _around(middle: float, other: float) -> np.ndarray:
 
 
 def divergences(found: Readings) -> Readings:
-    """The expected divergence without ridge and with the best one, and what was measured."""
+    """The expected divergence without ridge and with the best one, and what was measured if finite."""
     made = Readings((), QUANTITIES)
     for name, remedy in (("kl", "none"), ("kl_ridge", "ridge"), ("measured", "measured")):
         made += found.of(name).named("divergence", remedy=remedy)
-    return made
+    known = all(math.isfinite(float(r.value)) for r in found.of("measured"))
+    return made if known else made.of(remedy=["none", "ridge"])

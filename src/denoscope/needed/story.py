@@ -110,10 +110,10 @@ def _sizes_of_note(found: Answers) -> dict[str, float]:
 
 def _losses(found: Answers, read: Readings) -> Figure | None:
     caption = (
-        "**Train and test loss** of a linear model without regularisation: theory, and a mark "
-        "where it was measured; 1 is the loss of a model that predicts "
-        f"nothing. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
-        f"{about(found.level.needed)} images on."
+        "**Train and test loss** of a linear model without regularisation: theory of Gaussian images "
+        "with this spectrum, and a mark where the loss was measured; a model that predicts nothing has "
+        f"1. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
+        f"{about(found.level.needed)} of your images on."
     )
     theory = Readings((), QUANTITIES)
     for name in ("train", "test"):
