@@ -95,7 +95,9 @@ def answer(asked: Question, sample: Sample, say: Say) -> Answers:
     plain = mapped(found.factor, lambda f: any_law_samples(d, asked.kl, f))
     ridged = _times(found, samples_needed(spectrum, asked.kl, c="best"))
     ratio, ridge = participation_ratio(lam), best_ridge(folds)
-    least = np.linalg.eigvalsh(sample.every.cov.numpy()).clip(0) if sample.left else spectrum
+    least = spectrum
+    if found.measured.enough:
+        least = np.linalg.eigvalsh(sample.every.cov.numpy()).clip(0)
 
     def at(abar: float) -> LevelAnswer:
         k = best_time(folds, abar)

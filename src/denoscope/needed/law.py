@@ -45,6 +45,11 @@ class Measurement:
     count: int
     over: str
 
+    @property
+    def enough(self) -> bool:
+        """Whether there are images enough to take them for the law."""
+        return not math.isnan(self.kl.value)
+
 
 @dataclass(frozen=True)
 class Law:

@@ -37,7 +37,7 @@ def verdict(found: Answers, sample: Sample) -> list[str]:
     enough, what is not said.
     """
     first = f"**{answer(found)}** {spans(found, sample)}"
-    return [first, because(found), _advice(found, sample), _limits(found)]
+    return [first, because(found), _advice(found), _limits(found)]
 
 
 def answer(found: Answers) -> str:
@@ -92,19 +92,19 @@ def because(found: Answers) -> str:
     )
     factor = f"{said(law.kurtosis, '.2g')} times that of Gaussian images, by their kurtosis"
     if not law.endless:
-        known = f"unknown{unknown}" if law.few else f"{said(e, '.2g')}, {factor}"
+        known = f"unknown{unknown}" if law.few else f"{said(e, '.3g')}, {factor}"
         parts.append(f"{place} it is {known}.")
     if math.isfinite(seen.value):
         counts = ": this is what counts" if law.apart else ""
         parts.append(
-            f"Measured on {things(seen.n, 'training set')} it is {said(seen, '.2g')}{counts}."
+            f"Measured on {things(seen.n, 'training set')} it is {said(seen, '.3g')}{counts}."
         )
     return " ".join(parts)
 
 
-def _advice(found: Answers, sample: Sample) -> str:
+def _advice(found: Answers) -> str:
     level, measured = found.level, found.law.measured
-    least = f"the least possible is {level.least:.4g}" + ("" if sample.left else " (estimated)")
+    least = f"the least possible is {level.least:.4g}" + ("" if measured.enough else " (estimated)")
     held = f"at ᾱ = {level.abar:g} the loss a dimension on held-out images is "
     held += f"{said(measured.loss, '.4g')} when trained to the end"
     ridge = f"A ridge c = {found.ridge:.2g} (a standard deviation of {grey(found.ridge)})"
