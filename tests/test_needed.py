@@ -450,7 +450,7 @@ def test_the_measured_divergence_is_that_of_the_law(heavy: bool, tmp_path: Path)
 
 def test_a_measurement_that_disagrees_leads() -> None:
     rest = Estimate(0.5, 0.4, 0.6, 8)
-    known = Measurement(Estimate(0.3, 0.28, 0.32, 8), rest, rest, 100, "")
+    known = Measurement(Estimate(0.3, 0.28, 0.32, 8), rest, rest, 100, 900, "")
     f, e = Estimate(1.0, 0.9, 1.1, 100), Estimate(0.1, 0.09, 0.11, 100)
     law = Law(10, 10, 100, f, e, known, "", "")
     assert law.apart
@@ -502,6 +502,25 @@ def test_doubled_images_count_once(tmp_path: Path) -> None:
     )
     assert twice.law.predicted.value == pytest.approx(once.law.predicted.value)
     assert twice.law.n == 200
+
+
+@pytest.mark.parametrize(
+    ("count", "distinct", "varying", "n"),
+    [(2, 2, 9, 0), (120, 3, 9, 0), (30, 30, 1, 0), (20, 2, 1, 0), (40, 40, 9, 39), (9, 9, 9, 2)],
+)
+def test_odd_sets_are_answered_without_a_warning(
+    count: int, distinct: int, varying: int, n: int, tmp_path: Path
+) -> None:
+    x = np.zeros((distinct, 9))
+    x[:, :varying] = np.random.default_rng(count).uniform(-1, 1, (distinct, varying))
+    x = np.repeat(x, -(-count // distinct), 0)[:count]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = _asked(_law_file(tmp_path, x), n=n, range=(-1.0, 1.0))
+        page = build(*found, "denoscope needed", {"denoscope": "1.0"})
+    assert page.answer.partition(":")[0] in ("Yes", "No", "Undecided")
+    assert found[0].law.now.low > 0
+    assert found[0].law.n == min(distinct, n or count)
 
 
 @pytest.mark.parametrize("rank", [60, 25])

@@ -115,7 +115,7 @@ def as_json(found: Answers, sample: Sample, called: str) -> dict[str, Any]:
         "unseen_share": {
             "expected": found.unseen,
             "cross_validated": {**crossed.json(), "images": round(found.crossed[0].count)},
-            "others": law.measured.unseen.value if sample.left else None,
+            "others": law.measured.unseen.value if law.measured.left else None,
         },
         "ridge": {"c": found.ridge},
         "stopping": {"k": found.level.k},

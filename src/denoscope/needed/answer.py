@@ -26,6 +26,7 @@ from denoscope.theory.linear.sizes import best_c, samples_for_gap, samples_neede
 from denoscope.theory.spectra import participation_ratio
 
 ABARS = (0.5, 0.9, 0.99, 0.999)
+_LIGHT = 0.1  # a factor below that of any law in more than one dimension
 GREY = 127.5  # 8-bit levels in one unit
 
 
@@ -143,7 +144,7 @@ def marks(*sizes: Estimate) -> list[int]:
 
 def _times(found: Law, gaussian: int) -> Estimate:
     """As many images as ``gaussian`` Gaussian ones, where the covariance alone matters."""
-    return mapped(found.factor, lambda f: float(np.ceil(f * gaussian)))
+    return mapped(found.factor, lambda f: max(2.0, float(np.ceil(f * gaussian))))
 
 
 def _table(
@@ -155,7 +156,7 @@ def _table(
     wall = [d, d + 1, d + 3, *(math.ceil(d * part) for part in (1.02, 1.05, 1.1))]
     n = np.array(sorted({*(int(v) for v in np.geomspace(max(2, d / 64), most, 48)), *sizes, *wall}))
     at = deterministic(spectrum, n, (1 - asked.abar) / asked.abar, abar=asked.abar, centred=True)
-    like = np.maximum(n / f.value, 1.0)  # Gaussian images that tell as much
+    like = np.maximum(n / max(f.value, _LIGHT), 1.0)  # Gaussian images that tell as much
     c = best_c(spectrum, like, centred=True)
     columns: dict[str, np.ndarray] = {
         "n": n,

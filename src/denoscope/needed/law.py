@@ -36,13 +36,15 @@ KNOWN = 5  # images a dimension, below which the kurtosis is not told
 class Measurement:
     """Means over training sets, each against all images outside of it: the divergence, the loss a
     dimension trained to the end, the share of variance outside the span. The sets hold ``count``
-    images; ``over`` says what their intervals are over.
+    images and are checked by ``left`` others (0: by cross-validation); ``over`` says what the
+    intervals are over.
     """
 
     kl: Estimate
     loss: Estimate
     unseen: Estimate
     count: int
+    left: int
     over: str
 
     @property
@@ -160,14 +162,15 @@ def measured(sample: Sample, checks: Sequence[SpectrumFold], abar: float) -> Mea
         loss=mean([float(held_out([f], abar)) for f in checks]),
         unseen=bounded(mean)(np.array([f.unseen for f in checks])),
         count=round(float(np.mean([f.count for f in checks]))),
+        left=sample.left if sample.checks else 0,
         over=_units(sample, len(checks)),
     )
 
 
 def _units(sample: Sample, n: int) -> str:
-    if not sample.left:
+    if not sample.checks:
         return f"{n} folds, by cross-validation"
-    return f"{n} training sets" if len(sample.sets) > 1 else things(n, "part") + " of other images"
+    return f"{n} training sets" if len(sample.sets) > 1 else f"{n} parts of other images"
 
 
 def _divergence(sample: Sample) -> Estimate:

@@ -123,12 +123,12 @@ class Sample:
     @property
     def checks(self) -> list[tuple[Moments, Moments]]:
         """Training sets, each with images outside of it: all sets of N with all others or, where there
-        is one, with each part of those not taken; none where all were taken.
+        is one, with each part of those not taken; none where fewer than 2 were left.
         """
         own, every, sets = self.own, self.every, self.sets
         if len(sets) > 1:
             return [(one, every - one) for one in sets]
-        return [(own, part) for part in self.others]
+        return [(own, part) for part in self.others] if len(self.others) > 1 else []
 
 
 def read(asked: Question, say: Say) -> Sample:

@@ -51,11 +51,18 @@ def fold(train: Moments, test: Moments, d: int = 0) -> SpectrumFold:
     """Test images measured along the directions of a training set: one eigendecomposition. Nothing
     varies in further directions, of which there are ``d`` in all.
     """
-    found = modes(test.cov.numpy(), train.cov.numpy(), test.mean.numpy(), train.mean.numpy())
+    mean, mean0 = test.mean.numpy(), train.mean.numpy()
+    found = modes(_covariance(test), _covariance(train), mean, mean0)
     lam = np.where(found.lam > floor(found.lam), found.lam, 0.0)
     empty = (0, max(0, d - len(lam)))
     other = found.variance + found.offset
     return SpectrumFold(np.pad(lam[::-1], empty), np.pad(other[::-1], empty), train.count)
+
+
+def _covariance(images: Moments) -> np.ndarray:
+    """Their covariance, 0 where it is rounding: of one image, repeated."""
+    cov, scale = images.cov.numpy(), float(images.second.diagonal().max()) / images.count
+    return cov if np.abs(cov).max() > _LEAST * scale else np.zeros_like(cov)
 
 
 def crossed(folds: Sequence[Moments], d: int = 0) -> list[SpectrumFold]:
@@ -74,7 +81,7 @@ def population(folds: Sequence[SpectrumFold], total: float) -> np.ndarray:
         np.mean([f.other for f in folds], 0) * count / (count + 1)
     )  # less the error of the training mean
     head = np.sort(np.sqrt(lam * other))[::-1]
-    known, d = trusted(folds), len(head)
+    known, d = trusted(folds) if head[0] > 0 else 0, len(head)
     if known < d:
         unseen = float(np.mean([f.other[f.lam == 0].sum() for f in folds])) * count / (count + 1)
         head = (

@@ -56,16 +56,19 @@ def answer(found: Answers) -> str:
 
 def spans(found: Answers, sample: Sample) -> str:
     """What the images span, what makes the divergence infinite, and what a ridge does about it."""
-    law, of = found.law, f"{count(found.law.spanned)} of {count(found.d)}"
-    whole = law.spanned == found.d
-    text = f"Your {things(found.n, 'image')} span {f'all {count(found.d)}' if whole else of} directions"
+    law = found.law
+    whole, d = law.spanned == found.d, things(found.d, "direction")
+    of = f"all {d}" if whole else f"{count(law.spanned)} of {d}"
+    text = f"Your {things(found.n, 'image')} span {of}"
     if sample.d < sample.varying:
         text += f" in which they vary (of {count(sample.pixels)} pixels)"
     elif sample.varying < sample.pixels:
         text += f" ({count(sample.varying)} of {count(sample.pixels)} pixels vary)"
     if not whole:
         checked = (
-            f"{things(sample.left, 'other image')}" if sample.left else "others (cross-validated)"
+            f"{things(law.measured.left, 'other image')}"
+            if law.measured.left
+            else "others (cross-validated)"
         )
         text += f"; {percents(law.measured.unseen, bracket=True)} of the variance of {checked} is outside"
     if not law.infinite:

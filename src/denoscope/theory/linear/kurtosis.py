@@ -68,8 +68,10 @@ def any_law_kl(d: int, n: ArrayLike, factor: ArrayLike = 1.0) -> Any:
     """The expected divergence model||true in nats a dimension, ``f (g - 1/(2n)) + 1/(2n)`` with g
     the exact one of Gaussian items; n and ``factor`` broadcast, +inf for n <= d.
     """
-    mean_share = 1 / (2 * within("n", n, 0, np.inf))
-    return np.asarray(factor) * (expected_kl(d, n) / d - mean_share) + mean_share
+    mean_share, exact = 1 / (2 * within("n", n, 0, np.inf)), np.asarray(expected_kl(d, n)) / d
+    endless = np.isinf(exact)
+    spread = np.asarray(factor) * np.where(endless, 1.0, exact - mean_share)
+    return np.where(endless, np.inf, spread + mean_share)
 
 
 def any_law_samples(d: int, kl_per_dim: float, factor: float = 1.0) -> float:
