@@ -79,9 +79,7 @@ def page(name: str = "plain", title: str = "A report") -> Page:
         Column("GLc", tip="one minus excess"),
         Column("time", "s"),
     ]
-    heat = HeatMap(
-        [[1, math.nan], [0.2, 0]], [name, "b"], ["a", name], name, [name, "h"], ["g", "g"]
-    )
+    heat = HeatMap([[1, math.nan], [0.2, 0]], [name, "b"], ["a", name], name, name, name)
     return Page(
         title,
         name,

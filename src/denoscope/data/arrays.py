@@ -42,11 +42,8 @@ class Arrays:
     def listed(self) -> str:
         """The names of the arrays, for an error."""
         names = [harmless(name, 60) for name in self._members]
-        return (
-            ", ".join(names[:_SHOWN])
-            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-            or "nothing"
-        )
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return ", ".join(names[:_SHOWN]) + more or "nothing"
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and type of an array, as its header claims."""

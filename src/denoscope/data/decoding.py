@@ -44,18 +44,10 @@ def _turned(image: Image.Image) -> bool:
 def _notes(image: Image.Image) -> list[str]:
     """What decoding leaves out or changes, as far as the header tells."""
     tiles = getattr(image, "tile", None)  # how the bytes are stored
-    deep = (
-        image.format == "PNG"
-        and image.mode in ("RGB", "RGBA", "LA")
-        and bool(tiles)
-        and "16" in str(tiles[0][3])
-    )
-    found = {
-        FRAMES: getattr(image, "is_animated", False),
-        DEEP_COLOUR: deep,
-        INKS: image.mode == "CMYK",
-        TURNED: _turned(image),
-    }
+    colour = image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA")
+    deep = colour and bool(tiles) and "16" in str(tiles[0][3])
+    found = {FRAMES: getattr(image, "is_animated", False), DEEP_COLOUR: deep}
+    found |= {INKS: image.mode == "CMYK", TURNED: _turned(image)}
     return [note for note, there in found.items() if there]
 
 

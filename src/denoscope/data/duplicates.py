@@ -57,19 +57,11 @@ class Duplicates:
 
     def json(self) -> dict[str, object]:
         """The counts, for a report."""
-        counts = {
-            "images": len(self.copies),
-            "exact": self.exact,
-            "links": len(self.links),
-            "groups": len(self.groups.unique()),
-        }
-        return {
-            **counts,
-            "largest_cluster": self.largest,
-            "threshold": self.threshold,
-            "quantile": self.quantile,
-            "warnings": list(self.warnings),
-        }
+        counts = {"images": len(self.copies), "exact": self.exact, "links": len(self.links)}
+        counts["groups"] = len(self.groups.unique())
+        ends = {"threshold": self.threshold, "quantile": self.quantile}
+        found = {**counts, "largest_cluster": self.largest, **ends}
+        return {**found, "warnings": list(self.warnings)}
 
 
 def find_duplicates(x: Tensor, *, quantile: float = 0.01) -> Duplicates:

@@ -47,13 +47,8 @@ def fashion_mnist(root: Path | None = None) -> Images:
 def faces(root: Path | None = None) -> Images:
     """100 faces (label 1), then 100 patches (0), 25 x 25 grey, Labeled Faces in the Wild."""
     package = importlib.util.find_spec("skimage")  # located, not imported: it takes a second
-    folders = [
-        *([root] if root else []),
-        *(
-            Path(place) / "data"
-            for place in (package and package.submodule_search_locations) or ["skimage"]
-        ),
-    ]
+    found = (package and package.submodule_search_locations) or ["skimage"]
+    folders = [*([root] if root else []), *(Path(place) / "data" for place in found)]
     places = [folder / "lfw_subset.npy" for folder in folders]
     file = next((place for place in places if place.is_file()), None)
     if file is None:

@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     from fontTools.ttLib import TTFont
 
 _FILE = "NotoColorEmoji.ttf"
-_FOLDERS = (
-    "/usr/share/fonts/truetype/noto",
-    "/usr/share/fonts/noto",
-    "/usr/share/fonts/noto-emoji",
-    "/usr/share/fonts/google-noto-emoji",
-)
+_NOTO = ("truetype/noto", "noto", "noto-emoji", "google-noto-emoji")
+_FOLDERS = [f"/usr/share/fonts/{name}" for name in _NOTO]
 
 _BATCH = 32  # pictures a thread decodes at once
 
@@ -114,11 +110,8 @@ def _bitmaps(file: Path) -> list[tuple[str, bytes]]:
     try:
         with TTFont(file, lazy=True) as font:
             sequences = _sequences(font)
-            found = [
-                (sequences[glyph], bitmap.imageData)
-                for glyph, bitmap in font["CBDT"].strikeData[0].items()
-                if glyph in sequences
-            ]
+            strike = font["CBDT"].strikeData[0].items()
+            found = [(sequences[g], bits.imageData) for g, bits in strike if g in sequences]
     except Exception as error:  # a damaged font makes its reader fail with nearly any exception
         said = f"{type(error).__name__}: {error}"
         raise ValueError(f"{file} is not a readable font with bitmaps (CBDT): {said}") from error

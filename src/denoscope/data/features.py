@@ -70,13 +70,9 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
         raise ValueError(f"holds {lacks}, only {found.listed()}")
     values = found.load(key)
     stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
-    protocol = (
-        str(found.load("protocol"))
-        if _is_text(found, "protocol")
-        else ""
-        if stated is None
-        else f"dgm-eval {stated}"
-    )
+    protocol = "" if stated is None else f"dgm-eval {stated}"
+    if _is_text(found, "protocol"):
+        protocol = str(found.load("protocol"))
     beside: dict[str, Any] = {}
     for name, kinds in (("names", "U"), ("seeds", "iu")):
         if name in found:

@@ -41,13 +41,8 @@ def read_folder(
     images = _set(path, found.files, unreadable, skip_bad, size, progress, classes=True)
     if not found.repeated:
         return images
-    return replace(
-        images,
-        warnings=(
-            *images.warnings,
-            f"links to folders that were read already, passed over: {found.repeated}",
-        ),
-    )
+    line = f"links to folders that were read already, passed over: {found.repeated}"
+    return replace(images, warnings=(*images.warnings, line))
 
 
 def read_zip(
@@ -124,13 +119,8 @@ def _set(
     counted = [(count, note) for note, count in sorted(notes.items()) if count]
     said += [f"{count} {'file' if count == 1 else 'files'}: {note}" for count, note in counted]
     skipped = tuple((harmless(name), harmless(reason)) for name, reason in bad)
-    images = Images(
-        data,
-        harmless(path.name),
-        files=tuple(map(harmless, names)),
-        skipped=skipped,
-        warnings=tuple(said),
-    )
+    files, name = tuple(map(harmless, names)), harmless(path.name)
+    images = Images(data, name, files=files, skipped=skipped, warnings=tuple(said))
     found = table if table is not None else _classes(names) if classes else {}
     return _labelled(images, names, found)
 

@@ -39,12 +39,8 @@ class MixtureDraw:
     def __init__(self, setting: MixtureSetting, index: int):
         self.setting, self.index = setting, index
         self.seed = derive(setting.seed, setting.d, setting.n, setting.clusters, index)
-        self.law = MoLRG.random(
-            setting.n,
-            [setting.d] * setting.clusters,
-            noise=setting.noise,
-            seed=derive(self.seed, _LAW),
-        )
+        dims, seed = [setting.d] * setting.clusters, derive(self.seed, _LAW)
+        self.law = MoLRG.random(setting.n, dims, noise=setting.noise, seed=seed)
         self.clean = self.law.sample(setting.probes, generator(self.seed, _PROBES))
         self._points = self.clean.new_empty(0, setting.n)
 

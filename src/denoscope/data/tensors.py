@@ -21,25 +21,11 @@ import numpy as np
 from denoscope.data.images import check_memory
 
 _LONGEST = 1 << 22  # bytes of the description; the numbers lie elsewhere
-_TYPES = {
-    "Float": "<f4",
-    "Double": "<f8",
-    "Half": "<f2",
-    "Long": "<i8",
-    "Int": "<i4",
-    "Short": "<i2",
-    "Char": "<i1",
-    "Byte": "<u1",
-}
+_TYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4"}
+_TYPES |= {"Short": "<i2", "Char": "<i1", "Byte": "<u1"}
 _BFLOAT = "BFloat16"
-_PLAIN = (
-    "INT",
-    "LONG",
-    "FLOAT",
-    "UNICODE",
-    "STRING",
-    "BYTES",
-)  # beginnings and ends of the names of tokens that carry their own value
+_PLAIN = ("INT", "LONG", "FLOAT", "UNICODE", "STRING", "BYTES")
+"""Beginnings and ends of the names of tokens that carry their own value."""
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
@@ -144,11 +130,8 @@ def _step(stack: list[Any], name: str, value: Any) -> None:
         if isinstance(
             stack[-1], dict
         ):  # other keys would be hashed, which nested ones make endless
-            stack[-1].update(
-                (key, item)
-                for key, item in zip(items[::2], items[1::2], strict=True)
-                if isinstance(key, str | int)
-            )
+            pairs = zip(items[::2], items[1::2], strict=True)
+            stack[-1].update((key, item) for key, item in pairs if isinstance(key, str | int))
     elif name in ("APPEND", "APPENDS"):
         items = _taken(stack, 1 if name == "APPEND" else None)
         if isinstance(stack[-1], list):

@@ -101,14 +101,8 @@ class PCA:
         )
         protocol = f"{made} on {len(variances)} principal axes of {of} (sha256 {digest[:12]})"
         name = f"pca{'' if k is None else f'-{k}'}{'' if whiten else '-plain'}"
-        identity = {
-            "name": name,
-            "version": 1,
-            "preprocessing": protocol,
-            "shape": list(shape),
-            "score": score,
-            "sha256": digest,
-        }
+        identity = {"name": name, "version": 1, "preprocessing": protocol, "shape": list(shape)}
+        identity |= {"score": score, "sha256": digest}
         single = [x.to(torch.float32) for x in (moments.mean, axes, scale)]
         return PCA(
             *single, shape=shape, name=name, protocol=protocol, score=score, identity=identity

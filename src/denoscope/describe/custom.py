@@ -62,24 +62,17 @@ class Custom:
         )
         about = {"module": module, "function": qualified or word.partition(":")[2]}
         about["sha256"] = _source_hash(word)
-        self.identity: Mapping[str, Any] = {
-            "name": word,
-            "version": 1,
-            "score": self.score,
-            **about,
-            "own": _own(word, self.function),
-        }
+        named = {"name": word, "version": 1, "score": self.score}
+        own = _own(word, self.function)
+        self.identity: Mapping[str, Any] = {**named, **about, "own": own}
         self._width: int | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         try:
             with _here():
                 given = self.function(images)
-            features = (
-                torch.as_tensor(np.asarray(given) if not isinstance(given, Tensor) else given)
-                .detach()
-                .to("cpu", torch.float32)
-            )
+            array = given if isinstance(given, Tensor) else np.asarray(given)
+            features = torch.as_tensor(array).detach().to("cpu", torch.float32)
         except (Exception, SystemExit) as error:
             raise ValueError(
                 f"{self.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -57,11 +57,8 @@ class Graph:
             or len(features) != len(pixels)
             or not bool(features.isfinite().all())
         ):
-            what = (
-                "numbers that are not finite"
-                if len(features.shape) == 2 and len(features) == len(pixels)
-                else f"{tuple(features.shape)}"
-            )
+            rows = len(features.shape) == 2 and len(features) == len(pixels)
+            what = "numbers that are not finite" if rows else f"{tuple(features.shape)}"
             raise ValueError(
                 f"{self.file} gave {what} for {len(pixels)} images; needed are "
                 f"({len(pixels)}, k) finite features"
@@ -105,12 +102,8 @@ def _onnx(file: Path, prepared: Preprocessing) -> Graph:
         found = session.run(None, {name: batch.cpu().numpy()})[0]
         return torch.from_numpy(np.asarray(found, dtype=np.float32))
 
-    return Graph(
-        file,
-        run,
-        bytes_in,
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-    )
+    ours = getattr(os, "sched_getaffinity", None)
+    return Graph(file, run, bytes_in, len(ours(0)) if ours else os.cpu_count() or 1)
 
 
 def _input(file: Path, session: Any, prepared: Preprocessing) -> bool:

@@ -14,18 +14,8 @@ from denoscope.describe.pixels import Pixels, RandomProjection
 from denoscope.describe.preprocessing import NAMES
 from denoscope.describe.sscd import SSCD
 
-WORDS = (
-    "pixels",
-    "pca",
-    "pca:K",
-    "projection",
-    "projection:K",
-    "sscd",
-    "sscd:FILE",
-    "sscd:PROTOCOL",
-    "sscd:FILE:PROTOCOL",
-    "module:function",
-)
+_PLAIN = "pixels pca pca:K projection projection:K sscd sscd:FILE sscd:PROTOCOL"
+WORDS = (*_PLAIN.split(), "sscd:FILE:PROTOCOL", "module:function")
 """The forms that :func:`by_name` understands."""
 PROJECTED = 256
 """The features of ``projection``, where an image has as many numbers."""

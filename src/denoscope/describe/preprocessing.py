@@ -46,11 +46,8 @@ class Preprocessing:
     @property
     def geometry(self) -> str:
         """What happens to sizes, in words."""
-        cut = (
-            f"short side to {self.short}, middle {self.side}x{self.side}"
-            if self.short
-            else f"to {self.side}x{self.side}"
-        )
+        square = f"{self.side}x{self.side}"
+        cut = f"short side to {self.short}, middle {square}" if self.short else f"to {square}"
         return f"{cut}, antialiased bilinear, 8 bits, RGB"
 
     @property

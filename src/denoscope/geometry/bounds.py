@@ -52,18 +52,8 @@ def bounds(squares: np.ndarray, pending: np.ndarray, gram: np.ndarray, share: fl
     rank = _first(captured, line) or max(low, len(captured))
     whole, least, most = (float(captured[-1] + part) for part in (rest, rest_low, rest_high))
     rank = max(low, min(rank, high or rank))
-    return Bounds(
-        rank,
-        low,
-        high,
-        whole,
-        least,
-        most,
-        float(captured[-1]),
-        float(line),
-        freedom,
-        max(high_line - low_line, largest),
-    )
+    error, kept = max(high_line - low_line, largest), float(captured[-1])
+    return Bounds(rank, low, high, whole, least, most, kept, float(line), freedom, error)
 
 
 def remainder(gram: np.ndarray) -> tuple[float, float, float, float, float]:

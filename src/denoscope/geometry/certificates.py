@@ -184,13 +184,9 @@ def _wish(search: Search, state: Bounds, theta: Tensor, gained: float, dense: bo
     if not search.krylov.room or (dense is None and _costly(state, theta, block, gained, size)):
         return "dense"
     blurred = state.captured > state.line and state.blur > float(theta[state.rank - 1]) ** 2
-    return (
-        "probe"
-        if blurred
-        and search.probes.count < size
-        and _probes_pay(search.probes.count, block, gained / rest)
-        else "grow"
-    )
+    probing = blurred and search.probes.count < size
+    pays = probing and _probes_pay(search.probes.count, block, gained / rest)
+    return "probe" if pays else "grow"
 
 
 def _probes_pay(count: int, block: int, gain: float) -> bool:
@@ -245,9 +241,7 @@ def leading_places(S: Tensor, share: float, total: Tensor | float | None = None)
     """The least r whose leading S^2 exceed a share of the total, k + 1 if none, 0 if all are 0."""
     unit = S.double().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     sums = (S.double() / unit).sort(-1, descending=True).values.square().cumsum(-1)
-    whole = (
-        sums[..., -1]
-        if total is None
-        else torch.as_tensor(total, dtype=torch.float64, device=S.device) / unit[..., 0] ** 2
-    )
+    whole = sums[..., -1]
+    if total is not None:
+        whole = torch.as_tensor(total, dtype=torch.float64, device=S.device) / unit[..., 0] ** 2
     return torch.where(whole > 0, 1 + (sums <= share * whole[..., None]).sum(-1), 0)

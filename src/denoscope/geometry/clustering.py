@@ -166,13 +166,9 @@ def k_subspaces(
         joint_polar(found.bases[:, 0]) if joint else found.bases[:, 0]
     )  # once more: orthonormal to rounding, however steep the climb was
     assigned = energies(flat, bases).argmax(-1)
-    return Clustering(
-        bases.reshape(*batch, *bases.shape[1:]),
-        assigned.reshape(*batch, count),
-        found.objective[:, 0].reshape(batch),
-        won,
-        found.steps[:, 0].reshape(batch),
-    )
+    value, taken = (part[:, 0].reshape(batch) for part in (found.objective, found.steps))
+    bases, assigned = bases.reshape(*batch, *bases.shape[1:]), assigned.reshape(*batch, count)
+    return Clustering(bases, assigned, value, won, taken)
 
 
 @dataclass(frozen=True)
@@ -256,12 +252,8 @@ def _valued(x: Tensor, bases: Tensor, found: Climbed) -> Climbed:
     values = torch.empty(instances, tries, dtype=x.dtype, device=x.device)
     for rows in torch.arange(instances, device=x.device).split(max(1, AT_ONCE // tries)):
         points, columns = trimmed(x[rows]), bases[rows].permute(0, 3, 1, 2, 4)
-        kept = (
-            (points @ columns.reshape(len(rows), n, -1))
-            .square()
-            .reshape(*points.shape[:2], *columns.shape[2:])
-            .sum(-1)
-        )
+        inside = (points @ columns.reshape(len(rows), n, -1)).square()
+        kept = inside.reshape(*points.shape[:2], *columns.shape[2:]).sum(-1)
         values[rows] = kept.amax(-1).sum(1) / _counted(points)[:, None]
     return replace(found, bases=bases, objective=values)
 

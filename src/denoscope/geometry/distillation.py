@@ -38,14 +38,8 @@ class Affine(NamedTuple):
         if all(math.prod(x.shape[axis:]) != n for axis in range(x.ndim)):
             raise ValueError(f"x of shape {tuple(x.shape)} does not end in events of {n} numbers")
         wide = torch.promote_types(x.dtype, self.weight.dtype)
-        return (
-            (
-                x.reshape(-1, n).to(wide) @ self.weight.to(x.device, wide).T
-                + self.bias.to(x.device, wide)
-            )
-            .reshape(x.shape)
-            .to(x.dtype)
-        )
+        weight, bias = (part.to(x.device, wide) for part in (self.weight, self.bias))
+        return (x.reshape(-1, n).to(wide) @ weight.T + bias).reshape(x.shape).to(x.dtype)
 
 
 def distill(
@@ -127,11 +121,8 @@ def _noisy(x: Tensor, level: Tensor, rows: range, seed: int) -> Tensor:
     """Noisy data: row r N + i is image i with its noise r; noises 2 j, 2 j + 1 are opposites."""
     image = torch.tensor([row % len(x) for row in rows])
     turn = [row // len(x) for row in rows]
-    noise = (
-        Seeds(derive(seed, r // 2, i) for r, i in zip(turn, image.tolist()))
-        .randn(x.shape[1:], x.dtype)
-        .to(x.device)
-    )
+    seeds = Seeds(derive(seed, r // 2, i) for r, i in zip(turn, image.tolist()))
+    noise = seeds.randn(x.shape[1:], x.dtype).to(x.device)
     sign = torch.tensor([1 - 2 * (r % 2) for r in turn]).to(noise).reshape(-1, *[1] * (x.ndim - 1))
     return x[image] + level * sign * noise
 

@@ -107,13 +107,8 @@ class Krylov:
 
     def grow(self) -> None:
         """One block more, by 2 s products a point."""
-        self.left = torch.cat(
-            [
-                self.left,
-                self._orthonormal(self.operator.times(self.right[..., -self.block :]), self.left),
-            ],
-            2,
-        )
+        new = self.operator.times(self.right[..., -self.block :])
+        self.left = torch.cat([self.left, self._orthonormal(new, self.left)], 2)
         pulled = self.operator.transposed_times(self.left[..., -self.block :])
         self.right = torch.cat([self.right, self._orthonormal(pulled, self.right)], 2)
         old = torch.nn.functional.pad(self.small, (0, 0, 0, self.block))

@@ -108,11 +108,8 @@ def _expansion(residual: Tensor, settled: Tensor, basis: Tensor, seed: int) -> T
     """Residuals of the first pairs not settled, filled up at random; orthonormal, off the basis."""
     order = settled.int().argsort(dim=1, stable=True)[:, :_BLOCK]
     chosen = residual.gather(2, order[:, None].expand(-1, residual.shape[1], -1))
-    added = torch.where(
-        settled.gather(1, order)[:, None],
-        normal_directions(residual[..., 0], order.shape[1], seed),
-        chosen,
-    )
+    drawn = normal_directions(residual[..., 0], order.shape[1], seed)
+    added = torch.where(settled.gather(1, order)[:, None], drawn, chosen)
     for _ in range(2):  # the second time for what rounding left of the basis in short residuals
         added = torch.linalg.qr(project_out(added / added.norm(dim=1, keepdim=True), basis)).Q
     return added

@@ -76,12 +76,9 @@ def exact_trace(form: Callable[[Tensor], Tensor], like: Tensor) -> Stochastic:
 def normal_directions(like: Tensor, count: int, seed: int) -> Tensor:
     """Standard normal directions (b, n, count), those of point i from the seed and i alone."""
     b, n = like.shape
-    return torch.stack(
-        [
-            torch.randn(count, n, generator=generator(seed, i), dtype=torch.float64).T
-            for i in range(b)
-        ]
-    ).to(like)
+    draws = (generator(seed, i) for i in range(b))
+    each = [torch.randn(count, n, generator=draw, dtype=torch.float64).T for draw in draws]
+    return torch.stack(each).to(like)
 
 
 def check_probes(probes: int) -> None:

@@ -140,13 +140,6 @@ def numerical_rank(
     counts = [torch.tensor([getattr(one, name) for one in found]) for name in names]
     shaped = (count.reshape(field.batch).to(x.device) for count in counts)
     rank, low, high, formed, products = shaped
-    return Rank(
-        rank,
-        low,
-        high,
-        whole.reshape(field.batch),
-        wrong.reshape(field.batch),
-        S.reshape(*field.batch, width),
-        formed,
-        products,
-    )
+    norm, error = (part.reshape(field.batch) for part in (whole, wrong))
+    S = S.reshape(*field.batch, width)
+    return Rank(rank, low, high, norm, error, S, formed, products)

@@ -52,11 +52,9 @@ def svd(
         raise ValueError(f"k must be from 1 to {min(operator.shape)}, the Jacobian's size, got {k}")
     parts = [_leading(part, k, seed) for part in groups(operator, _block(k))]
     U, S, V = (torch.cat(side).to(x.dtype) for side in zip(*parts))
-    return SVD(
-        operator.expand(U, 0).reshape(*field.batch, field.n, k),
-        S.reshape(*field.batch, k),
-        operator.expand(V, 1).reshape(*field.batch, field.n, k),
-    )
+    sides = (operator.expand(part, side) for side, part in enumerate((U, V)))
+    left, right = (part.reshape(*field.batch, field.n, k) for part in sides)
+    return SVD(left, S.reshape(*field.batch, k), right)
 
 
 def groups(operator: Operator, block: int) -> Iterator[Operator]:
@@ -77,11 +75,8 @@ def _block(k: int) -> int:
 
 def _leading(operator: Operator, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """The triplets (b, rows, k), (b, k), (b, columns, k) of one group."""
-    size, points, tolerance = (
-        min(operator.shape),
-        len(operator.field),
-        torch.finfo(operator.field.rows.dtype).eps ** (2 / 3),
-    )
+    size, points = min(operator.shape), len(operator.field)
+    tolerance = torch.finfo(operator.field.rows.dtype).eps ** (2 / 3)
     out = [
         torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device)
         for shape in _shapes(operator, k)

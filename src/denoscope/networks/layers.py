@@ -95,11 +95,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator):
         super().__init__()
-        self.norm, self.qkv, self.out = (
-            Norm(channels),
-            Conv(channels, 3 * channels, 1, generator),
-            Conv(channels, channels, 1, generator, gain=0.0),
-        )
+        self.norm, self.qkv = Norm(channels), Conv(channels, 3 * channels, 1, generator)
+        self.out = Conv(channels, channels, 1, generator, gain=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(-2).chunk(3, dim=-2)  # each (b, channels, places)

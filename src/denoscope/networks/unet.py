@@ -71,12 +71,8 @@ class UNet(nn.Module):
         self.enter = Conv(self.shape[0], width, 3, draw)
         self.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
         self.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairs)
-        self.middle = nn.ModuleList(
-            [
-                Block(channels[-1], channels[-1], embedding, draw),
-                Block(channels[-1], channels[-1], embedding, draw),
-            ]
-        )
+        deepest = [Block(channels[-1], channels[-1], embedding, draw) for _ in range(2)]
+        self.middle = nn.ModuleList(deepest)
         self.attention = Attention(channels[-1], draw)
         self.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
         self.up = nn.ModuleList(Block(2 * c, c, embedding, draw) for c in reversed(channels))

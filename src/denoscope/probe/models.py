@@ -61,11 +61,5 @@ def _cell(folder: Path) -> ProbedNetwork:
         raise ValueError(f"{folder} is damaged ({error}); run `denoscope store check`") from error
     if not (folder / MODEL).is_file():
         raise ValueError(f"--model {folder}: this cell keeps no network ({MODEL})")
-    return ProbedNetwork(
-        str(folder),
-        {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in kept.items()
-            if name in names
-        },
-    )
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items() if k in names}
+    return ProbedNetwork(str(folder), plain)

@@ -22,12 +22,8 @@ from denoscope.readings import Reading, Readings
 from denoscope.report.blocks import Agreement, ClaimRow, Claims
 
 Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
-AGREEMENT: dict[Verdict, Agreement] = {
-    "supported": "agrees",
-    "contradicted": "disagrees",
-    "undecided": "undecided",
-    "not tested": "undecided",
-}
+AGREEMENT: dict[Verdict, Agreement] = {"supported": "agrees", "contradicted": "disagrees"}
+AGREEMENT |= {"undecided": "undecided", "not tested": "undecided"}
 MOST_DRAWN = 12
 MOST_SAID = 30
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from denoscope.report import labels, legend, theme, ticks
-from denoscope.report.panels import Marker, Panel, Series
+from denoscope.report.panels import Level, Marker, Panel, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,18 +120,10 @@ def _panel(axes: Axes, panel: Panel, base: int, dashes: dict[str, object]) -> No
         axes.set_ylim(*panel.limits)
     for series in panel.series:
         _series(axes, series)
-    for level in panel.levels:
-        axes.axhline(
-            level.y, color=level.tone, linewidth=1.0, linestyle=dashes[level.label], zorder=1.5
-        )  # pyright: ignore[reportArgumentType] -- a dash pattern
-    for position in panel.positions:
-        axes.axvline(
-            position.x,
-            color=position.tone,
-            linewidth=1.0,
-            linestyle=dashes[position.label],
-            zorder=1.5,
-        )  # pyright: ignore[reportArgumentType] -- a dash pattern
+    for line in (*panel.levels, *panel.positions):
+        look = {"color": line.tone, "linestyle": dashes[line.label], "linewidth": 1.0}
+        drawn = axes.axhline(line.y) if isinstance(line, Level) else axes.axvline(line.x)
+        drawn.set(zorder=1.5, **look)
     ticks.place(axes, panel, base)
     for marker, shift in zip(panel.markers, _dodged(panel.markers)):
         _marker(axes, marker, shift)
@@ -160,20 +152,15 @@ def _series(axes: Axes, series: Series) -> None:
 def _dodged(markers: Sequence[Marker]) -> list[float]:
     """Shifts, in parts of the axis, that keep markers apart whose intervals overlap at a height."""
     shifts: list[float] = []
-    for i, marker in enumerate(markers):
-        taken = {
-            s
-            for other, s in zip(markers[:i], shifts)
-            if other.y == marker.y and other.low <= marker.high and marker.low <= other.high
-        }
-        shifts.append(
-            next(
-                step * _DODGE
-                for step in (0, 1, -1, 2, -2, 3, -3, 4)
-                if step * _DODGE not in taken or step == 4
-            )
-        )
+    for marker in markers:
+        taken = {shift for other, shift in zip(markers, shifts) if _meet(marker, other)}
+        steps = (step * _DODGE for step in (0, 1, -1, 2, -2, 3, -3))
+        shifts.append(next((step for step in steps if step not in taken), 4 * _DODGE))
     return shifts
+
+
+def _meet(one: Marker, other: Marker) -> bool:
+    return one.y == other.y and other.low <= one.high and one.low <= other.high
 
 
 def _marker(axes: Axes, marker: Marker, shift: float) -> None:

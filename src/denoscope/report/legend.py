@@ -134,12 +134,8 @@ def draw(figure: Figure, columns: Sequence[Sequence[Entry]]) -> None:
     blank = (Line2D([], [], linestyle="none"), "")
     cells = [c[i] if i < len(c) else blank for c in columns for i in range(rows(columns))]
     handles = [handle for handle, _ in cells]
-    labels = [
-        theme.shortened(
-            label, figure.get_figwidth() * 72 - (_HANDLE + _PAD + _BETWEEN) * _SIZE, _SIZE
-        )
-        for _, label in cells
-    ]
+    room = figure.get_figwidth() * 72 - (_HANDLE + _PAD + _BETWEEN) * _SIZE
+    labels = [theme.shortened(label, room, _SIZE) for _, label in cells]
     look = {"columnspacing": _BETWEEN, "handlelength": _HANDLE, "handletextpad": _PAD}
     look["borderpad"] = 0.1
     figure.legend(handles, labels, loc="outside upper left", ncols=len(columns), **look)

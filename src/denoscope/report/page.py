@@ -152,11 +152,9 @@ def _gallery(block: Gallery) -> list[dict[str, Any]]:
         if len(strip.images) != len(block.columns) or (
             strip.notes and len(strip.notes) != len(strip.images)
         ):
-            raise ValueError(
-                f"strip {place} of gallery {block.title!r} has {len(strip.images)} "
-                f"images and {len(strip.notes)} notes "
-                f"for {len(block.columns)} columns"
-            )
+            found = f"{len(strip.images)} images and {len(strip.notes)} notes"
+            where = f"strip {place} of gallery {block.title!r}"
+            raise ValueError(f"{where} has {found} for {len(block.columns)} columns")
         notes = list(strip.notes) or [""] * len(strip.images)
         tiles = [
             _tile(image, note, f"{name}, row {place}")
@@ -205,12 +203,8 @@ def _cell(column: Column, value: object, right: bool) -> dict[str, Any]:
         if math.isnan(value.value):
             return cell | {"reason": value.method or "not available"}
         ends = f"[{show(value.low)}, {show(value.high)}]"
-        return cell | {
-            "text": show(value.value),
-            "interval": ends if value.low < value.high else "",
-            "sort": repr(float(value.value)),
-            "reason": "",
-        }
+        interval, sort = ends if value.low < value.high else "", repr(float(value.value))
+        return cell | {"text": show(value.value), "interval": interval, "sort": sort}
     # a real number by the test before
     if value is None or (_is_number(value) and math.isnan(float(value))):  # pyright: ignore[reportArgumentType]
         return cell | {"reason": "not available"}

@@ -391,14 +391,9 @@ def heat_maps(name: str, caption: str, grid: Map) -> blocks.Figure | None:
     """A figure of heat maps; None where there are no readings."""
     if not grid.readings:
         return None
-    options = {
-        "low": grid.low,
-        "high": grid.high,
-        "digits": grid.digits,
-        "label": grid.label,
-        "edge": grid.edge.quantity.label if grid.edge else "",
-        "ends": grid.ends,
-    }
+    options: dict[str, Any] = {"low": grid.low, "high": grid.high, "digits": grid.digits}
+    options |= {"edge": grid.edge.quantity.label if grid.edge else "", "ends": grid.ends}
+    options["label"] = grid.label
     return blocks.Figure(name, caption, partial(_drawn, partial(matrix, **options), grid.maps()))
 
 

@@ -69,8 +69,6 @@ def _marked(panel: Panel) -> list[float]:
 
 
 def _plain(value: float, _: object = None) -> str:
-    return (
-        f"{value:g}".replace("-", "−")
-        if value == 0 or 1e-4 <= abs(value) < 1e5
-        else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    )
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return f"{value:g}".replace("-", "−")
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")

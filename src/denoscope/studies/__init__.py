@@ -28,10 +28,6 @@ def load(name: str) -> type[Study]:
     from denoscope.study import Study
 
     module = importlib.import_module(f"denoscope.studies.{name}")
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Study)
-        and value.__module__ == module.__name__
-    )
+    classes = (value for value in vars(module).values() if isinstance(value, type))
+    own = (value for value in classes if value.__module__ == module.__name__)
+    return next(value for value in own if issubclass(value, Study))

@@ -88,12 +88,9 @@ def named(rows: Sequence[Row]) -> dict[str, list[Row]]:
     every: list[dict[str, Any]] = [dict(key) for key in groups]
     counts = Counter(each["data"] for each in every)
     varied = [k for k in every[0] if k != "data" and len({each[k] for each in every}) > 1]
-    found = {
-        ", ".join(
-            [each["data"], *(f"{k} {each[k]}" for k in varied if counts[each["data"]] > 1)]
-        ): g
-        for each, g in zip(every, groups.values())
-    }
+    told = [[f"{k} {each[k]}" for k in varied if counts[each["data"]] > 1] for each in every]
+    names = [", ".join([each["data"], *more]) for each, more in zip(every, told)]
+    found = dict(zip(names, groups.values()))
     images = {name: synthetic(str(some[0].fields["data"])) is None for name, some in found.items()}
     return {name: found[name] for name in sorted(found, key=lambda name: (images[name], name))}
 

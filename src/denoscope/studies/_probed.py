@@ -36,11 +36,7 @@ class Probed(Trained):
     width: int = axis(64, "width of the network, the one capacity dial")
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
-    model: str = axis(
-        "",
-        "file of a trained network, or folder of a cell that keeps one, to measure "
-        "instead of training",
-    )
+    model: str = axis("", "file of a network, or folder of a cell that keeps one, to be measured")
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
     net: str = option("film", "network", ("film", "mlp", "unet"))
     samples: int = option(100, "samples drawn from each model, from the same noises")

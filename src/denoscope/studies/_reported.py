@@ -95,14 +95,9 @@ def cells(rows: Sequence[Row], quantities: Mapping[str, Quantity]) -> Table:
     columns += [Column(q.label, q.unit, q.tip, q.form) for q in shown]
     columns += [Column("time", "s", "seconds since the cell before it in its job", ".1f")]
     order = sorted(rows, key=lambda row: tuple(sortable(row.fields[name]) for name in varied))
-    body = [
-        [
-            *(_word(row.fields[name]) for name in varied),
-            *(row.values.get(name) for name in names),
-            row.made.get("seconds"),
-        ]
-        for row in order
-    ]
+    heads = ([_word(row.fields[name]) for name in varied] for row in order)
+    tails = ([*map(row.values.get, names), row.made.get("seconds")] for row in order)
+    body = [[*head, *tail] for head, tail in zip(heads, tails)]
     return Table(f"All {len(rows)} cells", columns, body)
 
 

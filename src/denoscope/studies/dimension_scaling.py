@@ -226,11 +226,8 @@ class DimensionScaling(Reported):
         yield crosstab("N needed", by_d.of(k=by_d.along("k")[:1]), "method", "d")
         yield crosstab("N needed, K largest", by_d.last("k"), "method", "d")
         yield table("Laws of growth", laws, ["k", "method"], ["factor", "straight", "power"])
-        yield figure(
-            "needed-n",
-            "**Training points needed against the ambient dimension.**",
-            Plot(by_n, "ambient", "method", panel="k", scale="log"),
-        )
+        caption = "**Training points needed against the ambient dimension.**"
+        yield figure("needed-n", caption, Plot(by_n, "ambient", "method", panel="k", scale="log"))
         excess = line(found.of("excess"), "d", "ambient")
         first = excess.of(k=excess.along("k")[:1]).thinned("d", 3)
         height = {"level": float(found.of("level")[0].value[0])} if first else {}
@@ -343,26 +340,13 @@ def claims(laws: Readings, by_n: Readings, found: Readings) -> Iterator[Told]:
     """Which law each method follows, and what the ambient dimension costs."""
     misses = laws.of("verdict")
     note = "ln of the misses of the best exponential over the best line, rms relative errors of N."
-    yield Claim(
-        "Kernels need exponentially many samples in the dimension of the data",
-        misses.of(method=list(SMOOTHERS)),
-        below(0),
-        published="exponential in d",
-        note=note,
-    )
-    yield Claim(
-        "What fits or trains needs linearly many",
-        misses.of(method=FITTED),
-        above(0),
-        published="linear in d",
-        note=note,
-    )
-    yield Claim(
-        "The ambient dimension hardly matters (exponent of n)",
-        growth(by_n, "ambient"),
-        below(FLAT),
-        published="N depends on d, not on n",
-    )
+    says = "Kernels need exponentially many samples in the dimension of the data"
+    smooth = misses.of(method=list(SMOOTHERS))
+    yield Claim(says, smooth, below(0), "exponential in d", note=note)
+    says = "What fits or trains needs linearly many"
+    yield Claim(says, misses.of(method=FITTED), above(0), "linear in d", note=note)
+    says = "The ambient dimension hardly matters (exponent of n)"
+    yield Claim(says, growth(by_n, "ambient"), below(FLAT), "N depends on d, not on n")
     both = found.of("needed", method="network_end").against(
         found.of("needed", method="network"), _quotient, "ratio", apart="method"
     )
@@ -395,14 +379,9 @@ def expected(by_d: Readings, found: Readings) -> Readings:
 def samples(found: Readings) -> Iterator[Told]:
     """Distances between samples: W2, and to the nearest training point."""
     w2 = line(found.of("w2"), "d", "ambient")
-    rates = Readings(
-        (
-            Reading("rate", {"d": d, "k": k}, slopes(some))
-            for d, k, some in w2.of(method="empirical").by("d", "k")
-            if len(some.along("size")) > 1
-        ),
-        QUANTITIES,
-    )
+    falling = w2.of(method="empirical").by("d", "k") if len(w2.along("size")) > 1 else ()
+    made = (Reading("rate", {"d": d, "k": k}, slopes(some)) for d, k, some in falling)
+    rates = Readings(made, QUANTITIES)
     slower = rates.last("d").against(rates.first("d"), estimated(unpaired), apart="d")
     words = (
         "W2 of the empirical distribution falls more slowly in more dimensions (exponents of 1/N)"
@@ -420,11 +399,8 @@ def samples(found: Readings) -> Iterator[Told]:
     yield Claim(words, most, within(0.9, 1.1), "as exact integrals have it")
     yield "Distances between samples"
     few = w2.of(k=w2.along("k")[:1]).thinned("d", 3)
-    yield figure(
-        "wasserstein",
-        "**W2 between samples of a model and fresh ones**, by the size of its training set.",
-        Plot(few, "size", "method", panel="d", scale="log"),
-    )
+    caption = "**W2 between samples of a model and fresh ones**, by the size of its training set."
+    yield figure("wasserstein", caption, Plot(few, "size", "method", panel="d", scale="log"))
     shown = near.thinned("d", 6)
     yield figure(
         "nearest",

@@ -123,11 +123,7 @@ class LinearDynamics(Drawn):
     heading: ClassVar[str] = "Training a linear diffusion model"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
-    data: str = axis(
-        "power1",
-        "law of the data: powerK (variances nu^-K), or an image set: digits, fashion_mnist, ...",
-        ("power1", "digits"),
-    )
+    data: str = axis("power1", "powerK (variances nu^-K), or an image set", ("power1", "digits"))
     n: int = axis(40, "training items", (20, 40, 80, 200))
     d: int = option(100, "dimension of a synthetic law")
     draws: int = option(10, "training sets of each size")

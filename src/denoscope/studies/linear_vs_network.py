@@ -131,11 +131,8 @@ class LinearVsNetwork(Trained):
 def readings(forms: ClosedForms, denoiser: Denoiser, generated: Tensor) -> list[Reading]:
     """Every reading of one cell, from its denoiser and its samples (samples, c, h, w)."""
     model = forms.linear()
-    made = {
-        "network": rows_of(generated),
-        "gaussian": model.samples,
-        "memorizer": forms.memorizer(),
-    }
+    made = {"network": rows_of(generated), "gaussian": model.samples}
+    made["memorizer"] = forms.memorizer()
     found = [*by_direction(made, model), *by_group(made, model), *agreement(made, model)]
     return found + [r for kind in ("train", "test") for r in denoised(forms, denoiser, kind)]
 
@@ -237,11 +234,8 @@ def values(readings: Sequence[Reading], model: LinearModel) -> dict[str, Value]:
     """One number each, as a row of the tables has them; None where it is of nothing."""
     found = expanded(readings, QUANTITIES)
     some = {"seen": model.seen, "leading": model.leading, "dimension": len(model.law)}
-    chosen = {
-        f"{name}_{mode}": found.of(name, mode=mode)
-        for mode in model.groups
-        for name in ("ratio", "misplaced", "deviation")
-    }
+    names = ("ratio", "misplaced", "deviation")
+    chosen = {f"{k}_{mode}": found.of(k, mode=mode) for mode in model.groups for k in names}
     chosen |= {"outside": found.of("outside"), "outside_data": found.of("outside_data")}
     cosine = found.of("cosine")
     chosen |= {

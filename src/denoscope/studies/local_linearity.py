@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -91,12 +92,8 @@ class LocalLinearity(Probed):
 
     def values(self, readings: Sequence[Reading]) -> dict[str, Value]:
         found = expanded(readings, QUANTITIES).of(who="network", length=FAR).estimates()
-        return {
-            f"{name}_{kind}_{time:g}": found.of(name, direction=kind, time=time).one
-            for name in MEASURES
-            for kind in ("principal", "random")
-            for time in SHOWN
-        }
+        at = product(MEASURES, ("principal", "random"), SHOWN)
+        return {f"{n}_{k}_{t:g}": found.of(n, direction=k, time=t).one for n, k, t in at}
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
@@ -105,12 +102,9 @@ class LocalLinearity(Probed):
             f"{EACH} principal (the leading right singular vectors of each denoiser's own J) and "
             f"{EACH} random directions at each of {POINTS} noisy unseen images, both signs of λ"
         )
-        return {
-            **super().about(rows),
-            "noise levels σ": levels,
-            "directions": rules,
-            "intervals": "by t over images, models averaged over training seeds before",
-        }
+        told = {"noise levels σ": levels, "directions": rules}
+        told["intervals"] = "by t over images, models averaged over training seeds before"
+        return super().about(rows) | told
 
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
@@ -129,12 +123,9 @@ class LocalLinearity(Probed):
         yield "Local linearity beside closed forms"
         yield beside_closed_forms(every)
         yield "Every model at every time"
-        yield table(
-            f"At the end of the published range, {NEAR:g} √d",
-            every.of(length=NEAR),
-            ("who", "n", "width", "model", "time", "direction"),
-            list(MEASURES),
-        )
+        title = f"At the end of the published range, {NEAR:g} √d"
+        keys = ("who", "n", "width", "model", "time", "direction")
+        yield table(title, every.of(length=NEAR), keys, list(MEASURES))
 
 
 def at_time(subject: Subject, models: Mapping[str, Denoiser], time: float) -> Iterator[Reading]:

@@ -386,11 +386,8 @@ def transition_figure(found: Readings) -> Told:
     """GL of every dimension against N_k, and again against N_k/d."""
     gl, half = found.of("score", score="gl"), found.of(score="gl", height=HALF)
     references = {"memorizer": "gl_memorizer", "true denoiser": "gl_truth"}
-    same = {
-        "color": "d",
-        "levels": {who: average(found.of(name)) for who, name in references.items()},
-        "limits": limits(gl),
-    }
+    levels = {who: average(found.of(name)) for who, name in references.items()}
+    same = {"color": "d", "levels": levels, "limits": limits(gl)}
     caption = (
         "**From copying to generalizing**: GL against the training points of each subspace, and "
         "against these over d, where curves fall on one if N_k/d decides. Bands: 95 % over training "

@@ -270,12 +270,8 @@ def pooled(success: Readings) -> Readings:
 
 def edge_claims(success: Readings) -> Iterator[Claim]:
     at = {offset: pooled(success.of(excess=offset)) for offset in range(3)}
-    yield Claim(
-        "Fewer points than dimensions recover nothing",
-        pooled(success.of(excess=lambda excess: excess < 0)),
-        below(FEW),
-        "failure below N_k = d, Figures 4 and 7",
-    )
+    says, few = "Fewer points than dimensions recover nothing", success.of(excess=lambda e: e < 0)
+    yield Claim(says, pooled(few), below(FEW), "failure below N_k = d, Figures 4 and 7")
     yield Claim(
         "Two points more than dimensions recover the subspaces",
         at[2],
@@ -345,11 +341,9 @@ def equivalence(found: Readings) -> Iterator[Claim]:
         "minimising the one is minimising the other",
         beside={"with the clean assignment": found.of("simulated").first("sigma")},
     )
-    yield Claim(
-        "At high noise it is another: relative change of the loss",
-        change.last("sigma"),
-        beside={"assigned to another subspace": found.of("wrong").last("sigma")},
-    )
+    says = "At high noise it is another: relative change of the loss"
+    beside = {"assigned to another subspace": found.of("wrong").last("sigma")}
+    yield Claim(says, change.last("sigma"), beside=beside)
 
 
 # ---- what is drawn

@@ -93,11 +93,7 @@ class ScoreGap(Probed):
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
 
     n: int = axis(64, "training images; with --model, 0: all that are left", (16, 256, 1024))
-    level_mean: float = option(
-        0.5,
-        "mean of log sigma in training: with the spread, so that all the levels that are "
-        "measured are trained at",
-    )
+    level_mean: float = option(0.5, "mean of log sigma in training, so that all levels are trained")
     level_std: float = option(2.5, "standard deviation of log sigma in training")
 
     def readings(self, subject: Subject) -> Iterator[Reading]:

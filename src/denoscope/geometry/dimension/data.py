@@ -112,12 +112,8 @@ def dimensions(x: Tensor | np.ndarray) -> dict[str, Estimate]:
     """The dimension of ``x`` (N, *event) by every estimator, each as it is called here; where one
     needs more points, its reason stands in place of an estimate.
     """
-    every: dict[str, Callable[..., Estimate]] = {
-        "two_nn": two_nn,
-        "mle": mle_dimension,
-        "local_pca": local_pca_dimension,
-        "participation": participation_dimension,
-    }
+    every: dict[str, Callable[..., Estimate]] = {"two_nn": two_nn, "mle": mle_dimension}
+    every |= {"local_pca": local_pca_dimension, "participation": participation_dimension}
     return {name: _tried(estimator, x) for name, estimator in every.items()}
 
 
@@ -163,14 +159,8 @@ def _from_distances(
     spread = _relative_spread(rows, k, inverse, blocks)
     high = 1 / (whole * (1 - spread)) if spread < 1 else math.inf
     said = f", {repeated} repeated points left out" if repeated else ""
-    return Estimate(
-        1 / whole,
-        1 / (whole * (1 + spread)),
-        high,
-        len(rows),
-        _LEVEL,
-        f"{method}, t over {blocks} blocks{said}",
-    )
+    said, low = f"{method}, t over {blocks} blocks{said}", 1 / (whole * (1 + spread))
+    return Estimate(1 / whole, low, high, len(rows), _LEVEL, said)
 
 
 def _relative_spread(

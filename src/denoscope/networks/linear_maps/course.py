@@ -80,18 +80,14 @@ def expected_descent(
 ) -> Course:
     """The closed form after ``steps`` (R,); ``other`` (d,): test second moments along the modes."""
     at = steps[:, None]
-    return Course(
-        descent_loss(lam, abars, rate, at),
-        descent_loss(lam, abars, rate, at, other),
-        descent_weights(lam, abars, rate, at) / flow_weights(lam, abars, None),
-    )
+    train, test = (descent_loss(lam, abars, rate, at, *of) for of in ((), (other,)))
+    weights = descent_weights(lam, abars, rate, at) / flow_weights(lam, abars, None)
+    return Course(train, test, weights)
 
 
 def expected_flow(lam: np.ndarray, other: np.ndarray, abars: np.ndarray, k: np.ndarray) -> Course:
     """The same of gradient flow, the limit of small steps, at the training times k (R,)."""
     at = k[:, None]
-    return Course(
-        early_stopped(lam, abars, at),
-        early_stopped(lam, abars, at, other),
-        flow_weights(lam, abars, at) / flow_weights(lam, abars, None),
-    )
+    train, test = early_stopped(lam, abars, at), early_stopped(lam, abars, at, other)
+    weights = flow_weights(lam, abars, at) / flow_weights(lam, abars, None)
+    return Course(train, test, weights)

@@ -74,11 +74,8 @@ class LinearMaps(nn.Module):
         self.levels = self.schedule.sigma(torch.arange(count))
         if rank is None:
             self._check_memory(count * self.size * (self.size + 1) * _DTYPES[dtype].itemsize)
-        self.maps = (
-            Dense(count, self.size, _DTYPES[dtype])
-            if rank is None
-            else SharedBasis(count, self.size, rank, _DTYPES[dtype])
-        )
+        size, kind = (count, self.size), _DTYPES[dtype]
+        self.maps = Dense(*size, kind) if rank is None else SharedBasis(*size, rank, kind)
 
     def _check_memory(self, needed: int) -> None:
         if needed > self._bound:
@@ -94,14 +91,8 @@ class LinearMaps(nn.Module):
         rank = self.maps.basis.shape[-1] if isinstance(self.maps, SharedBasis) else None
         dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
         betas = self.schedule.betas.tolist()
-        return {
-            "class": "LinearMaps",
-            "shape": list(self.shape),
-            "schedule": betas,
-            "rank": rank,
-            "dtype": dtype,
-            "max_memory": self._bound,
-        }
+        own = {"rank": rank, "dtype": dtype, "max_memory": self._bound}
+        return {"class": "LinearMaps", "shape": list(self.shape), "schedule": betas, **own}
 
     def weight(self, sigma: Tensor) -> Tensor:
         """1/sigma^2: the loss weight that makes the denoising loss that of predicting the noise."""
@@ -122,11 +113,8 @@ class LinearMaps(nn.Module):
         pad(sigma, x)
         wide = torch.promote_types(x.dtype, next(self.parameters()).dtype)
         rows = x.reshape(*sigma.shape, math.prod(x.shape[sigma.ndim : batch]), self.size).to(wide)
-        return (
-            (rows - self.maps.noise(rows, place(self.schedule, self.levels, sigma, wide)))
-            .reshape(x.shape)
-            .to(x.dtype)
-        )
+        noise = self.maps.noise(rows, place(self.schedule, self.levels, sigma, wide))
+        return (rows - noise).reshape(x.shape).to(x.dtype)
 
     def affine(self, t: int) -> tuple[Tensor, Tensor]:
         """W_t (d, d) and b_t (d,) of the whole time t = 0 ... T-1, detached."""

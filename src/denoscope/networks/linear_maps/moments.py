@@ -31,12 +31,8 @@ class MeanAndModes:
         """Modes of a mean of the event shape and a covariance (d, d); else a ValueError by name."""
         mean, cov = pair("mean0", mean0, "cov0", cov0)
         values, vectors = eigen("cov0", cov)
-        return cls(
-            tuple(np.shape(mean)),
-            torch.from_numpy(mean.flatten()),
-            torch.from_numpy(values),
-            torch.from_numpy(vectors),
-        )
+        parts = (torch.from_numpy(part) for part in (mean.flatten(), values, vectors))
+        return cls(tuple(np.shape(mean)), *parts)
 
     @classmethod
     def of_data(cls, x: Tensor | np.ndarray) -> MeanAndModes:

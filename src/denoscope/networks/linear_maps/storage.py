@@ -43,11 +43,8 @@ def place(schedule: VP, levels: Tensor, sigma: Tensor, dtype: torch.dtype) -> Le
     time = torch.where((sigma / levels[nearest.long()] - 1).abs() < _MET, nearest, time)
     below = time.floor().long()
     above = (below + 1).clamp(max=len(levels) - 1)
-    return LevelBracket(
-        _level(below, levels[below], sigma, dtype),
-        _level(above, levels[above], sigma, dtype),
-        (time - below).to(dtype),
-    )
+    low, high = (_level(t, levels[t], sigma, dtype) for t in (below, above))
+    return LevelBracket(low, high, (time - below).to(dtype))
 
 
 def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> ScheduleTimes:
