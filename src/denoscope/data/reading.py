@@ -127,7 +127,7 @@ def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or not pixels.size:
-        raise ValueError(f"images are an array (n, height, width, channels), got {pixels.shape}")
+        raise ValueError(f"images are (n, height, width, channels), got shape {pixels.shape}")
     channels = pixels.shape[3]
     if channels not in (1, 3, 4):
         first = pixels.shape[1] in (1, 3, 4)
