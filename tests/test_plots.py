@@ -171,6 +171,11 @@ def test_tables_of_places_and_of_rows_by_columns() -> None:
     assert isinstance(made, Table)
     assert [row[:2] for row in made.rows][:2] == [[8, "network"], [8, "memorizer"]]
     assert made.rows[0][2] == mean(FOUND.of(n=8, who="network", sigma=1.0).one)
+    named = table("All", FOUND.of(sigma=1.0), ["n", "who"], ["error"], place="denoiser")
+    assert isinstance(named, Table)
+    assert named.columns[0].label == "denoiser"
+    assert [row[0] for row in named.rows][:2] == ["N = 8, network", "N = 8, memorizer"]
+    assert [row[1] for row in named.rows] == [row[2] for row in made.rows]
     cross = crosstab("Errors", FOUND.of(sigma=1.0), "who", "n")
     assert isinstance(cross, Table)
     assert [column.label for column in cross.columns] == ["denoiser", "N = 8", "N = 32", "N = 128"]

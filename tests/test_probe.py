@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from denoscope import MLP, Preconditioned, UNet, grid, run, save
 from denoscope.cli import main
+from denoscope.metrics import psnr
 from denoscope.parsers import GEOMETRY
 from denoscope.probe.models import resolve
+from denoscope.probe.page import QUANTITIES, claimed
+from denoscope.readings import Reading, Readings
+from denoscope.report.claims import Claim
+from denoscope.report.story import table
 from denoscope.store import MODEL, Store
 from denoscope.studies import load
 from denoscope.studies._probed import Probed
@@ -60,6 +67,30 @@ def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
         (row.path / MODEL).unlink()
     with pytest.raises(ValueError, match="keep no networks"):
         resolve(str(copy), {})
+
+
+def test_a_network_is_one_line_and_claims_come_from_units() -> None:
+    """Networks of one size are told apart, and a gap of output PSNR that is clear contradicts that
+    training and unseen images are denoised alike; at 95 % alone it would be undecided.
+    """
+    images = np.random.default_rng(0).uniform(1, 2, 40)
+    found = Readings(
+        [
+            Reading(name, {"n": 8, "seed": seed, "width": 4}, value)
+            for seed in (0, 1)
+            for name, value in (
+                ("psnr_gap", partial(psnr.gap, images / 100, images)),
+                ("nearer", -images),
+                ("memorized", np.zeros(100)),
+            )
+        ],
+        QUANTITIES,
+    )
+    verdicts = [claim.verdict() for claim in claimed(found) if isinstance(claim, Claim)]
+    assert verdicts == ["supported", "supported", "contradicted"]
+    made = table("The networks", found, ["n", "seed"], ["memorized"], place="network")
+    assert made is not None
+    assert [row[0] for row in made.rows] == ["N = 8, seed 0", "N = 8, seed 1"]
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ class Cache:
                 return _mapped(place / _ROWS)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self.notes.append(f"stored features in {place} were damaged or others, and made anew")
+        self.notes.append(f"features in {place} were damaged, or of something else, and made anew")
         with _one_line(place.parent):
             shutil.rmtree(place)
         return None
