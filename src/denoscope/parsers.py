@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from denoscope.arguments import Parser, add_execution, values
 from denoscope.files import located
@@ -15,6 +17,9 @@ GEOMETRY = (
     "disjoint_halves",
 )
 """The studies of one denoiser, which `probe` asks of any: in the order of its page."""
+
+DEFAULT = " (default: %(default)s)"
+PRINTED = "print the {} as JSON on standard output, nothing else"
 
 
 def needed() -> Parser:
@@ -91,68 +96,40 @@ def probe() -> Parser:
     parser = Parser(
         prog="denoscope probe",
         description="The geometry of trained denoisers: rank and intrinsic dimension, "
-        "linearity, distance to the Gaussian, training against unseen "
-        "images.",
+        "linearity, distance to the Gaussian, training against unseen images.",
     )
-    parser.add_argument(
-        "--model",
-        required=True,
-        nargs="+",
-        metavar="PATH",
-        help="files written by denoscope.save, or a cell or a whole store of `denoscope "
-        "run phase_transition`",
+    add = parser.add_argument
+    words = (
+        "files written by denoscope.save, or cells or stores of `denoscope run phase_transition`"
     )
-    parser.add_argument(
-        "--data",
-        help="what the network of a file was trained on: a folder, an .npz, a .zip, or a "
-        "set's name such as digits",
-    )
-    parser.add_argument("--test", help="images that it never saw (default: --held of --data)")
-    for name, of in (
-        ("n", "training images"),
-        ("width", "widths"),
-        ("subset", "subsets"),
-        ("seed", "seeds"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            nargs="+",
-            type=int,
-            default=(),
-            help=f"which {of} of a store to take; of a file, what it was trained on (default: all)",
-        )
-    parser.add_argument(
-        "--held",
-        type=int,
-        help="images of --data that the network never saw, where there is no --test (default: 261)",
-    )
-    parser.add_argument("--resize", type=int, help="make all images squares of that side")
-    parser.add_argument(
-        "--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of values that are not 8-bit"
-    )
-    parser.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
-    parser.add_argument(
-        "--studies",
-        nargs="+",
-        metavar="STUDY",
-        choices=GEOMETRY,
-        default=GEOMETRY,
-        help=f"which of {', '.join(GEOMETRY)} (default: all)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/probe"),
-        help="folder of probe.html, .json and a store a study; running again resumes "
-        "(default: %(default)s)",
-    )
+    add("--model", required=True, nargs="+", metavar="PATH", help=words)
+    words = "what the network of a file was trained on: a folder, an .npz, a .zip, or a set's name"
+    add("--data", help=f"{words} such as digits")
+    add("--test", help="images that it never saw (default: --held of --data)")
+    words = "of a store to take; of a file, what it was trained on (default: all)"
+    for name in ("n", "width", "subset", "seed"):
+        of = "training images" if name == "n" else f"{name}s"
+        add(f"--{name}", nargs="+", type=int, default=(), help=f"which {of} {words}")
+    words = "images of --data that the network never saw, where there is no --test (default: 261)"
+    add("--held", type=int, help=words)
+    _reading(parser, None, None)
+    words = f"which of {', '.join(GEOMETRY)} (default: all)"
+    add("--studies", nargs="+", metavar="STUDY", choices=GEOMETRY, default=GEOMETRY, help=words)
+    words = "folder of probe.html, .json and a store a study; running again resumes" + DEFAULT
+    add("--out", type=Path, default=Path("runs/probe"), help=words)
     add_execution(parser)
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print the numbers as JSON on standard output, nothing else",
-    )
+    add("--json", action="store_true", help=PRINTED.format("numbers"))
     return parser
+
+
+def _reading(group: Any, size: int | None, ends: tuple[float, ...] | None) -> None:
+    """How images are read, with the defaults of these flags."""
+    group.add_argument(
+        "--resize", type=int, default=size, help="make all images squares of that side"
+    )
+    look = {"nargs": 2, "metavar": ("LOW", "HIGH"), "help": "of values that are not 8-bit"}
+    group.add_argument("--range", type=float, default=ends, **look)
+    group.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
 
 
 def audit() -> Parser:
@@ -166,139 +143,54 @@ def audit() -> Parser:
         "each a folder of images, an .npz of images or features, a .zip, or a set's name "
         "such as digits; SET[0:500] takes a part",
     )
-    what.add_argument(
-        "--gen",
-        required=True,
-        metavar="SET",
-        help="the samples; or a model: a diffusers pipeline's folder, or our own file",
-    )
+    words = "the samples; or a model: a diffusers pipeline's folder, or our own file"
+    what.add_argument("--gen", required=True, metavar="SET", help=words)
     what.add_argument("--train", required=True, metavar="SET", help="what the model was trained on")
-    what.add_argument(
-        "--test",
-        default="",
-        metavar="SET",
-        help="images of the same kind that the model never saw: the control",
-    )
-    what.add_argument(
-        "--twin",
-        default="",
-        metavar="SET",
-        help="samples of a second model from the same noises, row by row; or that model",
-    )
-    what.add_argument("--resize", type=int, default=0, help="make all images squares of that side")
-    what.add_argument(
-        "--range",
-        type=float,
-        nargs=2,
-        default=(),
-        metavar=("LOW", "HIGH"),
-        help="of values that are not 8-bit",
-    )
-    what.add_argument("--skip-bad", action="store_true", help="go on without unreadable images")
-    how = parser.add_argument_group("how it is judged")
-    how.add_argument(
-        "--protocol",
-        default="denoscope-1",
-        help="denoscope-1, rpgl-2024 or dcr-2023 (default: %(default)s)",
-    )
-    how.add_argument(
-        "--descriptor",
-        dest="descriptors",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="pixels, pca, projection, sscd:FILE, module:function (default: those of the protocol)",
-    )
-    how.add_argument(
-        "--sscd",
-        default="",
-        metavar="FILE",
-        help="the weights that the descriptor sscd runs: ONNX or TorchScript",
-    )
-    how.add_argument(
-        "--false-alarm",
-        type=float,
-        default=0.0,
-        help="share of real images that may be called copies (default: the protocol's)",
-    )
-    how.add_argument(
-        "--duplicates",
-        type=float,
-        default=0.01,
-        help="quantile of distances below which images are near-duplicates (default: %(default)s)",
-    )
-    how.add_argument(
-        "--planted",
-        type=int,
-        default=300,
-        help="training images perturbed to measure what can be seen (default: %(default)s)",
-    )
-    how.add_argument(
-        "--metrics",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="only these metrics (default: all that take minutes at most)",
-    )
-    how.add_argument(
-        "--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)"
-    )
-    model = parser.add_argument_group("how a model is sampled")
-    model.add_argument(
-        "--seeds",
-        nargs="+",
-        type=lambda word: values(int, word),
-        default=(),
-        help="one sample a seed, such as 0-9999 (default: the protocol's)",
-    )
-    model.add_argument(
-        "--sampler",
-        choices=["ddim", "heun", "dpmpp", "ddpm"],
-        default="ddim",
-        help="default: %(default)s",
-    )
-    model.add_argument("--steps", type=int, default=50, help="noise levels (default: %(default)s)")
-    model.add_argument(
-        "--batch-size",
-        dest="batch",
-        type=int,
-        default=64,
-        help="samples at once (default: %(default)s)",
-    )
-    model.add_argument(
-        "--device", default="cpu", help="torch device to sample on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out",
-        type=located,
-        default=Path("runs/audit"),
-        help="folder of audit.html, .json and .csv; running again resumes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--cache",
-        default="",
-        metavar="DIR",
-        help="folder where described features are kept (default: features in --out)",
-    )
-    parser.add_argument(
-        "--fail-above",
-        type=float,
-        default=None,
-        metavar="SHARE",
-        help="exit 3 if more than this share is copied for sure, or nothing can be decided",
-    )
-    parser.add_argument(
-        "--threads", type=int, default=0, help="threads of torch (default: all cores)"
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="read the sets and say what would be done and how long it takes",
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print the result as JSON on standard output, nothing else",
-    )
+    words = "images of the same kind that the model never saw: the control"
+    what.add_argument("--test", default="", metavar="SET", help=words)
+    words = "samples of a second model from the same noises, row by row; or that model"
+    what.add_argument("--twin", default="", metavar="SET", help=words)
+    _reading(what, 0, ())
+    _judging(parser.add_argument_group("how it is judged").add_argument)
+    _sampling(parser.add_argument_group("how a model is sampled").add_argument)
+    add = parser.add_argument
+    words = "folder of audit.html, .json and .csv; running again resumes" + DEFAULT
+    add("--out", type=located, default=Path("runs/audit"), help=words)
+    words = "folder where described features are kept (default: features in --out)"
+    add("--cache", default="", metavar="DIR", help=words)
+    words = "exit 3 if more than this share is copied for sure, or nothing can be decided"
+    add("--fail-above", type=float, default=None, metavar="SHARE", help=words)
+    add("--threads", type=int, default=0, help="threads of torch (default: all cores)")
+    words = "read the sets and say what would be done and how long it takes"
+    add("--dry-run", action="store_true", help=words)
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help=PRINTED.format("result"))
     return parser
+
+
+def _judging(add: Callable[..., Any]) -> None:
+    words = "denoscope-1, rpgl-2024 or dcr-2023" + DEFAULT
+    add("--protocol", default="denoscope-1", help=words)
+    words = "pixels, pca, projection, sscd:FILE, module:function (default: those of the protocol)"
+    add("--descriptor", dest="descriptors", nargs="+", default=(), metavar="NAME", help=words)
+    words = "the weights that the descriptor sscd runs: ONNX or TorchScript"
+    add("--sscd", default="", metavar="FILE", help=words)
+    words = "share of real images that may be called copies (default: the protocol's)"
+    add("--false-alarm", type=float, default=0.0, help=words)
+    words = "quantile of distances below which images are near-duplicates" + DEFAULT
+    add("--duplicates", type=float, default=0.01, help=words)
+    words = "training images perturbed to measure what can be seen" + DEFAULT
+    add("--planted", type=int, default=300, help=words)
+    words = "only these metrics (default: all that take minutes at most)"
+    add("--metrics", nargs="+", default=(), metavar="NAME", help=words)
+    add("--seed", type=int, default=0, help="of what is drawn at random" + DEFAULT)
+
+
+def _sampling(add: Callable[..., Any]) -> None:
+    words = "one sample a seed, such as 0-9999 (default: the protocol's)"
+    add("--seeds", nargs="+", type=lambda word: values(int, word), default=(), help=words)
+    samplers = ["ddim", "heun", "dpmpp", "ddpm"]
+    add("--sampler", choices=samplers, default="ddim", help="default: %(default)s")
+    add("--steps", type=int, default=50, help="noise levels" + DEFAULT)
+    add("--batch-size", dest="batch", type=int, default=64, help="samples at once" + DEFAULT)
+    add("--device", default="cpu", help="torch device to sample on" + DEFAULT)
