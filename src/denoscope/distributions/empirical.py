@@ -73,9 +73,7 @@ class Empirical:
         return torch.cat(parts).reshape(*batch_shape(x, self.event_shape), len(self.data))
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Log density of x0 + sigma n at x, batch shape; points have none at sigma = 0: a
-        ValueError.
-        """
+        """Log density of x0 + sigma n at x, batch shape; none at sigma = 0: a ValueError."""
         if bool((torch.as_tensor(sigma) == 0).any()):
             raise ValueError(
                 "the empirical law is singular and has no density at sigma = 0; give a "
@@ -157,7 +155,5 @@ class Empirical:
 
 
 def _finite(data: Tensor) -> bool:
-    """Whether all numbers are finite, by their extremes, which needs no copy of the data; NaN is
-    both extremes.
-    """
+    """Whether all numbers are finite, by their extremes: no copy; NaN is both extremes."""
     return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(data))

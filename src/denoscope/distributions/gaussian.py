@@ -76,9 +76,7 @@ class Gaussian:
 
 
 def _modes_of(x: Tensor, ridge: float) -> GaussianModes:
-    """The modes of data (N, n), in its type, computed in float64: of the covariance when N > n,
-    else of the data's span.
-    """
+    """The modes of data (N, n), in its type: of the covariance when N > n, else of the span."""
     count, n = x.shape
     mean = x.double().mean(0)
     centred = x.double() - mean

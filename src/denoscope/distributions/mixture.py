@@ -53,17 +53,13 @@ class Mixture:
         return _average(self._joint(parts, level).softmax(1), means).reshape(x.shape).to(x.dtype)
 
     def score(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The gradient of the log density of x0 + sigma n at x, ``(E[x0 | x] - x)/sigma^2``, the
-        shape and type of x.
-        """
+        """The score of x0 + sigma n at x, ``(E[x0 | x] - x)/sigma^2``, shape and type of x."""
         parts, level = self._parts(x, sigma)
         scores = [component.score(part, level) for component, part in zip(self.components, parts)]
         return _average(self._joint(parts, level).softmax(1), scores).reshape(x.shape).to(x.dtype)
 
     def jacobian(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over the flattened event, shape (*batch, n, n),
-        in x's type.
-        """
+        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2`` over flat events, (*batch, n, n), in x's type."""
         parts, level = self._parts(x, sigma)
         shares = self._joint(parts, level).softmax(1)
         means = [

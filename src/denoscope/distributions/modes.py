@@ -65,17 +65,13 @@ class GaussianModes:
         )
 
     def score(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
-        """The gradient of :meth:`log_prob` at x, (b, n), without the cancellation of ``(E[x0 | x] -
-        x) / sigma^2``.
-        """
+        """The gradient of :meth:`log_prob` at x, (b, n), without cancellation at small sigma."""
         inside, outside = parts
         pull = -(inside / (self.variances.to(inside) + sigma**2)) @ self.basis.to(inside).T
         return pull if outside is None else pull - outside / (self.floor + sigma**2)
 
     def jacobian(self, sigma: Tensor) -> Tensor:
-        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2``, the same at every x: (b, n, n) for sigma of
-        shape (b, 1).
-        """
+        """``dE[x0 | x]/dx = Cov(x0 | x)/sigma^2``, one at all x: (b, n, n) for sigma (b, 1)."""
         variances, basis = self.variances.to(sigma), self.basis.to(sigma)
         rest = self.floor / (self.floor + sigma**2)
         inner = (basis * (variances / (variances + sigma**2) - rest)[:, None, :]) @ basis.T
@@ -84,9 +80,7 @@ class GaussianModes:
         )
 
     def log_prob(self, parts: tuple[Tensor, Tensor | None], sigma: Tensor) -> Tensor:
-        """Log density of x0 + sigma n, shape (b,), for ``parts = split(x)`` and sigma of shape (b,
-        1).
-        """
+        """Log density of x0 + sigma n, (b,), for ``parts = split(x)`` and sigma (b, 1)."""
         inside, outside = parts
         total = self.variances.to(inside) + sigma**2
         n, d = self.basis.shape

@@ -1,6 +1,4 @@
-"""The mixture of low-rank Gaussians: data near a union of K subspaces of few dimensions (Wang et
-al. 2024, arXiv 2409.02426).
-"""
+"""The mixture of low-rank Gaussians: data near a union of K subspaces (Wang et al. 2024)."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from denoscope.random import generator as generator_at
 
 
 class Labelled(NamedTuple):
-    """Draws ``points`` (N, n), the component of each (N,), and the perturbation that each contains
-    (N, n).
-    """
+    """Draws: ``points`` (N, n), their components (N,), the perturbation in each (N, n)."""
 
     points: Tensor
     labels: Tensor

@@ -1,6 +1,4 @@
-"""Points of an event shape as rows of numbers: what every closed-form denoiser does with the axes
-of x and sigma.
-"""
+"""Points as rows of numbers: what every closed form does with the axes of x and sigma."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from torch import Tensor
 from denoscope.types import pad
 
 LEAST_SIGMA = 1e-12
-"""Levels below this one are raised to it, so that a posterior mean at sigma = 0 is its limit and
-never 0/0.
-"""
+"""Lower levels are raised to this: a posterior mean at 0 is its limit, never 0/0."""
 
 
 def rows(
@@ -50,9 +46,7 @@ def batch_shape(x: Tensor, event_shape: torch.Size) -> torch.Size:
 
 
 def log_weights(weights: Tensor | None, count: int, like: Tensor) -> Tensor:
-    """The logarithms of ``count`` weights, normalised to sum to one; None is equal weights. Shape
-    (count,).
-    """
+    """The logarithms of ``count`` weights, normalised; None is equal weights. (count,)."""
     given = like.new_ones(count) if weights is None else torch.as_tensor(weights).to(like)
     if given.shape != (count,) or not bool((given >= 0).all()) or not bool(given.sum() > 0):
         raise ValueError(

@@ -17,14 +17,10 @@ from denoscope.random import generator
 from denoscope.types import Levels
 
 Draw = tuple[Tensor, Tensor, Tensor]
-"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), or with a leading member axis for
-a fleet.
-"""
+"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape); fleets: a member axis before."""
 
 CHUNK = 1 << 16
-"""How many numbers of noise a member draws at once, about: it spreads the cost of seeding a
-generator over several steps.
-"""
+"""Numbers of noise drawn at once, about: it spreads the cost of seeding a generator."""
 
 
 class Draws:
@@ -82,9 +78,7 @@ class Draws:
         return self.data[rows], sigma, noise
 
     def _draw(self, chunk: int) -> Draw:
-        """Rows of the data, levels and noise of all members in all steps of a chunk, (m, steps, b,
-        ...).
-        """
+        """Rows, levels and noise of all members in all steps of a chunk, (m, steps, b, ...)."""
         size = (self.together, self.batch)
         rows, sigma = (
             torch.empty((len(self.seeds), *size), dtype=torch.int64),

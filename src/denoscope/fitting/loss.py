@@ -20,9 +20,7 @@ def flat(sigma: Tensor) -> Tensor:
 
 
 def snr(sigma: Tensor) -> Tensor:
-    """The weight 1/sigma^2, which makes the loss that of predicting the noise (Ho et al. 2020, eq.
-    14).
-    """
+    """The weight 1/sigma^2: the loss of predicting the noise (Ho et al. 2020, eq. 14)."""
     return sigma**-2
 
 

@@ -36,9 +36,7 @@ run phase_transition` on a 2-core machine.
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What trains and samples a network; a number that cannot be is a ValueError that names its
-    flag.
-    """
+    """What trains and samples a network; an impossible number is a ValueError by its flag."""
 
     net: str = "film"
     width: int = 64
@@ -171,9 +169,7 @@ def train(
     checkpoint: Path | None = None,
     tell: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[Fleet, dict[int, str]]:
-    """Trains a fleet in place, resuming from its checkpoint; its averaged weights, and why members
-    stopped, if any did.
-    """
+    """Trains a fleet in place, or resumes; its averaged weights, and why members stopped."""
     averaged = Averaged(net, recipe.ema)
     stopped: dict[int, str] = {}
     for progress in training(
@@ -192,9 +188,7 @@ def train(
 
 
 def generate(net: Fleet, noise: Tensor, sigmas: Tensor, device: str = "cpu") -> Tensor:
-    """Every member's samples from the same ``noise`` (S, *event) by Heun's method, (m, S, *event) on
-    the CPU.
-    """
+    """Every member's samples from the same ``noise`` (S, *event) by Heun, (m, S, *event), CPU."""
     size, levels = net.size, sigmas.to(noise.dtype).to(device)
     parts = []
     for some in noise.split(max(1, SAMPLED_AT_ONCE // size)):

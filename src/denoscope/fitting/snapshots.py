@@ -26,9 +26,7 @@ _TOLD = 200  # times that progress is told
 
 
 def snapshot_steps(first: int, last: int, count: int) -> list[int]:
-    """At most ``count`` different steps from ``first`` to ``last``, evenly spaced in the logarithm;
-    ``last`` is always one.
-    """
+    """At most ``count`` steps from ``first`` to ``last``, even in the logarithm, with ``last``."""
     return (
         np.unique(np.geomspace(min(first, last), last, count).round().astype(int)).tolist()
         if count > 1
@@ -114,9 +112,7 @@ class Training:
             )
 
     def _train(self) -> tuple[Snapshots, dict[int, str]]:
-        """The snapshots, and why members stopped; resumed where the folder holds a checkpoint and
-        every snapshot before it.
-        """
+        """The snapshots, and why members stopped; resumed where the folder holds all before."""
         snapshots = Snapshots(self.folder)
         averaged, run = self._begun()
         if not snapshots.recall([step for step in self.steps if step < averaged.updates]):
@@ -135,9 +131,7 @@ class Training:
         return snapshots, stopped
 
     def _begun(self) -> tuple[Averaged, Iterator[Progress]]:
-        """The averaged fleet and its training, taken up from the checkpoint: an iterator of the
-        progress after every step.
-        """
+        """The averaged fleet and its training from the checkpoint on: the progress by step."""
         fleet = self.untrained(self.device)
         averaged = Averaged(fleet, self.ema)
         run = training(

@@ -82,9 +82,7 @@ class State:
         return loss
 
     def _stop_broken(self, loss: Tensor) -> None:
-        """Stops members whose loss or gradient is not finite, before any of it reaches their
-        parameters.
-        """
+        """Stops members whose loss or gradient is not finite, before it reaches parameters."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         for i in self.stopped:
             self._silence(i, loss, gradients)

@@ -27,9 +27,7 @@ from denoscope.networks.subspaces import polar
 from denoscope.random import generator
 
 LOW, HIGH = 0.02, 0.5
-"""The noise levels of training: at much higher ones only the joint span of the subspaces is
-identified.
-"""
+"""Levels of training: at much higher ones only the subspaces' joint span is identified."""
 
 RATE = 5.0
 """Step of the gradient, in units of one over the mean eigenvalue d/sum|x|^2."""
@@ -38,9 +36,7 @@ LONGEST = 20.0
 """The largest Frobenius norm of one step."""
 
 SCREENED, JUDGED = 8, 16
-"""Steps that every start trains before the best are chosen; noises a point on which final losses
-are compared.
-"""
+"""Steps that all starts train before the best are chosen; noises a point of final losses."""
 
 AT_ONCE = 40
 """Instances worked on together: what they need then stays in the processor's cache."""
@@ -91,9 +87,7 @@ def _terms(
 
 
 def losses(x: Tensor, noisy: Noisy, bases: Tensor) -> Tensor:
-    """The weighted loss of every start (b, S), summed over the points x (b, N, n) and averaged over
-    noises of both signs.
-    """
+    """The weighted loss of every start (b, S), summed over x (b, N, n), noises of both signs."""
     total = x.new_zeros(bases.shape[:2])
     for noise, level in zip(noisy.noise, noisy.levels):
         clean, extra = _products(torch.cat([x, noise], 1), bases).chunk(2, 1)
@@ -110,9 +104,7 @@ def _real(x: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, noise: Tensor, level: Tensor, bases: Tensor) -> Tensor:
-    """The gradient of :func:`losses` for one noise a point in bases (b, S, K, n, d), up to what a
-    polar factor removes.
-    """
+    """The gradient of :func:`losses` for one noise a point, up to what a polar factor removes."""
     b, tries, count, n, d = bases.shape
     both = torch.cat([x, noise], 1)
     clean, extra = _products(both, bases).chunk(2, 1)
@@ -136,9 +128,7 @@ def _slopes(level: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor
 
 
 def descend(x: Tensor, noisy: Noisy, bases: Tensor, rate: Callable[[int], float]) -> Tensor:
-    """``bases`` (b, S, K, n, d) after one step of the gradient and its polar retraction for each of
-    the noises.
-    """
+    """``bases`` (b, S, K, n, d) after a gradient step and its retraction for each noise."""
     unit = bases.shape[-1] / (2 * x.square().sum((1, 2)))
     for step, (noise, level) in enumerate(zip(noisy.noise, noisy.levels)):
         move = rate(step) * unit[:, None, None, None, None] * gradient(x, noise, level, bases)

@@ -31,9 +31,7 @@ from denoscope.types import pad
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The coefficients at some levels, each of their shape, float64: D = skip x + out F(scale x +
-    offset, time).
-    """
+    """The coefficients at some levels, float64: D = skip x + out F(scale x + offset, time)."""
 
     skip: Tensor
     out: Tensor
@@ -77,9 +75,7 @@ class Preserving:
         return Coefficients(alpha * a, b, alpha, self.schedule.time(sigma))
 
     def levels(self, n: int) -> Tensor:
-        """n levels of the training schedule, at equally spaced times from the last to the first,
-        then 0.
-        """
+        """n training levels at equally spaced times from the last to the first, then 0."""
         return uniform(n, self.schedule)
 
     def spread(self, highest: Tensor) -> Tensor:
@@ -158,9 +154,7 @@ class EDM:
         )
 
     def spread(self, highest: Tensor) -> Tensor:
-        """The standard deviation of the first state, that of data of unit variance with noise, as
-        the scheduler begins.
-        """
+        """The standard deviation of the first state, of data of unit variance, as it begins."""
         return torch.sqrt(1 + highest**2)
 
 

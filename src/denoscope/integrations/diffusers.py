@@ -40,9 +40,7 @@ class Limit:
     quantile: float | None = None
 
     def __call__(self, clean: Tensor) -> Tensor:
-        """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, section
-        2.3.
-        """
+        """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, 2.3."""
         if self.quantile is None:
             return clean.clamp(-self.bound, self.bound)
         largest = torch.quantile(clean.flatten(1).abs(), self.quantile, dim=1).clamp(
@@ -88,9 +86,7 @@ class Pipeline:
         return self.coordinates.spread(self.levels(1)[0]).to(noise) * noise
 
     def sampled(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The denoiser that the scheduler samples with: D(x, sigma) bounded as it says, for x (b,
-        c, h, w).
-        """
+        """The denoiser that the scheduler samples with, bounded as it says: x (b, c, h, w)."""
         clean = self.denoiser(x, sigma)
         return clean if self.limit is None else self.limit(clean)
 
@@ -135,9 +131,7 @@ def _config(net: nn.Module) -> Mapping[str, Any]:
 
 
 def _shape(folder: Path, net: nn.Module, scheduler: Mapping[str, Any]) -> tuple[int, int, int]:
-    """(c, h, w) of the images, if the network maps images to as many channels (or twice, with a
-    learned variance).
-    """
+    """(c, h, w) of the images, if the network maps them to as many channels (or twice)."""
     config = _config(net)
     channels, out, size = config["in_channels"], config["out_channels"], config["sample_size"]
     learned = str(scheduler.get("variance_type")).startswith("learned")

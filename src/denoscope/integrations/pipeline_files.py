@@ -106,9 +106,7 @@ def read(folder: Path | str) -> Files:
 
 
 def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
-    """The scheduler's class name, if the components are a UNet2DModel and a scheduler of diffusers
-    alone.
-    """
+    """The scheduler's class name, if the components are a UNet2DModel and a scheduler alone."""
     parts = {
         name: value
         for name, value in index.items()
@@ -138,9 +136,7 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
 
 
 def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
-    """The safetensors files of the network and the variant they are of; plain ones are
-    preferred.
-    """
+    """The network's safetensors files and the variant they are of; plain ones first."""
     found: dict[str | None, list[Path]] = {}
     for path in sorted(unet.glob("*.safetensors")):
         if match := _WEIGHTS.fullmatch(path.name):
@@ -192,9 +188,7 @@ def load_unet(files: Files) -> nn.Module:
 
 
 def load_scheduler(files: Files, known: Mapping[str, object]) -> Any:
-    """The scheduler object made from its configuration, if its class is ``known`` and the installed
-    diffusers has it.
-    """
+    """The scheduler of its configuration, if its class is ``known`` and installed."""
     made = getattr(library(), files.scheduler, None) if files.scheduler in known else None
     if made is None:
         raise ValueError(

@@ -88,9 +88,7 @@ def check_extra_axes(
     tolerance: float = 1e-9,
     seed: int = 0,
 ) -> None:
-    """Points on two batch axes (m, b), with sigma of shape (m, b), (m,) or (), are denoised like
-    the same points on one axis.
-    """
+    """Points on batch axes (m, b), sigma (m, b), (m,) or (), are denoised as on one axis."""
     levels = torch.tensor([[0.3, 1.0, 4.0], [0.1, 0.5, 20.0]], dtype=dtype)
     x = _points(levels, shape, seed)
     for sigma in (levels, levels[:, 0].clone(), levels[0, 0].clone()):
@@ -140,9 +138,7 @@ def check_jvp(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> None:
-    """The forward-mode derivative along a direction is the central finite difference (float64);
-    ``step`` is in units of sigma.
-    """
+    """The forward derivative is the central difference (float64); ``step`` in units of sigma."""
     sigma = torch.tensor(levels, dtype=torch.float64)
     x, v = _points(sigma, shape, seed), _points(0 * sigma, shape, seed + 1)
     small = step * pad(sigma, x)
@@ -197,9 +193,7 @@ def check_vmap(
 
 
 def jacobians(D: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
-    """dD/dx at each of b points by reverse mode: (b, n, n), row = output, for x (b, *shape) and
-    sigma (b,).
-    """
+    """dD/dx at b points by reverse mode: (b, n, n), row = output, x (b, *shape), sigma (b,)."""
     n = math.prod(x.shape[1:])
     return vmap(jacrev(lambda z, s: D(z[None], s[None])[0]))(x, sigma).reshape(len(x), n, n)
 
@@ -270,16 +264,12 @@ def check_posterior_mean(
 
 
 def check_closed_form(D: ClosedForm, *, levels: Sequence[float] = LEVELS, seed: int = 0) -> None:
-    """All exact laws of a posterior mean known in closed form: symmetric positive Jacobian and
-    Tweedie's formula (float64).
-    """
+    """All exact laws of a closed posterior mean: symmetric positive Jacobian, Tweedie; float64."""
     check_symmetric(D, D.event_shape, levels=levels, seed=seed)
     check_tweedie(D, levels=levels, seed=seed)
 
 
 def check_denoiser(D: Denoiser, shape: Sequence[int], *, seed: int = 0) -> None:
-    """The laws of any differentiable denoiser that computes in float64: prefix rule, extra axes,
-    jvp, adjoint, vmap.
-    """
+    """The laws of any differentiable denoiser: prefix rule, extra axes, jvp, adjoint, vmap."""
     for law in (check_prefix_rule, check_extra_axes, check_jvp, check_adjoint, check_vmap):
         law(D, shape, seed=seed)

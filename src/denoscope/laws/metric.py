@@ -28,9 +28,7 @@ def _expect(got: float, want: float, tolerance: float, law: str) -> None:
 
 
 def check_estimate(score: Score, *sets: Tensor) -> None:
-    """The value is finite and inside its interval, the interval has a named method, and units were
-    counted.
-    """
+    """The value is finite and inside its interval, which has a method; units were counted."""
     estimate = score(*sets)
     if not (math.isfinite(estimate.value) and estimate.low <= estimate.value <= estimate.high):
         raise AssertionError(
@@ -54,9 +52,7 @@ def check_permutation(
     tolerance: float = 0.0,
     seed: int = 0,
 ) -> None:
-    """The order of the rows of sets number ``move`` is of no matter; ``together``: rows are
-    partners and move alike.
-    """
+    """Order of the rows of sets ``move`` is of no matter; ``together``: partners move alike."""
     moved = list(sets)
     order = torch.randperm(len(sets[move[0]]), generator=generator(seed))
     for place, index in enumerate(move):
@@ -122,9 +118,7 @@ def check_monotone(
 def check_mean(
     draw: Callable[[int], float], expectation: float, *, draws: int, sigmas: float
 ) -> None:
-    """Over independent data sets ``draw(seed)`` the mean is the known ``expectation``, within
-    ``sigmas`` standard errors.
-    """
+    """Over data sets ``draw(seed)`` the mean is ``expectation``, within ``sigmas`` errors."""
     values = torch.tensor([draw(seed) for seed in range(draws)], dtype=torch.float64)
     _expect(
         float(values.mean()),
@@ -137,9 +131,7 @@ def check_mean(
 def check_coverage(
     draw: Callable[[int], Estimate], truth: float, *, draws: int, least: float
 ) -> None:
-    """Of the intervals of ``draws`` independent data sets ``draw(seed)``, a share of at least
-    ``least`` contains ``truth``.
-    """
+    """Of intervals of ``draws`` data sets ``draw(seed)`` at least ``least`` hold ``truth``."""
     estimates = [draw(seed) for seed in range(draws)]
     covered = sum(estimate.low <= truth <= estimate.high for estimate in estimates) / draws
     if covered < least:

@@ -95,9 +95,7 @@ def check_independence(
     *,
     tolerance: float = 1e-9,
 ) -> None:
-    """Sample i is the same alone as in its batch, for a denoiser that treats its points one by
-    one.
-    """
+    """Sample i is the same alone as in its batch, if the denoiser treats points one by one."""
     together = sample(D, x, sigmas, make_step())
     alone = torch.cat([sample(D, row, sigmas, make_step()) for row in x.split(1)])
     error = float((together - alone).abs().max())
@@ -118,9 +116,7 @@ def check_inversion(
 
 
 def check_sampler(make_step: Callable[[], Step], order: int) -> None:
-    """The laws of any deterministic sampler: order, no noise, samples independent of their
-    batch.
-    """
+    """The laws of a deterministic sampler: order, no noise, samples independent of the batch."""
     D, _ = _gaussian()
     check_order(make_step, order)
     check_deterministic(make_step)

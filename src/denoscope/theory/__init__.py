@@ -1,3 +1,1 @@
-"""Closed-form theory: numbers in, numbers out. It builds on nothing else here; models and studies
-are tested against it.
-"""
+"""Closed-form theory: numbers in, numbers out; models and studies are tested against it."""

@@ -35,9 +35,7 @@ from denoscope.theory.inputs import finite, numeric, within
 
 
 class LossConstants(NamedTuple):
-    """L, G and H: what the loss multiplies the energy of the data, the captured energy and the
-    dimension by.
-    """
+    """L, G and H: what multiplies the data's energy, the captured energy and the dimension."""
 
     total: float
     gain: float
@@ -60,9 +58,7 @@ def gain(sigma: Any) -> Any:
 
 @numeric
 def cost(sigma: Any) -> Any:
-    """``h = sigma^2/(1 + sigma^2)^2``: the variance that noise inside a subspace adds, a dimension;
-    at most 1/4, at sigma = 1.
-    """
+    """``h = sigma^2/(1 + sigma^2)^2``: variance that noise inside a subspace adds; at most 1/4."""
     level = _levels("sigma", sigma)
     return _kept(level) * (level / np.hypot(1.0, level)) ** 2
 
@@ -155,9 +151,7 @@ def expected_loss(square: Any, captured: Any, dims: Any, sigma: Any) -> Any:
 
 @numeric
 def integrated_loss(square: Any, captured: Any, dims: Any, constants: LossConstants) -> float:
-    """``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c`` over points with these energies and
-    dimensions of their subspaces.
-    """
+    """``L mean|x|^2 - G mean|U_c^T x|^2 + H mean d_c`` over points of these energies."""
     total, won, price = (float(part) for part in constants)
     means = (
         float(np.mean(finite(name, value)))
@@ -184,9 +178,7 @@ def error_floor(d: Any, count: Any, n: Any) -> Any:
 
 @numeric
 def largest_distance(d: Any, n: Any) -> Any:
-    """``sqrt(2 min(d, n - d))``: the largest distance ``|U U^T - V V^T|_F`` of two d-dimensional
-    subspaces of R^n.
-    """
+    """``sqrt(2 min(d, n - d))``: the largest ``|U U^T - V V^T|_F`` of d-dimensional subspaces."""
     return error_floor(d, 0.0, n)
 
 

@@ -26,9 +26,7 @@ _FAR = 12.0
 
 @lru_cache(maxsize=64)
 def _misses(d: int, clusters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radii (r,), weights (q,) of nodes over |x|^2, and ln P(a training point is farther than r
-    from x), (q, r).
-    """
+    """Radii (r,), weights (q,) over |x|^2, and ln P(a point is farther than r from x), (q, r)."""
     nodes, weights = np.polynomial.legendre.leggauss(_NORMS)
     square = stats.chi2.ppf((nodes + 1) / 2, d)[:, None]
     radii = np.geomspace(1e-7, _FAR, _RADII)

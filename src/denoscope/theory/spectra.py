@@ -50,9 +50,7 @@ def without_rounding(name: str, value: Any) -> np.ndarray:
 
 @numeric
 def support(spectrum: ArrayLike) -> Any:
-    """The variances of a spectrum (d,) that are not 0, up to the rounding of an eigendecomposition;
-    shape (rank,).
-    """
+    """The variances of a spectrum (d,) that are not 0, up to rounding; shape (rank,)."""
     numbers = np.ravel(without_rounding("spectrum", spectrum))
     return numbers[numbers > 0]
 
@@ -132,9 +130,7 @@ def _moments(given: np.ndarray, items: bool) -> tuple[float, float]:
 
 @numeric
 def marchenko_pastur_edges(phi: ArrayLike) -> tuple[Any, Any]:
-    """The ends ``(1 -+ sqrt phi)^2`` of the continuous part, for unit variance. Source: Marchenko
-    and Pastur 1967.
-    """
+    """The ends ``(1 -+ sqrt phi)^2`` for unit variance. Source: Marchenko and Pastur 1967."""
     root = np.sqrt(_ratio(phi))
     return (1 - root) ** 2, (1 + root) ** 2
 

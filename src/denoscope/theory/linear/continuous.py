@@ -74,9 +74,7 @@ def ode_mean(
     k: float | None = None,
     scaled: bool = False,
 ) -> Any:
-    """The mean of samples of the probability-flow ODE along each mode as a share of the training
-    mean's.
-    """
+    """Means of probability-flow samples along each mode as a share of the training mean's."""
     return 1 - np.sqrt(abar_T * _whole_gain(_flow(lam, abar_T, ridge, k, scaled)))
 
 
@@ -150,9 +148,7 @@ def _ratio(flow: _Flow) -> np.ndarray:
 
 
 def _exponent(flow: _Flow, y: Any, rest: Any) -> np.ndarray:
-    """``h(y)`` after a finite training time, where rest = 1 - y is given apart to be exact near the
-    data.
-    """
+    """``h(y)`` after a finite training time; rest = 1 - y apart, to be exact near the data."""
     lam, b, k = flow.lam, 1 + flow.ridge, flow.k
     log = np.where(rest < 0.5, -np.log1p(-np.minimum(rest, 0.5)), -np.log(y))
     noise_scale = (
@@ -176,9 +172,7 @@ def _trained_noise(flow: _Flow) -> np.ndarray:
 
 
 def _stopped_noise(flow: _Flow) -> np.ndarray:
-    """``int e^{2h} dy`` from abar_T to 1 after a finite training time: Gauss-Legendre on panels
-    graded towards both ends.
-    """
+    """``int e^{2h} dy`` from abar_T to 1, finite time: Gauss-Legendre, panels finer at the ends."""
     modes, total = flow._replace(lam=flow.lam.ravel()), np.zeros(flow.lam.size)
     for y, rest, weight in _nodes(flow):
         total += weight @ np.exp(2 * _exponent(modes, y[:, None], rest[:, None]))

@@ -38,9 +38,7 @@ class Observed(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Positive eigenvalues (*s, m), 0 where rounding, their number, what the items leave, and the
-    dimension.
-    """
+    """Positive eigenvalues (*s, m) (0: rounding), their number, what items leave, the dimension."""
 
     lam0: np.ndarray
     rank: np.ndarray
@@ -202,9 +200,7 @@ def _kappa0(seen: _Seen) -> np.ndarray:
 
 
 def _range(seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
-    """Where the best c may lie, of the shape of lam0's batch and n: from well below the least
-    eigenvalue to above their sum.
-    """
+    """Where the best c may lie: from well below the least eigenvalue to above their sum."""
     largest = np.where(seen.lam0.max(-1) > 0, seen.lam0.max(-1), 1.0)
     least = np.minimum(np.where(seen.lam0 > 0, seen.lam0, np.inf).min(-1), largest)
     low = 1e-3 * least * np.minimum(1.0, seen.d / seen.items.freedom)

@@ -124,9 +124,7 @@ def descent_loss(
     steps: ArrayLike,
     other: ArrayLike | None = None,
 ) -> Any:
-    """:func:`early_stopped` after ``steps`` of gradient descent of size ``rate`` instead of
-    flow.
-    """
+    """:func:`early_stopped` after ``steps`` of descent of size ``rate`` instead of flow."""
     lam = spectrum("lam", lam)
     other = lam if other is None else _alike("other", other, lam)
     abar, rate, steps = (part[..., None] for part in (levels(abar, 0.0)[0], *_descent(rate, steps)))
@@ -136,9 +134,7 @@ def descent_loss(
 
 @numeric
 def mode_stopping(lam: ArrayLike, other: ArrayLike, abar: ArrayLike) -> Any:
-    """The training time at which each mode passes its best weight, shape (*abar, d); +inf for a
-    mode with ``other <= lam``.
-    """
+    """When each mode passes its best weight, (*abar, d); +inf for a mode with ``other <= lam``."""
     lam = spectrum("lam", lam)
     abar = levels(abar, 0.0)[0][..., None]
     return _passing(lam, _alike("other", other, lam), abar)
@@ -184,9 +180,7 @@ def _best_stopping_at(lam: np.ndarray, other: np.ndarray, abar: float) -> float:
 
 
 def _passing(lam: np.ndarray, other: np.ndarray, abar: np.ndarray) -> np.ndarray:
-    """The k at which ``(1 - e^{-k v}) / v = 1 / (abar other + 1 - abar)``, v = abar lam + 1 -
-    abar.
-    """
+    """The k with ``(1 - e^{-k v}) / v = 1 / (abar other + 1 - abar)``, v = abar lam + 1 - abar."""
     excess = abar * (other - lam)
     with np.errstate(over="ignore"):
         ahead = np.where(
@@ -198,9 +192,7 @@ def _passing(lam: np.ndarray, other: np.ndarray, abar: np.ndarray) -> np.ndarray
 def _affine(
     cov0: Any, mean0: Any, abar: Any, ridge: Any, filtered: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The predictor ``B f(E)`` with B = E[eps (x_t, 1)^T] and the curvature E, f acting on E's
-    eigenvalues.
-    """
+    """``B f(E)``, B = E[eps (x_t, 1)^T], E the curvature; f acts on its eigenvalues."""
     values, vectors = eigen("cov0", cov0)
     d, (abar, ridge) = len(values), levels(abar, ridge)
     mean, curvature = vector("mean0", mean0, d), np.empty((d + 1, d + 1))
@@ -217,18 +209,14 @@ def _affine(
 
 
 def _gained(total: np.ndarray, rate: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """``1 - (1 - 2 rate total)^steps``, exact also where it is small; infinite where descent has
-    left the floats.
-    """
+    """``1 - (1 - 2 rate total)^steps``, exact if small; infinite where it left the floats."""
     left = 1 - 2 * rate * total
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         return np.where(left > 0.5, -np.expm1(steps * np.log1p(-2 * rate * total)), 1 - left**steps)
 
 
 def _descent(rate: Any, steps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """``rate`` of at least 0 and ``steps`` a whole number of at least 0; else a ValueError naming
-    the argument.
-    """
+    """``rate`` >= 0 and ``steps`` a whole number >= 0; else a ValueError by name."""
     steps = within("steps", steps, 0, np.inf, closed=True)
     if (steps != np.floor(steps)).any():
         raise ValueError(f"steps must be a whole number, got {steps}")

@@ -40,9 +40,7 @@ _NO_FREEDOM = (
 
 
 class Traces(NamedTuple):
-    """Expected traces of the training covariance S_0 against c and the true S, each of the
-    broadcast shape.
-    """
+    """Expected traces of the training covariance S_0 against c and S, of the broadcast shape."""
 
     kappa: Any  # (S_0 + c)^-1 behaves like (kappa/c) (E S_0 + kappa)^-1
     slope: Any  # d kappa / d c
@@ -57,9 +55,7 @@ class Traces(NamedTuple):
 
 
 class Equivalents(NamedTuple):
-    """Expected losses, unseen variance and divergences (nats), totals over d, each of the broadcast
-    shape.
-    """
+    """Expected losses, unseen variance, divergences (nats), totals over d, broadcast."""
 
     kappa: Any
     train: Any
@@ -70,9 +66,7 @@ class Equivalents(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """What n items leave: degrees of freedom, the factor of E S_0 = factor S, and the share of S in
-    the error of the mean.
-    """
+    """What n items leave: degrees of freedom, E S_0 = factor S, the share of S in the mean."""
 
     freedom: np.ndarray
     factor: np.ndarray
@@ -110,9 +104,7 @@ def kappa(spectrum: ArrayLike, n: ArrayLike, c: ArrayLike) -> Any:
 
 
 def _kappa(spectrum: np.ndarray, n: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Newton on ln kappa for ``n - df1 - n c/kappa``, increasing in kappa, inside a bracket that
-    bisection shrinks.
-    """
+    """Newton on ln kappa for ``n - df1 - n c/kappa`` inside a bracket that bisection shrinks."""
     low, high = _bracket(spectrum, n, c)
     zero = low <= 0  # c = 0 and n >= rank
     low, high = np.where(zero, 1.0, low), np.where(zero, 1.0, high)
@@ -155,9 +147,7 @@ def _excess(
 def _missing(
     spectrum: np.ndarray, n: np.ndarray, value: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``n - df1`` at kappa > 0, precise where all modes are nearly learned or nearly not, and its
-    derivative in ln kappa.
-    """
+    """``n - df1`` at kappa > 0, precise at both ends, and its derivative in ln kappa."""
     at = value[..., None]
     large = spectrum > at
     shares = np.where(large, at, spectrum) / (spectrum + at)
@@ -187,9 +177,7 @@ def _traces(spectrum: np.ndarray, items: Sampled, c: np.ndarray) -> Traces:
 
 @_limits
 def traces_at(spectrum: np.ndarray, items: Sampled, root: np.ndarray) -> tuple[Traces, np.ndarray]:
-    """The traces where kappa is ``root`` > kappa(0), and the c that belongs to it: without any
-    equation to solve.
-    """
+    """The traces where kappa is ``root`` > kappa(0), and its c: no equation to solve."""
     seen = spectrum * items.factor[..., None]
     missing = np.maximum(_missing(seen, items.freedom, root)[0], 0.0)
     r = items.freedom / missing
@@ -276,9 +264,7 @@ def deterministic(
 
 
 def noise_share(c: np.ndarray, abar: ArrayLike | None) -> np.ndarray:
-    """rho = ((1 - abar)/abar)/c, the share of c that is noise and not ridge, in [0, 1]; 1 without
-    abar.
-    """
+    """rho = ((1 - abar)/abar)/c, the share of c that is noise, in [0, 1]; 1 without abar."""
     if abar is None:
         return np.ones_like(c)
     level = within("abar", abar, 0, 1 + _EPS)

@@ -60,9 +60,7 @@ def expected_numbers(
 
 
 def sampled_floors(spectrum: np.ndarray, betas: np.ndarray) -> dict[str, float]:
-    """Each divergence, a dimension, of samples of the true law's own optimum: what no number of
-    rows takes away.
-    """
+    """Divergences a dimension of samples of the true optimum: what no rows take away."""
     return _aligned(spectrum, ddpm_law(spectrum, betas, last_noise=True))
 
 

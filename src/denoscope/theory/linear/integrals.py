@@ -27,9 +27,7 @@ def ein(z: np.ndarray) -> np.ndarray:
 
 
 def damped_ein(z: np.ndarray, damping: float) -> np.ndarray:
-    """``e^{-damping} Ein(z)`` for any z >= -damping, damping >= 0: finite where Ein alone
-    overflows.
-    """
+    """``e^{-damping} Ein(z)``, z >= -damping, damping >= 0: finite where Ein overflows."""
     z = np.asarray(z, np.float64)
     size = np.maximum(-z, _SERIES)
     growing = np.exp(-damping) * (np.log(size) + np.euler_gamma) - np.exp(

@@ -39,9 +39,7 @@ SAMPLERS = ("ddpm", "ddim", "ode", "sde")
 
 
 def slide_betas(steps: int = 1000) -> np.ndarray:
-    """The schedule ``beta_t = ((1e-2 - 1e-4)/T) t + 1e-4``, t = 1 ... T, least noise first. Merger
-    and Goldt 2025.
-    """
+    """``beta_t = ((1e-2 - 1e-4)/T) t + 1e-4``, t = 1 ... T, least first. Merger and Goldt 2025."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     return (1e-2 - 1e-4) / steps * np.arange(1, steps + 1) + 1e-4
@@ -136,9 +134,7 @@ def ddim_mean(
     ridge: ArrayLike = 0.0,
     k: ArrayLike | None = None,
 ) -> Any:
-    """The mean of DDIM samples along each mode as a share of ``sqrt(abars[-1])`` times the training
-    mean's.
-    """
+    """Means of DDIM samples by mode as a share of ``sqrt(abars[-1])`` times the training mean's."""
     lam, grid = eigenvalues("lam", lam), _grid(abars)
     gains = (gain for gain, _ in _ddim_steps(lam, grid, eta, ridge, k))
     return 1 - np.sqrt(grid[0] / grid[-1]) * _product(lam, gains)
@@ -175,9 +171,7 @@ def realised_c(
 
 
 def _variance(lam: np.ndarray, steps: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The variance after all steps, each a gain of the deviation and the variance of its noise,
-    from 1.
-    """
+    """The variance after all steps, each a gain and the variance of its noise, from 1."""
     variance = np.ones_like(lam)
     for gain, noise in steps:
         variance = gain**2 * variance + noise

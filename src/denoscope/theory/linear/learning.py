@@ -33,9 +33,7 @@ _BISECTIONS = 60
 def denoiser_weights(
     lam: ArrayLike, sigma: ArrayLike, k: ArrayLike | None, *, initial: ArrayLike = 0.0
 ) -> Any:
-    """Each mode's weight at the training time k from the weight ``initial``; lam, sigma and k
-    broadcast.
-    """
+    """Each mode's weight at time k from ``initial``; lam, sigma and k broadcast."""
     lam, sigma, k, start = (
         eigenvalues("lam", lam),
         _level("sigma", sigma),
@@ -214,9 +212,7 @@ def _entire(lam: np.ndarray, k: np.ndarray, span: tuple[float, float]) -> np.nda
 
 
 def _span(sigma_0: Any, sigma_T: Any) -> tuple[float, float]:
-    """The squares of the last and the first noise level, 0 < sigma_0 < sigma_T; else a ValueError
-    naming the argument.
-    """
+    """Squares of the last and first level, 0 < sigma_0 < sigma_T; else a ValueError by name."""
     high = float(within("sigma_T", sigma_T, 0, np.inf))
     return float(within("sigma_0", sigma_0, 0, high)) ** 2, high**2
 

@@ -1,6 +1,4 @@
-"""Least values of many scalar functions of a positive number at once: a scan that no second valley
-escapes, then a refinement.
-"""
+"""Least values of many functions of a positive number at once: a scan, then a refinement."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 def cell(
     value: Function, low: np.ndarray, high: np.ndarray, points: int = _SCAN
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbours of the least of ``points`` values between low > 0 and high, geometrically
-    spaced; elementwise.
-    """
+    """Neighbours of the least of ``points`` values from low > 0 to high, geometric; elementwise."""
     ratio = (high / low) ** (1 / (points - 1))
     least, place = np.full(np.shape(ratio), np.inf), np.zeros(np.shape(ratio))
     for step in range(points):

@@ -20,9 +20,7 @@ _FOR_EVER = 1e200  # training times beyond it would overflow
 
 
 def eigenvalues(name: str, value: Any) -> np.ndarray:
-    """``value`` as variances of its own shape, a number as an array without axes; else a ValueError
-    naming the argument.
-    """
+    """``value`` as variances of its shape, a number without axes; else a ValueError by name."""
     return variances(name, value).reshape(np.shape(value))
 
 

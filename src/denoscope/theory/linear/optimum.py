@@ -38,9 +38,7 @@ class Modes(NamedTuple):
 
 @numeric
 def optimal(cov0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
-    """The optimal weights ``sqrt(1-abar) [abar cov0 + (1-abar+ridge) I]^-1``, shape (*abar, d, d).
-    Merger and Goldt 2025.
-    """
+    """``sqrt(1-abar) [abar cov0 + (1-abar+ridge) I]^-1``, (*abar, d, d). Merger and Goldt 2025."""
     lam, vectors = eigen("cov0", cov0)
     abar, ridge = (level[..., None] for level in np.broadcast_arrays(*levels(abar, ridge)))
     weights = np.sqrt(1 - abar) / (abar * lam + (1 - abar) + ridge)
@@ -49,9 +47,7 @@ def optimal(cov0: ArrayLike, abar: ArrayLike, ridge: ArrayLike = 0.0) -> Any:
 
 @numeric
 def optimal_bias(mean0: ArrayLike, abar: ArrayLike) -> Any:
-    """The optimal bias ``-sqrt(abar) mean0`` of ``W (x_t + b)``, shape (*abar, d), whatever the
-    ridge. Merger and Goldt 2025.
-    """
+    """``-sqrt(abar) mean0``, the bias in ``W (x_t + b)``, (*abar, d). Merger and Goldt 2025."""
     abar, _ = levels(abar, 0.0)
     return -np.sqrt(abar)[..., None] * finite("mean0", mean0)
 
@@ -72,9 +68,7 @@ def modes(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike) ->
 
 @numeric
 def losses(modes: Modes, abar: ArrayLike, ridge: ArrayLike = 0.0) -> tuple[Any, Any]:
-    """Train and test loss at every ``abar`` and ``ridge``, broadcast against each other; the
-    answers have their common shape.
-    """
+    """Train and test loss at every ``abar`` and ``ridge``, of their common broadcast shape."""
     return _own_loss(modes.lam, abar, ridge), _loss_on(
         modes.variance + modes.offset, modes.lam, abar, ridge
     )
@@ -84,9 +78,7 @@ def losses(modes: Modes, abar: ArrayLike, ridge: ArrayLike = 0.0) -> tuple[Any, 
 def train_loss(
     cov: Any, cov0: ArrayLike, mean: Any, mean0: Any, abar: ArrayLike, ridge: ArrayLike = 0.0
 ) -> Any:
-    """The loss of the optimum on its own training set; the true moments and both means have no say
-    in it.
-    """
+    """The loss of the optimum on its own training set; true moments and means have no say."""
     return _own_loss(eigen("cov0", cov0)[0], abar, ridge)
 
 
@@ -99,9 +91,7 @@ def test_loss(
     abar: ArrayLike,
     ridge: ArrayLike = 0.0,  # noqa: PT028 -- no test
 ) -> Any:
-    """The loss of the training set's optimum on fresh data with the moments ``mean`` and ``cov``.
-    Merger and Goldt 2025.
-    """
+    """The optimum's loss on fresh data with moments ``mean``, ``cov``. Merger and Goldt 2025."""
     return losses(modes(cov, cov0, mean, mean0), abar, ridge)[1]
 
 
@@ -161,9 +151,7 @@ def _own_loss(lam: np.ndarray, abar: Any, ridge: Any) -> np.ndarray:
 
 
 def _loss_on(other: np.ndarray, lam: np.ndarray, abar: Any, ridge: Any) -> np.ndarray:
-    """The optimum's loss on data with the second moments ``other`` about the training mean, shape
-    of the levels.
-    """
+    """The optimum's loss on data of second moments ``other`` about the training mean."""
     abar, ridge = (level[..., None] for level in levels(abar, ridge))
     return loss(lam, other, abar, ridge, 0.0).sum(-1)
 

@@ -50,9 +50,7 @@ def oracle_variances(spectrum: ArrayLike, n: float, x: ArrayLike) -> Any:
 
 
 def _companion(spectrum: np.ndarray, n: float, x: np.ndarray) -> np.ndarray:
-    """kappa at z = x + i0 for x > 0, followed down from far above the real axis, where kappa is
-    about -z.
-    """
+    """kappa at x + i0, x > 0, followed down from far above the axis, where it is about -z."""
     high, low = 10 * (x + spectrum.sum() / n), 1e-13 * x
     root = -(x + 1j * high)
     for part in _DESCENT:

@@ -104,9 +104,7 @@ def expected_best_ridge(
 def _range(
     spectrum: np.ndarray, items: Sampled, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """kappa(c), and how much further the best kappa may lie: from well below the least variance to
-    well above the largest.
-    """
+    """kappa(c), and where the best may lie: well below the least variance to above the largest."""
     seen, n = spectrum * items.factor[..., None], items.freedom
     start = np.asarray(kappa(seen, n, c))
     largest = np.where(spectrum.max(-1) > 0, spectrum.max(-1), 1.0)

@@ -58,9 +58,7 @@ def compare_stopping(modes: Modes, abar: ArrayLike) -> Stopping:
 
 
 def _shared_time(lam: np.ndarray, other: np.ndarray, abar: np.ndarray, k: np.ndarray) -> float:
-    """The training time with the least mean of log test losses over the levels; +inf where every
-    level wants to train on.
-    """
+    """The time of the least mean log test loss over levels; +inf where all want to train on."""
     finite = k[np.isfinite(k)]
     if not len(finite):
         return np.inf

@@ -28,9 +28,7 @@ _WEIGHTS = (
 
 
 class ActivationConstants(NamedTuple):
-    """``mu = E[sigma(G u) u]``, ``power = E sigma(G u)^2`` and ``a``, ``b``, ``v``, ``s`` with
-    ``power = mu^2 + v^2 + s^2``.
-    """
+    """``mu = E[sigma(G u) u]``, ``power = E sigma(G u)^2 = mu^2 + v^2 + s^2``, ``a``, ``b``."""
 
     mu: float
     power: float

@@ -1,6 +1,4 @@
-"""The spectrum of the feature matrix U: its density, its atom, its bulks, and the training times
-that they set.
-"""
+"""The spectrum of the feature matrix U: density, atom, bulks, and their training times."""
 
 from __future__ import annotations
 

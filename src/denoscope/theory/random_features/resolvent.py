@@ -76,9 +76,7 @@ class Ensemble:
         activation: Activation,
         *others: np.ndarray,
     ) -> Ensemble:
-        """With ratios broadcast against each other and ``others``; psi_n may be infinite,
-        ``spectrum`` None is flat.
-        """
+        """Ratios broadcast with ``others``; psi_n may be infinite, ``spectrum`` None is flat."""
         values, counts = np.unique(
             variances("spectrum", 1.0 if spectrum is None else spectrum), return_counts=True
         )
