@@ -336,7 +336,7 @@ BAD = {
     "k must be from 1 to 6.*got 7": bad(k=7),
     "k must be from 1 to 6.*got 0": bad(k=0),
     "k must be from 1 to 1": bad(mask=torch.arange(6) == 3),
-    r"mask must be a bool tensor of a point's shape \(6,\), got torch.bool of shape \(5,\)": bad(
+    r"mask must be a bool tensor of shape \(6,\), got torch.bool of shape \(5,\)": bad(
         mask=mask_of(5)
     ),
     "mask must be a bool tensor.*got torch.float32": bad(mask=torch.ones(6)),
@@ -352,10 +352,8 @@ BAD = {
     "chunk must be at least 1": lambda: jacobian(
         linear(torch.eye(3).double()), normal(3), 1.0, chunk=0
     ),
-    "v must have the shape of x": lambda: jvp(
-        linear(torch.eye(3).double()), normal(3), 1.0, normal(4)
-    ),
-    "u must have the shape of x": lambda: vjp(
+    "v must have x's shape": lambda: jvp(linear(torch.eye(3).double()), normal(3), 1.0, normal(4)),
+    "u must have x's shape": lambda: vjp(
         linear(torch.eye(3).double()), normal(3), 1.0, normal(3, 1)
     ),
     "J must hold square matrices": lambda: asymmetry(normal(2, 3)),

@@ -688,11 +688,14 @@ WRONG = {
     ),
     "descent size": (
         lambda: descend(LinearMaps((4,), S), MEAN, COV, 0.1),
-        "mean0 must have the 4 numbers",
+        "mean0 must have the model's 4 numbers",
     ),
-    "losses": (lambda: LinearMaps((4,), S).losses(MEAN, COV), "mean must have the 4 numbers"),
+    "losses": (
+        lambda: LinearMaps((4,), S).losses(MEAN, COV),
+        "mean must have the model's 4 numbers",
+    ),
     "losses cov": (lambda: LinearMaps((3,), S).losses(MEAN, CROOKED), "cov must be symmetric"),
-    "time": (lambda: LinearMaps((3,), S).affine(4), "t must be a whole time of the schedule"),
+    "time": (lambda: LinearMaps((3,), S).affine(4), "t must be a whole time, 0 ... 3"),
     "event": (
         lambda: LinearMaps((2, 3), S)(torch.zeros(5, 3, 2), torch.tensor(1.0)),
         r"does not end in the event shape \(2, 3\)",

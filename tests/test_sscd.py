@@ -74,7 +74,7 @@ def test_normalisations() -> None:
     )
     for wrong, line in (
         ("rpgl", "did you mean 'rpgl-2024'"),
-        ("square-8", "between 32 and 1024"),
+        ("square-8", "32 to 1024 pixels"),
         ("square-9999999", "square-"),
         ("", "did"),
     ):
@@ -183,8 +183,8 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
         ("a.pt", "not a readable TorchScript archive"),
         ("empty.pt", "not a readable TorchScript archive"),
         ("a.txt", "unknown ending"),
-        ("absent.pt", "is not a file"),
-        ("", "is not a file"),
+        ("absent.pt", "is no file"),
+        ("", "is no file"),
     ):
         with pytest.raises(ValueError, match=line) as caught:
             SSCD(tmp_path / name)
