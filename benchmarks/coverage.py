@@ -1,10 +1,10 @@
 """How often the 95 % intervals of the main job hold the truth, by simulation of whole sweeps.
 
 A sample is a copy with a probability that falls with log2 N around a midpoint of its own: that of
-its width, moved by the training subset (shared by all widths), by both together, and by the training
-run. Held-out images and noises are drawn once a sweep and shared by all models. So every interval is
-asked what it claims: GLc of one run over hold-outs and samples; curves, N*, N° and the ratio of N*
-of neighbouring widths over training subsets, runs, hold-outs and samples.
+its width, moved by the training subset (shared by all widths), by both together, and by the
+training run. Held-out images and noises are drawn once a sweep and shared by all models. So every
+interval is asked what it claims: GLc of one run over hold-outs and samples; curves, N*, N° and the
+ratio of N* of neighbouring widths over training subsets, runs, hold-outs and samples.
 
     python benchmarks/coverage.py --subsets 2 4 --sweeps 300
 """

@@ -1,13 +1,14 @@
-"""What `denoscope needed` predicts of images that are not Gaussian against what is measured, how often
-its intervals hold it, and what few wide images cost.
+"""What `denoscope needed` predicts of images that are not Gaussian against what is measured, how
+often its intervals hold it, and what few wide images cost.
 
 The divergence at N = 3d, 5d, 10d of patches of scikit-learn's photographs, beside twins of the same
-mean and covariance (Gaussian; multivariate t with 5 degrees of freedom) and a mixture of 10 Gaussians:
-predicted from N images, measured against all patches or the law itself, on average over --sets training
-sets; *holds* is the share of sets whose interval holds that average.
+mean and covariance (Gaussian; multivariate t with 5 degrees of freedom) and a mixture of 10
+Gaussians: predicted from N images, measured against all patches or the law itself, on average over
+--sets training sets; *holds* is the share of sets whose interval holds that average.
 
     python benchmarks/needed.py                # the table
-    python benchmarks/needed.py --wide 500 64 64   # so many crops of 64 x 64 RGB through the command
+    python benchmarks/needed.py --wide 500 64 64   # so many crops of 64 x 64 RGB through the
+    command
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def sweep(
     seed: int = 0,
     sizes: tuple[int, ...] = SIZES,
 ) -> Readings:
-    """Samples of which the most are copies below N = 2^middle and few above, the same noises for all
-    widths; subsets lie ``apart``.
+    """Samples of which the most are copies below N = 2^middle and few above, the same noises for
+    all widths; subsets lie ``apart``.
     """
     rng = np.random.default_rng(seed)
     chance, held = rng.random(SAMPLES), rng.standard_normal(HELD)

@@ -151,8 +151,8 @@ class Readings(tuple[Reading, ...]):
         )
 
     def thinned(self, coordinate: str, most: int) -> Readings:
-        """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones, or the
-        first alone; and those that lack it.
+        """Those at ``most`` values of a coordinate or fewer, its ends and evenly spread ones, or
+        the first alone; and those that lack it.
         """
         values = self.along(coordinate)
         places = np.linspace(0, len(values) - 1, min(most, len(values)))
@@ -247,9 +247,10 @@ class Readings(tuple[Reading, ...]):
         """``using(mine, other's)`` wherever the two meet: by default the paired difference.
 
         They meet where all coordinates that both have are equal, but those that are ``apart``,
-        which stay mine; what the other lacks it has everywhere. ``using`` gives units, or an estimate if it takes
-        ``level``: pass it as :func:`estimated`. Two of the other's at one place, or units whose
-        numbers differ, or a coordinate without a common value are a ValueError.
+        which stay mine; what the other lacks it has everywhere. ``using`` gives units, or an
+        estimate if it takes ``level``: pass it as :func:`estimated`. Two of the other's at one
+        place, or units whose numbers differ, or a coordinate without a common value are a
+        ValueError.
         """
         apart = [apart] if isinstance(apart, str) else list(apart)
         check_names(apart)

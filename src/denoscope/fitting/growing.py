@@ -1,5 +1,5 @@
-"""The excess risk of denoisers on growing training sets of a known mixture: those with a closed form,
-and networks.
+"""The excess risk of denoisers on growing training sets of a known mixture: those with a closed
+form, and networks.
 
 A network on few data fits them better and better and the truth worse: how long it trained decides.
 So its excess is kept at its best step, as a smoother has its best bandwidth, and at the last.

@@ -134,8 +134,8 @@ def operations(net: str, shape: tuple[int, ...], width: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One network of a fleet: its training ``rows`` of the data that the fleet shares, and the seeds
-    of its initialisation, and of its batches, levels and noise.
+    """One network of a fleet: its training ``rows`` of the data that the fleet shares, and the
+    seeds of its initialisation, and of its batches, levels and noise.
     """
 
     rows: Tensor

@@ -1,5 +1,5 @@
-"""Rows that were not drawn one by one: near-identical samples of a collapsed generator, shots of one
-recording. Values count rows, errors count groups.
+"""Rows that were not drawn one by one: near-identical samples of a collapsed generator, shots of
+one recording. Values count rows, errors count groups.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which models make the same images from the same noises, pair by pair, as readings: of a study that
-declares the quantities ``features``, ``cosine``, ``rp``, ``rp_corrected``, ``rp_fixed``, ``chance``,
-``pairs``, ``remainder``, ``shared``, ``rp_mean``, ``n_star`` and ``dip``.
+"""Which models make the same images from the same noises, pair by pair, as readings: of a study
+that declares the quantities ``features``, ``cosine``, ``rp``, ``rp_corrected``, ``rp_fixed``,
+``chance``, ``pairs``, ``remainder``, ``shared``, ``rp_mean``, ``n_star`` and ``dip``.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What tells the images of one set apart, and what sets of its images say by it: copies and novelty,
-calibrated on held-out images.
+"""What tells the images of one set apart, and what sets of its images say by it: copies and
+novelty, calibrated on held-out images.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What models share beyond a covariance: their samples less all that is linear in the noise, and all
-that clipping adds to the samples of the Gaussian of their training images.
+"""What models share beyond a covariance: their samples less all that is linear in the noise, and
+all that clipping adds to the samples of the Gaussian of their training images.
 
 Two models of one noise agree already where both are nearly the Gaussian of their data. Differences
 from it will not do: two models that ignore the noise share what is subtracted (cosine 1/2), and two

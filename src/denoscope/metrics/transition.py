@@ -1,10 +1,10 @@
-"""Where memorization turns into generalization: novelty of every training run, its curves over N and
-their crossings of one half, with intervals over training subsets, held-out images and samples.
+"""Where memorization turns into generalization: novelty of every training run, its curves over N
+and their crossings of one half, with intervals over training subsets, held-out images and samples.
 
 Readings in, readings out, of a study that declares the quantities ``similarity`` (to the nearest
 training image, of samples and of held-out images), ``nearer``, ``as_near``, ``farther``, ``curve``,
-``n_star``, ``n_middle`` and ``growth``. With s the similarity, tau that of the nearest share alpha of
-all held-out images:
+``n_star``, ``n_middle`` and ``growth``. With s the similarity, tau that of the nearest share alpha
+of all held-out images:
 
 * p_gen = P(s_gen > tau) is ``nearer``, and GLc = (1 - p_gen)/(1 - alpha) the ``curve``: 0 copies
   only, 1 as few as held-out images, at most 1/(1 - alpha);
@@ -39,8 +39,8 @@ DRAWS = 500
 
 
 def calibrated(near: Estimate, alpha: float = TAIL) -> Estimate:
-    """GLc = (1 - p_gen)/(1 - alpha) of the share of samples that are nearer to the training set than
-    the nearest alpha of held-out images.
+    """GLc = (1 - p_gen)/(1 - alpha) of the share of samples that are nearer to the training set
+    than the nearest alpha of held-out images.
     """
     value, low, high = ((1 - x) / (1 - alpha) for x in (near.value, near.high, near.low))
     return Estimate(value, low, high, near.n, near.level, near.method)
@@ -120,8 +120,8 @@ def _redrawn(samples: int, held: int, draws: int) -> tuple[np.ndarray, np.ndarra
 
 
 def curves(drawn: Readings, samples: int) -> Readings:
-    """Both sides and GLc by N for each width, as estimates over subsets, hold-outs and samples; what
-    has no width (a closed form) for its training sets alone.
+    """Both sides and GLc by N for each width, as estimates over subsets, hold-outs and samples;
+    what has no width (a closed form) for its training sets alone.
     """
     made = [
         replace(r, value=partial(_exact_ends, r.value, samples))
@@ -133,8 +133,8 @@ def curves(drawn: Readings, samples: int) -> Readings:
 
 
 def transitions(drawn: Readings, alpha: float = TAIL) -> Readings:
-    """``n_star`` and ``n_middle`` of each width, and the ``growth`` of N* from one width to the next
-    as a ratio.
+    """``n_star`` and ``n_middle`` of each width, and the ``growth`` of N* from one width to the
+    next as a ratio.
     """
     copies = drawn.of("nearer", width=bool)
     stars = _crossed(copies.map(lambda p: (1 - p) / (1 - alpha)), "n_star")
@@ -202,8 +202,8 @@ def ratios(logs: Readings) -> Readings:
 
 
 def scatter(groups: Sequence[np.ndarray]) -> tuple[float, int]:
-    """The standard deviation of units (k,) within groups, pooled, and its degrees of freedom; groups
-    that are not finite are left out.
+    """The standard deviation of units (k,) within groups, pooled, and its degrees of freedom;
+    groups that are not finite are left out.
     """
     known = [g for g in groups if np.isfinite(g).all()]
     freedom = sum(len(g) - 1 for g in known)
@@ -225,8 +225,8 @@ def interaction(table: np.ndarray) -> tuple[float, int]:
 
 
 def over_subsets(units: np.ndarray, spread: float, freedom: int) -> Resampled:
-    """The mean of ``units`` (k, 1 + draws), values first, with ``spread`` between subsets by t of so
-    many degrees of ``freedom``; a draw of which some units are infinite says nothing.
+    """The mean of ``units`` (k, 1 + draws), values first, with ``spread`` between subsets by t of
+    so many degrees of ``freedom``; a draw of which some units are infinite says nothing.
     """
     k, draws = units.shape[0], units.shape[1] - 1
     with np.errstate(invalid="ignore"):

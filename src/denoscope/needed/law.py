@@ -1,8 +1,8 @@
 """How far the samples' law is expected to be from the best linear model of the images: predicted by
 their kurtosis, and measured where enough images are left over.
 
-Both are KL(model||true) of a model without ridge in nats a dimension, averaged over training sets of
-N images; infinite where such a set leaves a direction empty.
+Both are KL(model||true) of a model without ridge in nats a dimension, averaged over training sets
+of N images; infinite where such a set leaves a direction empty.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Law:
-    """The divergence at ``n`` different images, which span ``spanned`` of ``d`` directions: the factor
-    f of ``kurtosis``, what it ``predicted`` and what was ``measured``; ``endless`` says why it is
-    infinite in these directions, ``empty`` that images never vary in others.
+    """The divergence at ``n`` different images, which span ``spanned`` of ``d`` directions: the
+    factor f of ``kurtosis``, what it ``predicted`` and what was ``measured``; ``endless`` says why
+    it is infinite in these directions, ``empty`` that images never vary in others.
     """
 
     d: int
@@ -125,9 +125,9 @@ def law(sample: Sample, spanned: int, checks: Sequence[SpectrumFold], abar: floa
 
 
 def kurtosis(leads: np.ndarray, d: int) -> Estimate:
-    """f of images by their leads (n,): the geometric mean of both ways of whitening, between the lower
-    end of the one and the upper end of the other. Where nothing bounds it from above its value is
-    the lower end.
+    """f of images by their leads (n,): the geometric mean of both ways of whitening, between the
+    lower end of the one and the upper end of the other. Where nothing bounds it from above its
+    value is the lower end.
     """
     n, low = len(leads), float(kurtosis_factor(0.0, d))
     if n < d + 4:

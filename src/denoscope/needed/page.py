@@ -63,8 +63,8 @@ def conditions(
         "true spectrum": "geometric mean of training and held-out variance along each direction"
         + ranks,
         "participation ratio": f"{found.ratio:.4g}, corrected for the number of images "
-        f"{found.ratio_corrected:.4g}: at N = {count(found.n)} the squared error of the covariance is "
-        f"about {percent(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
+        f"{found.ratio_corrected:.4g}: at N = {count(found.n)} the squared error of the covariance "
+        f"is about {percent(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
         "seed": asked.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }

@@ -1,9 +1,9 @@
-"""The images of a question, read once: their moments in folds, in further sets of as many images, and
-of what was not taken.
+"""The images of a question, read once: their moments in folds, in further sets of as many images,
+and of what was not taken.
 
-Fewer images than pixels span a space of as many dimensions as there are images: their coordinates in
-it (the triangle of a QR decomposition, which has the Gram matrix of the images) stand for them, and
-every covariance is that of coordinates.
+Fewer images than pixels span a space of as many dimensions as there are images: their coordinates
+in it (the triangle of a QR decomposition, which has the Gram matrix of the images) stand for them,
+and every covariance is that of coordinates.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Arranged:
-    """Images as rows (n, s) of ``varying`` pixels, or of coordinates where these are fewer, each with
-    the number ``same`` of the first row equal to it, (n,). Parts are disjoint: ``folds`` of the
-    ``taken`` rows, ``others`` as in a sample, (k,) each.
+    """Images as rows (n, s) of ``varying`` pixels, or of coordinates where these are fewer, each
+    with the number ``same`` of the first row equal to it, (n,). Parts are disjoint: ``folds`` of
+    the ``taken`` rows, ``others`` as in a sample, (k,) each.
     """
 
     images: Images
@@ -81,13 +81,14 @@ class Arranged:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """N images as moments of the ``d`` directions in which images vary, or of fewer coordinates that
-    span them.
+    """N images as moments of the ``d`` directions in which images vary, or of fewer coordinates
+    that span them.
 
-    ``folds`` are disjoint parts of them, ``others`` those of the images that were not taken: sets of N
-    and a last one of the rest or, where N are not left, some equal ones. ``leads`` (k,) are those of the k different images
-    (:mod:`~denoscope.theory.linear.kurtosis`). ``pixels`` is the length of an image as read,
-    ``varying`` how many of its numbers vary; ``notes`` says what a report must.
+    ``folds`` are disjoint parts of them, ``others`` those of the images that were not taken: sets
+    of N and a last one of the rest or, where N are not left, some equal ones. ``leads`` (k,) are
+    those of the k different images (:mod:`~denoscope.theory.linear.kurtosis`). ``pixels`` is the
+    length of an image as read, ``varying`` how many of its numbers vary; ``notes`` says what a
+    report must.
     """
 
     images: Images
@@ -122,8 +123,8 @@ class Sample:
 
     @property
     def checks(self) -> list[tuple[Moments, Moments]]:
-        """Training sets, each with images outside of it: all sets of N with all others or, where there
-        is one, with each part of those not taken; none where fewer than 2 were left.
+        """Training sets, each with images outside of it: all sets of N with all others or, where
+        there is one, with each part of those not taken; none where fewer than 2 were left.
         """
         own, every, sets = self.own, self.every, self.sets
         if len(sets) > 1:

@@ -81,8 +81,8 @@ def _divergence(found: Answers, read: Readings) -> Figure | None:
     caption = (
         "**How far the samples' law is from the best linear one**, on average over training sets. "
         f"Without regularisation it is infinite up to N = d, then falls to f d/(4N), f {f}: "
-        f"{found.asked.kl:g} takes {needed(found.plain, found.law.few)} images, with the best ridge "
-        f"{needed(ridged, found.law.few)} (estimated)."
+        f"{found.asked.kl:g} takes {needed(found.plain, found.law.few)} images, with the best "
+        f"ridge {needed(ridged, found.law.few)} (estimated)."
     )
     plot = Plot(
         drawn.map(lambda value: _walled(value, FAR * top)),
@@ -110,9 +110,9 @@ def _sizes_of_note(found: Answers) -> dict[str, float]:
 
 def _losses(found: Answers, read: Readings) -> Figure | None:
     caption = (
-        "**Train and test loss** of a linear model without regularisation: theory of Gaussian images "
-        "with this spectrum, and a mark where the loss was measured; a model that predicts nothing has "
-        f"1. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
+        "**Train and test loss** of a linear model without regularisation: theory of Gaussian "
+        "images with this spectrum, and a mark where the loss was measured; a model that predicts nothing "
+        f"has 1. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
         f"{about(found.level.needed)} of your images on."
     )
     theory = Readings((), QUANTITIES)

@@ -33,8 +33,8 @@ def needed(size: Estimate, few: bool) -> str:
 
 
 def verdict(found: Answers, sample: Sample) -> list[str]:
-    """A few paragraphs: yes or no and what the images span, by which law, what to do until there are
-    enough, what is not said.
+    """A few paragraphs: yes or no and what the images span, by which law, what to do until there
+    are enough, what is not said.
     """
     first = f"**{answer(found)}** {spans(found, sample)}"
     return [first, because(found), _advice(found), _limits(found)]
@@ -83,8 +83,8 @@ def because(found: Answers) -> str:
     """What is meant by enough, what the divergence is at this N, and what was measured of it."""
     law, e, seen = found.law, found.law.predicted, found.law.measured.kl
     goal = (
-        f"Enough is within {found.asked.kl:g} nats a dimension of the best linear model (KL divergence "
-        "without regularisation, mean over training sets)"
+        f"Enough is within {found.asked.kl:g} nats a dimension of the best linear model (KL "
+        "divergence without regularisation, mean over training sets)"
     )
     parts = [f"{goal}: {needed(found.plain, law.few)} images." if law.infinite else f"{goal}."]
     place = f"At {things(law.n, 'image')}" + (
@@ -124,8 +124,8 @@ def _advice(found: Answers) -> str:
 
 def _limits(found: Answers) -> str:
     text = (
-        "This is the law of linear models, to second order in 1/N; a nonlinear network may need more "
-        "images, or fewer."
+        "This is the law of linear models, to second order in 1/N; a nonlinear network may need "
+        "more images, or fewer."
     )
     rank = (
         f" Beyond rank {count(found.trusted)} the spectrum was continued as a power law: what is "

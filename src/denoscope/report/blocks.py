@@ -26,17 +26,18 @@ class Text:
 
 
 Agreement: TypeAlias = Literal["agrees", "disagrees", "undecided", "new"]
-"""How what was found here stands to what was published or expected; a fact without either is new."""
+"""How what was found here stands to what was published or expected; a fact without either is new.
+"""
 
 
 @dataclass(frozen=True)
 class ClaimRow:
     """One claim in one line of a table.
 
-    ``says`` is its sentence, ``expected`` the published number or the region in words, ``here`` what
-    was found with its interval. ``intervals`` are (low, value, high), the decisive one first, drawn
-    against the ``region`` (low, high) in which they are expected; ends may be infinite. ``detail``
-    is what a reader unfolds: controls, other numbers, methods.
+    ``says`` is its sentence, ``expected`` the published number or the region in words, ``here``
+    what was found with its interval. ``intervals`` are (low, value, high), the decisive one first,
+    drawn against the ``region`` (low, high) in which they are expected; ends may be infinite.
+    ``detail`` is what a reader unfolds: controls, other numbers, methods.
     """
 
     says: str

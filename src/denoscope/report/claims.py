@@ -3,10 +3,10 @@ must lie for it to hold.
 
 The verdict follows from the intervals and nothing else. Over *all* of m numbers a claim is
 *supported* where every 95 % interval lies inside what is expected, and *contradicted* where an
-interval of level 1 - 0.05/m lies outside; over *any* of them the two change places. An interval that
-covers less, such as that of a median of few, decides nothing. Both err with a
-probability of at most 5 % whatever the numbers have in common (Berger 1982; Bonferroni). A claim
-whose control is not supported says nothing, whatever its own numbers are.
+interval of level 1 - 0.05/m lies outside; over *any* of them the two change places. An interval
+that covers less, such as that of a median of few, decides nothing. Both err with a probability of
+at most 5 % whatever the numbers have in common (Berger 1982; Bonferroni). A claim whose control is
+not supported says nothing, whatever its own numbers are.
 """
 
 from __future__ import annotations

@@ -166,8 +166,8 @@ def parts(
     """Each panel by its title, with what selects its readings.
 
     There is one for each place by the ``coordinates``, but for places that another tells more of.
-    Its title are the values of coordinates that vary, after ``title`` or else the value of the first
-    coordinate. Readings that lack a coordinate stand in every panel of it.
+    Its title are the values of coordinates that vary, after ``title`` or else the value of the
+    first coordinate. Readings that lack a coordinate stand in every panel of it.
     """
     names = [coordinates] if isinstance(coordinates, str) else list(coordinates)
     names = [name for name in names if name]
@@ -298,8 +298,8 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Map:
-    """Values of ``readings`` on the grid of two coordinates, one panel for each ``panel``, all on one
-    scale from ``low`` to ``high``.
+    """Values of ``readings`` on the grid of two coordinates, one panel for each ``panel``, all on
+    one scale from ``low`` to ``high``.
 
     Rows of numbers run upwards, as on an axis, names from top to bottom. ``edge`` are readings of
     where along ``columns`` a transition is, drawn as a staircase in their rows; without ``ends``

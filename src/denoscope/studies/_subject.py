@@ -83,8 +83,8 @@ class Subject:
     def errors(
         self, D: Denoiser, kind: Literal["train", "test"], levels: Sequence[float], points: int
     ) -> Tensor:
-        """Mean squared errors a number of a denoiser at up to ``points`` noisy images, averaged over
-        the noises of an image, (levels, images).
+        """Mean squared errors a number of a denoiser at up to ``points`` noisy images, averaged
+        over the noises of an image, (levels, images).
         """
         images = min(points, len(self.data.train() if kind == "train" else self.data.unseen()))
         count = images * (points // images)

@@ -203,8 +203,8 @@ class DimensionScaling(Reported):
         fields, left = rows[0].fields, len(rows) - len(common(rows))
         return {
             "networks": f"MLP of width {fields['width']} with {growing.BLOCKS} blocks, EDM preconditioning, "
-            f"Adam at {fields['lr']} for {fields['steps']} steps of {fields['batch_size']}, averaged "
-            f"weights ({growing.AVERAGED}), log σ ~ N(ln {fields['sigma']}, {growing.LEVEL_SPREAD}²)",
+            f"Adam at {fields['lr']} for {fields['steps']} steps of {fields['batch_size']}, "
+            f"averaged weights ({growing.AVERAGED}), log σ ~ N(ln {fields['sigma']}, {growing.LEVEL_SPREAD}²)",
             "intervals": f"over {fields['draws']} draws of mixture, training set and probes",
             "left out": f"{left} cells with other settings" if left else "",
         }

@@ -373,8 +373,8 @@ def cosines(pairs: Readings, unseen: Readings) -> Iterator[Told]:
     nearer = pairs.of("closer", pair=["halves", "seeds"])
     yield figure(
         "disjoint_halves_comparison",
-        "**For comparison.** Left: closed forms of the halves agree without a network. Right: samples"
-        " that are nearer to the other model's than to all training images of their own (share).",
+        "**For comparison.** Left: closed forms of the halves agree without a network. Right:"
+        " samples that are nearer to the other model's than to all training images of their own (share).",
         over_n(closed, title="Cosine of two images", limits=COSINES),
         over_n(nearer, title="Nearer to the other", limits=COSINES),
     )
@@ -386,8 +386,8 @@ def histograms(every: Readings) -> Told:
     units += every.of("nearest").named("cosine", pair="nearest")
     return figure(
         "disjoint_halves_histograms",
-        "**Samples of two models that share no training image**: cosines of the two samples from one"
-        " noise, of a sample with its nearest training image, and of samples from unlike noises.",
+        "**Samples of two models that share no training image**: cosines of the two samples from"
+        " one noise, of a sample with its nearest training image, and of samples from unlike noises.",
         Histogram(units.map(np.ravel).joined("subset", "seed"), "pair", ("n", "model", "width")),
     )
 
@@ -438,8 +438,8 @@ def spectra(values: Readings, shared: Readings, harmonic: Readings) -> Iterator[
     levels = {"chance": LEADING / harmonic[0].value.shape[-1]} if harmonic else {}
     yield figure(
         "disjoint_halves_overlap",
-        f"**Do models share their harmonics?** Overlap of the spans of the {LEADING} leading ones. One"
-        " model at two images is 1 if a basis does not adapt, as the Gaussians' does not.",
+        f"**Do models share their harmonics?** Overlap of the spans of the {LEADING} leading ones."
+        " One model at two images is 1 if a basis does not adapt, as the Gaussians' does not.",
         over_n(every, title="Overlap", limits=COSINES, levels=levels),
     )
 

@@ -289,8 +289,8 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
     )
     yield Claim("The participation ratio d_eff = (Tr Σ)²/Tr Σ², over d", found.of("d_eff"))
     caption = (
-        "**What the model samples against the law.** Above N = d Gaussian data of any spectrum fall "
-        "on one curve; below, directions without data have no variance but the last step's noise. "
+        "**What the model samples against the law.** Above N = d Gaussian data of any spectrum "
+        "fall on one curve; below, directions without data have no variance but the last step's noise. "
         "With the ridge that is best on average the catastrophe is gone."
     )
     every = (divergence(found) + first_order(found)).named(training="trained")

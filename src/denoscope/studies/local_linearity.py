@@ -180,8 +180,8 @@ def near_one(most: Readings, network: Readings) -> Iterator[Told]:
     others = deviations(network.of(time=list(HIGH), length=FAR))
     for kind in ("random", "principal"):
         yield Claim(
-            f"Along {kind} directions the network of the most images is linear at t = 0.5 and 0.7 up to"
-            f" steps of {FAR:g} √d (deviation of norm ratio and cosine from 1)",
+            f"Along {kind} directions the network of the most images is linear at t = 0.5 and 0.7"
+            f" up to steps of {FAR:g} √d (deviation of norm ratio and cosine from 1)",
             ends.of(direction=kind, length=FAR),
             below(OFF),
             f"at most {OFF:g} (LOCO Edit, figure 2b)",

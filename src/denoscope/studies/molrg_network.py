@@ -216,8 +216,8 @@ class MolrgNetwork(Learned):
         yield transition_figure(found)
         yield figure(
             "half_points",
-            "**How many points a dimension it takes**: N_k/d at which GL crosses each height, of all "
-            "distances and within the subspaces, where noise off them does not pass for novelty. "
+            "**How many points a dimension it takes**: N_k/d at which GL crosses each height, of "
+            "all distances and within the subspaces, where noise off them does not pass for novelty. "
             "Flat: N_k/d decides; halving with every doubling of d: N_k alone decides.",
             Plot(
                 within_sizes(found.of("needed", score=["gl", "gl_within"])),
@@ -390,8 +390,8 @@ def transition_figure(found: Readings) -> Told:
     same = {"color": "d", "levels": levels, "limits": limits(gl)}
     caption = (
         "**From copying to generalizing**: GL against the training points of each subspace, and "
-        "against these over d, where curves fall on one if N_k/d decides. Bands: 95 % over training "
-        "runs; open points: GL is one half."
+        "against these over d, where curves fall on one if N_k/d decides. Bands: 95 % over "
+        "training runs; open points: GL is one half."
     )
     return figure(
         "transition",
@@ -421,8 +421,8 @@ def controls(found: Readings) -> Iterator[Told]:
     other = found.of("score", score=["gl_within", "gl_unsquared"])
     yield figure(
         "controls",
-        "**The same curves by two other scores**: samples, fresh and training points projected onto "
-        "the subspace nearest to each before distances are taken; and mean distances instead of "
+        "**The same curves by two other scores**: samples, fresh and training points projected "
+        "onto the subspace nearest to each before distances are taken; and mean distances instead of "
         "mean squared ones. Bands: 95 % over training runs.",
         Plot(
             other,

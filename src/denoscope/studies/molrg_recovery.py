@@ -213,7 +213,9 @@ class MolrgRecovery(Reported):
 
 
 def clustered(cell: MolrgRecovery, of: Instances, work: Work) -> dict[str, Tensor]:
-    """K-subspaces with mutually orthogonal subspaces; ``free`` is without that constraint. All (b,)."""
+    """K-subspaces with mutually orthogonal subspaces; ``free`` is without that constraint. All
+    (b,).
+    """
     found = k_subspaces(of.x, of.starts, keep=cell.keep)
     work.tell(0.7)
     free = k_subspaces(of.x, of.starts, keep=cell.keep, joint=False)
@@ -225,7 +227,9 @@ def clustered(cell: MolrgRecovery, of: Instances, work: Work) -> dict[str, Tenso
 
 
 def trained(cell: MolrgRecovery, of: Instances, work: Work) -> dict[str, Tensor]:
-    """Diffusion training; the gain is what its loss is below the truth's, over the energy. All (b,)."""
+    """Diffusion training; the gain is what its loss is below the truth's, over the energy. All
+    (b,).
+    """
     found = fitting.train_subspaces(of, keep=cell.keep, steps=cell.steps, tell=work.tell)
     energy = of.x.square().sum((1, 2))
     gain = ((found.truth - found.loss) / energy).double()

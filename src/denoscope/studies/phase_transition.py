@@ -17,8 +17,8 @@ each training set, from the same noises: what its covariance alone does.
   images models agree in their remainders (:mod:`denoscope.metrics.remainders`).
 
 Intervals of GLc, nearness, N* and N° are over training subsets, held-out images and samples
-(:mod:`denoscope.metrics.transition`), those of RP and remainders over pairs of runs crossed with the
-noises that they share.
+(:mod:`denoscope.metrics.transition`), those of RP and remainders over pairs of runs crossed with
+the noises that they share.
 """
 
 from __future__ import annotations
@@ -321,8 +321,8 @@ def transition(found: Readings) -> Iterator[Told]:
         "transition",
         "**Memorization to generalization.** Left: GLc, the share of samples that are no copies "
         "relative to held-out images; marked: N*, where it reaches one half. Right: nearness, 1 "
-        "copying, ½ as near as held-out images, 0 off the data; marked: N°. Beside the networks the "
-        "Gaussian of their training images. 95 % over training subsets, hold-out and samples.",
+        "copying, ½ as near as held-out images, 0 off the data; marked: N°. Beside the networks "
+        "the Gaussian of their training images. 95 % over training subsets, hold-out and samples.",
         by_n(curve, "Do they copy?", "who", limits=GLC, markers=found.of("n_star"), levels=levels),
         by_n(near, "Are they images?", "who", markers=found.of("n_middle"), levels=half),
     )
@@ -395,8 +395,8 @@ def quality(found: Readings) -> Iterator[Told]:
         "quality",
         "**Quality.** Fréchet distance of samples to held-out images in pixel space, with that of "
         "as many real images as its floor; denoising error on held-out images, geometric mean over "
-        "noise levels, over that of the best linear denoiser fitted to the whole pool; samples that "
-        "are farther from the training set than 95 % of held-out images.",
+        "noise levels, over that of the best linear denoiser fitted to the whole pool; samples "
+        "that are farther from the training set than 95 % of held-out images.",
         by_n(distance, "Samples against held-out images", limits=None, levels=real),
         by_n(error, "Denoising held-out images", limits=None, levels=linear),
         by_n(found.of("farther"), "Far from the data", "who", levels={"held-out images": TAIL}),
@@ -461,8 +461,8 @@ def reproducing(found: Readings) -> Iterator[Told]:
     )
     yield figure(
         "remainders",
-        "**Beyond the Gaussian.** Cosine of two models' remainders, samples less all that is linear "
-        "in the noise, or the clipping of the Gaussian's samples; and their share of variance.",
+        "**Beyond the Gaussian.** Cosine of two models' remainders, samples less all that is "
+        "linear in the noise, or the clipping of the Gaussian's samples; and their share of variance.",
         by_n(shared.of(pair="seeds"), "Two seeds"),
         by_n(shared.of(pair="halves"), "Disjoint halves"),
         by_n(found.of("left").without("pair").crossed(*RUN), "Share of variance"),

@@ -327,8 +327,8 @@ def weights(weight: Readings) -> Told:
     """Relative squared error of the distillates' matrices against the Wiener filter's."""
     return figure(
         "score_gap_weights",
-        "**The distillate's matrix against the Wiener filter's** of the training images. At low noise"
-        " the Wiener filter of few images projects onto their span. Dashed: the memorizer, distilled.",
+        "**The distillate's matrix against the Wiener filter's** of the training images. At low"
+        " noise the Wiener filter of few images projects onto their span. Dashed: the memorizer, distilled.",
         by_level(
             weight.of(who=["distillate", "control"]),
             color="n",

@@ -1,8 +1,8 @@
 """What heavy tails do to the divergence of a linear model: Mardia's kurtosis, and the law for items
 that are not Gaussian.
 
-With z = S^(-1/2) (x - mu) and ``f = (E|z|^4 - d) / (d (d+1))``, 1 for a Gaussian and at least (d-1) /
-(d+1) for any law, the covariance of n items scatters as that of n/f Gaussian ones, their mean as
+With z = S^(-1/2) (x - mu) and ``f = (E|z|^4 - d) / (d (d+1))``, 1 for a Gaussian and at least (d-1)
+/ (d+1) for any law, the covariance of n items scatters as that of n/f Gaussian ones, their mean as
 ever: to second order in 1/n the divergence of the model from the best linear model N(mu, S) is ``f
 d (d+1)/(4n) + d/(2n)``, of any law with finite fourth moments. Only model||true scales so.
 
