@@ -308,7 +308,7 @@ def transition(found: Readings) -> Iterator[Told]:
     published = "at every capacity (Zhang et al. 2024, Fig. 3)"
     yield Claim(says, found.of("n_star"), inside, published, beside=beside, note=note)
     says = "With most images samples are as near to the training set as held-out images (nearness)"
-    beside = {"By N": alike, "½ at N°": found.of("n_middle")}
+    beside = {"By N": alike, "It is ½ at N°": found.of("n_middle")}
     note = "Real-like is ½, and both tails as held-out images'; below it samples are farther off "
     note += "than real images are. Nearness ½ alone is no sign of quality: copies and noise mixed."
     yield Claim(says, alike.last("n"), within(*AS_NEAR), beside=beside, note=note)
@@ -339,12 +339,16 @@ def halves(found: Readings) -> Iterator[Told]:
     note = "Paired by noise. The Gaussians agree by their covariances alone: see the next claims."
     change = rp.change("n", "change").crossed(*RUN)
     yield Claim(says, change, above(0), published, beside=beside, note=note)
-    says = "They agree more often than the Gaussians of these images, N largest (change of RP)"
+    says = "Networks of disjoint images agree more often than their Gaussians, N largest (change of RP)"
     more = rp.last("n").against(closed, name="change").crossed(*RUN)
     yield Claim(says, more, above(0), note="Paired by noise.")
     error = over_runs(found, "error_test", "ratio").of(n=rp.along("n")).last("n")
-    learned = Claim("They denoise better than the best linear denoiser of all", error, below(1))
-    says = "They agree beyond these Gaussians, N largest (cosine of remainders)"
+    learned = Claim(
+        "the networks denoise better than the best linear denoiser of all", error, below(1)
+    )
+    says = (
+        "Networks of disjoint images agree beyond their Gaussians, N largest (cosine of remainders)"
+    )
     left = found.of("left").crossed(*RUN).last("n")
     beside = {"By N": shared.crossed(*RUN), "Share of variance": left}
     note = (
