@@ -274,10 +274,15 @@ def over_runs(found: Readings, name: str, called: str = "mean") -> Readings:
     return values.joined(*RUN)
 
 
+def of_real(found: Readings, name: str) -> Readings:
+    """A share of held-out images beside the first training set of each size, exact."""
+    firsts = [some[0] for _, some in found.of(name).by("n")]
+    return Readings(firsts, QUANTITIES).dropped("width", *RUN).named("mean", images="test")
+
+
 def beside_real(found: Readings, name: str) -> Readings:
-    """The same of samples, and of the held-out images that all widths share."""
-    real = over_runs(found, f"{name}_test").joined("width")
-    return over_runs(found, name) + real.named(images="test")
+    """The same of samples and of held-out images."""
+    return over_runs(found, name) + of_real(found, f"{name}_test")
 
 
 def by_n(readings: Readings, title: str, look: str = "", **how: Any) -> Plot:
@@ -409,8 +414,8 @@ def quality(found: Readings) -> Iterator[Told]:
 
 def controls(found: Readings) -> Iterator[Told]:
     """What stands behind GLc."""
-    real = over_runs(found, "p_test").joined("width").named(images="test")
     near, alarms = found.of("nearer", width=bool).named("mean"), {f"declared rate {TAIL:g}": TAIL}
+    real = of_real(found, "p_test")
     second, fixed = over_runs(found, "glc_pca"), beside_real(found, "gl_fixed")
     yield "Controls"
     yield figure(
