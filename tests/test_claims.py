@@ -162,6 +162,7 @@ def test_one_way_to_say_a_number() -> None:
     assert said(Estimate(3.0, 3.0, 3.0, 1, 1.0, "exact"), ".0f") == "3"
     assert said(Estimate(math.inf, 1536.0, math.inf, 9), ".0f") == "∞ [1536, ∞]"
     assert said(unavailable("too few")) == "not available (too few)"
+    assert said(Estimate(-0.04, -0.36, 0.02, 9), ".1f") == "0.0 [−0.4, 0.0]"
 
 
 def test_a_claim_as_data_has_no_infinity() -> None:

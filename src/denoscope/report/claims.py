@@ -212,10 +212,10 @@ def said(e: Estimate, form: str = ".2f") -> str:
 
 
 def number(x: float, form: str = ".2f") -> str:
-    """A number with a true minus sign; infinite ones as such."""
+    """A number with a true minus sign, none before zero; infinite ones as such."""
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    text = f"{x:{form}}"
+    text = f"{x:z{form}}"
     text = "0" if form.endswith("g") and float(text) == 0 else text
     return text.replace("-", "−").replace("%", "\u00a0%")
 
