@@ -107,7 +107,7 @@ def wide(count: int, height: int, width: int) -> None:
     source, crops, photos = np.random.default_rng(0), [], [*map(load_sample_image, PHOTOS)]
     for i in range(count):
         photo = photos[i % 2]
-        y, x = source.integers(0, np.array(photo.shape[:2]) - (height, width))
+        y, x = (source.integers(a - b) for a, b in zip(photo.shape, (height, width)))
         crops.append(photo[y : y + height, x : x + width])
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "crops.npz"
