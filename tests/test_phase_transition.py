@@ -284,8 +284,31 @@ def test_interrupting_says_how_to_go_on(tmp_path: Path) -> None:
 def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
     folder, rng = tmp_path / "images.npz", np.random.default_rng(0)
     np.savez(folder, arr_0=rng.integers(0, 255, (60, 6, 6, 1), dtype=np.uint8))
-    words = ["run", "phase_transition", "--data", str(folder), "--n", "8", "--width", "8", "--subset", "0", "--steps", "5", "--samples", "8",
-             "--solver-steps", "2", "--held", "20", "--store", str(tmp_path / "s"), "--on", "serial", "--quiet"]  # fmt: skip
+    words = [
+        "run",
+        "phase_transition",
+        "--data",
+        str(folder),
+        "--n",
+        "8",
+        "--width",
+        "8",
+        "--subset",
+        "0",
+        "--steps",
+        "5",
+        "--samples",
+        "8",
+        "--solver-steps",
+        "2",
+        "--held",
+        "20",
+        "--store",
+        str(tmp_path / "s"),
+        "--on",
+        "serial",
+        "--quiet",
+    ]
     assert main(words) == 0
     np.savez(folder, arr_0=rng.integers(0, 255, (60, 6, 6, 1), dtype=np.uint8))
 

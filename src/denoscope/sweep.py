@@ -147,7 +147,7 @@ def say(text: str, quiet: bool) -> None:
 
 
 def makespan(costs: Sequence[float], workers: int) -> float:
-    """When the last of these jobs ends, each begun, costliest first, as soon as a worker is free."""
+    """When the last of these jobs ends, each begun, costliest first, when a worker is free."""
     ends = [0.0] * workers
     for cost in sorted(costs, reverse=True):
         heapq.heapreplace(ends, ends[0] + cost)

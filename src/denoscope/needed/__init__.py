@@ -67,7 +67,8 @@ def plan(found: Arranged) -> list[str]:
     each = (time.perf_counter() - begun) * (size / small) ** 3  # an eigendecomposition
     spent = 3 + (5 * parts + 6) * each + 1e-9 * n * size**2 + 1e-3 * found.varying
     return [
-        f"{len(found.taken)} of {n} images of {found.pixels} numbers, of which {found.varying} vary",
+        f"{len(found.taken)} of {n} images of {found.pixels} numbers, of which {found.varying} "
+        "vary",
         f"moments of {size} × {size} in {parts} parts: about {duration(spent)}",
     ]
 

@@ -112,7 +112,7 @@ def _around(middle: float, other: float) -> np.ndarray:
 
 
 def divergences(found: Readings) -> Readings:
-    """The expected divergence without ridge and with the best one, and what was measured if finite."""
+    """The expected divergence without ridge and with the best one, and the measured one."""
     made = Readings((), QUANTITIES)
     for name, remedy in (("kl", "none"), ("kl_ridge", "ridge"), ("measured", "measured")):
         made += found.of(name).named("divergence", remedy=remedy)

@@ -46,7 +46,8 @@ def conditions(
     ranks = (
         "" if found.trusted >= found.d else f" up to rank {count(found.trusted)}, then a power law"
     )
-    skipped = f"{len(images.skipped)} unreadable images, such as {images.skipped[0][0] if images.skipped else ''}"
+    example = images.skipped[0][0] if images.skipped else ""
+    skipped = f"{len(images.skipped)} unreadable images, such as {example}"
     said = {
         "command": f"`{command}`",
         "images": f"{images.name}: {count(len(images))} of {shape}, {count(found.n)} taken{others}",
@@ -56,15 +57,16 @@ def conditions(
         "directions": f"d = {count(found.d)}"
         + (f"; {count(constant)} of {count(sample.pixels)} pixels never vary" if constant else ""),
         "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t = √ᾱ x0 + "
-        "√(1 − ᾱ) ε; losses are squared errors of the noise a dimension, divergences nats a dimension",
-        "kurtosis": "E|z|⁴ − d over d (d + 1), z the whitened image: geometric mean of whitening by all "
-        "images and by all others; intervals by t over images",
+        "√(1 − ᾱ) ε; losses are squared errors of the noise, divergences nats, a dimension",
+        "kurtosis": "E|z|⁴ − d over d (d + 1), z the whitened image: geometric mean of whitening "
+        "by all images and by all others; intervals by t over images",
         "cross-validation": f"{len(sample.folds)} folds at random by seed {asked.seed}",
         "true spectrum": "geometric mean of training and held-out variance along each direction"
         + ranks,
         "participation ratio": f"{found.ratio:.4g}, corrected for the number of images "
         f"{found.ratio_corrected:.4g}: at N = {count(found.n)} the squared error of the covariance "
-        f"is about {percent(min(1.0, found.ratio / found.n))} of its squared norm, whatever the divergence",
+        f"is about {percent(min(1.0, found.ratio / found.n))} of its squared norm, whatever the "
+        "divergence",
         "seed": asked.seed,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }

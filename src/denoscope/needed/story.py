@@ -49,7 +49,7 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
 
 def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
     yield Claim(
-        f"Samples of a linear model of {count(found.n)} images are as near to the best one as asked",
+        f"Samples of a linear model of {count(found.n)} images are as near the best one as asked",
         found.law.decisive,
         below(found.asked.kl),
         published=f"at most {found.asked.kl:g} nats a dimension",
@@ -111,9 +111,9 @@ def _sizes_of_note(found: Answers) -> dict[str, float]:
 def _losses(found: Answers, read: Readings) -> Figure | None:
     caption = (
         "**Train and test loss** of a linear model without regularisation: theory of Gaussian "
-        "images with this spectrum, and a mark where the loss was measured; a model that predicts nothing "
-        f"has 1. The gap is within {percent(found.asked.gap)} of the least possible loss from about "
-        f"{about(found.level.needed)} of your images on."
+        "images with this spectrum, and a mark where the loss was measured; a model that predicts "
+        f"nothing has 1. The gap is within {percent(found.asked.gap)} of the least possible loss "
+        f"from about {about(found.level.needed)} of your images on."
     )
     theory = Readings((), QUANTITIES)
     for name in ("train", "test"):

@@ -70,7 +70,8 @@ def spans(found: Answers, sample: Sample) -> str:
             if law.measured.left
             else "others (cross-validated)"
         )
-        text += f"; {percents(law.measured.unseen, bracket=True)} of the variance of {checked} is outside"
+        unseen = percents(law.measured.unseen, bracket=True)
+        text += f"; {unseen} of the variance of {checked} is outside"
     if not law.infinite:
         return f"{text}."
     cause = (

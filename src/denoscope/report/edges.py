@@ -1,4 +1,4 @@
-"""The staircase that runs through a heat map where a transition is, and the foot that explains it."""
+"""The staircase that runs through a heat map where a transition is, and its explanation."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ FIRST = 3
 
 @dataclass(frozen=True)
 class Story:
-    """What a page says: its ``answer`` in one sentence, the ``opening``, ``sections``, all claims."""
+    """What a page says: its ``answer`` in a sentence, the ``opening``, ``sections``, all claims."""
 
     answer: str
     opening: Sequence[Block]

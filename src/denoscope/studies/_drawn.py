@@ -28,7 +28,7 @@ _POWER = re.compile(r"power(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(Imaged):
-    """Training sets of n rows from a law of d dimensions; ``least`` are the least values of fields."""
+    """Training sets of n rows from a law of d dimensions; ``least``: the least values of fields."""
 
     least: ClassVar[dict[str, int]] = {}
     places: ClassVar[tuple[str, ...]] = ("data", "n")

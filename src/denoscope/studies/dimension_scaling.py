@@ -202,9 +202,10 @@ class DimensionScaling(Reported):
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
         fields, left = rows[0].fields, len(rows) - len(common(rows))
         return {
-            "networks": f"MLP of width {fields['width']} with {growing.BLOCKS} blocks, EDM preconditioning, "
-            f"Adam at {fields['lr']} for {fields['steps']} steps of {fields['batch_size']}, "
-            f"averaged weights ({growing.AVERAGED}), log σ ~ N(ln {fields['sigma']}, {growing.LEVEL_SPREAD}²)",
+            "networks": f"MLP of width {fields['width']} with {growing.BLOCKS} blocks, EDM "
+            f"preconditioning, Adam at {fields['lr']} for {fields['steps']} steps of "
+            f"{fields['batch_size']}, averaged weights ({growing.AVERAGED}), "
+            f"log σ ~ N(ln {fields['sigma']}, {growing.LEVEL_SPREAD}²)",
             "intervals": f"over {fields['draws']} draws of mixture, training set and probes",
             "left out": f"{left} cells with other settings" if left else "",
         }
@@ -323,7 +324,7 @@ def line(readings: Readings, axis: str, fixed: str) -> Readings:
 
 
 def growth(points: Readings, axis: str) -> Readings:
-    """The laws of N along a dimension, for every method and K with three sizes that were reached."""
+    """The laws of N along a dimension, for every method and K with three sizes reached."""
     made = []
     for method, clusters, some in points.by("method", "k"):
         reached = [r for r in some if math.isfinite(r.value.value)]

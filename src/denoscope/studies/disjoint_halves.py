@@ -176,7 +176,7 @@ def sampling(subject: Subject) -> Iterator[Reading]:
 
 
 def bases(subject: Subject) -> Iterator[Reading]:
-    """Eigenvalues (ranks, points) and leading eigenvectors (points, k, n) of symmetrised Jacobians."""
+    """Eigenvalues (ranks, points), leading eigenvectors (points, k, n) of symmetrised Jacobians."""
     sigma = float(psnr.noise_level(HARMONIC))
     noisy, clean = subject.noisy("test", PLACES, sigma), subject.clean("test", PICTURED)
     count = n if (n := noisy[0].numel()) <= WHOLE else SOME
@@ -217,7 +217,7 @@ def cosine(a: Model, b: Model) -> Tensor:
 
 
 def closer(a: Model, b: Model) -> np.ndarray:
-    """Whether a sample is more like the other's than like own training images, of both (noises,)."""
+    """Whether a sample is more like the other's than own training images, of both (noises,)."""
     return np.mean([cosine(a, b).numpy() > one["nearest"] for one in (a, b)], 0)
 
 
@@ -258,7 +258,7 @@ def summary(every: Readings) -> Readings:
 
 
 def by_images(error: Readings) -> tuple[Readings, Readings]:
-    """Errors on training images, those of halves side by side, and on unseen ones, which all share."""
+    """Errors on training images, of halves side by side, and on unseen ones, shared by all."""
     train = error.of(images="train").over("seed").joined("subset")
     return train, error.of(images="test").over("subset", "seed")
 
@@ -374,7 +374,7 @@ def cosines(pairs: Readings, unseen: Readings) -> Iterator[Told]:
     yield figure(
         "disjoint_halves_comparison",
         "**For comparison.** Left: closed forms of the halves agree without a network. Right:"
-        " samples that are nearer to the other model's than to all training images of their own (share).",
+        " samples that are nearer to the other model's than to all own training images (share).",
         over_n(closed, title="Cosine of two images", limits=COSINES),
         over_n(nearer, title="Nearer to the other", limits=COSINES),
     )
@@ -387,7 +387,7 @@ def histograms(every: Readings) -> Told:
     return figure(
         "disjoint_halves_histograms",
         "**Samples of two models that share no training image**: cosines of the two samples from"
-        " one noise, of a sample with its nearest training image, and of samples from unlike noises.",
+        " one noise, of a sample with its nearest training image, of samples from unlike noises.",
         Histogram(units.map(np.ravel).joined("subset", "seed"), "pair", ("n", "model", "width")),
     )
 
@@ -419,7 +419,7 @@ def distances(distance: Readings) -> Told:
     apart = distance.of(pair=["halves", "seeds", "given", "gaussian"])
     return figure(
         "disjoint_halves_distances",
-        "**How far two denoisers are apart** at the same noisy unseen images, of images in [−1, 1].",
+        "**How far two denoisers are apart** at the same noisy unseen images in [−1, 1].",
         Plot(apart, "psnr", "n", panel=("pair", "model", "width")),
     )
 
@@ -466,7 +466,7 @@ def sample_rows(a: Model, b: Model) -> Iterator[tuple[str, list[Tile]]]:
 
 
 def harmonics_shown(found: Readings) -> list[Gallery]:
-    """Harmonics of every denoiser at two noisy images, at the ends of the sizes; of given models."""
+    """Harmonics of every denoiser at two noisy images, at the ends of sizes; of given models."""
     heads = ["clean", "noisy", "denoised", *(f"e{k}" for k in range(1, VECTORS + 1))]
     shown = found.of("denoised", "harmonic", "eigenvalue").thinned("seed", 1).thinned("width", 1)
     return [

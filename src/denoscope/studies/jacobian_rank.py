@@ -312,7 +312,9 @@ def u_shape(ratio: Readings) -> Iterator[Told]:
     )
     yield Claim(
         f"Between t = 0.2 and 0.7 the rank stays below {BELOW:g} of the pixels (sampling paths)",
-        ratio.of(place="path", sigma=between(MIDDLE)), below(BELOW), "below 0.1 of thousands of pixels",
+        ratio.of(place="path", sigma=between(MIDDLE)),
+        below(BELOW),
+        "below 0.1 of thousands of pixels",
         beside={"Least": ratio.of(place="path").least("sigma")},
         note="What is small beside thousands of pixels need not be beside few.",
     )

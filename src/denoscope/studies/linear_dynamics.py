@@ -66,7 +66,7 @@ TABLED = (1e-4, 1e-3, 1e-2, 0.1, 0.5)  # noise levels of the tables
 
 
 def settled(values: np.ndarray, level: float = 0.95) -> Estimate:
-    """The mean where every value is finite: training on may be best, or a minimum beyond the end."""
+    """The mean where all values are finite: training on may be best, or a minimum lie later."""
     if not np.isfinite(values).all():
         return unavailable("not finite in every training set", len(values), level)
     return mean(values, level)
@@ -328,7 +328,7 @@ def one_time(found: Readings, few: Readings, some: Readings) -> Iterator[Told]:
             "Excess where N > d": many.of("paid"),
             "Largest over smallest where N > d": many.of("spread"),
         },
-        note=f"1 − ᾱ from {NOISES.max():g} to {NOISES.min():g}. With N > d there is little to stop.",
+        note=f"1 − ᾱ from {NOISES.max():g} to {NOISES.min():g}. With N > d little is to stop.",
     )
     yield Claim(
         "The best time is one over the mean variance of an unseen direction (their product)",
@@ -447,7 +447,7 @@ def samples_of(found: Readings, few: Readings, some: Readings) -> Iterator[Told]
         within(-1.05, -0.95),
         published="−1",
         beside={"Noise prediction, all seen modes": some.of("exponent_noise")},
-        note="In noise prediction it tends to −1 for λ ≪ 1 alone: at high noise all are learned alike.",
+        note="In noise prediction it tends to −1 for λ ≪ 1 alone; at high noise all learn alike.",
     )
     caption = (
         "**What half-trained models sample**, first training set. A model that has learned nothing "

@@ -264,10 +264,10 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
             "Gaussian twin": toward.of(source="twin"),
             "Limit taken off": found.of("floor", data=images),
         },
-        note="Training sets are parts of the set that stands for the truth: both numbers are lower.",
+        note="Training sets are parts of the set that stands for the truth: both are lower.",
     )
     yield Claim(
-        "Directions in which few images vary raise it above that of their Gaussian twin (slope, less)",
+        "Directions in which few images vary raise it above their Gaussian twin's (slope, less)",
         slopes(real.against(further(found).of(source="twin"), apart="source")),
         above(0),
     )
@@ -290,8 +290,8 @@ def the_samples(found: Readings, gaussian: list[str], images: list[str]) -> Iter
     yield Claim("The participation ratio d_eff = (Tr Σ)²/Tr Σ², over d", found.of("d_eff"))
     caption = (
         "**What the model samples against the law.** Above N = d Gaussian data of any spectrum "
-        "fall on one curve; below, directions without data have no variance but the last step's noise. "
-        "With the ridge that is best on average the catastrophe is gone."
+        "fall on one curve; below, directions without data have no variance but the last step's "
+        "noise. With the ridge that is best on average the catastrophe is gone."
     )
     every = (divergence(found) + first_order(found)).named(training="trained")
     every += divergence(found, "_ridge").named(training="ridge")
@@ -334,7 +334,7 @@ def without_data(found: Readings) -> Iterator[Told]:
     few = gap.of(source="simulation", per_d=lambda ratio: ratio < 1 / AWAY)
     off = relative(found, "unseen").of(per_d=lambda ratio: ratio < 1 / AWAY)
     yield Claim(
-        "Below N = d the gap of test and train loss is that of directions without data (their ratio)",
+        "Below N = d the gap of test and train loss is that of directions without data (ratio)",
         few.against(bound, np.divide, "multiple", apart="source"),
         within(1 / (1 + CLOSE), 2),
         published="((1 − ᾱ)/ᾱ) N κ₀/c² is a lower bound, and nearly the gap",
@@ -373,7 +373,7 @@ def agreement(found: Readings, gaussian: list[str], images: list[str]) -> Iterat
         "Half of all numbers on real images are so near to theory",
         typical(own.of(data=images)),
         beside={"Gaussian twin": typical(twin)},
-        note="The twin's are those of a finite set; what images add are pixels that few of them use.",
+        note="The twin's are of a finite set; what images add are pixels that few of them use.",
     )
     for title, some in (("Training sets", own), ("Gaussian twins", twin)):
         yield crosstab(f"{title}, mean over sizes", some.over("per_d"), "number", "data")

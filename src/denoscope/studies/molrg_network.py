@@ -217,8 +217,8 @@ class MolrgNetwork(Learned):
         yield figure(
             "half_points",
             "**How many points a dimension it takes**: N_k/d at which GL crosses each height, of "
-            "all distances and within the subspaces, where noise off them does not pass for novelty. "
-            "Flat: N_k/d decides; halving with every doubling of d: N_k alone decides.",
+            "all distances and within the subspaces, where noise off them does not pass for "
+            "novelty. Flat: N_k/d decides; halving with every doubling of d: N_k alone decides.",
             Plot(
                 within_sizes(found.of("needed", score=["gl", "gl_within"])),
                 "d",
@@ -422,8 +422,8 @@ def controls(found: Readings) -> Iterator[Told]:
     yield figure(
         "controls",
         "**The same curves by two other scores**: samples, fresh and training points projected "
-        "onto the subspace nearest to each before distances are taken; and mean distances instead of "
-        "mean squared ones. Bands: 95 % over training runs.",
+        "onto the subspace nearest to each before distances are taken; and mean distances instead "
+        "of mean squared ones. Bands: 95 % over training runs.",
         Plot(
             other,
             "n_k",

@@ -199,7 +199,7 @@ class MolrgRecovery(Reported):
             "instances": f"{fields['trials']} for each K, d and N_k; the same at every noise level "
             "and for both methods",
             "starts": f"{fields['starts']} an instance, the same bases for both methods: "
-            "neighbours are K random points, each with its d − 1 nearest in angle; random is uniform",
+            "neighbours are K random points, with their d − 1 nearest in angle; random is uniform",
             "clustering": "all starts climb to rest without mutual orthogonality, are made "
             f"orthonormal, and the best {fields['keep']} climb on; K = 1: uncentred PCA",
             "training": f"all starts train {fitting.SCREENED} steps, the best {fields['keep']} by "
@@ -365,7 +365,7 @@ def figures(found: Readings, number: int) -> Iterator[Told]:
     yield success_map(f"success_{number}", caption, maps.of(k=last))
     caption = f"**The same at every other K**, {case}."
     yield success_map(f"others_{number}", caption, maps.of(k=lambda k: k != last))
-    caption = f"""**Success against N_k − d**, {case}: all dimensions together, exact 95 % intervals.
+    caption = f"""**Success against N_k − d**, {case}: all dimensions at once, exact 95 % intervals.
     Without noise, clustering would jump from 0 to 1 at N_k = d."""
     offsets = success.joined("d", "n_k")
     lines = Plot(offsets, "excess", color="method", panel="k", positions={"N_k = d": 0})
@@ -393,7 +393,7 @@ def departure_figure(found: Readings) -> Told:
     change = found.of("change")
     at = ", ".join(f"{name} = {value}" for name in ("k", "d") for value in change.along(name))
     caption = f"""**Where diffusion training stops being subspace clustering**: at the true bases,
-    {at.replace("k =", "K =")}, {SHOWN_POINTS} points in each. With the assignment of the clean point
+    {at.replace("k =", "K =")}, {SHOWN_POINTS} points in each. With the assignment of clean points
     the denoising loss is exactly an affine function of the clustering objective; a denoiser can
     only assign by the noisy point, or weigh softly. Bands: 95 % over noise."""
     exactly = {"assigned by the clean point: exactly clustering": 0.0}

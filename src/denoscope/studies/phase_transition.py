@@ -344,7 +344,7 @@ def halves(found: Readings) -> Iterator[Told]:
     note = "Paired by noise. The Gaussians agree by their covariances alone: see the next claims."
     change = rp.change("n", "change").crossed(*RUN)
     yield Claim(says, change, above(0), published, beside=beside, note=note)
-    says = "Networks of disjoint images agree more often than their Gaussians, N largest (change of RP)"
+    says = "Networks of disjoint images agree more than their Gaussians, N largest (change of RP)"
     more = rp.last("n").against(closed, name="change").crossed(*RUN)
     yield Claim(says, more, above(0), note="Paired by noise.")
     error = over_runs(found, "error_test", "ratio").of(n=rp.along("n")).last("n")
@@ -430,7 +430,7 @@ def controls(found: Readings) -> Iterator[Told]:
 
 
 def galleries(found: Readings) -> Iterator[Gallery]:
-    """Sample, nearest training image, and the other seed's sample from the same noise, of a size."""
+    """Sample, nearest training image, and the other seed's sample from the same noise."""
     seeds = [some for _, some in found.of("sample", "similarity", "training").by("seed")]
     if not seeds:
         return
@@ -471,7 +471,7 @@ def reproducing(found: Readings) -> Iterator[Told]:
     yield figure(
         "remainders",
         "**Beyond the Gaussian.** Cosine of two models' remainders, samples less all that is "
-        "linear in the noise, or the clipping of the Gaussian's samples; and their share of variance.",
+        "linear in the noise, or the clipping of the Gaussian's samples, and their size.",
         by_n(shared.of(pair="seeds"), "Two seeds"),
         by_n(shared.of(pair="halves"), "Disjoint halves"),
         by_n(found.of("left").without("pair").crossed(*RUN), "Share of variance"),

@@ -227,7 +227,7 @@ def sides(distance: Readings) -> Iterator[Told]:
     gaussian, memorizer = middle(distance), middle(distance, to="memorizer")
     nearer = gaussian.against(memorizer, apart="to")
     at = distance.of(who="network", to="gaussian").last("n")
-    says = "At intermediate noise a network of many images is nearer to its Gaussian than to the memorizer"
+    says = "At intermediate noise a network of many images is nearer to Gaussian than to memorizer"
     published = "networks that generalize are close to the Gaussian, those that memorize are not"
     beside = {"By N": nearer, "From the Gaussian": gaussian, "From the memorizer": memorizer}
     yield Claim(says, nearer.last("n"), below(0), published, beside=beside)
@@ -301,7 +301,8 @@ def distances(network: Readings, every: Readings) -> Iterator[Told]:
     yield figure(
         "score_gap_models",
         "**How far a network is** from the Gaussian and the memorizer of its own training set, from"
-        " its distillate (the best affine map at that σ) and the truth, if known, at noisy unseen images.",
+        " its distillate (the best affine map at that σ) and the truth, if known, at noisy unseen"
+        " images.",
         by_level(network.of(to=to), color="to", panel=place, levels=SAME),
     )
     yield "Distances, pair by pair"
@@ -328,7 +329,7 @@ def weights(weight: Readings) -> Told:
     return figure(
         "score_gap_weights",
         "**The distillate's matrix against the Wiener filter's** of the training images. At low"
-        " noise the Wiener filter of few images projects onto their span. Dashed: the memorizer, distilled.",
+        " noise the Wiener filter of few images projects onto their span. Dashed: the memorizer's.",
         by_level(
             weight.of(who=["distillate", "control"]),
             color="n",
@@ -348,7 +349,7 @@ def linearity(every: Readings) -> Told:
     return figure(
         "score_gap_linearity",
         "**Linearity**: D(αx₁ + βx₂) against αD(x₁) + βD(x₂), α = β = 1/√2: size of the cosine, and"
-        " length of the difference over that of the first. What the Gaussian loses is its offset's.",
+        " length of the difference over the first's. What the Gaussian loses is its offset's.",
         lines(shown.of("linearity")),
         lines(shown.of("nonlinearity")),
     )
