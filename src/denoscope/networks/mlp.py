@@ -107,5 +107,6 @@ class Modulated(nn.Module):
         self.shift = Linear(FEATURES, width, draw, gain=SMALL)
 
     def forward(self, h: Tensor, level: Tensor) -> Tensor:
-        u = self.up(h * (h.square().mean(-1, keepdim=True) + EPSILON).rsqrt())
+        square = torch.linalg.vecdot(h, h).unsqueeze(-1) / h.shape[-1]
+        u = self.up(h * (square + EPSILON).rsqrt())
         return self.down(F.silu(torch.addcmul(self.shift(level, u), u, self.scale(level))), h)
