@@ -40,7 +40,7 @@ class Recipe:
 
     net: str = "film"
     width: int = 64
-    steps: int = 4500
+    steps: int = 5000
     batch_size: int = 64
     lr: float = 3e-3
     ema: float = 0.995

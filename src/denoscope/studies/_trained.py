@@ -122,7 +122,7 @@ class Learned(Swept, Reported):
 class Trained(Learned, Imaged):
     """A network that is trained on a split of images."""
 
-    steps: int = option(4500, "training steps")
+    steps: int = option(5000, "training steps")
     lr: float = option(3e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.995, "decay of the averaged weights that are sampled")
     held: int = option(261, "images held out from every model")
