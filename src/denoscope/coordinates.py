@@ -182,7 +182,15 @@ COORDINATES: dict[str, Coordinate] = {
     "leading": Coordinate("leading directions k", "k = {}", "size"),
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
-    "side": Coordinate("side", values={"before": "the first snapshot", "after": "the end"}),
+    "side": Coordinate(
+        "side",
+        values={
+            "before": "the first snapshot",
+            "after": "the end",
+            "near": "nearest twentieth",
+            "far": "farthest twentieth",
+        },
+    ),
     "size": Coordinate("training points N", "N = {}", "log"),
     "ambient": Coordinate("ambient dimension n", "n = {}", "size"),
     "to": Coordinate("distance to", values=ROLES),

@@ -177,7 +177,9 @@ def median(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimat
     )
 
 
-def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.95) -> Estimate:
+def proportion_ratio(
+    count: float, n: float, count0: float, n0: float, level: float = 0.95
+) -> Estimate:
     """The ratio (count/n) / (count0/n0) of two independent proportions, interval by MOVER-R on
     Clopper-Pearson limits.
 
@@ -185,7 +187,7 @@ def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.
     unavailable estimate.
     """
     if count0 == 0:
-        return unavailable("ratio to a proportion of zero", n, level)
+        return unavailable("ratio to a proportion of zero", int(n), level)
     top, bottom = proportion(count, n, level), proportion(count0, n0, level)
     x, l1, u1 = top.value, top.low, top.high
     y, l2, u2 = bottom.value, bottom.low, bottom.high
@@ -194,7 +196,7 @@ def proportion_ratio(count: int, n: int, count0: int, n0: int, level: float = 0.
     low_scale, high_scale = u2 * (2 * y - u2), l2 * (2 * y - l2)
     low = (x * y - low_root) / low_scale if low_scale > 0 else 0.0
     high = (x * y + high_root) / high_scale if high_scale > 0 else math.inf
-    return Estimate(x / y, max(0.0, low), high, n, level, "MOVER-R of Clopper-Pearson")
+    return Estimate(x / y, max(0.0, low), high, int(n), level, "MOVER-R of Clopper-Pearson")
 
 
 def percentiles(

@@ -22,6 +22,7 @@ from denoscope.audit.plan import plan
 from denoscope.audit.report.csv_table import as_csv
 from denoscope.audit.report.json_document import as_json
 from denoscope.audit.report.page import build
+from denoscope.audit.report.verdict import gate, repeats
 from denoscope.progress import Voice
 from denoscope.report import write
 from denoscope.study import versions
@@ -77,24 +78,25 @@ def _writable(folder: Path) -> None:
 
 
 def _failed(found: Audit) -> int:
-    """The exit code: whether the limit of ``--fail-above`` is exceeded, said in one line."""
-    limit = found.options.fail_above
-    if limit is None:
+    """The exit code: what the gate of ``--fail-above`` says, told in one line."""
+    limit, together = found.options.fail_above, found.combined
+    if limit is None or (said := gate(found, limit)) == "passed":
         return 0
-    if found.combined is None or math.isnan(found.combined.rates.excess.value):
-        why = (
-            found.combined.rates.excess.method
-            if found.combined
-            else "no descriptor can decide here"
+    if said == "failed":
+        low = max(repeats(found).low, together.excess.low if together else 0.0)
+        why = f"at least {100 * low:.2g} % of the samples are copies, more than --fail-above {limit:g}"
+    elif together is None or math.isnan(together.excess.value):
+        why = f"--fail-above {limit:g} is undecided: no descriptor can decide here"
+    else:
+        enough = together.would_decide(limit)
+        more = (
+            f"about {enough[0]} samples and {enough[1]} held-out images would decide"
+            if enough
+            else "more samples alone would not decide"
         )
-        print(f"denoscope: --fail-above cannot be checked: {why}", file=sys.stderr)
-        return COPIES
-    low = found.combined.rates.excess.low
-    if low <= limit:
-        return 0
-    print(
-        f"denoscope: at least {100 * low:.2g} % of the samples are copies, more than "
-        f"--fail-above {limit:g}",
-        file=sys.stderr,
-    )
+        why = (
+            f"--fail-above {limit:g} is undecided: up to {100 * together.copies_at_most:.2g} % of "
+            f"the samples may be copies; {more}"
+        )
+    print(f"denoscope: {why}", file=sys.stderr)
     return COPIES

@@ -4,12 +4,17 @@ samples, to go on from there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from denoscope.audit.evidence import combined, described_sets, metric_table
-from denoscope.audit.evidence.by_descriptor import descriptor_evidence, training_duplicates
+from denoscope.audit.evidence import described_sets, metric_table
+from denoscope.audit.evidence.by_descriptor import (
+    areas,
+    calibrated,
+    descriptor_evidence,
+    training_duplicates,
+)
 from denoscope.audit.evidence.described_sets import DescribedSets
 from denoscope.audit.findings import Audit, Evidence
 from denoscope.audit.options import AuditOptions, check_control, check_pairs, check_used
@@ -49,35 +54,30 @@ def understood(options: AuditOptions) -> Protocol:
 def judge(
     options: AuditOptions, rules: Protocol, inputs: Mapping[str, InputSet], say: Voice
 ) -> Audit:
-    """What an audit finds in sets that were read already and match each other.
-
-    Held-out images that are training images too are no control: they are counted, and left out of
-    every metric.
-    """
+    """What an audit finds in sets that were read already and match each other."""
     exact = {
         role: exact_rows(inputs[role], inputs["train"])
         for role in ("gen", "test")
         if role in inputs
     }
-    whole = _described(options, rules, inputs, say)
-    seen = [view.without("test", exact["test"]) if "test" in exact else view for view in whole]
-    evidence = tuple(_weighed(options, rules, view, say) for view in seen)
-    together = combined.combine(
-        evidence, false_alarm=options.false_alarm or rules.false_alarm, seed=options.seed
-    )
+    views = _described(options, rules, inputs, say)
+    alarm = options.false_alarm or rules.false_alarm
+    evidence = _weighed(options, views, alarm, say)
+    deciding = [one for one in evidence if one.decides]
+    together = calibrated(deciding, false_alarm=alarm, seed=options.seed) if deciding else None
     spaces = {
-        role: space(rows, whole[0].kind, name=role) for role, rows in whole[0].features.items()
+        role: space(rows, views[0].kind, name=role) for role, rows in views[0].features.items()
     }
     shared = overlap(
         inputs, spaces, evidence[0].spacing, nearest={("gen", "train"): evidence[0].gen.nearest}
     )
     measured = metric_table.measure_all(
         evidence,
-        {view.name: view.features for view in seen},
+        {view.name: view.features for view in views},
         together,
         wanted=options.metrics,
         thresholds=rules.thresholds,
-        exact={role: int(rows.sum()) for role, rows in exact.items()},
+        exact=exact,
         seed=options.seed,
         say=say,
     )
@@ -173,18 +173,26 @@ def _check_protocol(rules: Protocol, inputs: Mapping[str, InputSet]) -> None:
             )
 
 
-def _weighed(options: AuditOptions, rules: Protocol, view: DescribedSets, say: Voice) -> Evidence:
-    say(f"nearest training images by {view.name}")
-    try:
-        return descriptor_evidence(
-            view.name,
-            view.kind,
-            view.identity,
-            view.features,
-            view.planted,
-            false_alarm=options.false_alarm or rules.false_alarm,
-            quantile=options.duplicates,
-            seed=options.seed,
-        )
-    except ValueError as error:
-        raise ValueError(f"by {view.name}: {error}") from error
+def _weighed(
+    options: AuditOptions, views: Sequence[DescribedSets], false_alarm: float, say: Voice
+) -> tuple[Evidence, ...]:
+    """The evidence of each descriptor; what repeats is what repeats to the first one."""
+    found: list[Evidence] = []
+    for view in views:
+        say(f"nearest training images by {view.name}")
+        try:
+            one = descriptor_evidence(
+                view.name,
+                view.kind,
+                view.identity,
+                view.features,
+                view.planted,
+                quantile=options.duplicates,
+            )
+            first = found[0] if found else one
+            one = replace(one, groups=first.groups, aside=first.aside)
+            rates = calibrated([one], false_alarm=false_alarm, seed=options.seed)
+            found.append(replace(one, areas=areas(one), rates=rates))
+        except ValueError as error:
+            raise ValueError(f"by {view.name}: {error}") from error
+    return tuple(found)

@@ -14,7 +14,7 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import Overlap
 from denoscope.estimate import Estimate
-from denoscope.metrics.calibrate import CopyRates, Quality
+from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores
 from denoscope.metrics.near_duplicates import NearDuplicates, SelfNeighbors
 
@@ -26,10 +26,6 @@ MOVED = ("shift", "crop", "flip")
 """Planted copies that were moved: reported beside the verdict, since many descriptors cannot see
 them.
 """
-DECIDES = 0.9
-"""The area under the ROC curve of near copies below which a descriptor is reported as unable to
-decide.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +33,15 @@ class Evidence:
     """What one descriptor says. Scores are larger for copies: 1 - d1/d2 of a ``"ratio"``, the
     largest cosine of a ``"cosine"``.
 
-    ``identity`` says what the features are. ``null`` are the scores of held-out images
-    (``"test"``), or of each training image against the others (``"leave-one-out"``);
-    ``leave_one_out`` are always the latter. ``planted`` maps names of perturbations to the scores
-    of perturbed training images, ``quality`` to what these say; ``near`` is the quality over all of
-    :data:`NEAR`. ``copies_of`` counts for each training image, int64 (n_train,), how many others
-    lie within ``spacing``, its near-duplicates in this space. ``counted`` are the rows of the null
-    that calibrate, without exact repeats of training images, and ``groups`` labels each of them:
-    those of one label are near-duplicates. ``training_neighbors`` is the pass over pairs of
-    training images and ``near_duplicates`` what it found.
+    ``identity`` says what the features are; ``gen`` and ``test`` are the scores of samples and
+    held-out images, ``leave_one_out`` those of each training image against the others. ``planted``
+    maps names of perturbations to the scores of perturbed training images, ``areas`` to the chance
+    that these outscore real ones, "near" over all of :data:`NEAR`. Of training images nearer than
+    ``spacing`` one is a near-duplicate of the other; rows nearer than ``tight`` nearly repeat each
+    other, whatever the hold-out is. By set, "gen", "test" and "own", ``groups``
+    labels rows that nearly repeat each other and ``aside`` marks those that are nearest to repeated
+    content. ``training_neighbors`` is the pass over pairs of training images, ``near_duplicates``
+    what it found, ``rates`` what the descriptor counts alone.
     """
 
     name: str
@@ -54,21 +50,20 @@ class Evidence:
     gen: CopyScores
     test: CopyScores | None
     leave_one_out: CopyScores
-    rates: CopyRates
     planted: Mapping[str, CopyScores]
-    quality: Mapping[str, Quality]
-    near: Quality | None
+    areas: Mapping[str, Estimate]
     spacing: float
-    copies_of: Tensor
-    counted: Tensor | None = None
-    groups: Tensor | None = None
-    training_neighbors: SelfNeighbors | None = None
-    near_duplicates: NearDuplicates | None = None
+    tight: float
+    groups: Mapping[str, Tensor]
+    aside: Mapping[str, Tensor]
+    training_neighbors: SelfNeighbors
+    near_duplicates: NearDuplicates
+    rates: Calibrated | None = None
 
     @property
     def held_out(self) -> Tensor:
         """The scores that calibrate, (m,)."""
-        return self.null.score if self.counted is None else self.null.score[self.counted]
+        return self.null.score[~self.aside["own" if self.test is None else "test"]]
 
     @property
     def null(self) -> CopyScores:
@@ -77,29 +72,8 @@ class Evidence:
 
     @property
     def decides(self) -> bool:
-        """Whether near copies stand out from the null; unknown counts as no."""
-        return self.near is not None and self.near.auc.value >= DECIDES
-
-
-@dataclass(frozen=True, eq=False)
-class Combined:
-    """All descriptors that decide, together: a sample is a copy if its smallest p-value, times
-    their number, is at most ``rates.false_alarm``.
-
-    ``descriptors`` names them; ``p_values`` (n_gen,) are each sample's Bonferroni-corrected
-    conformal p-values, at most 1, and ``copies`` bool (n_gen,) marks those at most the false alarm
-    rate. The threshold of a fold of ``rates`` is the p-value that a copy may at most have.
-    ``power`` maps perturbations to the share of planted copies found. ``detectable`` is the
-    smallest share of copies found with 80 % probability, infinite if none.
-    """
-
-    descriptors: tuple[str, ...]
-    p_values: Tensor
-    copies: Tensor
-    rates: CopyRates
-    power: Mapping[str, Estimate]
-    near_power: Estimate
-    detectable: float
+        """Whether planted copies stand out from the null, by the whole interval."""
+        return self.rates is not None and self.rates.sees
 
 
 @dataclass(frozen=True)
@@ -145,7 +119,7 @@ class Audit:
     inputs: Mapping[str, InputSet]
     protocol: Mapping[str, Any]
     evidence: tuple[Evidence, ...]
-    combined: Combined | None
+    combined: Calibrated | None
     metrics: Mapping[str, Mapping[str, MetricResult]]
     duplicates: TrainingDuplicates
     overlap: Overlap

@@ -32,11 +32,11 @@ def by_name(
     ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with
     the network in the file ``sscd`` or an installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and
     ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
-    ``module:function`` for any function. Without ``held_out`` images the training images are their
-    own control, and then ``pca`` has an axis for every ten of them at most: on the axes that were
-    made of them they lie farther apart than fresh images do, which then look like copies (16 digits
-    on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis for every ten one of
-    80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
+    ``module:function`` for any function. The training images are a control too, so ``pca`` has an
+    axis for every ten of them at most, unless more are asked for and there are ``held_out`` images:
+    on the axes that were made of them they lie farther apart than fresh images do, which then look
+    like copies (16 digits on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis
+    for every ten one of 80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
     """
     kind, _, rest = word.partition(":")
     if word == "pixels":
@@ -59,11 +59,11 @@ def by_name(
 
 
 def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) -> PCA:
-    calibrated = len(train) if held_out else max(2, len(train) // PER_AXIS)
+    calibrated = max(2, len(train) // PER_AXIS)
     if not rest:
         return PCA.fit(train, seed=seed, most=min(COUNTS[1], calibrated))
     k = _count(word, rest, min(len(train), train[0].numel()))
-    if k > calibrated:
+    if k > calibrated and not held_out:
         raise ValueError(
             f"{word!r} needs --test: without it at most {calibrated} axes can be "
             f"calibrated on {len(train)} training images"

@@ -13,7 +13,7 @@ In fewer than about five dimensions, where such close pairs come by chance, some
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -47,6 +47,10 @@ class CopyScores:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def at(self, rows: Tensor) -> CopyScores:
+        """The scores of some rows, by their numbers or by a mask."""
+        return CopyScores(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     @property
     def ratio(self) -> Tensor:

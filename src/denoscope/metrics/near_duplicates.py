@@ -84,9 +84,10 @@ class SelfNeighbors:
             apart[part], _ = outside(same, rows, within(same, rows, 0.0))
         return apart[apart.isfinite()]
 
-    def near(self, rows: Tensor, spacing: float) -> NearDuplicates:
-        """The rows nearer to one another than ``spacing``, or equal."""
-        listed = (self.found.distance.double() < spacing) | (self.found.distance == 0)
+    def near(self, rows: Tensor, spacing: float | Tensor) -> NearDuplicates:
+        """The rows nearer to one another than ``spacing``, one number or one a row, or equal."""
+        reach = torch.as_tensor(spacing, dtype=torch.float64).expand(len(self))
+        listed = (self.found.distance.double() < reach[:, None]) | (self.found.distance == 0)
         full = listed.all(1) & (
             listed.shape[1] < len(self) - 1
         )  # there may be more than the list has room for
@@ -95,7 +96,7 @@ class SelfNeighbors:
         cluster = _merged(torch.arange(len(self)), i, self.found.index[i, j])
         more = full.nonzero()[:, 0]
         for part in more.split(max(1, PAIRS // len(self))):
-            i, j = within(rows[part], rows, spacing).T
+            i, j = within(rows[part], rows, reach[part]).T
             counts[part] = i.bincount(minlength=len(part)) - 1  # itself
             cluster = _merged(cluster, part[i], j)
         return NearDuplicates(counts, torch.where(counts > 0, cluster, -1), int(counts.sum()) // 2)

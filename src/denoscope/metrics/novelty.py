@@ -41,6 +41,11 @@ class Nearness(Estimate):
     near: Estimate
     far: Estimate
 
+    @property
+    def tails(self) -> dict[str, Estimate]:
+        """Both tails by name."""
+        return {"near": self.near, "far": self.far}
+
     def json(self) -> dict[str, object]:
         """As an estimate's, with the tails."""
         return {**super().json(), "near": self.near.json(), "far": self.far.json()}

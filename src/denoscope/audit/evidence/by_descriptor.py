@@ -4,7 +4,7 @@ images nearest to them, and what repeats within the training set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,15 +14,19 @@ from torch import Tensor
 from denoscope.audit.findings import NEAR, Evidence, TrainingDuplicates
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.data.duplicates import first_with_content
-from denoscope.metrics.calibrate import copy_rates
-from denoscope.metrics.calibrate import planted as judged
+from denoscope.estimate import Estimate
+from denoscope.metrics.calibrate import auc
+from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores, scores, space
+from denoscope.metrics.crossfit import Scored, crossfit
 from denoscope.metrics.near_duplicates import (
     KEPT,
     NearDuplicates,
     SelfNeighbors,
     near_duplicate_distance,
 )
+from denoscope.metrics.one_score import log_nearness
+from denoscope.metrics.repeated import set_aside
 from denoscope.nearest import neighbors
 
 _LARGE = 0.05
@@ -36,17 +40,15 @@ def descriptor_evidence(
     features: Mapping[str, Tensor],
     planted: Mapping[str, Tensor],
     *,
-    false_alarm: float,
     quantile: float,
-    seed: int,
 ) -> Evidence:
     """The evidence of one descriptor of this ``kind`` of score, from ``features`` (n, k) of gen,
     train and perhaps test.
 
     ``planted`` are features of perturbed training images by perturbation, row j of each made from
     the same image. ``quantile`` declares which training images are near-duplicates. The training
-    set is compared with itself once, for all that needs it. Too few rows to calibrate with, or a
-    training set of near-duplicates of one image, are a ValueError.
+    set is compared with itself once, for all that needs it. A training set of near-duplicates of
+    one image is a ValueError.
     """
     rows = {
         role: space(features[role], kind, name=role)
@@ -68,65 +70,80 @@ def descriptor_evidence(
     )
     close = training.near(train, spacing)
     score = partial(scores, train=train, kind=kind, spacing=spacing)
-    leave_one_out = score(train, exclude_self=True, found=training.found)
+    own = score(train, exclude_self=True, found=training.found)
     found = {role: score(rows[role], found=known[role]) for role in known}
     copies = {word: score(space(x, kind, name=word)) for word, x in planted.items()}
-    counted, groups = _calibrating(rows.get("test"), training, close, spacing)
-    null = found.get("test", leave_one_out).score[counted]
-    options = {"false_alarm": false_alarm, "groups": groups, "seed": seed}
+    tight = min(spacing, near_duplicate_distance(train, training, quantile))
+    groups = {role: _alike(rows[role], tight) for role in ("test",) if role in rows}
+    groups["gen"] = _alike(rows["gen"], (found["gen"].nearest * _CLOSE).clamp_min(tight))
+    groups["own"] = training.near(train, tight).groups
     return Evidence(
         name=name,
         score=kind,
         identity=identity,
         gen=found["gen"],
         test=found.get("test"),
-        leave_one_out=leave_one_out,
-        rates=copy_rates(found["gen"].score, null, **options),
+        leave_one_out=own,
         planted=copies,
-        quality={word: judged(one.score, null, **options) for word, one in copies.items()},
-        near=judged(pooled, null, **options) if (pooled := _near(copies)) is not None else None,
+        areas={},
         spacing=spacing,
-        copies_of=close.counts,
-        counted=counted,
+        tight=tight,
         groups=groups,
+        aside=set_aside({**found, "own": own, **copies}, training, tight),
         training_neighbors=training,
         near_duplicates=close,
     )
 
 
-def _calibrating(
-    test: Tensor | None, training: SelfNeighbors, close: NearDuplicates, spacing: float
-) -> tuple[Tensor, Tensor]:
-    """The rows that calibrate, and labels of near-duplicates among them: all held-out images, or
-    distinct training images.
-    """
-    if test is None:
-        return training.distinct, close.groups[training.distinct]
-    groups = (
-        SelfNeighbors.of(test).near(test, spacing).groups
-        if len(test) > 1
-        else torch.zeros(1, dtype=torch.int64)
+def _alike(rows: Tensor, reach: float | Tensor) -> Tensor:
+    """Labels of rows (n,) that nearly repeat each other."""
+    if len(rows) < 2:
+        return torch.zeros(len(rows), dtype=torch.int64)
+    return SelfNeighbors.of(rows).near(rows, reach).groups
+
+
+def calibrated(evidence: Sequence[Evidence], *, false_alarm: float, seed: int) -> Calibrated:
+    """What these descriptors say together; what repeats is what repeats to the first one."""
+    first = evidence[0]
+    null = {} if first.test is None else {"test": [one.null for one in evidence]}
+    rows = {"gen": [one.gen for one in evidence], "own": [one.leave_one_out for one in evidence]}
+    words = [word for word in first.planted if all(word in one.planted for one in evidence)]
+    planted = {word: [one.planted[word] for one in evidence] for word in words}
+    apart = first.training_neighbors.nearest
+    chance = (first.leave_one_out.nearest > apart) & (apart > 0)
+    scored = Scored(
+        {role: _nearnesses(evidence, each) for role, each in {**rows, **null}.items()},
+        {word: _nearnesses(evidence, each) for word, each in planted.items()},
+        first.groups,
+        {**first.aside, "planted": first.aside[words[0]] if words else torch.tensor([])},
+        chance,
     )
-    return torch.arange(len(test)), groups
+    names = [one.name for one in evidence]
+    return crossfit(scored, NEAR, names, false_alarm=false_alarm, seed=seed)
 
 
-def _near(copies: Mapping[str, CopyScores]) -> Tensor | None:
-    """The scores of all near copies, (perturbations, images)."""
-    near = [copies[word].score for word in NEAR if word in copies]
-    return torch.stack(near) if near else None
+def _nearnesses(evidence: Sequence[Evidence], rows: Sequence[CopyScores]) -> Tensor:
+    """By all descriptors, (n, D)."""
+    return torch.stack([log_nearness(one.score, x) for one, x in zip(evidence, rows)], 1)
+
+
+def areas(one: Evidence) -> dict[str, Estimate]:
+    """The chance that a planted copy outscores a real image, by perturbation, "near" for those of
+    :data:`NEAR` together.
+    """
+    found = {word: auc(copies.score, one.held_out) for word, copies in one.planted.items()}
+    near = [one.planted[word].score for word in NEAR if word in one.planted]
+    if near:
+        found["near"] = auc(torch.cat(near), one.held_out, units=len(near[0]))
+    return found
 
 
 def training_duplicates(first: Evidence, train: InputSet, *, quantile: float) -> TrainingDuplicates:
     """Exact repeats by content, near ones by the first descriptor's ``spacing``, which was the
     ``quantile`` of nearest distances.
 
-    Evidence without its pass over the training set is a ValueError.
     """
     close, training = first.near_duplicates, first.training_neighbors
-    if close is None or training is None:
-        raise ValueError(
-            "training_duplicates needs descriptor_evidence's pass over the training set"
-        )
     content = train.features if train.images is None else train.images.data
     assert content is not None  # a set has one or the other
     exact = int((first_with_content(content) != torch.arange(len(content))).sum())

@@ -3,6 +3,8 @@ of the generated ones.
 
 Copy metrics put held-out images there, or without these each training image against the others.
 Metrics of quality put training images there, as many as were generated, drawn without replacement.
+Where held-out images are the measure already, one half of them stands for what is controlled, and
+the value is taken by the other half as well. What repeats in the real sets is set aside everywhere.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from denoscope.describe.protocols import published
 from denoscope.estimate import Estimate
 from denoscope.metrics.agreement import chance_level, corrected, reproducibility
 from denoscope.metrics.calibrate import pair_threshold
+from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores
 from denoscope.metrics.copying_cells import copying_test
-from denoscope.metrics.divergence import frechet, frechet_floor, mifid
+from denoscope.metrics.divergence import frechet, mifid
 from denoscope.metrics.diversity import vendi
 from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import feature_likelihood
+from denoscope.metrics.novelty import nearness as nearness_to
+from denoscope.metrics.novelty import nearness_of
+from denoscope.metrics.one_score import score_at
 from denoscope.metrics.shares import authentic_share, memorized_share, novel_share
 from denoscope.metrics.similarity import nearest_similarity
 from denoscope.metrics.support import prdc
@@ -51,8 +57,33 @@ class MetricCase:
     fixed: float | None
     seed: int
 
+    @staticmethod
+    def of(
+        evidence: Evidence, sets: Mapping[str, Tensor], fixed: float | None, seed: int
+    ) -> MetricCase:
+        """The case without what is set aside."""
+        kept = {role: ~rows for role, rows in evidence.aside.items()}
+        if "gen" in kept:
+            kept["twin"] = kept["gen"]
+        rest = {role: rows[kept[role]] if role in kept else rows for role, rows in sets.items()}
+        seen = replace(
+            evidence,
+            gen=evidence.gen.at(kept["gen"]),
+            test=evidence.test and evidence.test.at(kept["test"]),
+            leave_one_out=evidence.leave_one_out.at(kept["own"]),
+            groups={role: labels[kept[role]] for role, labels in evidence.groups.items()},
+        )
+        return MetricCase(seen, rest, fixed, seed)
+
     def __getitem__(self, role: str) -> Tensor:
         return self.sets[role]
+
+    @cached_property
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """The held-out images in two parts, drawn."""
+        rows = self["test"]
+        order = torch.randperm(len(rows), generator=generator(derive(self.seed, 3)))
+        return rows[order[: len(rows) // 2]], rows[order[len(rows) // 2 :]]
 
     @cached_property
     def drawn(self) -> Tensor | None:
@@ -152,19 +183,37 @@ def memorized_plain(case: MetricCase) -> dict[str, MetricResult]:
 
 
 def excess(case: MetricCase) -> dict[str, MetricResult]:
-    """Copies beyond the null's false alarms at the calibrated threshold."""
-    rates, near = case.evidence.rates, case.evidence.near
-    extra = {
-        "p_gen": rates.p_gen,
-        "p_test": rates.p_test,
-        "p_value": rates.p_value,
-        "false_alarm": rates.false_alarm,
-    }
-    extra |= {
-        "power": near.power if near else None,
-        "detectable": rates.detectable(near.power.value) if near else None,
-    }
-    return {"excess": MetricResult(rates.excess, threshold=rates.folds[0].threshold, extra=extra)}
+    """Copies beyond both controls' false alarms at the calibrated thresholds."""
+    rates = case.evidence.rates
+    if rates is None:
+        raise ValueError("this evidence was not calibrated")
+    threshold = score_at(case.evidence.score, rates.best.threshold)
+    return {"excess": replace(excess_of(rates), threshold=threshold)}
+
+
+def excess_of(rates: Calibrated) -> MetricResult:
+    """The excess, and what it was made of."""
+    names = ("p_gen", "p_test", "own", "p_value", "false_alarm", "detectable", "copies_at_most")
+    extra = {name: getattr(rates, name) for name in names}
+    return MetricResult(rates.excess, extra={**extra, "power": rates.power["near"]})
+
+
+def nearness(case: MetricCase) -> dict[str, MetricResult]:
+    """Nearness with its tails; by half of the held-out images in place of the training images it is
+    what samples read that are near to all real images.
+    """
+    one = case.evidence
+    assert one.test is not None  # a metric's needs are looked at before
+    found = nearness_of(
+        one.gen.nearest,
+        one.test.nearest,
+        gen_groups=one.groups["gen"],
+        test_groups=one.groups["test"],
+    )
+    control = nearness_to(case["gen"], *case.halves)
+    parts = {"near": found.near, "far": found.far}
+    real = {"near": control.near, "far": control.far}
+    return {"nearness": MetricResult(found, control, extra={**parts, "real": real})}
 
 
 def authenticity(case: MetricCase) -> dict[str, MetricResult]:
@@ -172,10 +221,6 @@ def authenticity(case: MetricCase) -> dict[str, MetricResult]:
     one.
     """
     evidence, training = case.evidence, case.evidence.training_neighbors
-    if training is None:
-        raise ValueError(
-            "needs the comparison of training images with each other, which this evidence lacks"
-        )
     found = authentic_share(evidence.gen.nearest, training.nearest[evidence.gen.index])
     if evidence.test is not None:
         return {
@@ -191,18 +236,36 @@ def authenticity(case: MetricCase) -> dict[str, MetricResult]:
 
 
 def copying(case: MetricCase) -> dict[str, MetricResult]:
-    """C_T with its cells; 0 is its control."""
-    found = copying_test(case["gen"], case["train"], case["test"], seed=case.seed)
+    """C_T with its cells. Its control has half of the held-out images in place of the training
+    images: dull samples are near to these too.
+    """
+    unseen, test = case.halves
+    found, control = (
+        copying_test(case["gen"], known, test, seed=case.seed) for known in (case["train"], unseen)
+    )
     told = {"nearer": found.nearer, "cells": found.json()["cells"]}
-    return {"copying_test": MetricResult(found, extra=told)}
+    return {
+        "copying_test": MetricResult(
+            found, control, extra={**told, "real": {"nearer": control.nearer}}
+        )
+    }
 
 
 def likelihood(case: MetricCase) -> dict[str, MetricResult]:
-    """FLD with its gap; 0, one half of the training set, is its control."""
-    found = feature_likelihood(case["gen"], case["train"], case["test"], seed=case.seed)
+    """FLD with its gap. Its control are held-out images, half of them, in place of as many samples:
+    both depend on numbers.
+    """
+    unseen, test = case.halves
+    n = min(len(case["gen"]), len(unseen))
+    order = torch.randperm(len(case["gen"]), generator=generator(derive(case.seed, 4)))
+    found, control = (
+        feature_likelihood(rows, case["train"], test, seed=case.seed)
+        for rows in (case["gen"][order[:n]], unseen[:n])
+    )
+    told = {"gap": found.gap, "spread": found.spread, "splits": list(found.splits)}
     return {
         "feature_likelihood": MetricResult(
-            found, extra={"gap": found.gap, "spread": found.spread, "splits": list(found.splits)}
+            found, control, extra={**told, "real": {"gap": control.gap}}
         )
     }
 
@@ -221,17 +284,12 @@ def support(case: MetricCase) -> dict[str, MetricResult]:
 
 
 def distance(case: MetricCase) -> dict[str, MetricResult]:
-    """FD, its limit, and its floor: training images, as many as were generated, against the
-    held-out ones.
-    """
-    found, n = frechet(case["gen"], case["test"], seed=case.seed), len(case["gen"])
-    floor = (
-        frechet_floor(case["train"], case["test"], n, seed=case.seed)
-        if n <= len(case["train"])
-        else None
-    )
+    """FD and its limit; of training images, as many as were generated, as its control."""
+    found = frechet(case["gen"], case["test"], seed=case.seed)
+    control = None if case.drawn is None else frechet(case.drawn, case["test"], seed=case.seed)
     plain = Estimate(found.value, found.low, found.high, found.n, found.level, found.method)
-    return {"frechet": MetricResult(plain, floor, extra={"limit": found.limit})}
+    extra = {"limit": found.limit, "real": {"limit": control.limit} if control else {}}
+    return {"frechet": MetricResult(plain, control, extra=extra)}
 
 
 def discrepancy(case: MetricCase) -> dict[str, MetricResult]:

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from denoscope.audit.evidence import controlled_metrics
 from denoscope.audit.evidence.controlled_metrics import MetricCase
 from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, seconds
-from denoscope.audit.findings import Combined, Evidence, MetricResult
+from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.estimate import proportion, unavailable
+from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.progress import duration
 
 COMBINED, CONTENT = "combined", "content"
@@ -38,6 +39,7 @@ _ROWS = (
     _Row(("memorized",), (), controlled_metrics.memorized),
     _Row(("memorized_plain",), (), controlled_metrics.memorized_plain),
     _Row(("excess",), (), controlled_metrics.excess),
+    _Row(("nearness",), ("test",), controlled_metrics.nearness),
     _Row(("authenticity",), (), controlled_metrics.authenticity),
     _Row(("copying_test",), ("test",), controlled_metrics.copying),
     _Row(("feature_likelihood",), ("test",), controlled_metrics.likelihood),
@@ -61,18 +63,21 @@ MEANINGS = {
     "images: blind to copies of images that have duplicates.",
     "excess": "Share of copies among samples beyond the false alarms on real images: 0 "
     "for a perfect generalizer, near 1 for a memorizer.",
-    "excess_combined": "The same by all descriptors together that can decide: what the "
+    "excess_combined": "The same by one score of all descriptors that can decide: what the "
     "verdict rests on.",
     "authenticity": "Share of samples farther from their nearest training image than "
     "that is from its own nearest; held-out images do not score 1 "
     "either.",
-    "copying_test": "C_T: samples against held-out images by their distance to the "
-    "training set; far below 0 copying, far above 0 underfitting. It "
-    "grows with the counts; the share nearer (samples nearer to training "
-    "images than held-out ones, ½ if none copies) does not.",
-    "feature_likelihood": "FLD: held-out images under a density centred on the samples; "
-    "0 as good as training images, larger is worse. Its gap: below "
-    "0, training images are likelier.",
+    "nearness": "P(a sample is nearer to the training set than a held-out image is): 1 copying, "
+    "½ as near as real images on average, 0 off the data. A twentieth of real images lies in each "
+    "of its tails. Beside it the same by held-out images in place of training images.",
+    "copying_test": "C_T: samples against held-out images by their distance to the training set; "
+    "far below 0 copying, far above 0 underfitting. Dull samples are near to everything: "
+    "beside it the same by held-out images in place of training images. It grows with the counts; "
+    "the share nearer (½ if none copies) does not.",
+    "feature_likelihood": "FLD: held-out images under a density centred on the samples, 0 as good "
+    "as half of the training images, larger is worse. Its gap: below 0, training images are "
+    "likelier. Both depend on numbers: beside them those of as many held-out images.",
     "mifid": "Fréchet distance, divided by the mean cosine distance to the training set "
     "where that is small: large for copies.",
     "precision": "Share of samples within the k-nearest balls of real images.",
@@ -106,11 +111,11 @@ def check_names(wanted: Sequence[str]) -> None:
 def measure_all(
     evidence: Sequence[Evidence],
     features: Mapping[str, Mapping[str, Tensor]],
-    combined: Combined | None,
+    combined: Calibrated | None,
     *,
     wanted: Sequence[str],
     thresholds: Mapping[str, float],
-    exact: Mapping[str, int],
+    exact: Mapping[str, Tensor],
     seed: int,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, MetricResult]]:
@@ -118,14 +123,13 @@ def measure_all(
     without these all that take minutes at most.
 
     ``features`` (n, k) by descriptor and role; ``thresholds`` that a protocol fixed, by descriptor;
-    ``exact`` counts the rows of gen and test whose content is a training image's, those of test no
-    longer among the features. What cannot be measured says why; an unknown name is a ValueError.
+    ``exact`` marks the rows of gen and test whose content is a training image's. What cannot be measured says why; an unknown name is a ValueError.
     """
     check_names(wanted)
     chosen = [name for name in NAMES if not wanted or name in wanted]
     found: dict[str, dict[str, MetricResult]] = {name: {} for name in chosen}
     for one in evidence:
-        case = MetricCase(one, features[one.name], thresholds.get(one.name), seed)
+        case = MetricCase.of(one, features[one.name], thresholds.get(one.name), seed)
         for row in _ROWS:
             asked = [name for name in row.names if name in found]
             measured = _measured(row, case, bool(wanted), say) if asked else {}
@@ -134,7 +138,7 @@ def measure_all(
     if "excess_combined" in found:
         found["excess_combined"][COMBINED] = _together(combined)
     if "exact_duplicates" in found:
-        found["exact_duplicates"][CONTENT] = _repeated(features[evidence[0].name], exact)
+        found["exact_duplicates"][CONTENT] = _repeated(exact)
     return found
 
 
@@ -172,25 +176,19 @@ def _sizes(case: MetricCase) -> SetSizes:
     return SetSizes(gen, train, test, case["train"].shape[1])
 
 
-def _together(combined: Combined | None) -> MetricResult:
-    """Copies beyond the null's false alarms by all descriptors that decide."""
+def _together(combined: Calibrated | None) -> MetricResult:
+    """Copies beyond both controls' false alarms by all descriptors that decide."""
     if combined is None:
-        return MetricResult(
-            unavailable("no descriptor tells planted copies from real images well enough to decide")
-        )
-    rates = combined.rates
-    extra = {
-        "p_gen": rates.p_gen,
-        "p_test": rates.p_test,
-        "p_value": rates.p_value,
-        "descriptors": list(combined.descriptors),
-    }
-    extra |= {"power": combined.near_power, "detectable": combined.detectable}
-    return MetricResult(rates.excess, threshold=rates.false_alarm, extra=extra)
+        return MetricResult(unavailable("no descriptor tells planted copies from real images"))
+    found = controlled_metrics.excess_of(combined)
+    return replace(
+        found,
+        threshold=combined.false_alarm,
+        extra={**(found.extra or {}), "descriptors": list(combined.descriptors)},
+    )
 
 
-def _repeated(sets: Mapping[str, Tensor], exact: Mapping[str, int]) -> MetricResult:
+def _repeated(exact: Mapping[str, Tensor]) -> MetricResult:
     """The share of samples whose content is a training image's, beside that of held-out images."""
-    held = len(sets["test"]) + exact.get("test", 0) if "test" in sets else 0
-    control = proportion(exact.get("test", 0), held) if held else None
-    return MetricResult(proportion(exact.get("gen", 0), len(sets["gen"])), control)
+    found = {role: proportion(int(rows.sum()), len(rows)) for role, rows in exact.items()}
+    return MetricResult(found["gen"], found.get("test"))

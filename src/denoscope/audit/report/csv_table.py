@@ -39,7 +39,7 @@ def as_csv(audit: Audit) -> str:
     and the ``ratio`` of both distances.
 
     ``p_value`` is that of all descriptors that decide, empty if none does; ``verdict`` is exact
-    copy, copy, novel or undecided; ``duplicate_cluster`` that of the nearest training image, empty
+    copy, copy, novel, set aside or undecided; ``duplicate_cluster`` that of the nearest training image, empty
     if it has no duplicate. What is not finite is empty.
     """
     text = io.StringIO()
@@ -92,9 +92,11 @@ def _verdicts(audit: Audit) -> list[str]:
     exact = torch.zeros(n, dtype=torch.bool) if shared is None else shared.exact
     others = (
         ["undecided"] * n
-        if audit.combined is None
+        if audit.combined is None or audit.combined.is_unlike
         else ["copy" if copied else "novel" for copied in audit.combined.copies.tolist()]
     )
+    aside = audit.first.aside["gen"].tolist()
     return [
-        "exact copy" if same else other for same, other in zip(exact.tolist(), others, strict=True)
+        "exact copy" if same else "set aside" if away else other
+        for same, away, other in zip(exact.tolist(), aside, others, strict=True)
     ]

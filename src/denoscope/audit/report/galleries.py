@@ -104,18 +104,11 @@ def held_out(audit: Audit) -> list[Pair]:
     leaked = (
         torch.zeros(len(audit.inputs["test"]), dtype=torch.bool) if shared is None else shared.exact
     )
-    kept = len(first.test) == len(leaked)
-    rows = torch.arange(len(leaked)) if kept else (~leaked).nonzero()[:, 0]
     order = torch.argsort(-first.test.score.double(), stable=True)
     return [
-        Pair(
-            "test",
-            int(rows[row]),
-            int(first.test.index[row]),
-            _score(first, first.test.score[row]),
-        )
+        Pair("test", row, int(first.test.index[row]), _score(first, first.test.score[row]))
         for row in order.tolist()
-        if not leaked[rows[row]]
+        if not leaked[row]
     ]
 
 

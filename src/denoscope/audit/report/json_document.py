@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from denoscope.audit.findings import Audit, Combined, Evidence, MetricResult
+from denoscope.audit.findings import Audit, Evidence, MetricResult
 from denoscope.audit.options import AuditOptions
 from denoscope.audit.report.matches import hits
-from denoscope.audit.report.verdict import verdict
+from denoscope.audit.report.verdict import gate, state, verdict
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import SharedRows
 from denoscope.describe.identity import key
 from denoscope.estimate import Estimate
 from denoscope.files import harmless
-from denoscope.metrics.calibrate import CopyRates
+from denoscope.metrics.controlled_rates import Calibrated
+from denoscope.metrics.one_score import score_at
 from denoscope.study import versions
 
 SCHEMA = 1
@@ -36,6 +37,9 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
     document = {
         "schema": SCHEMA,
         "verdict": [text.replace("\u00a0", " ").replace("**", "") for text in verdict(audit)],
+        "state": state(audit),
+        "copies_at_most": audit.combined.copies_at_most if audit.combined else 1.0,
+        **_gate(audit),
         "metrics": {name: _metric(audit, found) for name, found in audit.metrics.items() if found},
         "descriptors": {found.name: _descriptor(found) for found in audit.evidence},
         "combined": _combined(audit.combined),
@@ -109,43 +113,67 @@ def _of(one: object, *names: str) -> dict[str, Any]:
     return {name: getattr(one, name) for name in names}
 
 
+def _gate(audit: Audit) -> dict[str, Any]:
+    """What ``--fail-above`` says, and about how many samples and held-out images would decide where
+    that is undecided, null if no number would.
+    """
+    limit = audit.options.fail_above
+    if limit is None:
+        return {}
+    found = gate(audit, limit)
+    if found != "undecided":
+        return {"gate": found}
+    enough = audit.combined and audit.combined.would_decide(limit)
+    return {"gate": found, "gate_needs": enough and dict(zip(("samples", "held_out"), enough))}
+
+
 def _descriptor(found: Evidence) -> dict[str, Any]:
     """What a descriptor is, what it can see, and what it counted."""
-    near, identity = found.near, found.identity
+    identity, rates = found.identity, found.rates
     return {
         **_of(found, "score", "decides"),
-        "auc": near and near.auc,
-        "power": near and near.power,
-        "threshold": found.rates.folds[0].threshold,
+        "auc": found.areas.get("near"),
+        "power": rates and rates.power["near"],
+        "threshold": rates and score_at(found.score, rates.best.threshold),
         "preprocessing": identity.get("preprocessing"),
         "sha256": identity.get("sha256") or key(identity),
         "identity": identity,
         "quality": {
-            name: _of(one, "auc", "power", "threshold") for name, one in found.quality.items()
+            name: {"auc": found.areas[name], "power": rates and rates.power[name]}
+            for name in found.planted
         },
         "null": "leave-one-out" if found.test is None else "test",
         "spacing": found.spacing,
-        **_rates(found.rates),
+        "aside": {name: int(rows.sum()) for name, rows in _aside(found).items()},
+        **(_rates(rates) if rates else {}),
     }
 
 
-def _rates(rates: CopyRates) -> dict[str, Any]:
+def _aside(found: Evidence) -> dict[str, Tensor]:
+    """What is set aside, of the sets."""
+    return {name: rows for name, rows in found.aside.items() if name in ("gen", "test", "own")}
+
+
+def _rates(rates: Calibrated) -> dict[str, Any]:
     return {
         "false_alarm": rates.false_alarm,
         "false_alarm_asked": rates.asked,
-        **_of(rates, "p_gen", "p_test", "excess", "p_value"),
+        **_of(rates, "p_gen", "p_test", "own", "excess", "p_value", "copies_at_most"),
     }
 
 
-def _combined(found: Combined | None) -> dict[str, Any] | None:
+def _combined(found: Calibrated | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
         "descriptors": found.descriptors,
-        "alpha": found.rates.false_alarm,
+        "alpha": found.false_alarm,
         "flagged": int(found.copies.sum()),
-        **_of(found, "detectable", "near_power", "power"),
-        **_rates(found.rates),
+        **_of(found, "detectable", "power", "sight"),
+        "near_power": found.power["near"],
+        "control_unlike_p": found.unlike,
+        "holdout_near_p": found.close,
+        **_rates(found),
     }
 
 

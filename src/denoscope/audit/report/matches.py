@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from denoscope.audit.evidence.combined import conformal
 from denoscope.audit.findings import Audit, Evidence
+from denoscope.files import harmless
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,15 @@ def flagged(audit: Audit) -> Tensor:
 
 def strongest(audit: Audit) -> Tensor:
     """The place among the deciding descriptors of the one to which each sample looks most like a
-    copy, int64 (n_gen,).
+    copy, by its rank among held-out images, int64 (n_gen,).
     """
     return torch.stack(
-        [conformal(found.gen.score[None], found.held_out[None]) for found in deciding(audit)]
-    ).argmin(0)
+        [
+            torch.searchsorted(one.held_out.sort().values, one.gen.score.contiguous())
+            / max(1, len(one.held_out))
+            for one in deciding(audit)
+        ]
+    ).argmax(0)
 
 
 def origins(audit: Audit) -> Tensor:
@@ -79,6 +83,39 @@ def hits(audit: Audit) -> list[Hit]:
         (Hit(image, tuple(rows)) for image, rows in found.items()),
         key=lambda hit: (-len(hit.samples), hit.image),
     )
+
+
+def repeating(audit: Audit, role: str) -> Tensor:
+    """Which rows repeat real content: a training image exactly, or nearly what is set aside;
+    training images among themselves are "own".
+    """
+    one = audit.first
+    if role == "own":
+        return one.training_neighbors.nearest < one.tight
+    scores = one.gen if role == "gen" else one.test
+    assert scores is not None  # asked of sets that are there
+    same = audit.overlap.shared[role, "train"].exact
+    return same | (one.aside[role] & (scores.nearest < one.tight))
+
+
+def named_groups(audit: Audit) -> list[tuple[int, str]]:
+    """Groups of near-identical samples that lie nearer to a training image than any real image that
+    is not set aside: how many and to which, the largest first.
+    """
+    one = audit.first
+    kept = ~one.aside["own" if one.test is None else "test"]
+    limit = one.null.nearest[kept].amin() if kept.any() else 0.0
+    names, found = audit.inputs["train"].names, []
+    labels = one.groups["gen"].unique(return_inverse=True)[1]
+    sizes = labels.bincount()
+    for row in torch.argsort(one.gen.nearest).tolist():
+        label = labels[row]
+        if one.gen.nearest[row] >= limit:
+            break
+        if sizes[label] > 1 and not one.aside["gen"][row]:
+            found.append((int(sizes[label]), harmless(names[int(one.gen.index[row])])))
+            sizes[label] = 0
+    return sorted(found, key=lambda group: -group[0])
 
 
 def alike(audit: Audit, image: int) -> int:

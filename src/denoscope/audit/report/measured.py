@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
-from denoscope.estimate import exact, proportion
-from denoscope.metrics.calibrate import CopyRates, auc
+from denoscope.audit.report.likeness import nearness
+from denoscope.estimate import Estimate, exact
+from denoscope.metrics.calibrate import auc
+from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores
+from denoscope.metrics.one_score import score_at
 from denoscope.readings import Quantity, Reading, Readings
 
 TOGETHER = "all that decide"
 ROLES = {"gen": "gen", "test": "test", "leave_one_out": "train"}
-RATES = ("excess", "p_gen", "p_test", "false_alarm", "p_value", "detectable")
+RATES = ("excess", "p_gen", "p_test", "own", "p_value", "detectable")
 
 _Exact = partial(Quantity, interval=exact)
 QUANTITIES = {
@@ -31,10 +34,12 @@ QUANTITIES = {
         tip="share of copies among samples beyond what real ones show; a negative one is farther "
         "from the training set than those",
     ),
-    "p_gen": _Exact("samples", form=".2%", tip="called copies, averaged over the two folds"),
-    "p_test": _Exact("real", form=".2%", tip="by the half of them that chose no threshold"),
-    "false_alarm": _Exact("at", form=".2%", tip="the false alarm rate that chose the threshold"),
-    "p_value": _Exact("p", form=".2g", tip="Fisher's exact one-sided test in the first fold"),
+    "p_gen": Quantity("samples", form=".2%", tip="above the threshold that shows more"),
+    "p_test": Quantity("real", form=".2%", tip="of folds of them that chose no threshold"),
+    "own": Quantity("left out", form=".2%", tip="training images, each among the others"),
+    "p_value": _Exact("p", form=".2g", tip="Fisher's, against both controls, at both thresholds"),
+    "alike": _Exact("p", form=".2g", tip="that training images pass more often than held-out ones"),
+    "sight": Quantity("copies seen", form=".1%", tip="the excess that planted copies would read"),
     "detectable": _Exact(
         "detectable",
         form=".2%",
@@ -44,6 +49,8 @@ QUANTITIES = {
     "power": Quantity("share found", form=".0%", tip="of planted copies"),
     "found": _Exact("share of planted copies found"),
     "repeats": _Exact("exact repeats", form=".0f"),
+    "tail": Quantity("share", form=".1%", tip="of samples; a twentieth of real images lies there"),
+    "nearness": Quantity("nearness", form=".3f", tip="½ as near as real images, 1 copies"),
     "agreement": Quantity("same samples", form=".1%"),
 }
 
@@ -52,14 +59,11 @@ def readings(audit: Audit) -> Readings:
     """Everything, but the table of metrics."""
     found = [r for one in audit.evidence for r in _of(one)]
     if together := audit.combined:
-        found += _rates(TOGETHER, together.rates, together.detectable)
-        found += [
-            Reading(
-                "power", _copies(TOGETHER, kind), partial(proportion, round(e.value * e.n), e.n)
-            )
-            for kind, e in together.power.items()
-        ]
-        found.append(Reading("power", _copies(TOGETHER, "near"), together.near_power))
+        found += _rates(TOGETHER, together)
+        found.append(Reading("alike", {}, together.unlike))
+    if (near := nearness(audit)) is not None:
+        found.append(Reading("nearness", {}, partial(_nearness, audit, "")))
+        found += [Reading("tail", {"side": t}, partial(_nearness, audit, t)) for t in near.tails]
     found += [
         Reading("repeats", {"set": role}, float(shared.exact.sum()))
         for (role, of), shared in audit.overlap.shared.items()
@@ -80,38 +84,48 @@ def distance(score: float | Tensor) -> float | Tensor:
     return 1 - score
 
 
+def _nearness(audit: Audit, tail: str, level: float = 0.95) -> Estimate:
+    """Nearness, or one of its tails."""
+    found = nearness(audit, level)
+    assert found is not None  # asked where it is there
+    return found.tails[tail] if tail else found
+
+
 def _of(one: Evidence) -> Iterator[Reading]:
-    name, near = named(one), one.near
+    name, rates = named(one), one.rates
     for field, role in ROLES.items():
         if (scores := getattr(one, field)) is not None:
             yield Reading(one.score, {"descriptor": name, "set": role}, _distances(one, scores))
-    yield Reading("threshold", {"descriptor": name}, distance(one.rates.folds[0].threshold))
     yield Reading("spacing", {"descriptor": name}, one.spacing)
-    yield from _rates(name, one.rates, near and one.rates.detectable(near.power.value))
-    for kind, quality in one.quality.items():
-        yield Reading("auc", _copies(name, kind), quality.auc)
-        yield Reading("power", _copies(name, kind), quality.power)
-    if near:
-        yield Reading("power", _copies(name, "near"), near.power)
+    if rates:
+        limit = score_at(one.score, rates.best.threshold)
+        yield Reading("threshold", {"descriptor": name}, distance(limit))
+        yield from _rates(name, rates)
     for kind, kinds in (("near", NEAR), ("moved", MOVED)):
         if scores := [one.planted[k].score for k in kinds if k in one.planted]:
-            copies = torch.cat(scores)
-            area = partial(auc, copies, one.held_out, units=len(scores[0]))
-            yield Reading("auc", _copies(name, kind), area)
-            far, power = roc(copies, one.held_out)
+            far, power = roc(copies := torch.cat(scores), one.held_out)
+            if kind == "moved":
+                area = partial(auc, copies, one.held_out, units=len(scores[0]))
+                yield Reading("auc", _copies(name, kind), area)
             for x, y in zip(far.tolist(), power.tolist()):
                 yield Reading("found", {**_copies(name, kind), "alarms": x}, y)
+    for kind, area in one.areas.items():
+        yield Reading("auc", _copies(name, kind), area)
 
 
 def _copies(name: str, kind: str) -> dict[str, str]:
     return {"descriptor": name, "copies": kind}
 
 
-def _rates(name: str, rates: CopyRates, detectable: float | None) -> Iterator[Reading]:
-    for key in RATES:
-        value = detectable if key == "detectable" else getattr(rates, key)
-        if value is not None:
-            yield Reading(key, {"descriptor": name}, value)
+def _rates(name: str, rates: Calibrated) -> Iterator[Reading]:
+    at, best = {"descriptor": name}, rates.best
+    shares = {"p_gen": best.gen, "p_test": best.control, "own": best.controls["own"]}
+    for key, share in shares.items():
+        yield Reading(key, at, share.at)
+    for key in ("excess", "p_value", "detectable", "sight"):
+        yield Reading(key, at, getattr(rates, key))
+    for kind, share in best.planted.items():
+        yield Reading("power", _copies(name, kind), share.at)
 
 
 def _distances(one: Evidence, scores: CopyScores) -> np.ndarray:

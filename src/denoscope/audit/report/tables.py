@@ -14,6 +14,8 @@ from denoscope.report import Column, Table
 from denoscope.report.words import count
 
 PARTS = {
+    "near": "nearest tail",
+    "far": "farthest tail",
     "nearer": "share nearer",
     "gap": "gap",
     "limit": "limit",
@@ -25,7 +27,7 @@ MOST = 15
 """Rows of a table of training images."""
 _REAL = (
     "the same of real images, with its interval: for copying held-out ones, or training images "
-    "among themselves; for quality training images"
+    "among themselves; for quality training images; of C_T, nearness and FLD see below"
 )
 
 
@@ -59,9 +61,12 @@ def _measured(name: str, descriptor: str, one: MetricResult) -> Iterator[Sequenc
     found = one.estimate
     n = None if math.isnan(found.value) else found.n
     yield [name, descriptor, found, one.control, one.threshold, n, found.method]
-    for part, value in (one.extra or {}).items():
+    extra = one.extra or {}
+    real = extra.get("real", {})
+    for part, value in extra.items():
         if part in PARTS and isinstance(value, Estimate):
-            yield [f"{name}, {PARTS[part]}", descriptor, value, None, None, value.n, value.method]
+            told = (value, real.get(part), None, value.n, value.method)
+            yield [f"{name}, {PARTS[part]}", descriptor, *told]
 
 
 def copied(audit: Audit, found: Sequence[Hit]) -> Table:

@@ -11,21 +11,12 @@ import torch
 from torch import Tensor
 
 from denoscope.audit.sets.inputs import InputSet
-from denoscope.metrics.calibrate import fisher
 from denoscope.nearest import neighbors
 from denoscope.report.words import percent
 
 PAIRS = (("test", "train"), ("gen", "train"), ("test", "gen"), ("twin", "train"), ("twin", "gen"))
 """Which sets are compared: rows of the first with rows of the second."""
 _LARGEST = 0.5  # share of held-out images that may be training images
-_PROBED, _QUANTILE = (
-    1000,
-    0.05,
-)  # training images whose own nearest distances say what is near, and which part of these
-_SIGNIFICANT, _NOTABLE = (
-    1e-3,
-    2.0,
-)  # a p-value, and how many times the expected share is worth a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +71,7 @@ def overlap(
 
     ``nearest`` are distances (n_first,) to the nearest row of the second set, for pairs where they
     are known already; the rest is computed. A test set that is mostly training images is a
-    ValueError; any training image in it is a warning, and so is a test set that lies nearer to the
-    training set than training images lie to each other.
+    ValueError; any training image in it is a warning.
     """
     known = dict(nearest or {})
     shared: dict[tuple[str, str], SharedRows] = {}
@@ -92,12 +82,7 @@ def overlap(
                 known[first, second] = neighbors(features[first], features[second]).distance[:, 0]
             near = int(((known[first, second] < spacing) & ~exact).sum())
             shared[first, second] = SharedRows(first, second, exact, near, spacing)
-    warnings = [line for pair in shared.values() for line in _exactly(pair)]
-    if ("test", "train") in shared:
-        warnings += _nearly(
-            known["test", "train"][~shared["test", "train"].exact], features["train"]
-        )
-    return Overlap(shared, tuple(warnings))
+    return Overlap(shared, tuple(line for pair in shared.values() for line in _exactly(pair)))
 
 
 def _exactly(pair: SharedRows) -> list[str]:
@@ -107,8 +92,8 @@ def _exactly(pair: SharedRows) -> list[str]:
         shown = _of(count, n, "test images")
         if pair.second == "train":
             return [
-                f"{shown} are also training images: the model has seen them, so they are "
-                "left out of every control"
+                f"{shown} are also training images: the model has seen them, so they are set "
+                "aside with every row that is nearest to them"
             ]
         return [
             f"{shown} are also among the generated ones: the model has seen them, or "
@@ -124,34 +109,6 @@ def _exactly(pair: SharedRows) -> list[str]:
     return [
         f"every image of --{pair.first} is exactly a training image: make sure that it is "
         "no folder of training images"
-    ]
-
-
-def _nearly(distance: Tensor, train: Tensor) -> list[str]:
-    """A warning if test images lie nearer to training images than these lie to each other, as
-    training images do that were stored anew.
-
-    ``distance`` are those of the test images that are no exact copies.
-    """
-    rows = torch.linspace(0, len(train) - 1, min(_PROBED, len(train))).long().unique()
-    own = neighbors(
-        train[rows], train, min(len(train), 3)
-    ).distance  # the nearest is the row itself
-    own = own.where(own > 0, torch.inf).min(1).values.double()
-    own = own[own < torch.inf]
-    if len(own) * _QUANTILE < 1 or not len(distance):
-        return []
-    bound = own.quantile(_QUANTILE)
-    inside, usual = int((distance.double() < bound).sum()), int((own < bound).sum())
-    expected = len(distance) * usual / len(own)
-    p = float(fisher(inside, len(distance), usual, len(own)))
-    if inside <= _NOTABLE * expected or p > _SIGNIFICANT:
-        return []
-    return [
-        f"{_of(inside, len(distance), 'test images')} lie as near to a training image as "
-        f"only {100 * usual / len(own):.0f}\u00a0% of training images lie "
-        f"to another one (expected are about {round(expected)}): some may be training "
-        "images that were stored anew, and such images hide copies"
     ]
 
 
