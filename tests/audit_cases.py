@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from denoscope import read_images
-from denoscope.audit.evidence.combined import combine
+from denoscope.audit.evidence.by_descriptor import areas, calibrated, descriptor_evidence
 from denoscope.audit.findings import (
     MOVED,
     NEAR,
     Audit,
-    Combined,
     Evidence,
     MetricResult,
     TrainingDuplicates,
@@ -29,9 +28,9 @@ from denoscope.data.images import Images
 from denoscope.data.perturb import PERTURBATIONS
 from denoscope.describe import PCA, Pixels
 from denoscope.estimate import Estimate, proportion, unavailable
-from denoscope.metrics.calibrate import CopyRates, Fold, copy_rates, planted
+from denoscope.metrics.controlled_rates import SPENT, Calibrated, Rates
 from denoscope.metrics.copy_scores import CopyScores
-from denoscope.nearest import neighbors
+from denoscope.metrics.grouped import Share
 
 
 def digits(n: int, start: int = 0) -> Tensor:
@@ -66,48 +65,18 @@ def given(
     return InputSet(role, path or f"/data/{role}", held, features, shown, "ab12" * 16, tuple(seeds))
 
 
-def scores(rows: Tensor, train: Tensor, kind: str, *, own: bool = False) -> CopyScores:
-    """Scores of rows against training rows, without any rule for duplicates."""
-    if kind == "cosine":
-        rows, train = (torch.nn.functional.normalize(x) for x in (rows, train))
-    found = neighbors(rows, train, 2, exclude_self=own)
-    nearest, second = found.distance.double().T
-    cosine = 1 - nearest**2 / 2
-    ratio = torch.where(second > 0, nearest / second, 0.0)
-    return CopyScores(
-        1 - ratio if kind == "ratio" else cosine, nearest, found.index[:, 0], second, cosine, ratio
-    )
-
-
 def weighed(
     name: str,
     kind: str,
     features: Mapping[str, Tensor],
     copies: Mapping[str, Tensor],
-    alpha: float = 0.01,
+    first: Evidence | None = None,
 ) -> Evidence:
-    """One descriptor's evidence."""
-    train = features["train"]
-    gen, own = scores(features["gen"], train, kind), scores(train, train, kind, own=True)
-    test = scores(features["test"], train, kind) if "test" in features else None
-    null = (test or own).score
-    found = {label: scores(x, train, kind) for label, x in copies.items()}
-    near = [found[label].score for label in found if label not in MOVED]
-    quality = {label: planted(x.score, null, false_alarm=alpha) for label, x in found.items()}
-    return Evidence(
-        name,
-        kind,
-        {"name": name, "version": 1, "preprocessing": "as they are"},
-        gen,
-        test,
-        own,
-        copy_rates(gen.score, null, false_alarm=alpha),
-        found,
-        quality,
-        planted(torch.cat(near), null, false_alarm=alpha) if near else None,
-        0.1,
-        torch.zeros(len(train), dtype=torch.int64),
-    )
+    """One descriptor's evidence; what repeats is what repeats to the ``first``."""
+    identity = {"name": name, "version": 1, "preprocessing": "as they are"}
+    one = descriptor_evidence(name, kind, identity, features, copies, quantile=0.01)
+    one = replace(one, aside=(first or one).aside, groups=(first or one).groups)
+    return replace(one, areas=areas(one), rates=calibrated([one], false_alarm=0.01, seed=0))
 
 
 def share(flags: Tensor) -> Estimate:
@@ -150,13 +119,13 @@ def audit(
         held = {role: given(role, x, names=shown.get(role, ())) for role, x in sets.items()}
         copies = {name: PERTURBATIONS[name](train[:100], seed=7) for name in (*NEAR, *MOVED)}
     pca = PCA.fit(train, min(20, len(train) - 1))
-    evidence = []
+    evidence: list[Evidence] = []
     for name, kind, describe in (("pixels", "ratio", Pixels()), ("pca", "cosine", pca)):
         features = {role: describe(x) for role, x in sets.items()}
-        evidence.append(
-            weighed(name, kind, features, {label: describe(x) for label, x in copies.items()})
-        )
-    combined = combine(evidence, false_alarm=0.01, seed=0)
+        planted = {label: describe(x) for label, x in copies.items()}
+        evidence.append(weighed(name, kind, features, planted, *evidence[:1]))
+    deciding = [one for one in evidence if one.decides]
+    combined = calibrated(deciding, false_alarm=0.01, seed=0) if deciding else None
     links = torch.full((len(train),), -1, dtype=torch.int64) if cluster is None else cluster
     sizes = links[links >= 0].bincount() if (links >= 0).any() else torch.tensor([1])
     pairs = {("gen", "train"): SharedRows("gen", "train", exactly(gen, train), 3, 0.1)}
@@ -177,7 +146,7 @@ def audit(
 
 
 def table(
-    evidence: Sequence[Evidence], combined: Combined | None, twin: bool, test: bool
+    evidence: Sequence[Evidence], combined: Calibrated | None, twin: bool, test: bool
 ) -> dict[str, dict[str, MetricResult]]:
     """A few metrics, one of them not available."""
     found: dict[str, dict[str, MetricResult]] = {
@@ -187,7 +156,7 @@ def table(
             )
             for one in evidence
         },
-        "excess": {one.name: MetricResult(one.rates.excess) for one in evidence},
+        "excess": {one.name: MetricResult(one.rates.excess) for one in evidence if one.rates},
         "generalization": {
             one.name: MetricResult(
                 share(~(one.gen.cosine > 0.6)), share(~(one.null.cosine > 0.6)), 0.6
@@ -199,7 +168,7 @@ def table(
         else {},
     }
     if combined:
-        found["excess_combined"] = {"all": MetricResult(combined.rates.excess)}
+        found["excess_combined"] = {"all": MetricResult(combined.excess)}
     if twin:
         found["reproducibility"] = {
             "pixels": MetricResult(proportion(180, 200), None, 0.95, {"chance": 0.015})
@@ -207,12 +176,32 @@ def table(
     return {name: by for name, by in found.items() if by}
 
 
-def folds(
-    copies: int, n: int, alarms: int, held_out: int, alpha: float = 0.01, asked: float = 0.01
-) -> CopyRates:
-    """Rates of which both folds have these counts."""
-    fold = Fold(0.9, copies, n, alarms, held_out)
-    return CopyRates((fold, fold), alpha, asked)
+def rates(
+    copies: int,
+    n: int,
+    alarms: int,
+    held_out: int,
+    *,
+    own: tuple[int, int] | None = None,
+    planted: tuple[int, int] = (95, 100),
+    crossed: tuple[Share, Share] | None = None,
+    flagged: int | None = None,
+) -> Calibrated:
+    """Two descriptors that counted so many at both thresholds; training images left out pass as
+    held-out ones do, unless ``own`` says how many of how many.
+    """
+    count, rows = own or (round(alarms * 2000 / held_out), 2000)
+    marked = (torch.arange(n) < (copies if flagged is None else flagged)).double()
+    controls = {
+        "test": Share(alarms / held_out, held_out, held_out),
+        "own": Share(count / rows, rows, rows),
+    }
+    found = Share(planted[0] / planted[1], planted[1], planted[1])
+    seen = dict.fromkeys((*NEAR, "near"), found)
+    at = [Rates(0.9, Share(copies / n, n, n), controls, seen, marked, spent) for spent in SPENT]
+    p = torch.where(marked > 0, 0.001, 0.5).double()
+    even = crossed or (controls["own"], controls["own"])
+    return Calibrated(("pixels", "pca"), tuple(at), p, 0.01, 0.01, even)
 
 
 def counted(
@@ -222,34 +211,31 @@ def counted(
     copies: int,
     held_out: int,
     alarms: int,
-    alpha: float = 0.01,
-    asked: float = 0.01,
-    near_power: Estimate | None = None,
     flagged: int | None = None,
     of: Sequence[int] = (),
-    seen: float = 0.004,
+    own: tuple[int, int] | None = None,
+    planted: tuple[int, int] = (95, 100),
+    crossed: tuple[Share, Share] | None = None,
     **changes: Any,
 ) -> Audit:
-    """``base`` with chosen counts in both folds, so that a verdict's words can be foreseen; ``of``
-    are training images of the flagged.
+    """``base`` with chosen counts, so that a verdict's words can be foreseen; ``of`` are training
+    images of the flagged.
     """
-    assert base.combined is not None
-    marked = torch.zeros(n, dtype=torch.bool)
-    marked[: copies if flagged is None else flagged] = True
-    p = torch.where(marked, 0.001, 0.5).double()
+    combined = rates(
+        copies, n, alarms, held_out, own=own, planted=planted, crossed=crossed, flagged=flagged
+    )
     index = torch.arange(n) % len(base.inputs["train"])
     if len(of):
         index[: len(of)] = torch.tensor(of)
-    filled = torch.where(marked, 0.99, 0.1).double()
-    gen = CopyScores(filled, 1 - filled, index, torch.ones(n).double(), filled, 1 - filled)
-    evidence = tuple(replace(one, gen=gen) for one in base.evidence)
-    combined = replace(
-        base.combined,
-        p_values=p,
-        copies=marked,
-        rates=folds(copies, n, alarms, held_out, alpha, asked),
-        near_power=near_power or base.combined.near_power,
-        detectable=seen,
+    filled = torch.where(combined.copies, 0.99, 0.1).double()
+    test = base.first.null.nearest
+    away = torch.full((n,), float(test.median())).double()
+    gen = CopyScores(filled, away, index, torch.ones(n).double(), filled, 1 - filled)
+    alone = {"gen": torch.arange(n)}
+    none = {"gen": torch.zeros(n, dtype=torch.bool)}
+    evidence = tuple(
+        replace(one, gen=gen, groups={**one.groups, **alone}, aside={**one.aside, **none})
+        for one in base.evidence
     )
     shared = dict(base.overlap.shared)
     shared["gen", "train"] = SharedRows("gen", "train", torch.zeros(n, dtype=torch.bool), 0, 0.1)

@@ -4,9 +4,9 @@ share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 
 import torch
 from sklearn.datasets import load_digits
@@ -52,9 +52,6 @@ def components(train: Tensor, k: int = 32) -> Callable[[Tensor], Tensor]:
 def views(
     sets: Mapping[str, Tensor],
     planted: Mapping[str, Tensor],
-    *,
-    seed: int = 0,
-    false_alarm: float = 0.02,
 ) -> tuple[Evidence, Evidence]:
     """Pixels by the ratio of distances, components by cosine."""
     kinds = (("pixels", "ratio", pixels), ("pca", "cosine", components(sets["train"])))
@@ -63,18 +60,10 @@ def views(
         features, copies = (
             {word: describe(x) for word, x in some.items()} for some in (sets, planted)
         )
-        return descriptor_evidence(
-            name,
-            kind,
-            {"name": name},
-            features,
-            copies,
-            false_alarm=false_alarm,
-            quantile=0.01,
-            seed=seed,
-        )
+        return descriptor_evidence(name, kind, {"name": name}, features, copies, quantile=0.01)
 
-    return one(*kinds[0]), one(*kinds[1])
+    first, second = one(*kinds[0]), one(*kinds[1])
+    return first, replace(second, groups=first.groups, aside=first.aside)
 
 
 @cache
@@ -87,17 +76,7 @@ def draw(seed: int, *, test: bool = True) -> tuple[Evidence, Evidence]:
     chosen = {"train": sets["train"], "gen": torch.cat([sets["gen"], sets["rest"]])} | (
         {"test": sets["test"]} if test else {}
     )
-    return views(chosen, planted, seed=seed)
-
-
-def rows(scores: CopyScores, at: Tensor) -> CopyScores:
-    return replace(
-        scores,
-        **{
-            name: getattr(scores, name)[at]
-            for name in ("score", "nearest", "index", "second", "cosine", "plain")
-        },
-    )
+    return views(chosen, planted)
 
 
 def joined(first: CopyScores, second: CopyScores) -> CopyScores:
@@ -107,19 +86,25 @@ def joined(first: CopyScores, second: CopyScores) -> CopyScores:
     )
 
 
-def mixed(one: Evidence, copied: Tensor, seed: int) -> CopyScores:
+def mixed(evidence: Sequence[Evidence], copied: Tensor, seed: int) -> tuple[Evidence, ...]:
     """GEN samples of which those marked in ``copied`` are perturbed training images, drawn alike
     for every descriptor.
     """
     source = torch.Generator().manual_seed(seed)
     image = torch.randint(TRAIN, (GEN,), generator=source)
     word = torch.randint(len(NEAR), (GEN,), generator=source)
-    fresh = rows(one.gen, torch.arange(GEN))
-    copies = rows(
-        joined(
-            joined(one.planted["noise"], one.planted["blur"]),
-            joined(one.planted["jpeg"], one.planted["colour"]),
-        ),
-        word * TRAIN + image,
+
+    def gen(one: Evidence) -> CopyScores:
+        copies = reduce(joined, (one.planted[name] for name in NEAR)).at(word * TRAIN + image)
+        return joined(one.gen.at(torch.arange(GEN)), copies).at(torch.arange(GEN) + GEN * copied)
+
+    of = evidence[0].aside["gen"][:GEN] & ~copied
+    return tuple(
+        replace(
+            one,
+            gen=gen(one),
+            groups={**one.groups, "gen": torch.arange(GEN)},
+            aside={**one.aside, "gen": of},
+        )
+        for one in evidence
     )
-    return rows(joined(fresh, copies), torch.arange(GEN) + GEN * copied)

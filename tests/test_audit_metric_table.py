@@ -16,13 +16,11 @@ from torch import Tensor
 
 from denoscope import metrics
 from denoscope.audit.evidence import controlled_metrics, metric_table
-from denoscope.audit.evidence.by_descriptor import descriptor_evidence
-from denoscope.audit.evidence.combined import combine
+from denoscope.audit.evidence.by_descriptor import calibrated, descriptor_evidence
 from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, seconds
 from denoscope.audit.evidence.metric_table import NAMES, check_names, measure_all
 from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.estimate import Estimate, proportion
-from denoscope.metrics.divergence import frechet_floor
 
 D = 8
 KINDS = ("ratio", "cosine")
@@ -35,6 +33,7 @@ QUALITY = (
     "kernel",
     "copying_test",
     "feature_likelihood",
+    "nearness",
 )
 
 
@@ -49,20 +48,11 @@ def seen(
     sets: Mapping[str, Tensor],
     kind: str = "ratio",
     identity: Mapping[str, str] | None = None,
-    alpha: float = 0.02,
 ) -> Evidence:
     train = sets["train"]
     planted = {"noise": train[:60] + 1e-3 * normal(len(train[:60]), 9, train.shape[1])}
-    return descriptor_evidence(
-        kind,
-        kind,
-        identity or {"name": kind},
-        sets,
-        planted,
-        false_alarm=alpha,
-        quantile=0.01,
-        seed=0,
-    )
+    one = descriptor_evidence(kind, kind, identity or {"name": kind}, sets, planted, quantile=0.01)
+    return replace(one, rates=calibrated([one], false_alarm=0.02, seed=0))
 
 
 def measured(
@@ -74,20 +64,22 @@ def measured(
     kinds: Sequence[str] = KINDS,
     wanted: Sequence[str] = (),
     thresholds: Mapping[str, float] | None = None,
-    exact: Mapping[str, int] | None = None,
+    exact: Mapping[str, Tensor] | None = None,
     identity: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, MetricResult]]:
     given = {"gen": gen, "train": train, "test": test, "twin": twin}
     sets = {role: rows for role, rows in given.items() if rows is not None}
     evidence = [seen(sets, kind, identity) for kind in kinds]
-    together = combine(evidence, false_alarm=0.02, seed=0)
+    first = evidence[0]
+    evidence = [replace(one, aside=first.aside, groups=first.groups) for one in evidence]
+    together = calibrated(evidence, false_alarm=0.02, seed=0)
     return measure_all(
         evidence,
         dict.fromkeys(kinds, sets),
         together,
         wanted=wanted,
         thresholds=thresholds or {},
-        exact=exact or {"gen": 0},
+        exact=exact or {"gen": torch.zeros(len(gen), dtype=torch.bool)},
         seed=0,
         say=lambda text: None,
     )
@@ -128,26 +120,70 @@ def test_the_numbers_are_those_of_the_public_functions(
     whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     found = {name: by["ratio"].estimate for name, by in whole.items() if "ratio" in by}
-    same(found["generalization"], metrics.generalization(GEN, TRAIN, threshold=0.6))
-    same(found["memorized_plain"], metrics.memorized(GEN, TRAIN))
-    same(found["authenticity"], metrics.authenticity(GEN, TRAIN))
-    same(found["copying_test"], metrics.copying_test(GEN, TRAIN, TEST))
-    same(found["feature_likelihood"], metrics.feature_likelihood(GEN, TRAIN, TEST))
-    same(found["mifid"], metrics.mifid(GEN, TRAIN))
-    same(found["frechet"], metrics.frechet(GEN, TEST))
-    same(found["kernel"], metrics.kernel(GEN, TEST))
-    same(found["vendi"], metrics.vendi(GEN))
-    for name, one in metrics.prdc(GEN, TEST).items():
+    gen, test = kept()
+    same(found["generalization"], metrics.generalization(gen, TRAIN, threshold=0.6))
+    same(found["memorized_plain"], metrics.memorized(gen, TRAIN))
+    same(found["authenticity"], metrics.authenticity(gen, TRAIN))
+    same(found["mifid"], metrics.mifid(gen, TRAIN))
+    same(found["frechet"], metrics.frechet(gen, test))
+    same(found["kernel"], metrics.kernel(gen, test))
+    same(found["vendi"], metrics.vendi(gen))
+    assert found["nearness"].value == metrics.nearness(gen, TRAIN, test).value
+    for name, one in metrics.prdc(gen, test).items():
         same(found[name], one)
-    same(
-        found["excess"],
-        metrics.copy_rates(
-            seen_ratio().gen.score,
-            seen_ratio().held_out,
-            false_alarm=0.02,
-            groups=seen_ratio().groups,
-        ).excess,
-    )
+    rates = seen_ratio().rates
+    assert rates is not None
+    same(found["excess"], rates.excess)
+
+
+def test_where_held_out_rows_are_the_measure_half_of_them_is_the_control(
+    whole: dict[str, dict[str, MetricResult]],
+) -> None:
+    gen, _ = kept()
+    unseen, test = case().halves
+    assert abs(len(unseen) - len(test)) <= 1
+    copying, likelihood = whole["copying_test"]["ratio"], whole["feature_likelihood"]["ratio"]
+    same(copying.estimate, metrics.copying_test(gen, TRAIN, test))
+    same(copying.control, metrics.copying_test(gen, unseen, test))
+    same(likelihood.control, metrics.feature_likelihood(unseen, TRAIN, test))
+    same(whole["nearness"]["ratio"].control, metrics.nearness(gen, unseen, test))
+
+
+def test_dull_samples_read_as_copies_by_c_t_and_so_does_their_control() -> None:
+    dull = measured(0.6 * GEN, wanted=["copying_test", "nearness"], kinds=["ratio"])
+    for name, end in (("copying_test", -2.0), ("nearness", 0.6)):
+        one = dull[name]["ratio"]
+        assert one.control is not None
+        assert (one.control.value < end) == (name == "copying_test")
+        assert (one.estimate.value < end) == (name == "copying_test")
+
+
+def test_a_perfect_generator_reads_as_its_controls_at_any_number() -> None:
+    train, test, gen = normal(2400, 21), normal(800, 22), normal(2400, 23)
+    wanted = ["feature_likelihood", "frechet", "copying_test"]
+    found = measured(gen, train, test, kinds=["ratio"], wanted=wanted)
+    for name in wanted:
+        one = found[name]["ratio"]
+        assert one.control is not None
+        assert one.estimate.low <= one.control.high
+        assert one.control.low <= one.estimate.high
+    floor = found["frechet"]["ratio"].control
+    assert floor is not None
+    assert floor.low < floor.value < floor.high  # as many samples as training rows
+    extra = found["feature_likelihood"]["ratio"].extra or {}
+    assert extra["gap"].low <= extra["real"]["gap"].high
+    assert extra["real"]["gap"].low <= extra["gap"].high
+
+
+def kept() -> tuple[Tensor, Tensor]:
+    """GEN and TEST without what is set aside."""
+    aside = seen_ratio().aside
+    return GEN[~aside["gen"]], TEST[~aside["test"]]
+
+
+def case() -> controlled_metrics.MetricCase:
+    sets = {"gen": GEN, "train": TRAIN, "test": TEST}
+    return controlled_metrics.MetricCase.of(seen_ratio(), sets, None, 0)
 
 
 def seen_ratio() -> Evidence:
@@ -157,44 +193,44 @@ def seen_ratio() -> Evidence:
 def test_by_cosine_everything_is_as_on_rows_of_length_one(
     whole: dict[str, dict[str, MetricResult]],
 ) -> None:
-    gen, train, test = (torch.nn.functional.normalize(x.double()) for x in (GEN, TRAIN, TEST))
+    gen, test = kept()
     same(
         whole["generalization"]["cosine"].estimate,
-        metrics.generalization(GEN, TRAIN, threshold=0.6),
+        metrics.generalization(gen, TRAIN, threshold=0.6),
     )
     same(
         whole["generalization"]["cosine"].control,
-        metrics.generalization(TEST, TRAIN, threshold=0.6),
+        metrics.generalization(test, TRAIN, threshold=0.6),
     )
+    same(whole["kernel"]["cosine"].estimate, metrics.kernel(gen, test))
+    gen, train, test = (torch.nn.functional.normalize(x.double()) for x in (gen, TRAIN, test))
     same(whole["memorized_plain"]["cosine"].estimate, metrics.memorized(gen, train))
     same(whole["authenticity"]["cosine"].estimate, metrics.authenticity(gen, train))
     same(whole["authenticity"]["cosine"].control, metrics.authenticity(test, train))
-    same(whole["kernel"]["cosine"].estimate, metrics.kernel(GEN, TEST))
 
 
 def test_controls_of_copy_metrics_are_the_metrics_of_held_out_rows(
     whole: dict[str, dict[str, MetricResult]],
 ) -> None:
     control = {name: by["ratio"].control for name, by in whole.items() if "ratio" in by}
-    same(control["generalization"], metrics.generalization(TEST, TRAIN, threshold=0.6))
-    same(control["memorized_plain"], metrics.memorized(TEST, TRAIN))
-    same(control["authenticity"], metrics.authenticity(TEST, TRAIN))
-    same(control["mifid"], metrics.mifid(TEST, TRAIN))
+    _, test = kept()
+    same(control["generalization"], metrics.generalization(test, TRAIN, threshold=0.6))
+    same(control["memorized_plain"], metrics.memorized(test, TRAIN))
+    same(control["authenticity"], metrics.authenticity(test, TRAIN))
+    same(control["mifid"], metrics.mifid(test, TRAIN))
 
 
 def test_controls_of_quality_are_as_many_training_rows(
     whole: dict[str, dict[str, MetricResult]],
 ) -> None:
-    drawn = controlled_metrics.MetricCase(
-        seen_ratio(), {"gen": GEN, "train": TRAIN, "test": TEST}, None, 0
-    ).drawn
+    (gen, test), drawn = kept(), case().drawn
     assert drawn is not None
-    assert len(drawn) == len(GEN) == len(drawn.unique(dim=0))
+    assert len(drawn) == len(gen) == len(drawn.unique(dim=0))
     assert {tuple(row) for row in drawn.tolist()} <= {tuple(row) for row in TRAIN.tolist()}
-    same(whole["kernel"]["ratio"].control, metrics.kernel(drawn, TEST))
+    same(whole["kernel"]["ratio"].control, metrics.kernel(drawn, test))
     same(whole["vendi"]["ratio"].control, metrics.vendi(drawn))
-    same(whole["coverage"]["ratio"].control, metrics.prdc(drawn, TEST)["coverage"])
-    same(whole["frechet"]["ratio"].control, frechet_floor(TRAIN, TEST, len(GEN)))
+    same(whole["coverage"]["ratio"].control, metrics.prdc(drawn, test)["coverage"])
+    same(whole["frechet"]["ratio"].control, metrics.frechet(drawn, test))
     few = measured(normal(320, 5), wanted=["kernel", "frechet"], kinds=["ratio"])
     assert few["kernel"]["ratio"].control is few["frechet"]["ratio"].control is None
 
@@ -277,7 +313,6 @@ def test_planted_copies_read_as_their_share(share: float, held: bool) -> None:
         gen,
         test=TEST if held else None,
         wanted=["memorized", "memorized_plain", "excess", "excess_combined", "authenticity"],
-        exact={"gen": count},
     )
     for kind in KINDS:
         assert found["memorized"][kind].estimate.value == pytest.approx(share, abs=0.03)
@@ -359,17 +394,17 @@ def test_fixed_thresholds_say_whose_they_are(
 
 
 def test_exact_duplicates_are_counts_of_content() -> None:
-    """Held-out rows that are training rows were left out of the features: they count all the
-    same.
-    """
     found = measured(
-        GEN, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 12, "test": 10}
+        GEN,
+        wanted=["exact_duplicates"],
+        kinds=["ratio"],
+        exact={"gen": torch.arange(200) < 12, "test": torch.arange(240) < 10},
     )["exact_duplicates"]["content"]
     same(found.estimate, proportion(12, 200))
-    same(found.control, proportion(10, 250))
-    lonely = measured(
-        GEN, test=None, wanted=["exact_duplicates"], kinds=["ratio"], exact={"gen": 0}
-    )["exact_duplicates"]["content"]
+    same(found.control, proportion(10, 240))
+    lonely = measured(GEN, test=None, wanted=["exact_duplicates"], kinds=["ratio"])[
+        "exact_duplicates"
+    ]["content"]
     assert (lonely.estimate.value, lonely.control) == (0.0, None)
 
 
@@ -378,7 +413,7 @@ def test_the_frechet_distance_has_its_limit_and_its_floor_beside_it(
 ) -> None:
     found = whole["frechet"]["ratio"]
     limit = (found.extra or {})["limit"]
-    assert limit == metrics.frechet(GEN, TEST).limit
+    assert limit == metrics.frechet(*kept()).limit
     assert limit.low < 0.3
     assert found.control is not None
     assert found.control.low < found.estimate.value < 2 * found.control.high
@@ -428,7 +463,12 @@ def test_distances_that_are_known_are_not_computed_again(monkeypatch: pytest.Mon
 
     for name in ("neighbors", "nearest_similarity"):
         monkeypatch.setattr(controlled_metrics, name, refuse)
-    options = {"thresholds": {}, "exact": {"gen": 0}, "seed": 0, "say": lambda text: None}
+    options = {
+        "thresholds": {},
+        "exact": {"gen": torch.zeros(200, dtype=torch.bool)},
+        "seed": 0,
+        "say": lambda text: None,
+    }
     names = [
         "memorized",
         "memorized_plain",
@@ -449,27 +489,11 @@ def test_nothing_decides_nothing_combined() -> None:
         None,
         wanted=["excess_combined"],
         thresholds={},
-        exact={},
+        exact={"gen": torch.zeros(200, dtype=torch.bool)},
         seed=0,
         say=lambda text: None,
     )
     assert "no descriptor" in found["excess_combined"]["combined"].estimate.method
-
-
-def test_evidence_without_its_pass_says_so() -> None:
-    sets = {"gen": GEN, "train": TRAIN, "test": TEST}
-    bare = replace(seen(sets), training_neighbors=None)
-    found = measure_all(
-        [bare],
-        {"ratio": sets},
-        None,
-        wanted=["authenticity"],
-        thresholds={},
-        exact={},
-        seed=0,
-        say=lambda text: None,
-    )
-    assert "which this evidence lacks" in found["authenticity"]["ratio"].estimate.method
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from denoscope.metrics.grouped import Share
 
 Gate: TypeAlias = Literal["failed", "passed", "undecided"]
 
-SPENT = (0.005, 0.02)
+SPENT = (0.0025, 0.0225)
 """The probability that the lower end errs, at the asked threshold and at the best one."""
 UNLIKE = 0.01
 """The p-value, over the number of descriptors, at most which controls are unlike each other."""

@@ -63,9 +63,11 @@ class MetricCase:
     ) -> MetricCase:
         """The case without what is set aside."""
         kept = {role: ~rows for role, rows in evidence.aside.items()}
-        if "gen" in kept:
-            kept["twin"] = kept["gen"]
-        rest = {role: rows[kept[role]] if role in kept else rows for role, rows in sets.items()}
+        kept["twin"] = kept["gen"]  # row by row
+        rest = {
+            role: rows[kept[role]] if len(kept.get(role, ())) == len(rows) else rows
+            for role, rows in sets.items()
+        }
         seen = replace(
             evidence,
             gen=evidence.gen.at(kept["gen"]),

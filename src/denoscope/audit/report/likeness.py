@@ -26,7 +26,7 @@ def nearness(audit: Audit, level: float = 0.95) -> Nearness | None:
     )
 
 
-def unlikeness(audit: Audit) -> str:
+def unlikeness(audit: Audit, things: str) -> str:
     """In which way samples are unlike real images for sure; empty if none is."""
     found, strict = nearness(audit), nearness(audit, STRICT)
     if found is None or strict is None:
@@ -44,6 +44,4 @@ def unlikeness(audit: Audit) -> str:
         how = "nearer to the training set than held-out ones: copied, or duller"
     else:
         return ""
-    return (
-        f"**Unlike real images:** samples are {how} (nearness {numbers(found)}; ½ is real); {side}."
-    )
+    return f"**Unlike real {things}:** samples are {how} (nearness {numbers(found)}; ½ is real); {side}."

@@ -94,7 +94,8 @@ def repeating(audit: Audit, role: str) -> Tensor:
         return one.training_neighbors.nearest < one.tight
     scores = one.gen if role == "gen" else one.test
     assert scores is not None  # asked of sets that are there
-    same = audit.overlap.shared[role, "train"].exact
+    shared = audit.overlap.shared.get((role, "train"))
+    same = torch.zeros(len(scores), dtype=torch.bool) if shared is None else shared.exact
     return same | (one.aside[role] & (scores.nearest < one.tight))
 
 
@@ -108,7 +109,7 @@ def named_groups(audit: Audit) -> list[tuple[int, str]]:
     names, found = audit.inputs["train"].names, []
     labels = one.groups["gen"].unique(return_inverse=True)[1]
     sizes = labels.bincount()
-    for row in torch.argsort(one.gen.nearest).tolist():
+    for row in torch.argsort(one.gen.nearest, stable=True).tolist():
         label = labels[row]
         if one.gen.nearest[row] >= limit:
             break

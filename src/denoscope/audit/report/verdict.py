@@ -28,16 +28,19 @@ _CANNOT = "The audit cannot decide whether there are copies."
 
 @dataclass(frozen=True)
 class Headline:
-    """The ``answer`` in one sentence and in one word, ``because`` of what."""
+    """The ``answer`` in one sentence and in one word, ``because`` of what, and the ``reach``: which
+    share of copies an audit of this size finds, whatever it found.
+    """
 
     state: State
     answer: str
     because: str
+    reach: str = ""
 
     @property
     def text(self) -> str:
         """All of it in one paragraph, the answer marked."""
-        return " ".join(part for part in (f"**{self.answer}**", self.because) if part)
+        return " ".join(part for part in (f"**{self.answer}**", self.because, self.reach) if part)
 
 
 def verdict(audit: Audit) -> list[str]:
@@ -54,7 +57,7 @@ def details(audit: Audit) -> list[str]:
     found, sound = state(audit), not near_holdout(audit)
     parts = [_sources(audit), exact(audit)]
     if found != "control unlike":
-        parts.append(unlikeness(audit) if sound else near_holdout(audit))
+        parts.append(unlikeness(audit, thing(audit)) if sound else near_holdout(audit))
     return [part for part in parts if part and part != headline(audit).because]
 
 
@@ -122,15 +125,15 @@ def _below(audit: Audit, together: Calibrated) -> str:
     return f"if there are any, they are below {bound} of the {count(together.best.gen.n)} samples"
 
 
-def _not_seen(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[str, str]:
+def _not_seen(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[str, str, str]:
     reach = together.detectable
     found = (
-        f"a share of {percent(reach)} is found in 4 of 5 audits of this size"
+        f"A share of {percent(reach)} is found in 4 of 5 audits of this size."
         if math.isfinite(reach)
-        else "at this size no share of copies is found for sure"
+        else "At this size no share of copies is found for sure."
     )
     answer = f"Copies were not seen; {_below(audit, together)}."
-    return answer, f"{_rates(audit, together)}; {found}."
+    return answer, f"{_rates(audit, together)}.", found
 
 
 def _undecided(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[str, str]:
