@@ -108,9 +108,7 @@ def everything(sets: dict[str, Tensor], kind: str) -> None:
         {},
         sets,
         planted,
-        false_alarm=0.01,
         quantile=0.01,
-        seed=0,
     )
     seconds, before = [], time.process_time()
     memory = growth(lambda: seconds.append(clock(ours)))

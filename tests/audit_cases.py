@@ -197,7 +197,7 @@ def rates(
         "own": Share(count / rows, rows, rows),
     }
     found = Share(planted[0] / planted[1], planted[1], planted[1])
-    seen = dict.fromkeys((*NEAR, "near"), found)
+    seen: dict[str, Share] = dict.fromkeys((*NEAR, "near"), found)
     at = [Rates(0.9, Share(copies / n, n, n), controls, seen, marked, spent) for spent in SPENT]
     p = torch.where(marked > 0, 0.001, 0.5).double()
     even = crossed or (controls["own"], controls["own"])

@@ -143,7 +143,7 @@ def test_blank_rows_in_every_set_are_set_aside_in_all_of_them() -> None:
         sets = clusters(seed, 400, 400, 400)
         for x in sets:
             x[:24] = 0.0
-        features = dict(zip(("train", "test", "gen"), sets))
+        features: dict[str, Tensor] = dict(zip(("train", "test", "gen"), sets))
         one = descriptor_evidence(
             "rows", "ratio", {}, features, plant_features(sets[0], 100, 0), quantile=0.01
         )

@@ -17,10 +17,10 @@ from torch import Tensor
 from denoscope import metrics
 from denoscope.audit.evidence import controlled_metrics, metric_table
 from denoscope.audit.evidence.by_descriptor import calibrated, descriptor_evidence
-from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, seconds
 from denoscope.audit.evidence.metric_table import NAMES, check_names, measure_all
 from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.estimate import Estimate, proportion
+from denoscope.metrics.costs import PATIENCE, SetSizes, seconds
 
 D = 8
 KINDS = ("ratio", "cosine")

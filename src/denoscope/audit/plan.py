@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from denoscope import describe
-from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, passes, seconds
 from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
@@ -21,6 +20,7 @@ from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.models import GenerativeModel, open_model
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
+from denoscope.metrics.costs import PATIENCE, SetSizes, passes, seconds
 from denoscope.progress import Voice, duration
 from denoscope.threads import one_thread
 

@@ -91,6 +91,8 @@ LAWS: list[tuple[Any, ...]] = [
     ("memorized", TWICE, _near, DOUBLED, 1.0, 0.05),
     ("memorized_plain", "counts 20 % copies", _near, MANY, 0.2, 0.02),
     ("memorized_plain", "is blind to copies of doubled rows, as known", _near, DOUBLED, 0.0, 0.5),
+    ("nearness", "interval covers ½ without copies", _covers, FRESH, 0.5),
+    ("nearness", "falls with fewer copies", _order, SAME, MANY, FRESH),
     ("authenticity", SAME_AS_HELD, _as_control),
     ("authenticity", "falls with copies", _order, FRESH, MANY, SAME),
     ("generalization", SAME_AS_HELD, _as_control),

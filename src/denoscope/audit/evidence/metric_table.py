@@ -12,10 +12,10 @@ from torch import Tensor
 
 from denoscope.audit.evidence import controlled_metrics
 from denoscope.audit.evidence.controlled_metrics import MetricCase
-from denoscope.audit.evidence.metric_costs import PATIENCE, SetSizes, seconds
 from denoscope.audit.findings import Evidence, MetricResult
 from denoscope.estimate import proportion, unavailable
 from denoscope.metrics.controlled_rates import Calibrated
+from denoscope.metrics.costs import PATIENCE, SetSizes, seconds
 from denoscope.progress import duration
 
 COMBINED, CONTENT = "combined", "content"

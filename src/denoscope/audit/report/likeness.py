@@ -26,8 +26,10 @@ def nearness(audit: Audit, level: float = 0.95) -> Nearness | None:
     )
 
 
-def unlikeness(audit: Audit, things: str) -> str:
-    """In which way samples are unlike real images for sure; empty if none is."""
+def unlikeness(audit: Audit, things: str, *, copied: bool) -> str:
+    """In which way samples are unlike real images for sure; empty if none is, or if they are nearer
+    and ``copied`` says it already.
+    """
     found, strict = nearness(audit), nearness(audit, STRICT)
     if found is None or strict is None:
         return ""
@@ -37,7 +39,7 @@ def unlikeness(audit: Audit, things: str) -> str:
             f"{percents(found.far, bracket=True)} lie beyond the farthest {percent(TAIL)} of those"
         )
         how = "farther from the training set than held-out ones"
-    elif strict.low > 0.5 or strict.near.low >= REAL_LIKE[1]:
+    elif not copied and (strict.low > 0.5 or strict.near.low >= REAL_LIKE[1]):
         side = (
             f"{percents(found.near, bracket=True)} lie within the nearest {percent(TAIL)} of those"
         )

@@ -57,7 +57,8 @@ def details(audit: Audit) -> list[str]:
     found, sound = state(audit), not near_holdout(audit)
     parts = [_sources(audit), exact(audit)]
     if found != "control unlike":
-        parts.append(unlikeness(audit, thing(audit)) if sound else near_holdout(audit))
+        unlike = unlikeness(audit, thing(audit), copied=found == "copies")
+        parts.append(unlike if sound else near_holdout(audit))
     return [part for part in parts if part and part != headline(audit).because]
 
 
@@ -94,7 +95,8 @@ def _found(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[str, s
         f"{count(many)} of {count(n)} samples ({percents(excess)}) are copies of training "
         f"{thing(audit)} beyond what {_real(audit)}."
     )
-    return answer, f"{_rates(audit, together)}; {probability(together.p_value)}. {_most(together)}"
+    rates = f"{_rates(audit, together)}; {probability(together.p_value)}."
+    return answer, f"{rates} {_most(together)}".strip()
 
 
 def _real(audit: Audit) -> str:
@@ -140,9 +142,11 @@ def _undecided(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[st
     if math.isnan(excess.value):
         why = f"{excess.method[:1].upper()}{excess.method[1:]}"
         return _CANNOT, f"{why}. Give more {thing(audit)} to calibrate on."
+    n, worth = together.best.gen.n, together.best.gen.rows
+    alike = f", worth {worth:.2g} different ones," if worth < n else ""
     return _CANNOT, (
-        f"{_rates(audit, together)}, and of planted copies by "
-        f"{percents(together.power['near'], bracket=True)}: {_advice(audit)}"
+        f"{_rates(audit, together)}. {things(n, 'sample')}{alike} exclude no share of copies: take "
+        "more."
     )
 
 
@@ -303,4 +307,6 @@ def gate(audit: Audit, limit: float) -> Gate:
     if together is None or math.isnan(together.excess.value):
         return "undecided"
     found = together.gate(limit)
-    return "undecided" if least > 0 and found == "passed" else found
+    outside = float(audit.first.aside["gen"].double().mean()) if least > 0 else 0.0
+    hidden = together.copies_at_most + outside > limit  # what is set aside is not in the bound
+    return "undecided" if found == "passed" and hidden else found

@@ -23,7 +23,6 @@ _SINGLE, _DOUBLE, _SPECTRAL = (
 _CLUSTERING = 1e10  # the same for distances to few centres
 _TERM = 2.5e-9  # seconds for one term of a likelihood and its gradient
 _HELD = 1 << 25  # squared distances that each of two fits keeps
-_FLOOR = 20  # draws of a Fréchet floor
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,13 @@ def _fit(centres: int, rows: int, s: SetSizes) -> float:
     return PASSES * _TERM * many + products * s.features / _DOUBLE
 
 
-def _facing(n: int, m: int, k: int, subsets: int, *, in_blocks: bool = True) -> float:
+def _facing(n: int, m: int, k: int, subsets: int) -> float:
     """Seconds of Fréchet distances of subsets of n rows from m rows: the rows turned, roots of
     their scatter, singular values of these.
     """
     r = min(n, m, k)
     tall = n > 2 * r
-    pooled = (4 * n + 2 * BLOCKS * r if in_blocks else subsets * n) * 2 * r * r if tall else 0
+    pooled = (4 * n + 2 * BLOCKS * r) * 2 * r * r if tall else 0
     root = 2 * m * k * k if m > k else 0
     return (
         n * min(m, k) * k / _DOUBLE
@@ -86,15 +85,14 @@ def _mifid(s: SetSizes) -> float:
 
 
 def _copying_test(s: SetSizes) -> float:
-    return (s.train * 3 * 8 * 30 / _CLUSTERING + (s.gen + s.test) * s.train / _SINGLE) * s.features
+    clusters = (s.train + s.test / 2) * 3 * 8 * 30 / _CLUSTERING
+    return (clusters + (s.gen + s.test) * (s.train + s.test / 2) / _SINGLE) * s.features
 
 
 def _likelihood(s: SetSizes) -> float:
-    return (
-        _fit(s.gen, s.train, s)
-        + 20 * _fit(s.gen // 4, s.train, s)
-        + 5 * _fit(s.train // 2, s.train // 2, s)
-    )
+    n = min(s.gen, s.test // 2)
+    each = _fit(n, s.train, s) + 20 * _fit(n // 4, s.train, s)
+    return 2 * (each + 5 * _fit(s.train // 2, s.train // 2, s))
 
 
 def _balls(s: SetSizes) -> float:
@@ -112,8 +110,7 @@ def _vendi(s: SetSizes) -> float:
 
 
 def _distance(s: SetSizes) -> float:
-    floor = _facing(s.gen, s.test, s.features, _FLOOR, in_blocks=False) if s.gen <= s.train else 0.0
-    return _jackknifed(s.gen, s.test, s.features) + floor
+    return (1 + (s.gen <= s.train)) * _jackknifed(s.gen, s.test, s.features)
 
 
 def _pairs(s: SetSizes) -> float:
