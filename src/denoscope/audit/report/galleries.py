@@ -95,20 +95,18 @@ def samples(audit: Audit) -> list[Pair]:
 
 
 def held_out(audit: Audit) -> list[Pair]:
-    """The held-out images closest to the training set, without those that are training images
-    too; none without held-out images.
+    """The held-out images closest to the training set, without those that are set aside or training
+    images too; none without held-out images.
     """
     first, shared = deciding(audit)[0], audit.overlap.shared.get(("test", "train"))
     if first.test is None or "test" not in audit.inputs:
         return []
-    leaked = (
-        torch.zeros(len(audit.inputs["test"]), dtype=torch.bool) if shared is None else shared.exact
-    )
+    away = first.aside["test"] if shared is None else first.aside["test"] | shared.exact
     order = torch.argsort(-first.test.score.double(), stable=True)
     return [
         Pair("test", row, int(first.test.index[row]), _score(first, first.test.score[row]))
         for row in order.tolist()
-        if not leaked[row]
+        if not away[row]
     ]
 
 

@@ -61,13 +61,13 @@ def origins(audit: Audit) -> Tensor:
 
 def closest(audit: Audit) -> Tensor:
     """All samples, most like a copy first: by p-value, then by the score of the first deciding
-    descriptor, then by row.
+    descriptor, then by row; those that are set aside come last.
     """
     score = deciding(audit)[0].gen.score.double()
     rows = torch.argsort(-score, stable=True)
     if audit.combined:
         rows = rows[torch.argsort(audit.combined.p_values[rows], stable=True)]
-    return rows
+    return rows[torch.argsort(audit.first.aside["gen"][rows].byte(), stable=True)]
 
 
 def hits(audit: Audit) -> list[Hit]:

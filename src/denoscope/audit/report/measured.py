@@ -95,7 +95,8 @@ def _of(one: Evidence) -> Iterator[Reading]:
     name, rates = named(one), one.rates
     for field, role in ROLES.items():
         if (scores := getattr(one, field)) is not None:
-            yield Reading(one.score, {"descriptor": name, "set": role}, _distances(one, scores))
+            kept = scores.at(~one.aside["own" if role == "train" else role])
+            yield Reading(one.score, {"descriptor": name, "set": role}, _distances(one, kept))
     yield Reading("spacing", {"descriptor": name}, one.spacing)
     if rates:
         limit = score_at(one.score, rates.best.threshold)
