@@ -33,6 +33,7 @@ from denoscope.audit.sets.inputs import InputSet
 from denoscope.data.images import Images
 from denoscope.describe.protocols import protocol
 from denoscope.files import content_hash
+from denoscope.metrics.controlled_rates import Calibrated, beyond
 from denoscope.progress import Voice
 from denoscope.random import derive, generator
 
@@ -222,13 +223,13 @@ def main() -> None:
 
 
 def line(name: str, share: float, found: list[Audit]) -> str:
-    """A row of a table: states, cover of the interval and of the bound, rates at the asked
-    threshold, gates at 1 %.
+    """A row of a table: states, how often the excess's interval holds its truth and the interval
+    from its lower end to the bound the share, rates at the asked threshold, gates at 1 %.
     """
     states = ", ".join(f"{n} {word}" for word, n in Counter(map(state, found)).most_common())
     rates = [one.combined for one in found if one.combined]
-    held = sum(one.excess.low <= share <= one.excess.high for one in rates)
-    bound = sum(share <= one.copies_at_most for one in rates)
+    held = sum(one.excess.low <= share * power(one) <= one.excess.high for one in rates)
+    bound = sum(one.excess.low <= share <= one.copies_at_most for one in rates)
     asked = [one.at[0] for one in rates]
     gen, test, own = (
         float(np.mean([shares(one) for one in asked]))
@@ -244,6 +245,11 @@ def line(name: str, share: float, found: list[Audit]) -> str:
         f"{gen:.3f} {own:.3f} {test:.3f} | {np.mean([one.copies_at_most for one in rates]):.3f} | "
         f"{passed} |"
     )
+
+
+def power(rates: Calibrated) -> float:
+    """What a set of nothing but planted copies reads."""
+    return beyond(rates.best.planted["near"], rates.best.control).value
 
 
 if __name__ == "__main__":

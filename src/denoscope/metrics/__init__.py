@@ -14,12 +14,10 @@ from denoscope.metrics.agreement import (
 from denoscope.metrics.calibrate import (
     CopyRates,
     Fold,
-    Quality,
     auc,
     copy_rates,
     detectable,
     pair_threshold,
-    planted,
 )
 from denoscope.metrics.copying import authenticity, excess, generalization, memorized
 from denoscope.metrics.copying_cells import CopyingTest, copying_test
@@ -42,7 +40,6 @@ __all__ = [
     "Fold",
     "FrechetDistance",
     "Nearness",
-    "Quality",
     "agreements",
     "auc",
     "authenticity",
@@ -70,7 +67,6 @@ __all__ = [
     "nearness_of",
     "pair_threshold",
     "paired_similarity",
-    "planted",
     "prdc",
     "reproducibility",
     "unlike_similarity",

@@ -17,7 +17,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
-from denoscope.estimate import Estimate, proportion, proportion_ratio, unavailable
+from denoscope.estimate import Estimate, proportion_ratio, unavailable
 from denoscope.nearest import features, same_space, unit
 from denoscope.random import generator
 
@@ -248,54 +248,6 @@ def detectable(
     if power <= p_test or shortfall(1.0) > 0:
         return math.inf
     return _root(shortfall, 0.0, 1.0) if shortfall(0.0) > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Can a score decide here? ``auc``: a planted copy outscores a held-out image; ``power``: a
-    planted copy passes ``threshold``.
-    """
-
-    auc: Estimate
-    power: Estimate
-    threshold: float
-
-
-def planted(
-    copy_similarity: Tensor,
-    test_similarity: Tensor,
-    *,
-    false_alarm: float = 0.05,
-    groups: Tensor | None = None,
-    seed: int = 0,
-) -> Quality:
-    """How well planted copies (perturbed training images) stand out from held-out images (m,),
-    calibrated as by :func:`copy_rates`.
-
-    Scores of copies are (n,), or (p, n) of p perturbations of n images: then intervals count the
-    images, not their perturbations.
-    """
-    images, scores = copy_similarity.shape[-1], copy_similarity.flatten()
-    first = copy_rates(
-        scores, test_similarity, false_alarm=false_alarm, groups=groups, seed=seed
-    ).folds[0]
-    return Quality(
-        auc(scores, test_similarity, units=images),
-        share_of_images(first.copies, first.generated, images),
-        first.threshold,
-    )
-
-
-def share_of_images(count: int, scores: int, images: int) -> Estimate:
-    """The share ``count`` of ``scores``, where several scores belong to each of some images: an
-    interval that counts images, which is the wider one.
-    """
-    mean = count * images / scores
-    low, high = (
-        proportion(math.floor(mean + 1e-9), images),
-        proportion(math.ceil(mean - 1e-9), images),
-    )
-    return Estimate(count / scores, low.low, high.high, images, low.level, low.method)
 
 
 def beaten(first: Tensor, second: Tensor) -> Tensor:
