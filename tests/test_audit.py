@@ -701,7 +701,8 @@ def test_a_full_disk_leaves_the_last_report(
     output, error = capsys.readouterr()
     assert output == ""
     assert re.fullmatch(
-        r"denoscope: the report cannot be written into .*, where nothing was changed: No space left on device\n",
+        r"denoscope: the report cannot be written into .*, where nothing was changed: "
+        r"No space left on device\n",
         error,
     )
     left = {

@@ -311,7 +311,8 @@ def test_the_csv_reads_back(whole: Audit) -> None:
     assert text.splitlines()[0] == ",".join(COLUMNS)
     assert (
         ",".join(COLUMNS)
-        == "sample,file,seed,nearest,nearest_file,similarity,second,ratio,p_value,verdict,duplicate_cluster"
+        == "sample,file,seed,nearest,nearest_file,similarity,second,ratio,p_value,verdict,"
+        "duplicate_cluster"
     )
     assert whole.combined is not None
     for row, line in enumerate(lines):

@@ -84,7 +84,7 @@ def _failed(found: Audit) -> int:
         return 0
     if said == "failed":
         low = max(repeats(found).low, together.excess.low if together else 0.0)
-        why = f"at least {100 * low:.2g} % of the samples are copies, more than --fail-above {limit:g}"
+        why = f"at least {100 * low:.2g} % of samples are copies, more than --fail-above {limit:g}"
     elif together is None or math.isnan(together.excess.value):
         why = f"--fail-above {limit:g} is undecided: no descriptor can decide here"
     else:

@@ -36,7 +36,8 @@ def by_name(
     axis for every ten of them at most, unless more are asked for and there are ``held_out`` images:
     on the axes that were made of them they lie farther apart than fresh images do, which then look
     like copies (16 digits on 15 axes, 300 fresh ones: every audit of ten found copies; with an axis
-    for every ten one of 80, of 32 to 256 digits). Anything else is a one-line ValueError that names the nearest word.
+    for every ten one of 80, of 32 to 256 digits). Anything else is a one-line ValueError that names
+    the nearest word.
     """
     kind, _, rest = word.partition(":")
     if word == "pixels":

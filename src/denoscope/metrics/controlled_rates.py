@@ -53,9 +53,10 @@ def exceeds(first: Share, second: Share) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """Shares above one ``threshold``, on average over folds: of samples, of the ``controls`` by name, the held-out images
-    first, and of ``planted`` copies by perturbation, "near" all of them. ``passed`` (n_gen,) is
-    the share of folds in which each sample passes; ``spent`` see :data:`SPENT`.
+    """Shares above one ``threshold``, on average over folds: of samples, of the ``controls`` by
+    name, the held-out images first, and of ``planted`` copies by perturbation, "near" all of them.
+    ``passed`` (n_gen,) is the share of folds in which each sample passes; ``spent`` see
+    :data:`SPENT`.
     """
 
     threshold: float

@@ -27,10 +27,10 @@ def set_aside(
     """Which rows of each set are nearest to repeated content, bool; the training images themselves,
     each left out, are "own".
 
-    Within the training set repeats are what leaving one out skips. So, too, a held-out image repeats
-    a training image that is nearer than the ``spacing`` and than a third of the next, for all rows
-    but itself: else the nearest of real images would go, and the nearest samples stay. One that is
-    equal to it goes too.
+    Within the training set repeats are what leaving one out skips. So, too, a held-out image
+    repeats a training image that is nearer than the ``spacing`` and than a third of the next, for
+    all rows but itself: else the nearest of real images would go, and the nearest samples stay. One
+    that is equal to it goes too.
     """
     own, test = scores["own"], scores.get("test")
     twice = own.nearest > training.nearest

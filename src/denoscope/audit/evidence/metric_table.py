@@ -123,7 +123,8 @@ def measure_all(
     without these all that take minutes at most.
 
     ``features`` (n, k) by descriptor and role; ``thresholds`` that a protocol fixed, by descriptor;
-    ``exact`` marks the rows of gen and test whose content is a training image's. What cannot be measured says why; an unknown name is a ValueError.
+    ``exact`` marks the rows of gen and test whose content is a training image's. What cannot be
+    measured says why; an unknown name is a ValueError.
     """
     check_names(wanted)
     chosen = [name for name in NAMES if not wanted or name in wanted]

@@ -39,8 +39,8 @@ def as_csv(audit: Audit) -> str:
     and the ``ratio`` of both distances.
 
     ``p_value`` is that of all descriptors that decide, empty if none does; ``verdict`` is exact
-    copy, copy, novel, set aside or undecided; ``duplicate_cluster`` that of the nearest training image, empty
-    if it has no duplicate. What is not finite is empty.
+    copy, copy, novel, set aside or undecided; ``duplicate_cluster`` that of the nearest training
+    image, empty if it has no duplicate. What is not finite is empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -46,4 +46,5 @@ def unlikeness(audit: Audit, things: str, *, copied: bool) -> str:
         how = "nearer to the training set than held-out ones: copied, or duller"
     else:
         return ""
-    return f"**Unlike real {things}:** samples are {how} (nearness {numbers(found)}; ½ is real); {side}."
+    measured = f"nearness {numbers(found)}; ½ is real"
+    return f"**Unlike real {things}:** samples are {how} ({measured}); {side}."

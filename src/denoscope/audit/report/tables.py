@@ -1,4 +1,4 @@
-"""Tables of an audit that are no readings: the sets, all metrics, the training images copied most."""
+"""Tables of an audit that are no readings: sets, all metrics, the training images copied most."""
 
 from __future__ import annotations
 

@@ -259,7 +259,8 @@ def exact(audit: Audit) -> str:
         against = f"; of {count(of)} held-out {word} {count(own)}" if of else ""
         verb = "repeats" if many == 1 else "repeat"
         lines.append(
-            f"{things(many, 'sample')} of {count(n)} {verb} a training {word[:-1]} exactly{against}."
+            f"{things(many, 'sample')} of {count(n)} {verb} a training {word[:-1]} "
+            f"exactly{against}."
         )
     repeated = shared(audit, "test", "gen")[0]
     if repeated:
