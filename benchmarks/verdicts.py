@@ -24,7 +24,7 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from denoscope.audit.evidence.planted_copies import plant, plant_features
+from denoscope.audit.evidence.planted_copies import drawn, plant, plant_features
 from denoscope.audit.examination import judge
 from denoscope.audit.findings import NEAR, Audit
 from denoscope.audit.options import AuditOptions
@@ -104,6 +104,14 @@ def plain(draw: Callable[..., list[Tensor]], share: float, seed: int) -> Sets:
     return {"train": train, "test": test, "gen": gen}
 
 
+def weak(times: float, share: float, seed: int) -> Sets:
+    """Copies with so many times the noise of planted ones."""
+    sets, n, drawing = plain(clustered, 0, seed), round(share * ROWS), derive(seed, 2)
+    originals = sets["train"][drawn(ROWS, n, drawing)]
+    sets["gen"][:n] = originals + times * (copies(sets["train"], n, drawing) - originals)
+    return sets
+
+
 def unlike(weight: float, share: float, seed: int) -> Sets:
     """A hold-out of which a part is of another source."""
     sets = plain(china, share, seed)
@@ -172,6 +180,8 @@ SITUATIONS: dict[str, tuple[float, Callable[[int], Sets]]] = {
     for share in (0.0, 0.01, 0.03)
 }
 SITUATIONS |= {
+    "weak-3-10": (0.1, partial(weak, 3.0, 0.1)),
+    "weak-5-10": (0.1, partial(weak, 5.0, 0.1)),
     "flower-holdout-0": (0.0, partial(unlike, 1.0, 0.0)),
     "flower-holdout-20": (0.2, partial(unlike, 1.0, 0.2)),
     "half-flower-holdout-0": (0.0, partial(unlike, 0.5, 0.0)),
