@@ -62,6 +62,14 @@ def point(found: Readings, name: str = "n_star") -> Estimate:
     return transitions(sides(found)).of(name).estimates().one
 
 
+def test_beyond_what_fits_into_a_subset_its_curve_goes_on_as_the_others() -> None:
+    found = sweep({32: 7.5})
+    fits = [r for r in found if r.at["subset"] == 0 or r.at["n"] <= 128]
+    whole, short = point(found), point(Readings(fits, QUANTITIES))
+    assert 128 < short.low < short.value < short.high < 256
+    assert short.value == pytest.approx(whole.value, rel=0.05)
+
+
 @pytest.mark.parametrize("held", [7, 99, 261])
 def test_undrawn_they_are_nearness_and_its_tails(held: int) -> None:
     gen, test = RNG.normal(0.4, 1.2, 150), RNG.normal(size=held)

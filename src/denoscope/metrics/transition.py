@@ -155,12 +155,16 @@ def _inside(sizes: Sequence[int], logs: np.ndarray) -> np.ndarray:
 
 
 def _crossed(rising: Readings, name: str) -> Readings:
-    """log2 of the size at which the curve of every width and subset reaches 1/2, in every draw."""
+    """log2 of the size at which the curve of every width and subset reaches 1/2, in every draw;
+    beyond the sizes that fit into a subset its curve goes on as the others'.
+    """
     found = []
     for width, subset, some in rising.by("width", "subset"):
-        sizes = some.along("n")
+        every = rising.of(width=width)
+        sizes = [n for n in every.along("n") if n in some.along("n") or n > max(some.along("n"))]
         if len(sizes) > 1:
-            at = rises(sizes, np.stack([some.of(n=n).one for n in sizes], 1))
+            curve = [[r.value for r in some.of(n=n) or every.of(n=n)] for n in sizes]
+            at = rises(sizes, np.stack([np.mean(values, 0) for values in curve], 1))
             found.append(Reading(name, {"width": width, "subset": subset}, at))
     return Readings(found, rising.quantities)
 
