@@ -20,7 +20,7 @@ from denoscope.random import Seeds, derive
 from denoscope.studies._reported import Reported
 from denoscope.study import Result, Work, alike, option
 
-MEASURING = 0.5
+MEASURING = 0.8
 """Seconds of one core to measure a network, about."""
 Model = tuple[Any, Any, str]
 """A denoiser, its samples (None: not made yet), and why its training stopped, if it did."""
@@ -122,7 +122,7 @@ class Learned(Swept, Reported):
 class Trained(Learned, Imaged):
     """A network that is trained on a split of images."""
 
-    steps: int = option(5000, "training steps")
+    steps: int = option(3200, "training steps")
     lr: float = option(3e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.995, "decay of the averaged weights that are sampled")
     held: int = option(261, "images held out from every model")
