@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from scipy.linalg import lstsq
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -24,7 +25,7 @@ from denoscope.readings import Reading
 FOLDS = 5
 LEAST = 2.0
 """Noises for each coefficient of a fold; with fewer the fit itself is noise."""
-_ROUNDED = 1e-6  # of the largest singular value: noise of rounding to float32
+_ROUNDED = 1e-6  # of the largest pivot: noise of rounding to float32
 _NONE = 1e-4  # of the largest pixel: what many rounded steps of a solver leave
 
 
@@ -54,7 +55,7 @@ def remainder(
     order = np.random.default_rng(derive(seed)).permutation(len(x))
     for rows in np.array_split(order, FOLDS):
         others = np.setdiff1d(order, rows)
-        fit = np.linalg.lstsq(design[others], x[others], rcond=_ROUNDED)[0]
+        fit = lstsq(design[others], x[others], cond=_ROUNDED, lapack_driver="gelsy")[0]
         left[rows] = x[rows] - design[rows] @ fit
     return np.where(np.abs(left).max() > _NONE * np.abs(x).max(), left, 0.0)
 
