@@ -377,7 +377,7 @@ def test_exit_codes(
     assert capsys.readouterr().err == ""
     assert run("--gen", gen, "--fail-above", 0.05) == 3
     assert re.fullmatch(
-        r"denoscope: at least 1\d % of the samples are copies, more than --fail-above 0.05\n",
+        r"denoscope: at least 1\d % of samples are copies, more than --fail-above 0.05\n",
         capsys.readouterr().err,
     )
     assert result(tmp_path)["gate"] == "failed"

@@ -55,7 +55,7 @@ def remainder(
     order = np.random.default_rng(derive(seed)).permutation(len(x))
     for rows in np.array_split(order, FOLDS):
         others = np.setdiff1d(order, rows)
-        fit = lstsq(design[others], x[others], cond=_ROUNDED, lapack_driver="gelsy")[0]
+        fit = lstsq(design[others], x[others], cond=_ROUNDED, lapack_driver="gelsy")[0]  # pyright: ignore[reportOptionalSubscript]
         left[rows] = x[rows] - design[rows] @ fit
     return np.where(np.abs(left).max() > _NONE * np.abs(x).max(), left, 0.0)
 
