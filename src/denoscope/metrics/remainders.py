@@ -79,12 +79,14 @@ def left_share(samples: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 def beyond(made: Tensor, noise: Tensor, gaussian: Tensor) -> Iterator[Reading]:
     """A model's ``remainder`` and the share of variance that is ``left``, also where noises are
-    unlike, of its samples, the noise and the Gaussian's samples (samples, *event); nothing of too
-    few noises.
+    unlike, of its samples, the noise and the Gaussian's samples (samples, *event), both clipped to
+    the range of their images; nothing of too few noises.
     """
     x, z, g = (images.flatten(1).double().numpy() for images in (made, noise, gaussian))
     if enough(*x.shape):
-        rest, unlike = remainder(x, z, g), remainder(x, np.roll(z, 1, 0), np.roll(g, 1, 0))
+        as_given = (-np.inf, np.inf)
+        rest = remainder(x, z, g, as_given)
+        unlike = remainder(x, np.roll(z, 1, 0), np.roll(g, 1, 0), as_given)
         yield Reading("remainder", {}, rest.astype(np.float16))
         yield Reading("left", {}, left_share(x, rest).astype(np.float32))
         yield Reading("left", {"pair": "unlike"}, left_share(x, unlike).astype(np.float32))
