@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -102,12 +103,17 @@ class Learned(Swept, Reported):
 
     @classmethod
     def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
-        """Alike cells in fleets as large as pays, evenly filled; large networks one a job."""
+        """Alike cells in fleets as large as pays, evenly filled, those of one training set together
+        (its closed forms are made once a job); large networks one a job.
+        """
         jobs = []
         for some in alike(cells, *cls.members):
             largest = best_size(some[0].denoiser())
             count = max(min(cls.fleets, len(some)), -(-len(some) // largest))
-            jobs += [some[i::count] for i in range(count)]
+            sets = alike(some, "seed")
+            dealt = [cell for i in range(count) for one in sets[i::count] for cell in one]
+            cuts = [len(dealt) * i // count for i in range(count + 1)]
+            jobs += [dealt[start:end] for start, end in pairwise(cuts)]
         return jobs
 
     @classmethod
