@@ -25,10 +25,11 @@ from denoscope.data.sources import load
 from denoscope.estimate import bounded, crossed
 from denoscope.execute import processes
 from denoscope.metrics import calibrated, nearest_similarity, nearness_of
-from denoscope.report import Gallery
+from denoscope.report import Gallery, write_table
 from denoscope.store import Row, Store
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.study import pending, swept
+from denoscope.sweep import table
 
 SMALL = {"steps": 60, "samples": 40, "solver_steps": 5, "held": 80}
 
@@ -211,42 +212,18 @@ def _table(store: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_killed_sweeps_end_with_the_table_of_an_undisturbed_one(tmp_path: Path) -> None:
-    words = [
-        "run",
-        "phase_transition",
-        "--n",
-        "8",
-        "64",
-        "--width",
-        "8",
-        "16",
-        "--seed",
-        "0",
-        "--steps",
-        "300",
-        "--samples",
-        "30",
-        "--solver-steps",
-        "4",
-        "--held",
-        "60",
-    ]
-    assert main([*words, "--store", str(tmp_path / "quiet"), "--quiet"]) == 0
-    command = [
-        sys.executable,
-        "-m",
-        "denoscope.cli",
-        *words,
-        "--store",
-        str(tmp_path / "killed"),
-        "--quiet",
-    ]
+    sweep = "--n 8 64 --width 8 16 --seed 0 --steps 300 --samples 30 --solver-steps 4 --held 60"
+    words = ["run", "phase_transition", *sweep.split(), "--on", "serial", "--quiet"]
     root = tmp_path / "killed"
+    command = [sys.executable, "-m", "denoscope.cli", *words, "--store", str(root)]
     for wanted, count in (("work/*", 1), ("cells/*/result.json", 1), ("cells/*/result.json", 3)):
         killed(command, lambda wanted=wanted, count=count: len([*root.glob(wanted)]) >= count)
-        assert Store(tmp_path / "killed").check() == []
+        assert Store(root).check() == []
     assert subprocess.run(command, capture_output=True).returncode == 0
-    assert _table(tmp_path / "killed") == _table(tmp_path / "quiet")
+    small = {"steps": 300, "samples": 30, "solver_steps": 4, "held": 60}
+    cells = grid(PhaseTransition, n=[8, 64], width=[8, 16], subset=[0, 1], seed=0, **small)
+    write_table(table(run(cells, tmp_path / "quiet")), tmp_path / "quiet")
+    assert _table(root) == _table(tmp_path / "quiet")
 
 
 @pytest.mark.slow
