@@ -17,6 +17,7 @@ from PIL import Image
 from denoscope.audit.sets.inputs import InputSet, read
 from denoscope.audit.sets.matching import matched
 from denoscope.data import read_features, read_images
+from denoscope.data.prepare import Preparation
 from denoscope.data.selection import Selection, select
 from denoscope.data.tensors import Layout, Unknown, made, numbers
 from denoscope.files import content_hash
@@ -164,7 +165,7 @@ def test_folders_archives_and_arrays_are_one_set(tmp_path: Path) -> None:
     assert ranged.images is not None  # images are better than features
     assert torch.allclose(ranged.images.data, images.data, atol=1e-6)
     refused("gen", tmp_path / "images.npz", "--range LOW HIGH")
-    small = read("gen", str(tmp_path / "set"), resize=4)
+    small = read("gen", str(tmp_path / "set"), prepare=Preparation.square(4))
     assert small.images is not None
     assert small.images.shape == (3, 4, 4)
 

@@ -33,6 +33,7 @@ from denoscope.data import (
 )
 from denoscope.data.emoji import family
 from denoscope.data.folders import natural
+from denoscope.data.prepare import Preparation, prepared
 
 RNG = np.random.default_rng(0)
 
@@ -114,7 +115,7 @@ def test_digits_are_exact() -> None:
     assert digits.labels is not None
     assert (digits.labels.numpy() == raw.target).all()
     assert digits.test_from is None
-    assert read_images("digits", resize=16).shape == (1, 16, 16)
+    assert read_images("digits", prepare="resize:16").shape == (1, 16, 16)
 
 
 def embedded(name: str) -> Images:
@@ -405,16 +406,16 @@ def test_bad_files(tmp_path: Path, kind: str, archive: bool) -> None:
 def test_resize_makes_one_size(tmp_path: Path) -> None:
     images = read_images(
         folder(tmp_path, {"a.png": png(picture(3, 20, 30)), "b.png": png(picture(3, 8, 8))}),
-        resize=8,
+        prepare="resize:8",
     )
     assert images.shape == (3, 8, 8)
     assert torch.equal(
         to_uint8(images.data[1]), torch.from_numpy(picture(3, 8, 8)).permute(2, 0, 1)
     )
-    flat = Images(torch.full((1, 3, 9, 7), 1.0), "white").resized(4)
+    flat = prepared(Images(torch.full((1, 3, 9, 7), 1.0), "white"), Preparation.square(4))
     assert torch.allclose(flat.data, torch.ones(1, 3, 4, 4))
-    with pytest.raises(ValueError, match="at least 1"):
-        read_images(tmp_path, resize=0)
+    with pytest.raises(ValueError, match="such as resize:64"):
+        read_images(tmp_path, prepare="resize:0")
 
 
 def test_no_images(tmp_path: Path) -> None:
@@ -433,7 +434,7 @@ def test_too_much_is_refused_before_it_is_read(
     monkeypatch.setattr("os.sysconf", lambda name: 300)  # 300 pages of 300 bytes
     with pytest.raises(ValueError, match="half of this machine's memory"):
         read_images(tmp_path)
-    assert len(read_images(tmp_path, resize=4)) == 4
+    assert len(read_images(tmp_path, prepare="resize:4")) == 4
 
 
 # ---- archives

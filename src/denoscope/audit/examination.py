@@ -22,6 +22,7 @@ from denoscope.audit.sets.generated import generate, is_model
 from denoscope.audit.sets.inputs import InputSet, read
 from denoscope.audit.sets.matching import matched
 from denoscope.audit.sets.overlap import exact_rows, overlap
+from denoscope.data.prepare import Preparation
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.files import harmless
 from denoscope.metrics.copy_scores import space
@@ -117,7 +118,7 @@ def sets(options: AuditOptions, rules: Protocol, say: Voice) -> dict[str, InputS
                 found[role] = read(
                     role,
                     path,
-                    resize=drawing.resize,
+                    prepare=Preparation.square(drawing.resize),
                     value_range=shown or None,
                     skip_bad=options.skip_bad,
                     progress=told,

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from denoscope.data.decoding import on_white
+from denoscope.data.decoding import on_ground
 from denoscope.data.embedded import missing
 from denoscope.data.images import Images, from_uint8, resize
 from denoscope.threads import each
@@ -141,13 +141,15 @@ def _sequences(font: TTFont) -> dict[str, str]:
 def _squares(pngs: list[bytes], size: int) -> Tensor:
     """The pictures (n, 3, size, size) in [-1, 1]; those of one size are scaled together."""
     alike = groupby(map(_square, pngs), key=lambda square: square.shape)
-    return torch.cat([resize(from_uint8(torch.stack(list(squares))), size) for _, squares in alike])
+    return torch.cat(
+        [resize(from_uint8(torch.stack(list(squares))), (size, size)) for _, squares in alike]
+    )
 
 
 def _square(png: bytes) -> Tensor:
     """One picture in the middle of a white square, uint8 (3, side, side)."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as source:
-        image = on_white(source)
+        image = on_ground(source)
     side = max(image.size)
     square = Image.new("RGB", (side, side), "white")
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))

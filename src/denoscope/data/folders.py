@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from denoscope.data.decoding import SUFFIXES, decode
-from denoscope.data.images import Images, check_memory, from_uint8, resize
+from denoscope.data.images import Images, check_memory, from_uint8
+from denoscope.data.prepare import Preparation
 from denoscope.data.walking import below
 from denoscope.execute import cores
 from denoscope.files import Member, archive, harmless
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 def read_folder(
-    path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
+    path: Path, *, skip_bad: bool, prepare: Preparation, progress: Progress | None = None
 ) -> Images:
     """All images below a folder, natural order; labels from ``dataset.json``, else sub-folders."""
     found = below(path)
@@ -38,7 +39,7 @@ def read_folder(
             f"{path}: the folder {unreadable[0][0]} cannot be read: {unreadable[0][1]}; "
             "skip_bad (--skip-bad) goes on without it"
         )
-    images = _set(path, found.files, unreadable, skip_bad, size, progress, classes=True)
+    images = _set(path, found.files, unreadable, skip_bad, prepare, progress, classes=True)
     if not found.repeated:
         return images
     line = f"links to folders that were read already, passed over: {found.repeated}"
@@ -46,7 +47,7 @@ def read_folder(
 
 
 def read_zip(
-    path: Path, *, skip_bad: bool, size: int | None, progress: Progress | None = None
+    path: Path, *, skip_bad: bool, prepare: Preparation, progress: Progress | None = None
 ) -> Images:
     """An archive's images in natural order; labels from ``dataset.json`` (Karras et al. 2022)."""
     with archive(path) as members:
@@ -56,7 +57,7 @@ def read_zip(
                 f"{path}: {len(twice)} names stand for more than one file, such as "
                 f"{twice[0]}: pack it anew"
             )
-        return _set(path, members, [], skip_bad, size, progress, classes=False)
+        return _set(path, members, [], skip_bad, prepare, progress, classes=False)
 
 
 def natural(name: str) -> tuple[object, ...]:
@@ -81,7 +82,7 @@ def _hidden(name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """One file's picture, uint8 or resized float32 (c, h, w), with notes; or None, the reason."""
+    """One file's picture, uint8 or prepared float32 (c, h, w), with notes; or None, the reason."""
 
     name: str
     picture: Tensor | None
@@ -93,7 +94,7 @@ def _set(
     members: Sequence[Member],
     passed: list[tuple[str, str]],
     skip_bad: bool,
-    size: int | None,
+    prepare: Preparation,
     progress: Progress | None,
     *,
     classes: bool,
@@ -103,7 +104,7 @@ def _set(
     wanted = [m for m in visible if PurePosixPath(m[0]).suffix.lower() in SUFFIXES]
     wanted.sort(key=lambda m: natural(m[0]))
     table = next((_label_table(read, path) for name, read in visible if name == _LABELS), None)
-    pictures, bad, notes = _collect(path, wanted, skip_bad, size, progress)
+    pictures, bad, notes = _collect(path, wanted, skip_bad, prepare, progress)
     bad = [*passed, *bad, *_odd_sizes(path, pictures, skip_bad)]
     bad.sort(key=lambda item: natural(item[0]))
     if not pictures:
@@ -129,7 +130,7 @@ def _collect(
     path: Path,
     members: Sequence[Member],
     skip_bad: bool,
-    size: int | None,
+    prepare: Preparation,
     progress: Progress | None,
 ) -> tuple[dict[str, Tensor], list[tuple[str, str]], Counter[str]]:
     """Pictures by name, (name, reason) of the unreadable, how many files each note is about."""
@@ -137,7 +138,7 @@ def _collect(
     bad: list[tuple[str, str]] = []
     notes: Counter[str] = Counter()
     values = 0
-    for done, file in enumerate(_decoded(members, size), 1):
+    for done, file in enumerate(_decoded(members, prepare), 1):
         if file.picture is None:
             if not skip_bad:
                 raise ValueError(
@@ -155,7 +156,7 @@ def _collect(
     return pictures, bad, notes
 
 
-def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
+def _decoded(members: Sequence[Member], prepare: Preparation) -> Iterator[_Decoded]:
     """The files in order, decoded by a thread a core, a few tasks ahead of the one asked for."""
     threads = cores()
     waiting: deque[Future[list[_Decoded]]] = deque()
@@ -165,7 +166,7 @@ def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
         )  # Pillow's, about damaged metadata and large images: what matters is an error or a note
         try:
             for start in range(0, len(members), _BATCH):
-                waiting.append(pool.submit(_decode_some, members[start : start + _BATCH], size))
+                waiting.append(pool.submit(_decode_some, members[start : start + _BATCH], prepare))
                 if len(waiting) > 2 * threads:
                     yield from waiting.popleft().result()
             while waiting:
@@ -175,18 +176,17 @@ def _decoded(members: Sequence[Member], size: int | None) -> Iterator[_Decoded]:
                 task.cancel()
 
 
-def _decode_some(members: Sequence[Member], size: int | None) -> list[_Decoded]:
-    return [_decode_one(name, read, size) for name, read in members]
+def _decode_some(members: Sequence[Member], prepare: Preparation) -> list[_Decoded]:
+    return [_decode_one(name, read, prepare) for name, read in members]
 
 
-def _decode_one(name: str, read: Callable[[], bytes], size: int | None) -> _Decoded:
+def _decode_one(name: str, read: Callable[[], bytes], prepare: Preparation) -> _Decoded:
     try:
-        pixels, notes = decode(read())
+        pixels, notes = decode(read(), prepare)
+        picture = prepare.shaped(torch.from_numpy(pixels).permute(2, 0, 1))
     except ValueError as error:
         return _Decoded(name, None, [str(error)])
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)
-    made = picture if size is None else resize(from_uint8(picture[None]), size)[0]
-    return _Decoded(name, made, notes)
+    return _Decoded(name, picture, notes)
 
 
 def _odd_sizes(path: Path, pictures: dict[str, Tensor], skip_bad: bool) -> list[tuple[str, str]]:

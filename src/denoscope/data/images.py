@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -65,10 +65,6 @@ class Images:
         """The content hash of ``data``: equal for equal pixels in equal order."""
         return content_hash(self.data.numpy())
 
-    def resized(self, size: int) -> Images:
-        """These images at ``size`` x ``size`` pixels."""
-        return replace(self, data=resize(self.data, size))
-
 
 def from_uint8(pixels: Tensor) -> Tensor:
     """x / 127.5 - 1: 0..255 to [-1, 1], float32."""
@@ -82,16 +78,16 @@ def to_uint8(x: Tensor) -> Tensor:
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def resize(x: Tensor, size: int) -> Tensor:
-    """Images (n, c, h, w) in [-1, 1] at ``size`` x ``size`` by antialiased bicubic interpolation,
-    clipped; proportions are not kept.
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (n, c, h, w) in [-1, 1] at ``size`` (height, width) by antialiased bicubic
+    interpolation, clipped; proportions are not kept.
 
     More than half of the machine's memory would hold is a ValueError.
     """
-    if x.shape[-2:] == (size, size):
+    if x.shape[-2:] == size:
         return x
-    check_memory(len(x) * x.shape[1] * size * size, f"{len(x)} images at {size}x{size}")
-    found = interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    check_memory(len(x) * x.shape[1] * size[0] * size[1], f"{len(x)} images at {size[1]}x{size[0]}")
+    found = interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
     return found.clamp(-1, 1)
 
 

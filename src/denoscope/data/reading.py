@@ -16,6 +16,7 @@ from denoscope.data.embedded import digits, faces, fashion_mnist, has_idx, read_
 from denoscope.data.emoji import read_emoji
 from denoscope.data.folders import Progress, read_folder, read_zip
 from denoscope.data.images import Images, check_memory, from_uint8
+from denoscope.data.prepare import GROUNDS, Preparation, prepared
 from denoscope.files import harmless, located
 
 EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
@@ -26,7 +27,7 @@ def read_images(
     source: str | Path,
     *,
     skip_bad: bool = False,
-    resize: int | None = None,
+    prepare: str | Preparation = "",
     value_range: tuple[float, float] | None = None,
     data_root: str | Path | None = None,
     progress: Progress | None = None,
@@ -44,20 +45,22 @@ def read_images(
     * ``.zip`` as EDM writes: images and an optional ``dataset.json``, read in memory.
 
     ``skip_bad`` goes on without unreadable images and those of another size than most, and lists
-    them in ``skipped``; ``resize`` makes all images squares of that side; ``progress(done, total)``
+    them in ``skipped``; ``prepare`` says how files become images, in the words of
+    :class:`~denoscope.data.prepare.Preparation`, such as ``resize:64``; ``progress(done, total)``
     is told how many files are decoded. Whatever else is wrong is a one-line ValueError, in which
     characters of names that do not print are escaped, as they are in ``files`` and ``skipped``.
     """
-    if resize is not None and resize < 1:
-        raise ValueError(f"resize is a side in pixels, at least 1, got {resize}")
+    how = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare)
+    if how.open:
+        raise ValueError(f"prepare: {how} needs a size, such as resize:64 or diffusers:64")
     if str(source) in EMBEDDED and not isinstance(source, Path):
         root = None if data_root is None else Path(data_root).expanduser()
-        return _embedded(str(source), root, resize)
+        return _embedded(str(source), root, how)
     path = located(source)
     if not str(source) or not os.path.exists(path):
         raise ValueError(_unknown(str(source)))
     try:
-        return _read(path, skip_bad, resize, value_range, progress)
+        return _read(path, skip_bad, how, value_range, progress)
     except ValueError as error:
         raise ValueError(harmless(error, 2000)) from error
 
@@ -65,31 +68,31 @@ def read_images(
 def _read(
     path: Path,
     skip_bad: bool,
-    size: int | None,
+    how: Preparation,
     value_range: tuple[float, float] | None,
     progress: Progress | None,
 ) -> Images:
     if os.path.isdir(path):
         if not has_idx(path):
-            return read_folder(path, skip_bad=skip_bad, size=size, progress=progress)
+            return read_folder(path, skip_bad=skip_bad, prepare=how, progress=progress)
         images = read_idx(path, harmless(path.name))
     elif not os.path.isfile(path):
         raise ValueError(f"{path} is no regular file")
     elif path.suffix.lower() == ".zip":
-        return read_zip(path, skip_bad=skip_bad, size=size, progress=progress)
+        return read_zip(path, skip_bad=skip_bad, prepare=how, progress=progress)
     elif path.suffix.lower() == ".npz":
-        images = _read_npz(path, value_range)
+        images = _read_npz(path, value_range, how)
     else:
         raise ValueError(f"{path} is neither a folder nor an .npz nor a .zip")
-    return images if size is None else images.resized(size)
+    return prepared(images, how)
 
 
-def _embedded(name: str, root: Path | None, size: int | None) -> Images:
+def _embedded(name: str, root: Path | None, how: Preparation) -> Images:
     if name == "emoji":
-        return read_emoji(root, 32 if size is None else size)
+        return prepared(read_emoji(root, how.side or 32), how)
     read = {"fashion_mnist": fashion_mnist, "faces": faces}
     images = digits() if name == "digits" else read[name](root)
-    return images if size is None else images.resized(size)
+    return prepared(images, how)
 
 
 def _unknown(source: str) -> str:
@@ -99,14 +102,14 @@ def _unknown(source: str) -> str:
     return f"{source!r} is neither an existing folder, .npz or .zip {sets}"
 
 
-def _read_npz(path: Path, value_range: tuple[float, float] | None) -> Images:
+def _read_npz(path: Path, value_range: tuple[float, float] | None, how: Preparation) -> Images:
     with arrays(path) as found:
         key = found.first(*PICTURES)
         if key is None:
             raise ValueError(f"has neither {' nor '.join(PICTURES)}, only {found.listed()}")
-        pixels, notes = _channels_first(found.load(key))
+        pixels, notes = _channels_first(found.load(key), how)
         check_memory(pixels.size, key)
-        data = _unit(pixels, value_range)
+        data = _unit(pixels, value_range or ((0, how.most) if how.most else None))
         labels, left_out = _labels(found, len(data))
     return Images(data, harmless(path.name), labels=labels, warnings=(*notes, *left_out))
 
@@ -122,8 +125,10 @@ def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
     return torch.from_numpy(found.load(name).astype(np.int64)), []
 
 
-def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n, h, w, c) or (n, h, w) to (n, c, h, w), 1 or 3 channels; 8-bit alpha is laid on white."""
+def _channels_first(pixels: np.ndarray, how: Preparation) -> tuple[np.ndarray, list[str]]:
+    """(n, h, w, c) or (n, h, w) to (n, c, h, w), 1 or 3 channels; 8-bit alpha is laid on its
+    ground.
+    """
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or not pixels.size:
@@ -140,9 +145,12 @@ def _channels_first(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
         if pixels.dtype != np.uint8:
             raise ValueError("transparency (a fourth channel) is understood in 8-bit images only")
         alpha = pixels[..., 3:].astype(np.float32) / 255
-        if count := int((alpha < 1).any((1, 2, 3)).sum()):
+        if not how.has("alpha") and (count := int((alpha < 1).any((1, 2, 3)).sum())):
             notes.append(f"{count} images: {ALPHA}")
-        pixels = np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+        if how.ground != "drop":
+            below = GROUNDS[how.ground] * (1 - alpha)
+            pixels = np.rint(pixels[..., :3] * alpha + below).astype(np.uint8)
+        pixels = pixels[..., :3]
     return pixels.transpose(0, 3, 1, 2), notes
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from denoscope.data import synthetic
 from denoscope.data.images import Images
+from denoscope.data.prepare import Preparation
 from denoscope.data.reading import read_images
 from denoscope.types import Denoiser
 
@@ -30,8 +31,8 @@ def load(source: Source) -> Images:
     if source.data == SYNTHETIC:
         return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
-    size = source.resize or None
-    return read_images(source.data, skip_bad=source.skip_bad, resize=size, value_range=value_range)
+    how = Preparation.square(source.resize)
+    return read_images(source.data, skip_bad=source.skip_bad, prepare=how, value_range=value_range)
 
 
 def truth(source: Source) -> Denoiser | None:

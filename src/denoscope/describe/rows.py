@@ -18,7 +18,7 @@ def reduced(images: Tensor, side: int) -> Tensor:
     """
     if images.ndim != 4:
         raise ValueError(f"a descriptor takes images (n, c, h, w), got {tuple(images.shape)}")
-    return resize(images, side) if max(images.shape[-2:]) > side else images
+    return resize(images, (side, side)) if max(images.shape[-2:]) > side else images
 
 
 def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from denoscope.data.duplicates import first_with_content
 from denoscope.data.images import Images, check_memory
 from denoscope.data.moments import Moments, gather, whole
+from denoscope.data.prepare import Preparation
 from denoscope.data.reading import read_images
 from denoscope.random import generator
 from denoscope.theory.linear.kurtosis import leads
@@ -142,9 +143,8 @@ def read(asked: Question, say: Say) -> Sample:
 def arranged(asked: Question, say: Say) -> Arranged:
     """The images in the order in which they are taken."""
     ends = (asked.range[0], asked.range[1]) if asked.range else None
-    images = read_images(
-        asked.data, skip_bad=asked.skip_bad, resize=asked.resize or None, value_range=ends
-    )
+    how = Preparation.square(asked.resize)
+    images = read_images(asked.data, skip_bad=asked.skip_bad, prepare=how, value_range=ends)
     rows, notes = _rows(images)
     say(f"read {len(images)} images of {' × '.join(map(str, images.shape))}")
     count = asked.n or len(rows)

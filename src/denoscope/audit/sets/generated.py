@@ -24,6 +24,7 @@ from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.models import GenerativeModel, is_model, open_model
 from denoscope.audit.sets.sample_store import SampleStore
 from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
+from denoscope.data.prepare import Preparation, prepared
 from denoscope.files import harmless
 from denoscope.progress import Voice
 from denoscope.random import Seeds
@@ -234,7 +235,7 @@ def _given(
     check_memory(pixels.numel(), path)
     names = tuple(f"seed {seed}" for seed in seeds)
     images = Images(from_uint8(pixels), Path(path).name or path, files=names)
-    images = images.resized(resize) if resize else images
+    images = prepared(images, Preparation.square(resize))
     return InputSet(
         role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made
     )

@@ -17,6 +17,7 @@ from denoscope.audit.sets.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, images_key
 from denoscope.data.features import Features, read_features
 from denoscope.data.images import Images, to_uint8
+from denoscope.data.prepare import AS_STORED, Preparation
 from denoscope.data.reading import EMBEDDED, read_images
 from denoscope.data.selection import Selection, select
 from denoscope.files import content_hash, harmless, located
@@ -73,7 +74,7 @@ def read(
     role: str,
     path: str,
     *,
-    resize: int = 0,
+    prepare: Preparation = AS_STORED,
     value_range: Sequence[float] | None = None,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -99,7 +100,7 @@ def read(
             images = read_images(
                 chosen.source,
                 skip_bad=skip_bad,
-                resize=resize or None,
+                prepare=prepare,
                 value_range=low_high,
                 progress=progress,
             )
