@@ -75,6 +75,37 @@ def test_a_members_draws_are_its_own():
         assert torch.equal(a[1], b[0])
 
 
+def test_labels_come_with_their_images_and_change_nothing_else():
+    labels = torch.arange(30) % 7
+    known = draws(DATA, SUBSETS, [7, 8, 9], batch=4, levels=LEVELS, labels=labels, dropped=0.25)
+    many = list(itertools.islice(known, 3 * known.together))
+    for mine, theirs in zip(many, source()):
+        assert all(torch.equal(a, b) for a, b in zip(mine[:3], theirs))
+    x0, _, _, label = (torch.cat(part, 1) for part in zip(*many))
+    rows = (x0[:, :, None] == DATA).all(-1).int().argmax(-1)
+    share = float((label == -1).double().mean())
+    assert share == pytest.approx(0.25, abs=6 * math.sqrt(0.25 * 0.75 / label.numel()))
+    assert torch.equal(label, labels[rows].where(label >= 0, -1))
+    assert all(torch.equal(a, b) for a, b in zip(next(known.at(5)), many[5]))
+
+
+def test_labels_and_their_dropping_enter_the_fingerprint():
+    def printed(**more: object) -> str:
+        return draws(DATA, SUBSETS, [7, 8, 9], batch=4, levels=LEVELS, **more).fingerprint()  # pyright: ignore[reportArgumentType]
+
+    labels = torch.arange(30) % 7
+    prints = [
+        printed(),
+        printed(labels=labels),
+        printed(labels=labels, dropped=0.2),
+        printed(labels=labels.flip(0)),
+    ]
+    assert len(set(prints)) == 4
+    assert printed(dropped=0.2) == prints[0] == source().fingerprint()
+    before = "996282368e985758a336327f506d45491054bc9207694776db258a994a905a47"
+    assert prints[0] == before, "checkpoints from before there were labels are taken up"
+
+
 def test_draws_have_the_right_law():
     x0, sigma, noise = (
         torch.cat(part, 1) for part in zip(*itertools.islice(source(batch=500), 40))
@@ -96,6 +127,10 @@ def test_bad_draws_are_refused():
         draws(DATA, SUBSETS, [1, 2], batch=4, levels=LEVELS)
     with pytest.raises(ValueError, match="no empty subset"):
         draws(DATA, [torch.arange(0)], [1], batch=4, levels=LEVELS)
+    with pytest.raises(ValueError, match="one whole number for each of 30 images"):
+        draws(DATA, SUBSETS, [1, 2, 3], batch=4, levels=LEVELS, labels=torch.arange(29))
+    with pytest.raises(ValueError, match="dropped is a probability"):
+        draws(DATA, SUBSETS, [1, 2, 3], batch=4, levels=LEVELS, dropped=1.5)
 
 
 # loss

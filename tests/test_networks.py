@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from denoscope.networks import MLP, Averaged, FiLM, Preconditioned, UNet, from_network, load, save
+from denoscope.networks.archive import read_tensors, write_tensors
 from denoscope.networks.layers import noise_features
 from denoscope.networks.precondition import KINDS, PREDICTIONS
 from denoscope.networks.unet import level_count
@@ -135,6 +137,9 @@ def denoisers(seed: int = 0) -> dict[str, tuple[Preconditioned, tuple[int, ...]]
         "film": FiLM((2, 3), 8),
         "unet": UNet((1, 8, 8), 8),
         "unet, odd colour": UNet((3, 9, 7), 8),
+        "unet, labels": UNet((1, 8, 8), 8, classes=3),
+        "unet, patches": UNet((3, 8, 12), 8, patch=2),
+        "unet, no attention": UNet((1, 8, 8), 8, attention=False),
     }
     return {
         name: (Preconditioned(shake(net, seed).double()), net.shape) for name, net in nets.items()
@@ -196,6 +201,34 @@ def test_unet_sizes(shape: tuple[int, ...]):
     )  # the network starts as zero
 
 
+def test_a_patch_is_a_pixel_of_more_channels():
+    net, inner = UNet((3, 8, 12), 8, patch=2, seed=3), UNet((12, 4, 6), 8, seed=3)
+    shake(net), shake(inner)
+    x, c = normal(2, 3, 8, 12, dtype=torch.float32), torch.zeros(2)
+    rows = x.reshape(2, 3, 4, 2, 6, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 12, 4, 6)
+    there = inner(rows, c).reshape(2, 3, 2, 2, 4, 6).permute(0, 1, 4, 2, 5, 3).reshape(x.shape)
+    torch.testing.assert_close(net(x, c), there)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), inner.parameters()))
+
+
+def test_a_unet_without_attention_sees_no_farther_than_its_convolutions():
+    far = torch.zeros(1, 1, 64, 64)
+    far[..., -1, -1] = 1.0
+    reached = []
+    for attention in (True, False):
+        net = UNet((1, 64, 64), 8, attention=attention)
+        for block in (*net.down, *net.middle, *net.up):  # their norms see the whole image too
+            nn.init.zeros_(block.conv2.weight)
+        nn.init.ones_(net.leave.weight)
+        if attention:
+            nn.init.ones_(net.attention.out.weight)
+        net.norm = nn.Identity()
+        gap = net(far, torch.zeros(1)) - net(0 * far, torch.zeros(1))
+        reached.append(float(gap[..., 0, 0].detach().abs()))
+    assert reached[0] > 0
+    assert reached[1] == 0
+
+
 def test_unet_levels():
     assert [level_count(s, s) for s in (3, 4, 8, 16, 25, 28, 32, 64)] == [1, 1, 2, 3, 4, 4, 4, 4]
     sizes = [sum(p.numel() for p in UNet((1, 8, 8), width).parameters()) for width in (8, 16, 32)]
@@ -248,7 +281,13 @@ def test_noise_features_tell_levels_apart():
 
 
 @pytest.mark.parametrize(
-    "net", [MLP((1, 4, 4), 8, 2, seed=1), FiLM((1, 4, 4), 8, 2), UNet((3, 9, 8), 8)]
+    "net",
+    [
+        MLP((1, 4, 4), 8, 2, seed=1),
+        FiLM((1, 4, 4), 8, 2, classes=4),
+        UNet((3, 9, 8), 8),
+        UNet((1, 8, 8), 8, classes=2, patch=2, attention=False),
+    ],
 )
 def test_save_and_load(net: nn.Module, tmp_path):
     D = Preconditioned(shake(net), "flow", sigma_data=0.7)
@@ -256,6 +295,17 @@ def test_save_and_load(net: nn.Module, tmp_path):
     x = normal(2, *net.shape, dtype=torch.float32)
     assert torch.equal(again(x, torch.tensor(0.4)), D(x, torch.tensor(0.4)))
     assert again.config == D.config
+
+
+@pytest.mark.parametrize("net", [MLP((1, 4, 4), 8, 2), UNet((3, 9, 8), 8)])
+def test_files_from_before_there_were_labels_load(net: MLP | UNet, tmp_path: Path):
+    D = Preconditioned(shake(net))
+    tensors, about = read_tensors(save(D, tmp_path / "new"))
+    for option in ("classes", "patch", "attention"):
+        about["config"]["net"].pop(option, None)
+    again = load(write_tensors(tmp_path / "old", tensors, about))
+    x = normal(2, *net.shape, dtype=torch.float32)
+    assert torch.equal(again(x, torch.tensor(0.4)), D(x, torch.tensor(0.4)))
 
 
 def test_bad_files_are_one_clear_line(tmp_path):
@@ -309,6 +359,10 @@ def test_wrong_arguments_are_refused():
             kind((2,), 0)
     with pytest.raises(ValueError, match="a U-Net needs"):
         UNet((8, 8), 8)
+    with pytest.raises(ValueError, match="classes of at least 0"):
+        MLP((2,), classes=-1)
+    with pytest.raises(ValueError, match="patches of side 2 do not fill images of 8 x 9"):
+        UNet((1, 8, 9), 8, patch=2)
 
 
 def test_the_average_has_its_closed_form():

@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from denoscope.files import content_hash
+from denoscope.networks.layers import NO_LABEL
 from denoscope.random import generator
 from denoscope.types import Levels
 
-Draw = tuple[Tensor, Tensor, Tensor]
-"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape); fleets: a member axis before."""
+Draw = tuple[Tensor, ...]
+"""(x0, sigma, noise) of one step: (b, *shape), (b,), (b, *shape), and labels (b,) where images have
+them; fleets: a member axis before.
+"""
 
 CHUNK = 1 << 16
 """Numbers of noise drawn at once, about: it spreads the cost of seeding a generator."""
@@ -34,6 +37,8 @@ class Draws:
         batch: int,
         levels: Levels,
         step: int,
+        labels: Tensor | None = None,
+        dropped: float = 0.0,
     ):
         if len(subsets) != len(seeds) or not len(seeds):
             raise ValueError(
@@ -45,6 +50,13 @@ class Draws:
                 "draws need a batch of at least 1, a start of at least 0 and no empty "
                 f"subset, got batch {batch}, start {step}"
             )
+        if labels is not None and (labels.shape != data.shape[:1] or labels.is_floating_point()):
+            got = f"{labels.dtype} of shape {tuple(labels.shape)}"
+            raise ValueError(
+                f"labels are one whole number for each of {len(data)} images, got {got}"
+            )
+        if not 0 <= dropped <= 1:
+            raise ValueError(f"dropped is a probability, got {dropped}")
         self.data, self.subsets, self.seeds, self.batch, self.levels, self.step = (
             data,
             list(subsets),
@@ -53,17 +65,21 @@ class Draws:
             levels,
             step,
         )
+        self.labels, self.dropped = labels, dropped
         self.together = max(1, CHUNK // (batch * data[0].numel()))
-        self._chunk, self._drawn = -1, (torch.empty(0),) * 3
+        self._chunk, self._drawn = -1, (torch.empty(0),) * 4
 
     def at(self, step: int) -> Draws:
         """The same draws from ``step`` on."""
-        return Draws(self.data, self.subsets, self.seeds, self.batch, self.levels, step)
+        how = self.subsets, self.seeds, self.batch, self.levels, step, self.labels, self.dropped
+        return Draws(self.data, *how)
 
     def fingerprint(self) -> str:
         """A hash of all that decides the draws; the levels enter by 16 values that they give."""
         images = content_hash(self.data.numpy(), *(subset.numpy() for subset in self.subsets))
         rest = [images, self.seeds, self.batch, self.step, self.levels(16, generator(0)).tolist()]
+        if self.labels is not None:
+            rest += [content_hash(self.labels.numpy()), self.dropped]
         return hashlib.sha256(json.dumps(rest).encode()).hexdigest()
 
     def __iter__(self) -> Draws:
@@ -74,23 +90,30 @@ class Draws:
         if chunk != self._chunk:
             self._chunk, self._drawn = chunk, self._draw(chunk)
         self.step += 1
-        rows, sigma, noise = (drawn[:, place] for drawn in self._drawn)
-        return self.data[rows], sigma, noise
+        rows, sigma, noise, kept = (drawn[:, place] for drawn in self._drawn)
+        if self.labels is None:
+            return self.data[rows], sigma, noise
+        return self.data[rows], sigma, noise, self.labels[rows].where(kept, NO_LABEL)
 
-    def _draw(self, chunk: int) -> Draw:
-        """Rows, levels and noise of all members in all steps of a chunk, (m, steps, b, ...)."""
+    def _draw(self, chunk: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows, levels, noise and whether labels are kept of all members in all steps of a chunk,
+        (m, steps, b, ...).
+        """
         size = (self.together, self.batch)
         rows, sigma = (
             torch.empty((len(self.seeds), *size), dtype=torch.int64),
             self.data.new_empty((len(self.seeds), *size)),
         )
         noise = self.data.new_empty((len(self.seeds), *size, *self.data.shape[1:]))
+        kept = torch.ones_like(rows, dtype=torch.bool)
         for i, (seed, subset) in enumerate(zip(self.seeds, self.subsets)):
             draw = generator(seed, chunk)
             rows[i] = subset[torch.randint(len(subset), size, generator=draw)]
             sigma[i] = self.levels(math.prod(size), draw).reshape(size)
             noise[i].normal_(generator=draw)
-        return rows, sigma, noise
+            if self.labels is not None:  # drawn last: images, levels and noise stay as without
+                kept[i] = torch.rand(size, generator=draw) >= self.dropped
+        return rows, sigma, noise, kept
 
 
 def draws(
@@ -101,11 +124,14 @@ def draws(
     batch: int,
     levels: Levels,
     start: int = 0,
+    labels: Tensor | None = None,
+    dropped: float = 0.1,
 ) -> Draws:
     """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement,
-    sigma (m, b) from ``levels``, and noise.
+    sigma (m, b) from ``levels``, and noise; with ``labels`` (N,) of the data those of x0, each
+    ``dropped`` (-1) with that probability.
 
     What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step.
     ``data`` (N, *shape) and the index tensors ``subsets`` live on the CPU.
     """
-    return Draws(data, subsets, seeds, batch, levels, start)
+    return Draws(data, subsets, seeds, batch, levels, start, labels, dropped)

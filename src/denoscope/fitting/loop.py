@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from denoscope.fitting.batches import Draw, Draws
 from denoscope.fitting.loss import Weight
 from denoscope.fitting.state import State
+from denoscope.guidance import given
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet
 from denoscope.random import generator
@@ -96,6 +97,8 @@ def training(
     checkpoint ends.
     """
     rate_factor(rate, 0, steps)
+    if isinstance(draws, Draws) and draws.labels is not None:
+        given(net, draws.labels)  # raises where there is a label that the network does not know
     settings = {
         "steps": steps,
         "lr": lr,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from denoscope.files import content_hash
 from denoscope.fitting.batches import Draw
 from denoscope.fitting.loss import Weight, denoising_loss
+from denoscope.guidance import given
 from denoscope.networks.archive import read_tensors, write_tensors
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet
@@ -67,8 +68,9 @@ class State:
         """One step of Adam at ``factor`` times the learning rate; returns the losses before it,
         (m,) for a fleet, NaN where stopped.
         """
-        x0, sigma, noise = (part.to(self.device) for part in draw)
-        loss = denoising_loss(self.net, x0, sigma, noise, self.weight)
+        x0, sigma, noise, *label = (part.to(self.device) for part in draw)
+        D = given(self.net, *label) if label else self.net
+        loss = denoising_loss(D, x0, sigma, noise, self.weight)
         loss.sum().backward()
         loss = loss.detach()
         self._stop_broken(loss)

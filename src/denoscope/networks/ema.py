@@ -37,8 +37,13 @@ class Averaged(nn.Module):
         """The network's own loss weight, a function of sigma; an AttributeError if it has none."""
         return cast(Callable[[Tensor], Tensor], self.net.weight)
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.net(x, sigma)
+    @property
+    def classes(self) -> int:
+        """How many labels the network knows."""
+        return getattr(self.net, "classes", 0)
+
+    def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
+        return self.net(x, sigma, *label)
 
     def next_decay(self) -> float:
         """d_k of the next update."""

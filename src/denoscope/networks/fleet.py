@@ -21,7 +21,7 @@ LARGEST = 36
 
 class Fleet(nn.Module):
     """m denoisers of one shape as one: ``fleet(x, sigma)`` for x (m, b, *shape) and sigma of shape
-    (), (m,) or (m, b).
+    (), (m,) or (m, b); ``fleet(x, sigma, label)`` where they know labels, label like sigma.
 
     Every parameter carries a leading member axis. A member's numbers do not depend on its fleet
     mates, and equal those of the denoiser alone to rounding. The denoisers given are copied; they
@@ -61,6 +61,11 @@ class Fleet(nn.Module):
         """The members' own loss weight, a function of sigma; an AttributeError without one."""
         return cast(Callable[[Tensor], Tensor], self.stacked.weight)
 
+    @property
+    def classes(self) -> int:
+        """How many labels the members know."""
+        return getattr(self.stacked, "classes", 0)
+
     def member(self, i: int) -> nn.Module:
         """A copy of member i as an ordinary denoiser."""
         own = {name: p.detach()[i].clone() for name, p in self.stacked.named_parameters()}
@@ -70,16 +75,16 @@ class Fleet(nn.Module):
         """Copies of all members as ordinary denoisers."""
         return [self.member(i) for i in range(self.size)]
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         if x.shape[0] != self.size:
             wanted = f"a fleet of {self.size} needs x of shape ({self.size}, b, ...)"
             raise ValueError(f"{wanted}, got {tuple(x.shape)}")
         if self.native:
-            return self.stacked(x, sigma)
-        each = sigma.expand(self.size) if sigma.ndim == 0 else sigma
+            return self.stacked(x, sigma, *label)
+        each = (s.expand(self.size) if s.ndim == 0 else s for s in (sigma, *label))
         parameters = dict(self.stacked.named_parameters())
-        called = torch.vmap(lambda p, a, s: functional_call(self.stacked, p, (a, s)))
-        return called(parameters, x, each)
+        called = torch.vmap(lambda p, *given: functional_call(self.stacked, p, given))
+        return called(parameters, x, *each)
 
 
 def best_size(denoiser: nn.Module) -> int:

@@ -14,6 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+NO_LABEL = -1
+"""The label of a row that has none."""
+
+LABELS = 1
+"""Place below a network's seed of what it starts to know of labels: other weights stay alike."""
+
 FEATURES = 16
 """How many numbers :func:`noise_features` makes of a noise level."""
 
@@ -26,6 +32,11 @@ _RATE, _PHASE = ((_ORDER + 1) / 2).floor() * (math.pi / 4), -(_ORDER % 2) * (mat
 def normal(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> nn.Parameter:
     """Independent N(0, scale^2); always draws, so that a zero scale leaves later layers alike."""
     return nn.Parameter(torch.randn(shape, generator=generator) * scale)
+
+
+def over(values: Tensor, lead: tuple[int, ...]) -> Tensor:
+    """Values whose shape is a prefix of ``lead``, one for each of its places."""
+    return values.reshape(values.shape + (1,) * (len(lead) - values.ndim)).expand(lead)
 
 
 def noise_features(c: Tensor) -> Tensor:
@@ -53,6 +64,16 @@ class Linear(nn.Module):
             return x @ self.weight
         multiplied = torch.addmm if self.weight.ndim == 2 else torch.baddbmm
         return multiplied(add, x, self.weight)
+
+
+class Labels(Linear):
+    """add + a learned vector of each label, 0 to classes - 1, or nothing for :data:`NO_LABEL`;
+    labels (b,), or stacked (m, b).
+    """
+
+    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
+        classes = torch.arange(self.weight.shape[-2], device=x.device)
+        return super().forward((x.unsqueeze(-1) == classes).to(self.weight), add)
 
 
 class Conv(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoscope.networks.layers import FEATURES, Linear, noise_features
+from denoscope.networks.layers import FEATURES, LABELS, Labels, Linear, noise_features, over
 from denoscope.random import generator
 
 EPSILON = 1e-6
@@ -18,26 +18,35 @@ SMALL = 0.3
 
 
 class MLP(nn.Module):
-    """``net(x, c)`` = leave(h) + gain(c) x, where h starts as enter(x) + noise(c) and each of
-    ``blocks`` adds silu(W h) to it.
+    """``net(x, c, label)`` = leave(h) + gain(c) x, where h starts as enter(x) + noise(c), plus a
+    learned vector of the label where one is given, and each of ``blocks`` adds silu(W h) to it.
 
     x has shape (*lead, *shape) and is flattened inside; c, one number a noise level, has a prefix
-    of ``lead`` as its shape. The noise level enters as learned linear functions of
-    :func:`~denoscope.networks.layers.noise_features`. The gain, one factor a pixel and level, gives
-    every width the best diagonal denoiser: without it a width below the number of pixels cannot
-    remove the noise from all of them. The initial weights are a function of ``seed``; the network
-    starts as zero.
+    of ``lead`` as its shape, and so has label: 0 to ``classes`` - 1, or -1 for none. The noise
+    level enters as learned linear functions of :func:`~denoscope.networks.layers.noise_features`.
+    The gain, one factor a pixel and level, gives every width the best diagonal denoiser: without it
+    a width below the number of pixels cannot remove the noise from all of them. The initial weights
+    are a function of ``seed``; the network starts as zero.
     """
 
     stackable = True
 
-    def __init__(self, shape: Iterable[int], width: int = 64, blocks: int = 3, *, seed: int = 0):
+    def __init__(
+        self,
+        shape: Iterable[int],
+        width: int = 64,
+        blocks: int = 3,
+        *,
+        seed: int = 0,
+        classes: int = 0,
+    ):
         super().__init__()
-        self.shape, self.width = tuple(shape), width
-        if not self.shape or min(*self.shape, width, blocks) < 1:
+        self.shape, self.width, self.classes = tuple(shape), width, classes
+        if not self.shape or min(*self.shape, width, blocks, classes + 1) < 1:
             raise ValueError(
-                f"{type(self).__name__} needs a shape, a width and blocks of at least 1, got "
-                f"shape {self.shape}, width {width}, blocks {blocks}"
+                f"{type(self).__name__} needs a shape, a width and blocks of at least 1 and "
+                f"classes of at least 0, got shape {self.shape}, width {width}, blocks {blocks}, "
+                f"classes {classes}"
             )
         size, draw = math.prod(self.shape), generator(seed)
         self.enter = Linear(size, width, draw)
@@ -45,10 +54,12 @@ class MLP(nn.Module):
         self.blocks = nn.ModuleList(self.block(draw) for _ in range(blocks))
         self.leave = Linear(width, size, draw, gain=0.0)
         self.gain = Linear(FEATURES, size, draw, gain=0.0)
+        if classes:
+            self.label = Labels(classes, width, generator(seed, LABELS))
 
     @property
     def config(self) -> dict[str, object]:
-        size = {"width": self.width, "blocks": len(self.blocks)}
+        size = {"width": self.width, "blocks": len(self.blocks), "classes": self.classes}
         return {"class": type(self).__name__, "shape": list(self.shape), **size}
 
     def block(self, draw: torch.Generator) -> nn.Module:
@@ -63,13 +74,15 @@ class MLP(nn.Module):
             h = h + F.silu(block(h))
         return h
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor, label: Tensor | None = None) -> Tensor:
         lead = x.shape[: x.ndim - len(self.shape)]
         rows = (*self.enter.weight.shape[:-2], -1)
-        levels = c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead)
-        level = noise_features(levels).reshape(*rows, FEATURES)
+        level = noise_features(over(c, lead)).reshape(*rows, FEATURES)
         flat = x.reshape(*rows, self.enter.weight.shape[-2])
-        h = self.body(self.enter(flat, self.noise(level)), level)
+        known = self.noise(level)
+        if label is not None:
+            known = self.label(over(label, lead).reshape(rows), known)
+        h = self.body(self.enter(flat, known), level)
         return torch.addcmul(self.leave(h), self.gain(level), flat).reshape(x.shape)
 
 
@@ -82,8 +95,16 @@ class FiLM(MLP):
     the best linear denoiser are.
     """
 
-    def __init__(self, shape: Iterable[int], width: int = 64, blocks: int = 5, *, seed: int = 0):
-        super().__init__(shape, width, blocks, seed=seed)
+    def __init__(
+        self,
+        shape: Iterable[int],
+        width: int = 64,
+        blocks: int = 5,
+        *,
+        seed: int = 0,
+        classes: int = 0,
+    ):
+        super().__init__(shape, width, blocks, seed=seed, classes=classes)
         self.strength = Linear(FEATURES, width, generator(seed), gain=0.0)
 
     def block(self, draw: torch.Generator) -> nn.Module:

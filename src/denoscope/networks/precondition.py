@@ -59,7 +59,7 @@ def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tens
 
 class Preconditioned(nn.Module):
     """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one
-    number a level) to x's shape.
+    number a level) to x's shape; D(x, s, label) where the network knows ``classes``.
 
     ``kind`` is "edm", "eps", "x0", "v" or "flow"; ``sigma_data`` is the standard deviation of the
     data (used by "edm" alone).
@@ -82,6 +82,11 @@ class Preconditioned(nn.Module):
     def stackable(self) -> bool:
         return getattr(self.net, "stackable", False)
 
+    @property
+    def classes(self) -> int:
+        """How many labels the network knows."""
+        return getattr(self.net, "classes", 0)
+
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(c_skip, c_out, c_in) at ``sigma``, each of its shape."""
         if self.kind == "edm":
@@ -96,11 +101,11 @@ class Preconditioned(nn.Module):
         """1/c_out^2: the weight that leaves the network's regression unweighted (EDM, eq. 8)."""
         return self.coefficients(sigma)[1] ** -2
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, *label: Tensor) -> Tensor:
         sigma = sigma.to(x.dtype)
         c_skip, c_out, c_in = (pad(c, x) for c in self.coefficients(sigma))
         c_noise = sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
-        return torch.addcmul(c_skip * x, c_out, self.net(c_in * x, c_noise))
+        return torch.addcmul(c_skip * x, c_out, self.net(c_in * x, c_noise, *label))
 
 
 class Foreign(nn.Module):

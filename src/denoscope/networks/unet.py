@@ -9,7 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoscope.networks.layers import FEATURES, Attention, Conv, Linear, Norm, noise_features
+from denoscope.networks.layers import (
+    FEATURES,
+    LABELS,
+    Attention,
+    Conv,
+    Labels,
+    Linear,
+    Norm,
+    noise_features,
+    over,
+)
 from denoscope.random import generator
 
 MOST_LEVELS = 4
@@ -24,6 +34,16 @@ def level_count(height: int, width: int) -> int:
     while count < MOST_LEVELS and (side + 1) // 2 >= SMALLEST_SIDE:
         side, count = (side + 1) // 2, count + 1
     return count
+
+
+def patched(shape: tuple[int, ...], patch: int) -> tuple[int, int, int]:
+    """(channels, height, width) of an image whose pixels are patches of ``shape``; patches that do
+    not fill it are a ValueError.
+    """
+    channels, height, width = shape
+    if patch < 1 or height % patch or width % patch:
+        raise ValueError(f"patches of side {patch} do not fill images of {height} x {width}")
+    return channels * patch**2, height // patch, width // patch
 
 
 class Block(nn.Module):
@@ -45,49 +65,70 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """``net(x, c)`` for x (*lead, channels, height, width) and c, one number a noise level, with a
-    prefix of ``lead`` as its shape.
+    """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number a noise level,
+    with a prefix of ``lead`` as its shape, as has label: 0 to ``classes`` - 1, or -1 for none.
 
+    It works on patches of ``patch`` x ``patch`` pixels, each a pixel of patch^2 as many channels.
     ``width`` channels at full resolution and twice as many below (:func:`level_count`), one
     residual block a level on either way, a block, self-attention and a block at the bottom; noise
     levels scale and shift every block. Odd sizes are halved rounding up, and enlarged to the size
     of the way down. The initial weights are a function of ``seed``; the network starts as zero.
     """
 
-    def __init__(self, shape: Iterable[int], width: int = 32, *, seed: int = 0):
+    def __init__(
+        self,
+        shape: Iterable[int],
+        width: int = 32,
+        *,
+        seed: int = 0,
+        classes: int = 0,
+        patch: int = 1,
+        attention: bool = True,
+    ):
         super().__init__()
-        self.shape, self.width = tuple(shape), width
-        if len(self.shape) != 3 or min(*self.shape, width) < 1:
+        self.shape, self.width, self.classes, self.patch = tuple(shape), width, classes, patch
+        if len(self.shape) != 3 or min(*self.shape, width, classes + 1) < 1:
             raise ValueError(
-                "a U-Net needs a shape (channels, height, width) and a width of at least "
-                f"1, got shape {self.shape}, width {width}"
+                "a U-Net needs a shape (channels, height, width), a width of at least 1 and "
+                f"classes of at least 0, got shape {self.shape}, width {width}, classes {classes}"
             )
+        pixels, *sides = patched(self.shape, patch)
         draw, embedding = generator(seed), 4 * width
-        channels = [width, *[2 * width] * (level_count(*self.shape[1:]) - 1)]
+        channels = [width, *[2 * width] * (level_count(*sides) - 1)]
         pairs = list(pairwise(channels))
         self.embed = nn.ModuleList(
             [Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)]
         )
-        self.enter = Conv(self.shape[0], width, 3, draw)
+        self.enter = Conv(pixels, width, 3, draw)
         self.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
         self.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairs)
         deepest = [Block(channels[-1], channels[-1], embedding, draw) for _ in range(2)]
         self.middle = nn.ModuleList(deepest)
-        self.attention = Attention(channels[-1], draw)
+        self.attention = Attention(channels[-1], draw) if attention else nn.Identity()
         self.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
         self.up = nn.ModuleList(Block(2 * c, c, embedding, draw) for c in reversed(channels))
         self.norm = Norm(width)
-        self.leave = Conv(width, self.shape[0], 3, draw, gain=0.0)
+        self.leave = Conv(width, pixels, 3, draw, gain=0.0)
+        if classes:
+            self.label = Labels(classes, embedding, generator(seed, LABELS))
 
     @property
     def config(self) -> dict[str, object]:
-        return {"class": "UNet", "shape": list(self.shape), "width": self.width}
+        options = {"classes": self.classes, "patch": self.patch, "attention": self.attends}
+        return {"class": "UNet", "shape": list(self.shape), "width": self.width, **options}
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+    @property
+    def attends(self) -> bool:
+        return isinstance(self.attention, Attention)
+
+    def forward(self, x: Tensor, c: Tensor, label: Tensor | None = None) -> Tensor:
         lead = x.shape[:-3]
-        levels = c.reshape(c.shape + (1,) * (len(lead) - c.ndim)).expand(lead).reshape(-1)
-        embedding = self.embed[1](F.silu(self.embed[0](noise_features(levels))))
-        return self._image(x.reshape(-1, *self.shape), F.silu(embedding)).reshape(x.shape)
+        level = noise_features(over(c, lead).reshape(-1))
+        known = self.embed[1](F.silu(self.embed[0](level)))
+        if label is not None:
+            known = self.label(over(label, lead).reshape(-1), known)
+        patches = F.pixel_unshuffle(x.reshape(-1, *self.shape), self.patch)
+        return F.pixel_shuffle(self._image(patches, F.silu(known)), self.patch).reshape(x.shape)
 
     def _image(self, x: Tensor, embedding: Tensor) -> Tensor:
         h, passed = self.enter(x), []
