@@ -22,6 +22,7 @@ from diffusers import (
     EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
     EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
     ScoreSdeVePipeline,
     ScoreSdeVeScheduler,
     UniPCMultistepScheduler,
@@ -30,7 +31,7 @@ from pipelines import saved, unet
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from denoscope import ancestral, euler, from_betas, sample, trajectory
+from denoscope import ancestral, dpmpp, euler, from_betas, heun, karras, sample, trajectory
 from denoscope.geometry import jacobian
 from denoscope.integrations.diffusers import _SCHEDULERS, Pipeline, from_pipeline
 from denoscope.laws.denoiser import check_denoiser
@@ -100,6 +101,47 @@ def test_euler_is_ddim(tmp_path: Path, prediction: str, spacing: str) -> None:
     assert torch.equal(pipeline.start(start), start * torch.sqrt(1 + levels[0] ** 2).float())
     got = sample(pipeline.denoiser, pipeline.start(start), levels, euler)
     assert float((got - x).abs().max()) <= 1e-4 * max(1.0, float(x.abs().max()))
+
+
+@pytest.mark.parametrize("steps", [7, 20])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_dpmpp_is_the_multistep_solver_of_order_2(
+    tmp_path: Path, prediction: str, steps: int
+) -> None:
+    """It takes one step of order 1 first and one last, asks the network at whole times, and moves
+    in variance-preserving coordinates.
+    """
+    scheduler = DPMSolverMultistepScheduler(
+        prediction_type=prediction, solver_order=2, use_karras_sigmas=True
+    )
+    pipeline = from_pipeline(saved(tmp_path, scheduler))
+    pipeline.denoiser.whole = True
+    scheduler.set_timesteps(steps)
+    levels = karras(steps, float(pipeline.sigmas[0]), float(pipeline.sigmas[-1]))
+    torch.testing.assert_close(levels.float(), scheduler.sigmas)
+    x = start = noises(4, 1, 8, 8)
+    for t in scheduler.timesteps:
+        x = scheduler.step(pipeline.denoiser.net(x, t).sample, t, x).prev_sample
+    got = sample(pipeline.denoiser, pipeline.start(start), levels, dpmpp())
+    assert float((got - x).abs().max()) <= 1e-4 * max(1.0, float(x.abs().max()))
+    once = sample(pipeline.denoiser, pipeline.start(start), levels, euler)
+    assert float((once - x).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_heun_is_the_scheduler_of_that_name(tmp_path: Path, prediction: str) -> None:
+    scheduler = HeunDiscreteScheduler(prediction_type=prediction, use_karras_sigmas=True)
+    pipeline = from_pipeline(saved(tmp_path, scheduler))
+    scheduler.set_timesteps(9)
+    levels = karras(9, float(pipeline.sigmas[0]), float(pipeline.sigmas[-1]))
+    x = start = noises(4, 1, 8, 8) * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:  # every level but the first and the last twice
+        answer = pipeline.denoiser.net(scheduler.scale_model_input(x, t), t).sample
+        x = scheduler.step(answer, t, x).prev_sample
+    got = sample(pipeline.denoiser, start, levels, heun)
+    assert float((got - x).abs().max()) <= 1e-4 * max(1.0, float(x.abs().max()))
+    once = sample(pipeline.denoiser, start, levels, euler)
+    assert float((once - x).abs().max()) > 1e-2
 
 
 @pytest.mark.parametrize("clip", [False, True])

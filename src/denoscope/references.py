@@ -71,6 +71,14 @@ _WORKS = (
         arxiv="2310.05264",
     ),
     Reference(
+        "zhang2025",
+        "Huijie Zhang, Zijian Huang, Siyi Chen, Jinfan Zhou, Zekai Zhang, Peng Wang, Qing Qu",
+        "Understanding Generalization in Diffusion Models via Probability Flow Distance",
+        "arXiv",
+        2025,
+        arxiv="2505.20123",
+    ),
+    Reference(
         "kadkhodaie2024",
         "Zahra Kadkhodaie, Florentin Guth, Eero P. Simoncelli, Stéphane Mallat",
         "Generalization in Diffusion Models Arises from Geometry-Adaptive Harmonic Representations",

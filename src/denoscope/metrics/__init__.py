@@ -26,6 +26,7 @@ from denoscope.metrics.diversity import vendi
 from denoscope.metrics.kernel_distance import kernel
 from denoscope.metrics.likelihood import FeatureLikelihood, feature_likelihood
 from denoscope.metrics.novelty import REAL_LIKE, TAIL, Nearness, nearness, nearness_of
+from denoscope.metrics.probability_flow import flow_distance, sample_distance
 from denoscope.metrics.protocol import available, citations, measure, metric
 from denoscope.metrics.similarity import nearest_similarity, paired_similarity, unlike_similarity
 from denoscope.metrics.support import prdc
@@ -53,6 +54,7 @@ __all__ = [
     "detectable",
     "excess",
     "feature_likelihood",
+    "flow_distance",
     "frechet",
     "frechet_floor",
     "generalization",
@@ -69,6 +71,7 @@ __all__ = [
     "paired_similarity",
     "prdc",
     "reproducibility",
+    "sample_distance",
     "unlike_similarity",
     "vendi",
 ]

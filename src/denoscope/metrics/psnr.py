@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from denoscope.estimate import Estimate, unavailable
+from denoscope.metrics.log_means import log_mean
 
 _DB = 10 / math.log(10)
 
@@ -27,7 +28,7 @@ def output(errors: np.ndarray, level: float = 0.95) -> Estimate:
     """The output PSNR of images with mean squared errors (images,); not available where all are
     denoised without error.
     """
-    value, variance, n = _logarithm(errors)
+    value, variance, n = log_mean(errors)
     return _estimate(-_DB * (value - math.log(4)), variance, n - 1, n, level)
 
 
@@ -35,7 +36,7 @@ def gap(errors: np.ndarray, others: np.ndarray, level: float = 0.95) -> Estimate
     """Output PSNR of images with mean squared errors ``errors`` (images,) less that of other images
     with ``others``; degrees of freedom as Welch 1947.
     """
-    (first, variance, n), (second, other, m) = _logarithm(errors), _logarithm(others)
+    (first, variance, n), (second, other, m) = log_mean(errors), log_mean(others)
     total = variance + other
     welch = total > 0 and min(n, m) > 1
     freedom = total**2 / (variance**2 / (n - 1) + other**2 / (m - 1)) if welch else min(n, m) - 1
@@ -44,7 +45,7 @@ def gap(errors: np.ndarray, others: np.ndarray, level: float = 0.95) -> Estimate
 
 def gain(errors: np.ndarray, others: np.ndarray, level: float = 0.95) -> Estimate:
     """The same of two denoisers on the same images, paired: both are (images,)."""
-    (first, _, n), (second, _, m) = _logarithm(errors), _logarithm(others)
+    (first, _, n), (second, _, m) = log_mean(errors), log_mean(others)
     if n != m:
         raise ValueError(f"errors on the same images are as many, got {n} and {m}")
     if not math.isfinite(second - first):
@@ -52,15 +53,6 @@ def gain(errors: np.ndarray, others: np.ndarray, level: float = 0.95) -> Estimat
     relative = np.asarray(errors) / math.exp(first) - np.asarray(others) / math.exp(second)
     variance = float(relative.var(ddof=1)) / n if n > 1 else math.inf
     return _estimate(_DB * (second - first), variance, n - 1, n, level)
-
-
-def _logarithm(errors: np.ndarray) -> tuple[float, float, int]:
-    """The logarithm of the mean, the variance of that, and the number of images."""
-    values = np.asarray(errors, dtype=np.float64)
-    average, n = float(values.mean()), len(values)
-    if not average > 0:
-        return -math.inf, 0.0, n
-    return math.log(average), float(values.var(ddof=1)) / n / average**2 if n > 1 else math.inf, n
 
 
 def _estimate(db: float, variance: float, freedom: float, n: int, level: float) -> Estimate:

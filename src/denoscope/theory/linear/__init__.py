@@ -79,6 +79,9 @@ from denoscope.theory.linear.sizes import samples_needed as samples_needed
 from denoscope.theory.linear.stopping import Stopping as Stopping
 from denoscope.theory.linear.stopping import compare_stopping as compare_stopping
 from denoscope.theory.linear.stopping import expect_stopping as expect_stopping
+from denoscope.theory.linear.transport import FlowMap as FlowMap
+from denoscope.theory.linear.transport import flow_distance as flow_distance
+from denoscope.theory.linear.transport import flow_map as flow_map
 from denoscope.theory.spectra import covariance_error as covariance_error
 from denoscope.theory.spectra import disjoint_agreement as disjoint_agreement
 from denoscope.theory.spectra import participation_ratio as participation_ratio
