@@ -433,8 +433,8 @@ def test_samples_that_are_not_finite_are_counted_and_named(
 ) -> None:
     real, bad = generated.open_model, Seeds([2, 5, 7, 8, 9, 10, 11]).randn((1, 8, 8))
 
-    def spoiled(*arguments: Any) -> Any:
-        model = real(*arguments)
+    def spoiled(*arguments: Any, **named: Any) -> Any:
+        model = real(*arguments, **named)
 
         def start(noise: Tensor) -> Tensor:
             wrong = (noise[:, None] == bad).flatten(2).all(2).any(1)
@@ -474,6 +474,6 @@ def test_a_model_that_changes_meanwhile_is_not_mixed(network: str, tmp_path: Pat
         (0, 1),
         sample_store.SampleStore(tmp_path, {"model": {"sha256": "other"}}, (1, 8, 8)),
     )
-    generated._opened.cache_clear()
+    generated._kept.cache_clear()
     with pytest.raises(ValueError, match="has changed while it was sampled"):
         job(lambda fraction: None)

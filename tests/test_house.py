@@ -29,7 +29,7 @@ RANKS: dict[float, str] = {
     4.5: "report",
     5: "apply monitor laws",
     6: "study integrations",
-    6.5: "earlier",
+    6.5: "earlier models",
     7: "studies",
     8: "sweep needed audit arguments",
     8.5: "probe doctor parsers",

@@ -14,8 +14,8 @@ import pytest
 from denoscope import MLP, Preconditioned, UNet, grid, run, save
 from denoscope.cli import main
 from denoscope.metrics import psnr
+from denoscope.models import named
 from denoscope.parsers import GEOMETRY
-from denoscope.probe.models import resolve
 from denoscope.probe.page import QUANTITIES, claimed
 from denoscope.readings import Reading, Readings
 from denoscope.report.claims import Claim
@@ -43,21 +43,21 @@ def test_every_study_of_geometry_is_asked() -> None:
 
 
 def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
-    found = resolve(str(store), {})
+    found = named(str(store), {})
     assert [(model.fields["n"], model.fields["subset"]) for model in found] == [
         (8, 0),
         (8, 1),
         (32, 0),
         (32, 1),
     ]
-    assert [model.fields["n"] for model in resolve(str(store), {"n": [32], "subset": [1]})] == [32]
-    assert resolve(found[2].path, {})[0] == found[2]
+    assert [model.fields["n"] for model in named(str(store), {"n": [32], "subset": [1]})] == [32]
+    assert named(found[2].path, {})[0] == found[2]
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
-    assert resolve(str(tmp_path / "net.safetensors"), {})[0].fields == {}
+    assert named(str(tmp_path / "net.safetensors"), {})[0].fields == {}
     with pytest.raises(ValueError, match=r"none of its 4 networks has --n 64; `denoscope store ls"):
-        resolve(str(store), {"n": [64]})
+        named(str(store), {"n": [64]})
     with pytest.raises(ValueError, match="nor a cell or store of"):
-        resolve(str(tmp_path), {})
+        named(str(tmp_path), {})
     copy = tmp_path / "old"
     shutil.copytree(store, copy)
     for row in Store(copy).rows():
@@ -66,7 +66,7 @@ def test_paths_are_files_cells_and_stores(store: Path, tmp_path: Path) -> None:
         (row.path / "result.json").write_text(json.dumps({**text, "files_sha256": {}}))
         (row.path / MODEL).unlink()
     with pytest.raises(ValueError, match="keep no networks"):
-        resolve(str(copy), {})
+        named(str(copy), {})
 
 
 def test_a_network_is_one_line_and_claims_come_from_units() -> None:

@@ -16,11 +16,12 @@ from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
 from denoscope.audit.options import AuditOptions
+from denoscope.audit.sets.generated import opened
 from denoscope.audit.sets.inputs import InputSet
-from denoscope.audit.sets.models import GenerativeModel, open_model
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
 from denoscope.metrics.costs import PATIENCE, SetSizes, passes, seconds
+from denoscope.models import Model
 from denoscope.progress import Voice, duration
 from denoscope.threads import one_thread
 
@@ -61,12 +62,10 @@ def _sampling(
             f"--{role} {path} is a model, whose samples are images, and --train "
             f"{train.path} holds features: give its images"
         )
-    model, seeds = (
-        open_model(role, path, train.images.shape, options.device),
-        options.seeds or rules.seeds,
-    )
+    model = opened(role, path, train.images.shape, options.device)
+    seeds = options.seeds or rules.seeds
     batch = min(options.batch, len(seeds))
-    state = torch.zeros(batch, *model.event, device=options.device)
+    state = torch.zeros(batch, *model.shape, device=options.device)
     with torch.inference_mode(), one_thread():
         call = min(_seconds(model, state) for _ in range(4)) / batch
     calls = options.steps * _CALLS.get(options.sampler, 1)
@@ -77,9 +76,9 @@ def _sampling(
     )
 
 
-def _seconds(model: GenerativeModel, state: Tensor) -> float:
+def _seconds(model: Model, state: Tensor) -> float:
     begun = time.monotonic()
-    model.denoiser(state, torch.ones((), device=state.device))
+    model.sampled(state, torch.ones((), device=state.device))
     return time.monotonic() - begun
 
 

@@ -18,6 +18,7 @@ from denoscope.networks.mlp import MLP, FiLM
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
+from denoscope.types import Denoiser
 
 NETWORKS = {each.__name__: each for each in (MLP, FiLM, UNet, LinearMaps, Subspaces)}
 
@@ -93,7 +94,7 @@ def _build(config: Mapping[str, Any]) -> nn.Module:
     return NETWORKS[name](**arguments)
 
 
-def expect(denoiser: nn.Module, event: tuple[int, ...]) -> None:
+def expect(denoiser: Denoiser, event: tuple[int, ...]) -> None:
     """A ValueError after a name unless the denoiser answers a state of shape ``event`` alike."""
     state = torch.zeros(1, *event)
     try:

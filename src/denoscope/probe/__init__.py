@@ -6,16 +6,16 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from denoscope import files, report, studies, sweep
-from denoscope.files import file_hash
-from denoscope.probe.models import CHOSEN, ProbedNetwork, resolve
+from denoscope.models import NamedModel, fingerprint, named
+from denoscope.models.stores import CHOSEN
 from denoscope.probe.page import build
 from denoscope.store import Row, Store, plain
 from denoscope.studies._probed import Probed
-from denoscope.studies._subject import model_file
 from denoscope.study import versions
 
 READING = ("data", "test", "held", "skip_bad", "resize", "range")
@@ -29,7 +29,7 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     if target.exists() and not target.is_dir():
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
     chosen = {name: options[name] for name in CHOSEN if options[name]}
-    models = [model for path in options["model"] for model in resolve(path, chosen)]
+    models = [model for path in options["model"] for model in named(path, chosen)]
     given = {name: options[name] for name in READING if options[name] not in (None, False, ())}
     measured: dict[type[Probed], list[Row]] = {}
     for name in options["studies"]:
@@ -60,7 +60,7 @@ def _study(name: str) -> type[Probed]:
 
 def cell(
     study: type[Probed],
-    model: ProbedNetwork,
+    model: NamedModel,
     given: Mapping[str, Any],
     chosen: Mapping[str, Sequence[int]],
 ) -> Probed:
@@ -72,7 +72,7 @@ def cell(
                 f"--{name} goes with files of networks; {model.path} is a stored cell, "
                 "which knows its images"
             )
-        return study(model=model.path, **model.fields)
+        return study(model=model.path, **_shared(model))
     if "data" not in given:
         raise ValueError(
             f"--model {model.path} is a file that does not say what it was trained on: "
@@ -87,6 +87,12 @@ def cell(
     return study(model=model.path, **{"n": 0, **one, **given})
 
 
+def _shared(model: NamedModel) -> dict[str, Any]:
+    """The fields of a model's cell that a study of geometry has too."""
+    names = {item.name for item in fields(Probed)}
+    return {name: value for name, value in model.fields.items() if name in names}
+
+
 def refuse(cells: Sequence[Probed]) -> None:
     """A ValueError for the first cell that cannot be."""
     for item in cells:
@@ -95,14 +101,14 @@ def refuse(cells: Sequence[Probed]) -> None:
 
 
 def as_json(
-    measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[ProbedNetwork], called: str
+    measured: Mapping[type[Probed], Sequence[Row]], models: Sequence[NamedModel], called: str
 ) -> dict[str, Any]:
     """Every value of every study, and what was measured."""
     return {
         "schema": 1,
         "command": called,
         "models": [
-            {"path": model.path, "sha256": file_hash(model_file(model.path)), **model.fields}
+            {"path": model.path, "sha256": fingerprint(model.path), **_shared(model)}
             for model in models
         ],
         "studies": {

@@ -13,11 +13,10 @@ from torch import Tensor
 from denoscope.coordinates import name_of, order_of
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
-from denoscope.files import file_hash
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.store import Row, Value
 from denoscope.studies._reported import finished, sortable
-from denoscope.studies._subject import Subject, given, model_file
+from denoscope.studies._subject import Subject, given, known
 from denoscope.studies._trained import Model, Trained
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
@@ -49,7 +48,7 @@ class Probed(Trained):
                 "--held images of --data"
             )
         if self.model:
-            model_file(self.model)
+            known(self.model)
 
     def where(self) -> Split:
         test = self.source(self.test) if self.test else None
@@ -71,7 +70,7 @@ class Probed(Trained):
         if self.test:
             found[self.test] = load(self.source(self.test)).sha256
         if self.model:
-            found[self.model] = file_hash(model_file(self.model))
+            found[self.model] = known(self.model)
         return found
 
     def estimated(self, *, trained: bool) -> float:

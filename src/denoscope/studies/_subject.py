@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -16,12 +15,11 @@ from denoscope.distributions import Empirical
 from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
 from denoscope.metrics.shares import quotient
+from denoscope.models import fingerprint, open_model
 from denoscope.nearest import neighbors
-from denoscope.networks import load as load_network
 from denoscope.networks.archive import expect
 from denoscope.random import Seeds
 from denoscope.sampling import sample
-from denoscope.store import MODEL
 from denoscope.types import Denoiser
 
 NOISES = 1 << 20
@@ -110,23 +108,24 @@ class Subject:
         return found
 
 
-def model_file(path: str) -> Path:
-    """The file of a network: itself, or the one in a stored cell's folder; else a ValueError."""
-    file = Path(path).expanduser()
-    file = file / MODEL if file.is_dir() else file
-    if not file.is_file():
-        raise ValueError(
-            f"--model {path}: there is no file {file}; give a file written by "
-            "denoscope.save, or the folder of a cell that keeps one"
-        )
-    return file
+def known(word: str) -> str:
+    """The hash of the model that a word names, as far as files tell it; none is a ValueError."""
+    try:
+        return fingerprint(word)
+    except ValueError as error:
+        raise ValueError(f"--model {word}: {error}") from error
 
 
-def given(path: str, data: Split) -> Denoiser:
-    """The network of a file, tried on one image; one that takes no such images is a ValueError."""
-    denoiser = load_network(model_file(path)).eval().requires_grad_(False)
+def given(word: str, data: Split) -> Denoiser:
+    """The denoiser that a word names, tried on one image; what cannot be opened, or takes no such
+    images, is a ValueError.
+    """
+    try:
+        denoiser = open_model(word).denoiser
+    except ValueError as error:
+        raise ValueError(f"--model {word}: {error}") from error
     try:
         expect(denoiser, tuple(data.train().shape[1:]))
     except ValueError as error:
-        raise ValueError(f"--model {path} {error}") from error
+        raise ValueError(f"--model {word} {error}") from error
     return denoiser

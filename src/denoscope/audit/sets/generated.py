@@ -9,6 +9,7 @@ threads: two threads of one process share their work badly.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from torch import Tensor
 from denoscope import execute
 from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
-from denoscope.audit.sets.models import GenerativeModel, is_model, open_model
 from denoscope.audit.sets.sample_store import SampleStore
 from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
 from denoscope.data.prepare import Preparation, prepared
 from denoscope.files import harmless
+from denoscope.models import Model, is_model, open_model
 from denoscope.progress import Voice
 from denoscope.random import Seeds
 from denoscope.sampling import ancestral, dpmpp, euler, heun, trajectory
@@ -55,11 +56,12 @@ def generate(
     """
     seeds = options.seeds
     shape = _checked(role, path, options, seeds, like)
-    model = open_model(role, path, shape, options.device)
-    size = options.resize or model.shape[1:]
+    model = opened(role, path, shape, options.device)
+    pixels = _pixels(model, shape)
+    size = options.resize or pixels[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
         raise ValueError(
-            f"--{role} {path} makes images of {model.shape[1:]} pixels, --train has "
+            f"--{role} {path} makes images of {pixels[1:]} pixels, --train has "
             f"{shape[1:]}: give --resize N for all"
         )
     _check_steps(model, options.steps)
@@ -69,7 +71,7 @@ def generate(
         "steps": options.steps,
         "device": torch.device(options.device).type,
     }
-    blocks = SampleStore(options.out / "samples", way, model.shape)
+    blocks = SampleStore(options.out / "samples", way, pixels)
     stored = blocks.get()
     missing = [seed for seed in seeds if seed not in stored]
     made = f"{options.sampler}, {options.steps} steps, {model.spacing}"
@@ -95,6 +97,28 @@ def generate(
     return _given(role, path, seeds, _finite(role, path, seeds, stored), options.resize, made)
 
 
+def opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
+    """The model that a path names, if it makes images, of ``shape`` where its network is one of
+    flat vectors; what cannot be opened is a one-line ValueError naming ``--role``.
+    """
+    try:
+        model = open_model(path, device=device)
+        if math.prod(model.shape) != math.prod(shape) and len(model.shape) != 3:
+            raise ValueError(
+                f"its network makes {math.prod(model.shape)} numbers, and images of the training "
+                f"set have {math.prod(shape)}"
+            )
+        return model
+    except ValueError as error:
+        raise ValueError(f"--{role} {path}: {error}") from error
+
+
+def _pixels(model: Model, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(c, h, w) of the images of a model."""
+    channels, height, width = model.shape if len(model.shape) == 3 else shape
+    return channels, height, width
+
+
 def _checked(
     role: str, path: str, options: AuditOptions, seeds: Sequence[int], like: InputSet
 ) -> tuple[int, int, int]:
@@ -115,7 +139,7 @@ def _checked(
     return like.images.shape
 
 
-def _check_steps(model: GenerativeModel, steps: int) -> None:
+def _check_steps(model: Model, steps: int) -> None:
     try:
         model.levels(steps)
     except ValueError as error:
@@ -137,24 +161,24 @@ class _Batch:
 
     def __call__(self, tell: execute.Tell) -> bool:
         """Stores the samples; whether any of them is finite."""
-        model = _opened(self.role, self.path, self.shape, self.device)
+        model = _kept(self.role, self.path, self.shape, self.device)
         if dict(model.identity) != self.blocks.way["model"]:
             raise ValueError(
                 f"--{self.role} {self.path} has changed while it was sampled; start again"
             )
-        images = self._samples(model, tell).reshape(-1, *model.shape)
+        images = self._samples(model, tell).reshape(-1, *self.blocks.shape)
         finite = images.isfinite().flatten(1).all(1)
         self.blocks.put(
             self.seeds, to_uint8(images.where(finite[:, None, None, None], torch.zeros(()))), finite
         )
         return bool(finite.any())
 
-    def _samples(self, model: GenerativeModel, tell: execute.Tell) -> Tensor:
+    def _samples(self, model: Model, tell: execute.Tell) -> Tensor:
         draws = Seeds(self.seeds)
-        state = model.start(draws.randn(model.event).to(self.device))
+        state = model.start(draws.randn(model.shape).to(self.device))
         with torch.inference_mode():
             states = trajectory(
-                model.denoiser,
+                model.sampled,
                 state,
                 model.levels(self.steps),
                 SAMPLERS[self.sampler](),
@@ -166,8 +190,8 @@ class _Batch:
 
 
 @lru_cache(maxsize=1)
-def _opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> GenerativeModel:
-    return open_model(role, path, shape, device)
+def _kept(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
+    return opened(role, path, shape, device)
 
 
 @dataclass(frozen=True)
@@ -203,7 +227,7 @@ def _draw(jobs: Sequence[_Batch], say: Voice) -> None:
     that is faster.
     """
     workers = torch.get_num_threads() if jobs[0].device == "cpu" else 1
-    _opened.cache_clear()
+    _kept.cache_clear()
     with one_thread(), say.counting("samples", sum(len(job.seeds) for job in jobs)) as told:
         drawing, started = _Drawing(jobs, told, [0.0] * len(jobs)), time.monotonic()
         drawing.run(execute.serial, 0, 1)

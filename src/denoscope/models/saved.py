@@ -1,0 +1,53 @@
+"""Files of `denoscope.save`, and cells of a store that keep one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from denoscope.files import file_hash
+from denoscope.levels import karras
+from denoscope.models.model import Model
+from denoscope.networks import LinearMaps, Preconditioned, Subspaces, load
+from denoscope.networks.archive import expect
+from denoscope.store import MODEL
+
+SUFFIX = ".safetensors"
+
+
+def saved_file(root: Path) -> Path:
+    """The file of a network: itself, or the one in a stored cell's folder; none is a ValueError."""
+    file = root / MODEL if root.is_dir() else root
+    if not os.path.isfile(file):
+        hint = "; name one of its cells, DIR/cells/KEY" if (file.parent / "cells").is_dir() else ""
+        raise ValueError(f"there is no file {file.name} there{hint}")
+    return file
+
+
+def saved(file: Path, device: torch.device) -> Model:
+    """The model in a file of `denoscope.save`."""
+    denoiser = load(file).eval().requires_grad_(False)
+    event = _event(denoiser)
+    try:
+        expect(denoiser, event)
+    except ValueError as error:
+        raise ValueError(f"its network {error}") from error
+    low, high = (0.002, 80.0)
+    if isinstance(denoiser, LinearMaps):
+        low, high = float(denoiser.levels[0]), float(denoiser.levels[-1])
+
+    def levels(n: int) -> Tensor:
+        return karras(n, low, high)
+
+    identity = {"file": "denoscope", "sha256": file_hash(file)}
+    return Model(denoiser.to(device), event, identity, levels=levels)
+
+
+def _event(denoiser: nn.Module) -> tuple[int, ...]:
+    """The shape of one state of a network of this library."""
+    net = denoiser.net if isinstance(denoiser, Preconditioned) else denoiser
+    # all others have a shape
+    return (net.n,) if isinstance(net, Subspaces) else tuple(net.shape)  # pyright: ignore[reportArgumentType]
