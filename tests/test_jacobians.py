@@ -260,6 +260,24 @@ def test_leading_vectors_of_a_large_matrix_take_few_products(
     assert 2 * sum(counted) <= 140
 
 
+@pytest.mark.parametrize("tolerance", [0.3, 1e-2, 1e-4, 1e-8])
+def test_a_tolerance_bounds_the_residuals_and_saves_products(
+    tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    A, counted = planted(0.97 ** torch.arange(400, dtype=torch.float64)), []
+    times = Operator.times
+    monkeypatch.setattr(
+        Operator, "times", lambda self, v: counted.append(v.shape[2]) or times(self, v)
+    )
+    svd(linear(A), normal(400), 1.0, 3)
+    finest, _ = sum(counted), counted.clear()
+    U, S, V = svd(linear(A), normal(400), 1.0, 3, tolerance=tolerance)
+    residuals = torch.linalg.vector_norm(A.T @ U - V * S, dim=0)
+    assert (residuals <= 1.01 * tolerance * S[0]).all()
+    assert (A @ V - U * S).abs().max() < 1e-9
+    assert sum(counted) < finest
+
+
 def test_restarts_keep_memory_and_converge(monkeypatch: pytest.MonkeyPatch) -> None:
     A, widest, cuts = planted(1 / (1 + torch.arange(500, dtype=torch.float64)) ** 0.5), [], []
     grow, restart = Krylov.grow, Krylov.restart
@@ -342,6 +360,7 @@ BAD = {
     "mask must be a bool tensor.*got torch.float32": bad(mask=torch.ones(6)),
     "mask must be a bool tensor.*got str": bad(mask=("in", "out")),
     "mask must be one bool tensor or the pair": bad(mask=(mask_of(6),)),
+    "tolerance must be positive, got 0": bad(tolerance=0),
     "mask keeps nothing": bad(mask=mask_of(6, value=False)),
     "sigma must be positive and finite": bad(sigma=torch.tensor([1.0, 0.0])),
     "must be a prefix": bad(sigma=torch.ones(3)),

@@ -119,6 +119,32 @@ def test_inversion_undoes_the_last_step_to_second_order():
     )  # in sigma^2 / lam; the least lam is well above sigma^2
 
 
+@pytest.mark.parametrize("at", ["lower", "upper"])
+def test_both_conventions_of_inversion_are_ddims_written_in_vp_coordinates(at):
+    """x' = a' (x - s e)/a + s' e with the noise e that the network sees at either of the times."""
+    D, x0, (high, low) = gaussian(), normal(3, 5), torch.tensor([2.0, 0.7]).double()
+    a, a_up = (1 + low**2).rsqrt(), (1 + high**2).rsqrt()
+    alpha, sigma = (a, low) if at == "lower" else (a_up, high)
+    noise = (a * x0 - alpha * D(a * x0 / alpha, sigma)) / (alpha * sigma)
+    vp = a_up * (a * x0 - a * low * noise) / a + a_up * high * noise
+    torch.testing.assert_close(invert(D, x0, [high, low], at=at), vp / a_up)
+
+
+@pytest.mark.parametrize("step", [euler, heun])
+@pytest.mark.parametrize("at", ["lower", "upper"])
+def test_refined_inversion_is_sampled_back_exactly(step, at):
+    """The error of a round trip falls by (1 - low/high)(1 - j) at least, and so to rounding."""
+    D, levels = gaussian(), karras(25, 0.02, 5.0)
+    x0 = D.sample(5, generator(3))
+
+    def error(refine):
+        back = sample(D, invert(D, x0, levels, step, at=at, refine=refine), levels, step)
+        return float((back - x0).norm() / x0.norm())
+
+    assert error(4) < (1 - levels[1:-1] / levels[:-2]).max() ** 2 * error(2)
+    assert error(60) < 1e-12
+
+
 def test_the_memorizer_lands_on_training_points():
     data = normal(60, 1, 4, 4).float()
     drawn = sample(Empirical(data), 80 * Seeds(range(50)).randn((1, 4, 4)), karras(18))
@@ -193,6 +219,8 @@ MISTAKES = {
     "finite": lambda: sample(gaussian(), normal(2, 5), [torch.inf, 2.0]),
     "at least two": lambda: sample(gaussian(), normal(2, 5), [2.0]),
     "end at 0": lambda: sample(gaussian(), normal(2, 5), [2.0, -1.0]),
+    "refine at least 0": lambda: invert(gaussian(), normal(2, 5), [2.0, 1.0], refine=-1),
+    '"lower" or "upper"': lambda: invert(gaussian(), normal(2, 5), [2.0, 1.0], at="middle"),
     "floating point": lambda: sample(gaussian(), torch.zeros(2, 5, dtype=torch.long), [2.0, 1.0]),
 }
 

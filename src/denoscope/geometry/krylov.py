@@ -63,6 +63,12 @@ class Operator:
         taken.kept = self.kept
         return taken
 
+    def beside(self, mask: Mask) -> Operator:
+        """Another mask at the same points, by the same linearisation where there is one already."""
+        other = Operator(self.field, mask)
+        other.linear = self.linear
+        return other
+
     def times(self, directions: Tensor) -> Tensor:
         """``P_out J P_in V`` in float64."""
         return self._linear(directions).times(self.expand(directions, 1))[:, self.kept[0]].double()

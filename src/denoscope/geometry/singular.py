@@ -2,8 +2,10 @@
 the matrix.
 
 Block Golub-Kahan bases (``denoscope.geometry.krylov``) grow until the residuals ``|J v_i - s_i
-u_i|`` and ``|J^T u_i - s_i v_i|`` of the k leading approximate triplets are below a tolerance times
-s_1; signs and rotations among equal singular values do not matter to them. The bases are cut back
+u_i|`` (zero but for rounding) and ``r_i = |J^T u_i - s_i v_i|`` of the k leading approximate
+triplets are small enough: below a tolerance times s_1; signs and rotations among equal singular
+values do not matter to them. Or below a tolerance times the gap g_i to the nearest other value,
+since ``sin(v_i, true v_i) <= r_i/g_i`` (Davis and Kahan 1970; Wedin 1972). The bases are cut back
 to the leading triplets when they have grown to a few times k, so memory grows with k n a point.
 What the power method of Chen et al. 2024 finds in some 10 to 50 iterations takes a handful of
 blocks here, because all products are kept. Sources: Halko, Martinsson and Tropp 2011; Musco and
@@ -12,7 +14,7 @@ Musco 2015.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -34,27 +36,57 @@ class SVD(NamedTuple):
     V: Tensor
 
 
+class Triplets(NamedTuple):
+    """Those of points in rows, by the entries that masks keep: ``U`` (b, rows, k), ``S`` (b, k),
+    ``V`` (b, columns, k) and the residuals ``r`` (b, k), in float64.
+    """
+
+    U: Tensor
+    S: Tensor
+    V: Tensor
+    r: Tensor
+
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""Which points are done (b,), of their values S (b, k) and residuals (b, k)."""
+
+
 def svd(
-    D: Denoiser, x: Tensor, sigma: Tensor | float, k: int, *, mask: Mask = None, seed: int = 0
+    D: Denoiser,
+    x: Tensor,
+    sigma: Tensor | float,
+    k: int,
+    *,
+    mask: Mask = None,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> SVD:
     """The k leading singular triplets of ``P_out J P_in`` at each point, in the type of x.
 
     ``mask``: bool of a point's shape for outputs and inputs, or a pair (outputs, inputs); True is
-    kept, and vectors are zero elsewhere. Residuals are at most eps^(2/3) s_1 (2e-5 in float32,
-    4e-11 in float64), so angles of vectors that are apart are of that size over the relative gap.
-    Points go through together and leave when done; a point with a k of the order of n, or that has
-    taken 2 n products, is finished from its dense matrix. ``seed`` fixes the random directions. A k
-    below 1 or above what the mask keeps, and a mask that does not fit, are a ValueError.
+    kept, and vectors are zero elsewhere. Residuals are at most ``tolerance`` s_1, by default
+    eps^(2/3) (2e-5 in float32, 4e-11 in float64), so angles of vectors that are apart are of that
+    size over the relative gap. Points go through together and leave when done; a point with a k of
+    the order of n, or that has taken 2 n products, is finished from its dense matrix. ``seed``
+    fixes the random directions. A k below 1 or above what the mask keeps, a mask that does not fit,
+    and a tolerance that is not positive are a ValueError.
     """
     field = Field(D, x, sigma)
     operator = Operator(field, mask)
     if not 1 <= k <= min(operator.shape):
         raise ValueError(f"k must be from 1 to {min(operator.shape)}, the Jacobian's size, got {k}")
-    parts = [_leading(part, k, seed) for part in groups(operator, _block(k))]
-    U, S, V = (torch.cat(side).to(x.dtype) for side in zip(*parts))
+    least = torch.finfo(x.dtype).eps ** (2 / 3) if tolerance is None else tolerance
+    if not least > 0:
+        raise ValueError(f"tolerance must be positive, got {tolerance}")
+    parts = [leading(part, k, _relative(least), seed) for part in groups(operator, block_of(k))]
+    U, S, V, _ = (torch.cat(side).to(x.dtype) for side in zip(*parts))
     sides = (operator.expand(part, side) for side, part in enumerate((U, V)))
     left, right = (part.reshape(*field.batch, field.n, k) for part in sides)
     return SVD(left, S.reshape(*field.batch, k), right)
+
+
+def _relative(tolerance: float) -> Rule:
+    return lambda S, r: (r <= tolerance * S[:, :1]).all(1)
 
 
 def groups(operator: Operator, block: int) -> Iterator[Operator]:
@@ -68,30 +100,31 @@ def dense(operator: Operator) -> Tensor:
     return jacobian_rows(operator.field, operator.kept[0])[:, operator.kept[1]]
 
 
-def _block(k: int) -> int:
+def block_of(k: int) -> int:
     """Directions a step: more than k, so that equal values are all found, but for a large k."""
     return min(k + 2, LARGEST_BLOCK)
 
 
-def _leading(operator: Operator, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The triplets (b, rows, k), (b, k), (b, columns, k) of one group."""
+def leading(operator: Operator, k: int, enough: Rule, seed: int) -> Triplets:
+    """The leading triplets of the points of one group."""
     size, points = min(operator.shape), len(operator.field)
-    tolerance = torch.finfo(operator.field.rows.dtype).eps ** (2 / 3)
-    out = [
-        torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device)
-        for shape in _shapes(operator, k)
-    ]
+    out = Triplets(
+        *(
+            torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device)
+            for shape in _shapes(operator, k)
+        )
+    )
     active = torch.arange(points, device=operator.field.rows.device)
-    krylov, most = Krylov(operator, min(_block(k), size), seed), 3 * k + 3 * _block(k)
+    krylov, most = Krylov(operator, min(block_of(k), size), seed), 3 * k + 3 * block_of(k)
     products = 0
     while len(active) and krylov.room and products < 2 * size:
         krylov.grow()
         products += 2 * krylov.block
         if krylov.k < k:
             continue
-        U, S, V, residuals = krylov.triplets()
-        done = (residuals[:, :k] <= tolerance * S[:, :1]).all(1)
-        for whole, part in zip(out, (U[..., :k], S[:, :k], V[..., :k])):
+        found = Triplets(*(side[..., :k] for side in krylov.triplets()))
+        done = enough(found.S, found.r)
+        for whole, part in zip(out, found):
             whole[active[done]] = part[done]
         active = active[~done]
         if len(active) and bool(done.any()):
@@ -102,9 +135,9 @@ def _leading(operator: Operator, k: int, seed: int) -> tuple[Tensor, Tensor, Ten
         U, S, Vh = torch.linalg.svd(dense(operator.take(point[None])).double(), full_matrices=False)
         for whole, part in zip(out, (U[:, :k], S[:k], Vh[:k].T)):
             whole[point] = part
-    return out[0], out[1], out[2]
+    return out
 
 
 def _shapes(operator: Operator, k: int) -> list[tuple[int, ...]]:
     rows, columns = operator.shape
-    return [(rows, k), (k,), (columns, k)]
+    return [(rows, k), (k,), (columns, k), (k,)]
