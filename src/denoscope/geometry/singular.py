@@ -27,6 +27,9 @@ from denoscope.types import Denoiser
 
 LARGEST_BLOCK = 32
 
+BLOCKS = 10
+"""Blocks of products that vectors take at least, about: fewer rows are taken as a matrix."""
+
 
 class SVD(NamedTuple):
     """``J V = U diag(S)``: orthonormal U and V (*batch, n, k), S (*batch, k) descending."""
@@ -37,8 +40,8 @@ class SVD(NamedTuple):
 
 
 class Triplets(NamedTuple):
-    """Those of points in rows, by the entries that masks keep: ``U`` (b, rows, k), ``S`` (b, k),
-    ``V`` (b, columns, k) and the residuals ``r`` (b, k), in float64.
+    """Those of points in rows, by the entries that masks keep: ``U`` (b, rows, k), ``S`` (b, k + 1)
+    with the value after the last, ``V`` (b, columns, k) and the residuals ``r`` (b, k), in float64.
     """
 
     U: Tensor
@@ -48,7 +51,7 @@ class Triplets(NamedTuple):
 
 
 Rule = Callable[[Tensor, Tensor], Tensor]
-"""Which points are done (b,), of their values S (b, k) and residuals (b, k)."""
+"""Which points are done (b,), of their values S (b, k + 1) and residuals (b, k)."""
 
 
 def svd(
@@ -82,11 +85,35 @@ def svd(
     U, S, V, _ = (torch.cat(side).to(x.dtype) for side in zip(*parts))
     sides = (operator.expand(part, side) for side, part in enumerate((U, V)))
     left, right = (part.reshape(*field.batch, field.n, k) for part in sides)
-    return SVD(left, S.reshape(*field.batch, k), right)
+    return SVD(left, S[:, :k].reshape(*field.batch, k), right)
 
 
 def _relative(tolerance: float) -> Rule:
     return lambda S, r: (r <= tolerance * S[:, :1]).all(1)
+
+
+def gaps(S: Tensor) -> Tensor:
+    """The distance of each of the first k of k + 1 values (b, k + 1) to the nearest other, (b, k);
+    no value lies beyond 0.
+    """
+    below = S[:, :-1] - S[:, 1:]
+    above = torch.nn.functional.pad(below[:, :-1], (1, 0), value=torch.inf)
+    return torch.minimum(below, above)
+
+
+def apart(tolerance: float) -> Rule:
+    """Every vector within ``tolerance`` radians of the true one, if its gap is above ``tolerance``
+    s_1; else within the residual that this takes.
+    """
+    return lambda S, r: (r <= tolerance * gaps(S).clamp(min=tolerance * S[:, :1])).all(1)
+
+
+def together(tolerance: float) -> Rule:
+    """The same of the space that the vectors span, and of the gap after the last value."""
+    return lambda S, r: (
+        torch.linalg.vector_norm(r, dim=1)
+        <= tolerance * (S[:, -2] - S[:, -1]).clamp(min=tolerance * S[:, 0])
+    )
 
 
 def groups(operator: Operator, block: int) -> Iterator[Operator]:
@@ -106,23 +133,21 @@ def block_of(k: int) -> int:
 
 
 def leading(operator: Operator, k: int, enough: Rule, seed: int) -> Triplets:
-    """The leading triplets of the points of one group."""
+    """The leading triplets of the points of one group, until they are ``enough``; from the matrix
+    where that takes fewer products.
+    """
     size, points = min(operator.shape), len(operator.field)
-    out = Triplets(
-        *(
-            torch.zeros(points, *shape, dtype=torch.float64, device=operator.field.rows.device)
-            for shape in _shapes(operator, k)
-        )
-    )
+    out = _nothing(operator, points, k)
     active = torch.arange(points, device=operator.field.rows.device)
     krylov, most = Krylov(operator, min(block_of(k), size), seed), 3 * k + 3 * block_of(k)
-    products = 0
-    while len(active) and krylov.room and products < 2 * size:
+    products, limit = 0, 2 * size if operator.shape[0] > BLOCKS * block_of(k) else 0
+    while len(active) and krylov.room and products < limit:
         krylov.grow()
         products += 2 * krylov.block
-        if krylov.k < k:
+        if krylov.k <= k:
             continue
-        found = Triplets(*(side[..., :k] for side in krylov.triplets()))
+        U, S, V, r = krylov.triplets()
+        found = Triplets(U[..., :k], S[:, : k + 1], V[..., :k], r[:, :k])
         done = enough(found.S, found.r)
         for whole, part in zip(out, found):
             whole[active[done]] = part[done]
@@ -132,12 +157,21 @@ def leading(operator: Operator, k: int, enough: Rule, seed: int) -> Triplets:
         if len(active) and krylov.k + krylov.block > most:
             krylov.restart(k + krylov.block)
     for point in active:
-        U, S, Vh = torch.linalg.svd(dense(operator.take(point[None])).double(), full_matrices=False)
-        for whole, part in zip(out, (U[:, :k], S[:k], Vh[:k].T)):
+        for whole, part in zip(out, _of_matrix(operator.take(point[None]), k)):
             whole[point] = part
     return out
 
 
-def _shapes(operator: Operator, k: int) -> list[tuple[int, ...]]:
+def _of_matrix(operator: Operator, k: int) -> Triplets:
+    """The triplets of one point, without its axis, from the matrix."""
+    U, S, Vh = torch.linalg.svd(dense(operator).double(), full_matrices=False)
+    values = torch.nn.functional.pad(S, (0, 1))[: k + 1]
+    return Triplets(U[:, :k], values, Vh[:k].T, (operator.precision * S[0]).expand(k))
+
+
+def _nothing(operator: Operator, points: int, k: int) -> Triplets:
     rows, columns = operator.shape
-    return [(rows, k), (k,), (columns, k), (k,)]
+    shapes = [(rows, k), (k + 1,), (columns, k), (k,)]
+    return Triplets(
+        *(operator.field.rows.new_zeros(points, *s, dtype=torch.float64) for s in shapes)
+    )

@@ -1,0 +1,1 @@
+"""What denoisers and their geometry are good for."""
