@@ -13,11 +13,11 @@ from denoscope.fitting import denoising_loss, draws, training
 from denoscope.guidance import given, guided
 from denoscope.laws import denoiser as laws
 from denoscope.levels import log_normal
-from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet
+from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet, UViT
 from denoscope.random import generator
 
-SHAPES = {"mlp": (5,), "film": (5,), "unet": (1, 8, 8)}
-KINDS = {"mlp": MLP, "film": FiLM, "unet": UNet}
+SHAPES = {"mlp": (5,), "film": (5,), "unet": (1, 8, 8), "uvit": (1, 4, 4)}
+KINDS = {"mlp": MLP, "film": FiLM, "unet": UNet, "uvit": UViT}
 
 
 def shaken(name: str, seed: int = 0, classes: int = 3) -> Preconditioned:
@@ -107,7 +107,7 @@ def labelled_draws(members: int = 1, labels: torch.Tensor = LABELS):
     return draws(ROWS, rows, seeds, batch=16, levels=levels, labels=labels, dropped=0.3)
 
 
-@pytest.mark.parametrize("name", ["mlp", "film", "unet"])
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_fleet_with_labels_is_its_members(name: str):
     members = [shaken(name, seed) for seed in (0, 1)]
     fleet = Fleet(members)

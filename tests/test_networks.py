@@ -13,7 +13,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from denoscope.networks import MLP, Averaged, FiLM, Preconditioned, UNet, from_network, load, save
+from denoscope.networks import (
+    MLP,
+    Averaged,
+    FiLM,
+    Preconditioned,
+    UNet,
+    UViT,
+    from_network,
+    load,
+    save,
+)
 from denoscope.networks.archive import read_tensors, write_tensors
 from denoscope.networks.layers import noise_features
 from denoscope.networks.precondition import KINDS, PREDICTIONS
@@ -140,6 +150,8 @@ def denoisers(seed: int = 0) -> dict[str, tuple[Preconditioned, tuple[int, ...]]
         "unet, labels": UNet((1, 8, 8), 8, classes=3),
         "unet, patches": UNet((3, 8, 12), 8, patch=2),
         "unet, no attention": UNet((1, 8, 8), 8, attention=False),
+        "uvit": UViT((1, 8, 8), 8),
+        "uvit, colour, labels": UViT((3, 6, 9), 8, 1, patch=3, classes=2),
     }
     return {
         name: (Preconditioned(shake(net, seed).double()), net.shape) for name, net in nets.items()
@@ -229,6 +241,42 @@ def test_a_unet_without_attention_sees_no_farther_than_its_convolutions():
     assert reached[1] == 0
 
 
+def test_the_long_skips_of_a_uvit_carry_what_no_block_does():
+    """With the way down cut off at the middle, what enters still leaves; without the skips it
+    does not.
+    """
+    net = shake(UViT((1, 8, 8), 8, 3)).double()
+    x, c = normal(2, 1, 8, 8), torch.zeros(2, dtype=torch.float64)
+    passed = [join.weight[8:] for join in net.join]  # the rows that take the skip
+    answers = []
+    for kept in (slice(0, 0), slice(0, 3)):
+        with torch.no_grad():
+            for rows in passed[kept]:
+                rows.zero_()
+        answers.append(cut(net, x, c))
+    assert answers[0] > 1e-3
+    assert answers[1] == 0
+
+
+def cut(net: UViT, x: Tensor, c: Tensor) -> float:
+    """How far the answers to two images differ if the middle block says nothing."""
+    handle = net.middle.register_forward_hook(lambda *given: 0 * given[-1])
+    answer = net(x, c)
+    handle.remove()
+    return float((answer[0] - answer[1]).abs().max().detach())
+
+
+def test_a_uvit_starts_as_zero_and_its_noise_level_and_places_matter():
+    D = Preconditioned(UViT((3, 8, 12), 8))
+    x, sigma = normal(2, 3, 8, 12, dtype=torch.float32), torch.tensor([0.1, 2.0])
+    torch.testing.assert_close(D(x, sigma), D.coefficients(sigma)[0][:, None, None, None] * x)
+    net = shake(D.net).double()
+    same, zero = torch.ones(1, 3, 8, 12, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    assert (net(same, zero) - net(same, zero + 0.5)).abs().max() > 1e-4
+    tokens = net(same, zero).unfold(-2, 2, 2).unfold(-2, 2, 2).flatten(2, 3)
+    assert (tokens[:, :, 0] - tokens[:, :, 1]).abs().max() > 1e-4, "equal patches, other places"
+
+
 def test_unet_levels():
     assert [level_count(s, s) for s in (3, 4, 8, 16, 25, 28, 32, 64)] == [1, 1, 2, 3, 4, 4, 4, 4]
     sizes = [sum(p.numel() for p in UNet((1, 8, 8), width).parameters()) for width in (8, 16, 32)]
@@ -236,7 +284,7 @@ def test_unet_levels():
     assert 3 < sizes[2] / sizes[1] < 4.2
 
 
-@pytest.mark.parametrize("kind", [MLP, FiLM, UNet])
+@pytest.mark.parametrize("kind", [MLP, FiLM, UNet, UViT])
 def test_initial_weights_are_a_function_of_the_seed_alone(kind: type[nn.Module]):
     state = torch.random.get_rng_state()
     first = kind((1, 8, 8), 8, seed=3)
@@ -287,6 +335,7 @@ def test_noise_features_tell_levels_apart():
         FiLM((1, 4, 4), 8, 2, classes=4),
         UNet((3, 9, 8), 8),
         UNet((1, 8, 8), 8, classes=2, patch=2, attention=False),
+        UViT((1, 6, 6), 8, 1, patch=3, classes=2),
     ],
 )
 def test_save_and_load(net: nn.Module, tmp_path):
@@ -359,6 +408,8 @@ def test_wrong_arguments_are_refused():
             kind((2,), 0)
     with pytest.raises(ValueError, match="a U-Net needs"):
         UNet((8, 8), 8)
+    with pytest.raises(ValueError, match="a U-ViT needs"):
+        UViT((1, 8, 8), 8, 0)
     with pytest.raises(ValueError, match="classes of at least 0"):
         MLP((2,), classes=-1)
     with pytest.raises(ValueError, match="patches of side 2 do not fill images of 8 x 9"):

@@ -70,7 +70,7 @@ def test_more_work_takes_longer() -> None:
         ("lr", -1.0, "--lr -1.0: must be a positive number"),
         ("ema", 1.0, "--ema 1.0: must be at least 0 and below 1"),
         ("level_mean", float("nan"), "--level-mean nan"),
-        ("net", "umlp", "--net umlp: there are film, mlp and unet"),
+        ("net", "umlp", "--net umlp: there are film, mlp, unet and uvit"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_flag(field: str, value: object, words: str) -> None:

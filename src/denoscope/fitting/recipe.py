@@ -20,15 +20,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.loop import training
 from denoscope.levels import karras, log_normal
-from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet
+from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet, UViT
 from denoscope.sampling import heun, sample
 
-NETWORKS = {"film": FiLM, "mlp": MLP, "unet": UNet}
+NETWORKS = {"film": FiLM, "mlp": MLP, "unet": UNet, "uvit": UViT}
 LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
 TRAINING_SHARE = 0.85
 """Of the time to train and sample a fleet, for its progress."""
 SAMPLED_AT_ONCE = 16_000
-RATES = {"film": 26e9, "mlp": 33e9, "unet": 55e9}
+RATES = {"film": 26e9, "mlp": 33e9, "unet": 55e9, "uvit": 45e9}
 """Floating-point operations a second of one core, all overheads counted; measured with `denoscope
 run phase_transition` on a 2-core machine.
 """
@@ -57,7 +57,7 @@ class Recipe:
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
 
-    def network(self, shape: Sequence[int], seed: int) -> MLP | UNet:
+    def network(self, shape: Sequence[int], seed: int) -> MLP | UNet | UViT:
         """The untrained network for data of ``shape``."""
         return NETWORKS[self.net](shape, self.width, seed=seed)
 

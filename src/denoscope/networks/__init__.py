@@ -8,6 +8,7 @@ from denoscope.networks.mlp import MLP, FiLM
 from denoscope.networks.precondition import Preconditioned, from_network
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
+from denoscope.networks.uvit import UViT
 
 __all__ = [
     "MLP",
@@ -19,6 +20,7 @@ __all__ = [
     "Preconditioned",
     "Subspaces",
     "UNet",
+    "UViT",
     "best_size",
     "descend",
     "dump",

@@ -18,9 +18,10 @@ from denoscope.networks.mlp import MLP, FiLM
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
+from denoscope.networks.uvit import UViT
 from denoscope.types import Denoiser
 
-NETWORKS = {each.__name__: each for each in (MLP, FiLM, UNet, LinearMaps, Subspaces)}
+NETWORKS = {each.__name__: each for each in (MLP, FiLM, UNet, UViT, LinearMaps, Subspaces)}
 
 
 def write_tensors(

@@ -39,6 +39,16 @@ def over(values: Tensor, lead: tuple[int, ...]) -> Tensor:
     return values.reshape(values.shape + (1,) * (len(lead) - values.ndim)).expand(lead)
 
 
+def patched(shape: tuple[int, ...], patch: int) -> tuple[int, int, int]:
+    """(channels, height, width) of an image whose pixels are patches of ``shape``; patches that do
+    not fill it are a ValueError.
+    """
+    channels, height, width = shape
+    if patch < 1 or height % patch or width % patch:
+        raise ValueError(f"patches of side {patch} do not fill images of {height} x {width}")
+    return channels * patch**2, height // patch, width // patch
+
+
 def noise_features(c: Tensor) -> Tensor:
     """``FEATURES`` smooth functions of c = ln(sigma)/4, shape (*c.shape, FEATURES): 1 and harmonics
     of period 8, as cos and sin.
@@ -111,8 +121,16 @@ class Norm(nn.Module):
         return F.group_norm(x, self.groups, self.weight, self.bias)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q^T k / sqrt(channels)) v for each (..., channels, places), written out: fused
+    kernels lack forward derivatives.
+    """
+    share = torch.softmax(q.mT @ k / math.sqrt(q.shape[-2]), dim=-1)
+    return v @ share.mT
+
+
 class Attention(nn.Module):
-    """x + out(softmax(q k^T / sqrt(c)) v), written out: fused kernels lack forward derivatives."""
+    """x + out(attention of the places of norm(x) to each other)."""
 
     def __init__(self, channels: int, generator: torch.Generator):
         super().__init__()
@@ -121,5 +139,4 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(-2).chunk(3, dim=-2)  # each (b, channels, places)
-        share = torch.softmax(q.mT @ k / math.sqrt(q.shape[-2]), dim=-1)
-        return x + self.out((v @ share.mT).reshape(x.shape))
+        return x + self.out(attend(q, k, v).reshape(x.shape))

@@ -19,6 +19,7 @@ from denoscope.networks.layers import (
     Norm,
     noise_features,
     over,
+    patched,
 )
 from denoscope.random import generator
 
@@ -34,16 +35,6 @@ def level_count(height: int, width: int) -> int:
     while count < MOST_LEVELS and (side + 1) // 2 >= SMALLEST_SIDE:
         side, count = (side + 1) // 2, count + 1
     return count
-
-
-def patched(shape: tuple[int, ...], patch: int) -> tuple[int, int, int]:
-    """(channels, height, width) of an image whose pixels are patches of ``shape``; patches that do
-    not fill it are a ValueError.
-    """
-    channels, height, width = shape
-    if patch < 1 or height % patch or width % patch:
-        raise ValueError(f"patches of side {patch} do not fill images of {height} x {width}")
-    return channels * patch**2, height // patch, width // patch
 
 
 class Block(nn.Module):

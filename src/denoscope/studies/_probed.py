@@ -37,7 +37,7 @@ class Probed(Trained):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     model: str = axis("", "file of a network, or folder of a cell that keeps one, to be measured")
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
-    net: str = option("film", "network", ("film", "mlp", "unet"))
+    net: str = option("film", "network", ("film", "mlp", "unet", "uvit"))
     samples: int = option(100, "samples drawn from each model, from the same noises")
 
     def __post_init__(self) -> None:

@@ -144,7 +144,7 @@ class PhaseTransition(Trained):
         0, "which of two training subsets: 0 or 1, disjoint as long as both fit", (0, 1)
     )
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
-    net: str = option("film", "network", ("film", "mlp", "unet"))
+    net: str = option("film", "network", ("film", "mlp", "unet", "uvit"))
 
     def measured(self, net: nn.Module, generated: Tensor) -> Result:
         """Every number of a cell, and its network."""
