@@ -33,6 +33,7 @@ from denoscope.data import (
 )
 from denoscope.data.emoji import family
 from denoscope.data.folders import natural
+from denoscope.data.images import fits
 from denoscope.data.prepare import Preparation, prepared
 
 RNG = np.random.default_rng(0)
@@ -423,7 +424,7 @@ def test_no_images(tmp_path: Path) -> None:
         read_images(tmp_path)
     with pytest.raises(ValueError, match="holds no readable image"):
         read_images(folder(tmp_path, {"a.png": b"text"}), skip_bad=True)
-    with pytest.raises(ValueError, match="neither a folder nor"):
+    with pytest.raises(ValueError, match="a single image: give the folder"):
         read_images(tmp_path / "a.png")
 
 
@@ -432,8 +433,12 @@ def test_too_much_is_refused_before_it_is_read(
 ) -> None:
     folder(tmp_path, {f"{i}.png": png(picture(3, 64, 64)) for i in range(4)})
     monkeypatch.setattr("os.sysconf", lambda name: 300)  # 300 pages of 300 bytes
+    told: list[tuple[int, int]] = []
     with pytest.raises(ValueError, match="half of this machine's memory"):
-        read_images(tmp_path)
+        read_images(tmp_path, expect=fits, progress=lambda *done: told.append(done))
+    assert not told  # after the first file
+    with pytest.raises(ValueError, match="half of this machine's memory"):
+        _ = read_images(tmp_path).data
     assert len(read_images(tmp_path, prepare="resize:4")) == 4
 
 
@@ -480,12 +485,15 @@ def test_edm_zip(tmp_path: Path) -> None:
         b'{"label": 3}',
         b'{"labels": 3}',
         b'{"labels": [["00000/img0.png", 1]]}',
+        b'{"labels": [["00000/img0.png", "cat"], ["00000/img1.png", "dog"]]}',
     ],
 )
-def test_bad_label_tables(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"dataset\.json") as error:
-        read_images(edm_zip(tmp_path / "a.zip", {"dataset.json": content}))
-    one_line(error)
+def test_tables_of_labels_that_are_none_are_said_and_left_out(
+    tmp_path: Path, content: bytes
+) -> None:
+    images = read_images(edm_zip(tmp_path / "a.zip", {"dataset.json": content}))
+    assert images.labels is None
+    assert "labels" in images.warnings[-1]
 
 
 def test_damaged_archives(tmp_path: Path) -> None:
@@ -542,7 +550,8 @@ GREY = np.zeros((2, 4, 4), np.float32)
         ({"images": GREY * np.nan}, (0, 1), "outside the stated range"),
         ({"images": GREY}, (1, 1), "low < high"),
         ({"images": GREY[0]}, (0, 1), "got shape"),
-        ({"images": np.zeros((2, 3, 8, 8), np.uint8)}, None, "transposed"),
+        ({"images": np.zeros((2, 5, 8, 8), np.uint8)}, None, "the last axis or the second"),
+        ({"a": np.zeros((2, 8, 8)), "b": np.zeros((2, 8, 8))}, None, "a, b: name .* FILE.npz::KEY"),
         ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, None, "got shape"),
         ({"images": np.zeros((2, 8, 8, 4), np.float32)}, (0, 1), "8-bit"),
         ({"images": np.array([["a"]])}, None, "got shape"),

@@ -157,16 +157,18 @@ def test_a_row_is_the_same_to_the_last_bit_in_every_batch(shape: tuple[int, ...]
 
 def test_large_images_are_reduced_first() -> None:
     x = images(40, (1, 96, 70))
-    assert torch.equal(Pixels()(x), Pixels()(resize(x, 64)))
+    assert torch.equal(Pixels()(x), Pixels()(resize(x, (64, 64))))
     assert Pixels()(images(4, (3, 64, 40))).shape == (
         4,
         3 * 64 * 40,
     )  # 64 pixels are not more than 64
     projection = RandomProjection((1, 96, 70), 5)
-    assert torch.allclose(projection(x), resize(x, 64).flatten(1) @ projection.matrix, atol=1e-4)
+    assert torch.allclose(
+        projection(x), resize(x, (64, 64)).flatten(1) @ projection.matrix, atol=1e-4
+    )
     assert "from 96x70 to 64x64" in projection.protocol
-    fit, small = PCA.fit(x, 5), PCA.fit(resize(x, 32), 5)
-    assert torch.equal(fit(x), small(resize(x, 32)))
+    fit, small = PCA.fit(x, 5), PCA.fit(resize(x, (32, 32)), 5)
+    assert torch.equal(fit(x), small(resize(x, (32, 32))))
     assert "from 96x70 to 32x32" in fit.protocol
     assert key(fit.identity) != key(small.identity)
 

@@ -122,10 +122,9 @@ Member = tuple[str, Callable[[], bytes]]
 """A file's name relative to its root, with forward slashes, and how to read it."""
 
 
-@contextmanager
-def archive(path: Path | str, *, largest: int = 1 << 28) -> Iterator[list[Member]]:
+def archive(path: Path | str, *, largest: int = 1 << 28) -> list[Member]:
     """The files of a zip archive in name order, each read in memory when asked for, from any
-    thread, and never unpacked to disk.
+    thread, and never unpacked to disk; it is open as long as one of them is kept.
 
     A damaged archive, or a member that is damaged, encrypted or claims more than ``largest`` bytes
     when it is read, is a ValueError.
@@ -136,12 +135,11 @@ def archive(path: Path | str, *, largest: int = 1 << 28) -> Iterator[list[Member
         Exception
     ) as error:  # a damaged directory makes the module fail with nearly any exception
         raise ValueError(f"{path} is not a readable zip archive: {error}") from error
-    with opened:
-        infos = sorted(
-            (info for info in opened.infolist() if not info.filename.endswith("/")),
-            key=lambda info: info.filename,
-        )
-        yield [(info.filename, partial(_member, opened, info, largest)) for info in infos]
+    infos = sorted(
+        (info for info in opened.infolist() if not info.filename.endswith("/")),
+        key=lambda info: info.filename,
+    )
+    return [(info.filename, partial(_member, opened, info, largest)) for info in infos]
 
 
 def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> bytes:
@@ -153,6 +151,29 @@ def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> byt
         raise ValueError(
             f"a damaged or encrypted member: {str(error) or type(error).__name__}"
         ) from error
+
+
+def begins(path: Path | str, info: zipfile.ZipInfo) -> int:
+    """Where in an archive the bytes of a member begin: behind a header of its own."""
+    with open(path, "rb") as stream:
+        stream.seek(info.header_offset + 26)
+        name, extra = (int.from_bytes(stream.read(2), "little") for _ in range(2))
+    return info.header_offset + 30 + name + extra
+
+
+def part_of(path: Path | str, offset: int, size: int, *, largest: int = 1 << 28) -> bytes:
+    """Some bytes of a file; fewer than announced, or more than ``largest``, are a ValueError."""
+    if not 0 <= size <= largest:
+        raise ValueError(f"it has {size} bytes; the limit is {largest}")
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            content = stream.read(size)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    if len(content) < size:
+        raise ValueError("the file ends before it: damaged")
+    return content
 
 
 def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:

@@ -97,9 +97,9 @@ def _describing(
     found = []
     for word in options.descriptors or rules.descriptors:
         descriptor = describe.by_name(
-            word, images.data, seed=options.seed, sscd=options.sscd, held_out="test" in counts
+            word, images, seed=options.seed, sscd=options.sscd, held_out="test" in counts
         )
-        few = images.data[:_TIMED]
+        few = images[:_TIMED]
         descriptor(few[:1])
         begun = time.monotonic()
         width = descriptor(few).shape[1]

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.data.images import Images, check_memory, from_uint8
+from denoscope.data.images import Images, check_memory
 
+EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
+"""The sets that have a name."""
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -73,9 +75,9 @@ def read_idx(folder: Path, name: str) -> Images:
     if data is None:
         raise ValueError(f"{folder} has no train-images-idx3-ubyte")
     if test is None:
-        return Images(from_uint8(data), name, labels=labels)
+        return Images(data, name, labels=labels)
     both = None if labels is None or test_labels is None else torch.cat([labels, test_labels])
-    return Images(from_uint8(torch.cat([data, test])), name, labels=both, test_from=len(data))
+    return Images(torch.cat([data, test]), name, labels=both, test_from=len(data))
 
 
 def _split(folder: Path, split: str) -> tuple[Tensor | None, Tensor | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.data.arrays import ROWS, Arrays, arrays, rows_key
-from denoscope.data.tensors import Layout, layouts, numbers, read_tensors
-from denoscope.files import harmless, located
+from denoscope.data.arrays import Arrays, arrays, keyed, rows_key
+from denoscope.files import harmless
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,38 +34,32 @@ class Features:
 
 
 def read_features(path: str | Path, *, skip_bad: bool = False) -> Features:
-    """The rows of an ``.npz`` or of a torch-fidelity cache (``.pt``).
+    """The rows of an ``.npz``, an ``.npy`` or a torch-fidelity cache (``.pt``); ``FILE.npz::KEY``
+    names the array.
 
     * ``.npz``: ``features``, else ``reps`` (dgm-eval, whose ``model`` is taken as protocol), else a
       two-dimensional ``arr_0``: real numbers (n, k). Beside them, where present: ``protocol``, one
       text; ``names``, texts (n,); ``seeds``, whole numbers (n,). A file that holds only moments
       (``mu`` and ``sigma``, as EDM's reference statistics) has no rows and is refused.
+    * ``.npy``: a matrix (n, k).
     * ``.pt``: a tensor (n, k), or a dictionary with one, as PyTorch saves them; read without
       unpickling (:mod:`denoscope.data.tensors`).
 
     ``skip_bad`` leaves out rows that are not finite. Whatever else is wrong is a one-line
     ValueError that begins with the file's name.
     """
-    path = located(path)
-    if not os.path.isfile(path):
-        said = "is no regular file" if os.path.exists(path) else "does not exist"
-        raise ValueError(f"{harmless(path)} {said}")
-    if path.suffix.lower() == ".pt":
-        return _torch_file(path, skip_bad)
-    with arrays(path) as found:
-        return _npz_file(found, skip_bad)
+    file, key = keyed(path)
+    if not os.path.isfile(file):
+        said = "is no regular file" if os.path.exists(file) else "does not exist"
+        raise ValueError(f"{harmless(file)} {said}")
+    with arrays(file, key) as found:
+        return _read(found, key, file.suffix.lower().removeprefix("."), skip_bad)
 
 
-def _npz_file(found: Arrays, skip_bad: bool) -> Features:
-    key = rows_key(found)
+def _read(found: Arrays, named: str, kind: str, skip_bad: bool) -> Features:
+    key = rows_key(found, named)
     if key is None:
-        if "mu" in found and "sigma" in found:
-            raise ValueError(
-                "holds only moments (mu, sigma), no rows: copies can be found in "
-                "features or images, not in their mean"
-            )
-        lacks = "neither features (features, reps) nor images (arr_0, images)"
-        raise ValueError(f"holds {lacks}, only {found.listed()}")
+        raise ValueError(_nothing(found))
     values = found.load(key)
     stated = found.load("model") if key == "reps" and _is_text(found, "model") else None
     protocol = "" if stated is None else f"dgm-eval {stated}"
@@ -75,7 +67,7 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
         protocol = str(found.load("protocol"))
     beside: dict[str, Any] = {}
     for name, kinds in (("names", "U"), ("seeds", "iu")):
-        if name in found:
+        if name in found and not found.channels_first:
             shape, dtype = found.header(name)
             if shape != values.shape[:1] or dtype.kind not in kinds:
                 raise ValueError(
@@ -83,44 +75,27 @@ def _npz_file(found: Arrays, skip_bad: bool) -> Features:
                     f"each of {len(values)} rows"
                 )
             beside[name] = found.load(name).tolist()
-    return _checked(values, key, f"npz: {key}", harmless(protocol), skip_bad, **beside)
+    said = harmless(key, 60) or "the array"
+    return _checked(values, said, f"{kind}: {said}", harmless(protocol), skip_bad, **beside)
+
+
+def _nothing(found: Arrays) -> str:
+    if "mu" in found and "sigma" in found:
+        return (
+            "holds only moments (mu, sigma), no rows: copies can be found in "
+            "features or images, not in their mean"
+        )
+    if found.channels_first:
+        return (
+            f"holds no plain tensor of images or features, or several: {found.listed()}. Name one "
+            "as FILE.pt::KEY, or save rows with numpy.savez(FILE, features=ROWS)"
+        )
+    lacks = "neither features (features, reps) nor images (arr_0, images)"
+    return f"holds {lacks}, only {found.listed()}: name the array that is meant as FILE.npz::KEY"
 
 
 def _is_text(found: Arrays, name: str) -> bool:
     return name in found and found.header(name)[0] == () and found.header(name)[1].kind == "U"
-
-
-def _torch_file(path: Path, skip_bad: bool) -> Features:
-    try:
-        value = read_tensors(path)
-    except Exception as error:  # damaged, or no description of tensors: nearly any exception
-        raise ValueError(
-            f"{harmless(path)} is not a readable file of tensors; save the rows with "
-            f"numpy.savez(FILE, features=ROWS) ({harmless(error)})"
-        ) from error
-    try:
-        key, layout = _chosen(layouts(value))
-        protocol = value.get("protocol") if isinstance(value, dict) else ""
-        stated = harmless(protocol) if isinstance(protocol, str) else ""
-        return _checked(numbers(path, layout), key or "the tensor", "torch file", stated, skip_bad)
-    except ValueError as error:
-        raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
-    except Exception as error:  # damaged
-        said = harmless(error) or type(error).__name__
-        raise ValueError(f"{harmless(path)} cannot be read: {said}") from error
-
-
-def _chosen(found: Mapping[str, Layout]) -> tuple[str, Layout]:
-    """The tensor of features and its name: the only one, a known name, or the only matrix."""
-    matrices = [key for key, item in found.items() if len(item.size) == 2]
-    one = matrices[0] if len(matrices) == 1 else None
-    key = next((key for key in ("", *ROWS) if key in found), one)
-    if key is None:
-        raise ValueError(
-            "holds no plain tensor (n, k) of features, or several; save the rows with "
-            "numpy.savez(FILE, features=ROWS)"
-        )
-    return harmless(key, 60), found[key]
 
 
 def _checked(

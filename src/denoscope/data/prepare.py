@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
@@ -177,7 +177,7 @@ AS_STORED = Preparation()
 
 def prepared(images: Images, how: Preparation) -> Images:
     """A set after the words that change pictures."""
-    return replace(images, data=how.shaped(images.data)) if how.shapes else images
+    return images.changed(how.shaped) if how.shapes else images
 
 
 def _read(word: str) -> list[str]:

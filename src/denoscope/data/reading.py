@@ -1,4 +1,4 @@
-"""Images from wherever they are: an embedded set, a folder, an ``.npz``, a ``.zip``."""
+"""Images from wherever they are: an embedded set, a folder, an archive, arrays, shards."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import difflib
 import os
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from denoscope.data.arrays import PICTURES, Arrays, arrays
-from denoscope.data.decoding import ALPHA
-from denoscope.data.embedded import digits, faces, fashion_mnist, has_idx, read_idx
+from denoscope.data.array_images import read_arrays
+from denoscope.data.arrays import holds_arrays, keyed
+from denoscope.data.embedded import EMBEDDED, digits, faces, fashion_mnist, has_idx, read_idx
 from denoscope.data.emoji import read_emoji
-from denoscope.data.folders import Progress, read_folder, read_zip
-from denoscope.data.images import Images, check_memory, from_uint8
-from denoscope.data.prepare import GROUNDS, Preparation, prepared
-from denoscope.files import harmless, located
-
-EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
-"""The sets that have a name."""
+from denoscope.data.folders import read_folder, read_shards, read_zip
+from denoscope.data.images import Images
+from denoscope.data.pictures import Expect, Progress, ReadOptions
+from denoscope.data.prepare import Preparation, prepared
+from denoscope.data.refusals import fetch_first, way_out
+from denoscope.data.selection import Part, everything
+from denoscope.data.shards import ENDINGS
+from denoscope.files import harmless
 
 
 def read_images(
@@ -30,147 +27,83 @@ def read_images(
     prepare: str | Preparation = "",
     value_range: tuple[float, float] | None = None,
     data_root: str | Path | None = None,
-    progress: Progress | None = None,
+    part: Part = everything,
+    progress: Progress = lambda done, total: None,
+    expect: Expect = lambda n, shape: None,
 ) -> Images:
-    """The images of ``source``: an embedded set's name, a folder, an ``.npz`` or a ``.zip``.
+    """The images of ``source``: an embedded set's name, a folder, an archive, a file of arrays or
+    of rows.
 
     * ``digits``, ``fashion_mnist``, ``emoji``, ``faces``: see :mod:`denoscope.data.embedded`;
       ``data_root`` is searched first. A folder of the same name is written ``./digits``.
     * folder: all images below it in natural order (2 before 10); labels from ``dataset.json``, else
       from class sub-folders if every image is in one. A folder with MNIST-like IDX files is read as
-      such.
-    * ``.npz``: ``arr_0`` or ``images``, uint8 (n, h, w, c) or (n, h, w); other number types need
-      ``value_range`` = (low, high), which 8-bit images ignore. Integer ``labels``, or ``arr_1`` as
-      ADM writes, are taken along. Pickled objects are never loaded.
+      such, one without images as the shards in it.
+    * ``.npz``, ``.npy``, ``.pt``: an array (n, h, w, c), (n, h, w) or (n, c, h, w), of 8 bits;
+      other number types need ``value_range`` = (low, high), which 8-bit images ignore. It is
+      ``arr_0``, ``images`` or the only one that there is; ``FILE.npz::KEY`` names another. Integer
+      ``labels``, or ``arr_1`` as ADM writes, are taken along. Pickled objects are never loaded.
     * ``.zip`` as EDM writes: images and an optional ``dataset.json``, read in memory.
+    * ``.tar`` of WebDataset, ``.parquet`` and ``.arrow`` of `datasets`, or a folder of these.
 
     ``skip_bad`` goes on without unreadable images and those of another size than most, and lists
     them in ``skipped``; ``prepare`` says how files become images, in the words of
-    :class:`~denoscope.data.prepare.Preparation`, such as ``resize:64``; ``progress(done, total)``
-    is told how many files are decoded. Whatever else is wrong is a one-line ValueError, in which
-    characters of names that do not print are escaped, as they are in ``files`` and ``skipped``.
+    :class:`~denoscope.data.prepare.Preparation`, such as ``resize:64``; ``part(n, test_from)``
+    which rows of n are read, before any is decoded; ``progress(done, total)`` is told how many
+    files are decoded, ``expect(n, shape)`` after the first of them what there will be. Whatever
+    else is wrong is a one-line ValueError, in which characters of names that do not print are
+    escaped, as they are in ``files`` and ``skipped``.
     """
-    how = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare)
-    if how.open:
-        raise ValueError(f"prepare: {how} needs a size, such as resize:64 or diffusers:64")
+    prepare = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare)
+    if prepare.open:
+        raise ValueError(f"prepare: {prepare} needs a size, such as resize:64 or diffusers:64")
+    how = ReadOptions(skip_bad, prepare, value_range, part, progress, expect)
     if str(source) in EMBEDDED and not isinstance(source, Path):
         root = None if data_root is None else Path(data_root).expanduser()
         return _embedded(str(source), root, how)
-    path = located(source)
+    path, key = keyed(source)
     if not str(source) or not os.path.exists(path):
         raise ValueError(_unknown(str(source)))
     try:
-        return _read(path, skip_bad, how, value_range, progress)
+        return _read(path, key, how)
     except ValueError as error:
         raise ValueError(harmless(error, 2000)) from error
 
 
-def _read(
-    path: Path,
-    skip_bad: bool,
-    how: Preparation,
-    value_range: tuple[float, float] | None,
-    progress: Progress | None,
-) -> Images:
+def _read(path: Path, key: str, how: ReadOptions) -> Images:
+    suffix = path.suffix.lower()
     if os.path.isdir(path):
-        if not has_idx(path):
-            return read_folder(path, skip_bad=skip_bad, prepare=how, progress=progress)
-        images = read_idx(path, harmless(path.name))
-    elif not os.path.isfile(path):
+        if has_idx(path):
+            return _part(prepared(read_idx(path, harmless(path.name)), how.prepare), how)
+        return read_folder(path, how)
+    if not os.path.isfile(path):
         raise ValueError(f"{path} is no regular file")
-    elif path.suffix.lower() == ".zip":
-        return read_zip(path, skip_bad=skip_bad, prepare=how, progress=progress)
-    elif path.suffix.lower() == ".npz":
-        images = _read_npz(path, value_range, how)
-    else:
-        raise ValueError(f"{path} is neither a folder nor an .npz nor a .zip")
-    return prepared(images, how)
+    if suffix == ".zip":
+        return read_zip(path, how)
+    if suffix in ENDINGS:
+        return read_shards(path, [""], how)
+    if holds_arrays(path):
+        images = read_arrays(path, key, how.prepare, how.value_range, how.part)
+        return prepared(images, how.prepare)
+    raise ValueError(f"{path} is {way_out(path)}")
 
 
-def _embedded(name: str, root: Path | None, how: Preparation) -> Images:
+def _part(images: Images, how: ReadOptions) -> Images:
+    rows = how.part(len(images), images.test_from)
+    return images if rows == range(len(images)) else images.at(rows)
+
+
+def _embedded(name: str, root: Path | None, how: ReadOptions) -> Images:
     if name == "emoji":
-        return prepared(read_emoji(root, how.side or 32), how)
-    read = {"fashion_mnist": fashion_mnist, "faces": faces}
-    images = digits() if name == "digits" else read[name](root)
-    return prepared(images, how)
+        images = read_emoji(root, how.prepare.side or 32)
+    else:
+        read = {"fashion_mnist": fashion_mnist, "faces": faces}
+        images = digits() if name == "digits" else read[name](root)
+    return _part(prepared(images, how.prepare), how)
 
 
 def _unknown(source: str) -> str:
     near = difflib.get_close_matches(source.lower(), EMBEDDED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     sets = f"nor one of the sets {', '.join(EMBEDDED)}{hint}"
-    return f"{source!r} is neither an existing folder, .npz or .zip {sets}"
-
-
-def _read_npz(path: Path, value_range: tuple[float, float] | None, how: Preparation) -> Images:
-    with arrays(path) as found:
-        key = found.first(*PICTURES)
-        if key is None:
-            raise ValueError(f"has neither {' nor '.join(PICTURES)}, only {found.listed()}")
-        pixels, notes = _channels_first(found.load(key), how)
-        check_memory(pixels.size, key)
-        data = _unit(pixels, value_range or ((0, how.most) if how.most else None))
-        labels, left_out = _labels(found, len(data))
-    return Images(data, harmless(path.name), labels=labels, warnings=(*notes, *left_out))
-
-
-def _labels(found: Arrays, n: int) -> tuple[Tensor | None, list[str]]:
-    """The labels of n images, if there are whole numbers for them, and what else is to be said."""
-    name = found.first("labels", "arr_1")
-    if name is None:
-        return None, []
-    shape, dtype = found.header(name)
-    if shape != (n,) or dtype.kind not in "iu":
-        return None, [f"labels of type {dtype} and shape {shape} were left out"]
-    return torch.from_numpy(found.load(name).astype(np.int64)), []
-
-
-def _channels_first(pixels: np.ndarray, how: Preparation) -> tuple[np.ndarray, list[str]]:
-    """(n, h, w, c) or (n, h, w) to (n, c, h, w), 1 or 3 channels; 8-bit alpha is laid on its
-    ground.
-    """
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.ndim != 4 or not pixels.size:
-        raise ValueError(f"images are (n, height, width, channels), got shape {pixels.shape}")
-    channels = pixels.shape[3]
-    if channels not in (1, 3, 4):
-        first = pixels.shape[1] in (1, 3, 4)
-        turned = "; (n, channels, height, width) must be transposed first" if first else ""
-        raise ValueError(
-            f"images have 1, 3 or 4 channels on the last axis, got shape {pixels.shape}{turned}"
-        )
-    notes: list[str] = []
-    if channels == 4:
-        if pixels.dtype != np.uint8:
-            raise ValueError("transparency (a fourth channel) is understood in 8-bit images only")
-        alpha = pixels[..., 3:].astype(np.float32) / 255
-        if not how.has("alpha") and (count := int((alpha < 1).any((1, 2, 3)).sum())):
-            notes.append(f"{count} images: {ALPHA}")
-        if how.ground != "drop":
-            below = GROUNDS[how.ground] * (1 - alpha)
-            pixels = np.rint(pixels[..., :3] * alpha + below).astype(np.uint8)
-        pixels = pixels[..., :3]
-    return pixels.transpose(0, 3, 1, 2), notes
-
-
-def _unit(pixels: np.ndarray, value_range: tuple[float, float] | None) -> Tensor:
-    """Pixels to [-1, 1]: 8-bit ones by x / 127.5 - 1, others by the range they are said to have."""
-    if pixels.dtype == np.uint8:
-        return from_uint8(torch.from_numpy(np.ascontiguousarray(pixels)))
-    if not (np.issubdtype(pixels.dtype, np.floating) or np.issubdtype(pixels.dtype, np.integer)):
-        raise ValueError(f"images are numbers, got type {pixels.dtype}")
-    least, most = float(pixels.min()), float(pixels.max())
-    if value_range is None:
-        values = f"{pixels.dtype} values from {least:g} to {most:g}"
-        raise ValueError(f"{values} need their value_range (--range LOW HIGH)")
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"value_range is (low, high) with low < high, got ({low:g}, {high:g})")
-    slack = 1e-6 * (high - low)
-    if not (least >= low - slack and most <= high + slack):  # false for NaN too
-        raise ValueError(
-            f"values from {least:g} to {most:g} lie outside the stated range {low:g} to {high:g}"
-        )
-    unit = (pixels.astype(np.float64) - low) * (2 / (high - low)) - 1
-    return torch.from_numpy(np.ascontiguousarray(unit.clip(-1, 1), dtype=np.float32))
+    return f"{source!r} is neither an existing folder or file {sets}{fetch_first(source)}"

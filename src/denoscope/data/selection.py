@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from denoscope.data.reading import EMBEDDED
+from denoscope.data.embedded import EMBEDDED
 from denoscope.files import located
+
+Part = Callable[[int, int | None], range]
+"""``part(n, test_from)``: which of n rows are read, of a set whose own test split begins there."""
+
+
+def everything(n: int, test_from: int | None) -> range:
+    """The :data:`Part` that is the whole."""
+    return range(n)
+
 
 _WRITTEN = re.compile(r"(.+?)(?::(train|test))?(?:\[(\d{0,15}):(\d{0,15})\])?", re.DOTALL)
 
@@ -53,6 +63,8 @@ def select(text: str) -> Selection:
         return Selection(text)
     match = _WRITTEN.fullmatch(text)
     source, split, start, stop = match.groups() if match else (text, None, None, None)
+    if source.endswith(":") and split:  # FILE.npz::train names an array
+        source, split = f"{source}:{split}", None
     if source.endswith("]") and "[" in source:
         raise ValueError(
             f"{text}: a part of a source is written SOURCE[START:STOP] with whole numbers "

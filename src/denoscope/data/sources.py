@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from denoscope.data import synthetic
-from denoscope.data.images import Images
+from denoscope.data.images import Images, fits
 from denoscope.data.prepare import Preparation
 from denoscope.data.reading import read_images
 from denoscope.types import Denoiser
@@ -32,7 +32,13 @@ def load(source: Source) -> Images:
         return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
     how = Preparation.square(source.resize)
-    return read_images(source.data, skip_bad=source.skip_bad, prepare=how, value_range=value_range)
+    return read_images(
+        source.data,
+        skip_bad=source.skip_bad,
+        prepare=how,
+        value_range=value_range,
+        expect=fits,
+    )
 
 
 def truth(source: Source) -> Denoiser | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from denoscope.data.images import check_memory
+from denoscope.files import begins
 
 _LONGEST = 1 << 22  # bytes of the description; the numbers lie elsewhere
 _TYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4"}
@@ -49,6 +50,11 @@ class Layout:
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether NumPy has its type, and no number is there twice."""
+        return self.kind in _TYPES and prod(self.size) <= self.count
+
 
 def read_tensors(path: Path) -> object:
     """What was saved, a :class:`Layout` for each tensor; anything unreadable is an exception."""
@@ -59,8 +65,39 @@ def read_tensors(path: Path) -> object:
         return _followed(archive.read(info))
 
 
-def numbers(path: Path, layout: Layout) -> np.ndarray:
-    """The numbers of a real tensor; other kinds, and layouts beyond the store, are a ValueError."""
+def joined(some: Sequence[Layout]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of one tensor, or of several of one shape: pictures stacked, batches of them
+    one behind the other. A type that is no real number is of no kind that is one.
+    """
+    sizes = {layout.size for layout in some}
+    kinds = {layout.kind for layout in some}
+    kind = np.dtype("<f4" if kinds == {_BFLOAT} else _TYPES.get(min(kinds), "V1"))
+    if len(some) == 1:
+        return some[0].size, kind
+    if len(kinds) > 1 or len({size[-3:] for size in sizes}) > 1:
+        raise ValueError("its tensors have different shapes or types: save one of all, with stack")
+    return (sum(prod(layout.size[:-3]) for layout in some), *some[0].size[-3:]), kind
+
+
+def together(path: Path, some: Sequence[Layout]) -> np.ndarray:
+    """The numbers of one tensor, or of several as :func:`joined` says."""
+    if len(some) == 1:
+        return numbers(path, some[0])
+    with zipfile.ZipFile(path) as archive:
+        parts = [_viewed(_loaded(archive, layout), layout) for layout in some]
+    return np.concatenate([part.reshape(-1, *part.shape[-3:]) for part in parts])
+
+
+def numbers(path: Path, layout: Layout, *, mapped: bool = False) -> np.ndarray:
+    """The numbers of a real tensor; other kinds, and layouts beyond the store, are a ValueError.
+    ``mapped`` leaves them in the file until they are used.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return _viewed(_loaded(archive, layout, path if mapped else None), layout)
+
+
+def _loaded(archive: zipfile.ZipFile, layout: Layout, path: Path | None = None) -> np.ndarray:
+    """The store of a tensor, mapped where a path is given."""
     if layout.kind != _BFLOAT and layout.kind not in _TYPES:
         raise ValueError(f"the tensor has the type {layout.kind}; features are real numbers")
     kind = np.dtype(_TYPES.get(layout.kind, "<u2"))
@@ -69,20 +106,26 @@ def numbers(path: Path, layout: Layout) -> np.ndarray:
         prod(layout.size) and layout.offset + sum(ends) >= layout.count
     ):
         raise ValueError("the tensor reaches beyond its numbers: damaged")
-    check_memory(prod(layout.size), "it")
-    with zipfile.ZipFile(path) as archive:
-        root = _root(archive)
-        info = archive.getinfo(f"{root}/data/{layout.key}")
-        if info.file_size != layout.count * kind.itemsize:
-            raise ValueError(
-                f"{layout.count} numbers of type {layout.kind} are announced, but there "
-                f"are {info.file_size} bytes: damaged"
-            )
-        check_memory(info.file_size // 4, "it")
-        order = f"{root}/byteorder"
-        big = order in archive.namelist() and archive.read(order) == b"big"
-        stored = np.frombuffer(archive.read(info), kind.newbyteorder(">" if big else "<"))
-    steps = [step * kind.itemsize for step in layout.stride]
+    if path is None or prod(layout.size) > layout.count:
+        check_memory(prod(layout.size), "it")
+    root = _root(archive)
+    info = archive.getinfo(f"{root}/data/{layout.key}")
+    if info.file_size != layout.count * kind.itemsize:
+        raise ValueError(
+            f"{layout.count} numbers of type {layout.kind} are announced, but there "
+            f"are {info.file_size} bytes: damaged"
+        )
+    order = f"{root}/byteorder"
+    big = order in archive.namelist() and archive.read(order) == b"big"
+    kind = kind.newbyteorder(">" if big else "<")
+    if path is not None and info.compress_type == zipfile.ZIP_STORED:
+        return np.memmap(path, kind, "r", begins(path, info), (layout.count,))
+    check_memory(info.file_size // 4, "it")
+    return np.frombuffer(archive.read(info), kind)
+
+
+def _viewed(stored: np.ndarray, layout: Layout) -> np.ndarray:
+    steps = [step * stored.itemsize for step in layout.stride]
     view = np.lib.stride_tricks.as_strided
     values = view(stored[layout.offset :], layout.size, steps, writeable=False)
     if layout.kind == _BFLOAT:
@@ -180,9 +223,26 @@ def made(maker: Any, given: Any) -> object:
     return Unknown()
 
 
-def layouts(value: object) -> Mapping[str, Layout]:
-    """The tensors of a value by name: those of a dictionary, or the value itself under no name."""
-    if isinstance(value, Layout):
-        return {"": value}
-    items = value.items() if isinstance(value, dict) else ()
-    return {str(key): item for key, item in items if isinstance(item, Layout)}
+def layouts(value: object) -> Mapping[str, tuple[Layout, ...]]:
+    """The tensors of a value by name: those of a dictionary; or the value itself, or what a list
+    of tensors holds, under no name.
+    """
+    if isinstance(value, list | tuple) and value and all(_is_picture(item) for item in value):
+        return {"": tuple(value)}
+    items = {"": value} if isinstance(value, Layout) else value if isinstance(value, dict) else {}
+    return {str(key): (item,) for key, item in items.items() if isinstance(item, Layout)}
+
+
+def _is_picture(value: object) -> bool:
+    return isinstance(value, Layout) and len(value.size) in (3, 4)
+
+
+def is_checkpoint(value: object) -> bool:
+    """Whether tensors are a network's: they have dotted names, or lie in a dictionary within the
+    dictionary.
+    """
+    if not isinstance(value, dict):
+        return False
+    inner = [item for item in value.values() if isinstance(item, dict)]
+    dotted = any("." in name for name in layouts(value))
+    return "state_dict" in value or dotted or any(map(layouts, inner))

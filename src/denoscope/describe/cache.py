@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 from denoscope import files
+from denoscope.data.images import Pictures, shape_of
 from denoscope.describe.identity import Describer, key
 from denoscope.store import Store
 
@@ -54,7 +56,7 @@ class Cache:
 
     def features(
         self,
-        images: Tensor,
+        images: Pictures,
         content: str,
         descriptor: Describer,
         *,
@@ -68,13 +70,13 @@ class Cache:
         is an OSError of one line.
         """
         at_once = batch or max(
-            1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * images[0].numel()))
+            1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * prod(shape_of(images)[1:])))
         )
         blocks = _Blocks(images, descriptor, at_once, progress)
         if self.folder is None or not descriptor.costly:
             return _unkept(blocks, self.folder)
         about = {"content": content, "descriptor": dict(descriptor.identity)}
-        about["images"] = list(images.shape)
+        about["images"] = list(shape_of(images))
         place = self.folder / key(about)
         found = self._read(place, about)
         if found is not None:
@@ -104,7 +106,7 @@ class Cache:
 class _Blocks:
     """The features of a range of images, block by block."""
 
-    def __init__(self, images: Tensor, descriptor: Describer, at_once: int, progress: Progress):
+    def __init__(self, images: Pictures, descriptor: Describer, at_once: int, progress: Progress):
         self.images, self.descriptor = images, descriptor
         self.at_once, self.progress = at_once, progress
 

@@ -21,6 +21,7 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
+from denoscope.data.images import Pictures, batches, shape_of
 from denoscope.data.moments import Moments
 from denoscope.describe.identity import Score
 from denoscope.describe.rows import expect_shape, projected, reduced, reduction
@@ -35,7 +36,6 @@ HELD = 0.99
 """The share of variance that components hold if their number is not given, in :data:`COUNTS`."""
 COUNTS = (8, 64)
 """The least and the most components where their number is not given."""
-_CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class PCA:
 
     @staticmethod
     def fit(
-        images: Tensor,
+        images: Pictures,
         k: int | None = None,
         whiten: bool = True,
         *,
@@ -77,7 +77,7 @@ class PCA:
         the first axis) gives zeros instead. ``k`` outside 1..min(n, d) or fewer than 2 images are a
         ValueError.
         """
-        n, shape = len(images), tuple(images.shape[1:])
+        n, shape = len(images), shape_of(images)[1:]
         there = min(n, reduced(images[:1], SIDE).numel())
         if n < 2 or (k is not None and not 1 <= k <= there):
             asked = "" if k is None else f"{k} "
@@ -85,7 +85,8 @@ class PCA:
                 f"{asked}principal axes cannot be fitted to {n} images: at least 2 images "
                 f"are needed, and at most {there} axes"
             )
-        moments = Moments.of(_drawn(images, seed))
+        rows = _drawn(images, seed)
+        moments = Moments.of(rows)
         variances, axes = _principal(moments, min(most, n - 1, there) if k is None else k)
         if k is None:
             enough = _enough(variances, moments)
@@ -94,7 +95,7 @@ class PCA:
         scale = (
             torch.where(varies, variances.rsqrt(), 0.0) if whiten else torch.ones_like(variances)
         )
-        digest = content_hash(images.cpu().numpy())
+        digest = content_hash(rows.numpy())
         of = f"{MOST} of {n} images drawn by seed {seed}" if n > MOST else f"{n} images"
         made = (
             f"{'whitened ' if whiten else ''}projection of centred pixels{reduction(shape, SIDE)}"
@@ -113,12 +114,13 @@ class PCA:
         return projected(images, self.mean, self.axes, SIDE) * self.scale.to(images.device)
 
 
-def _drawn(images: Tensor, seed: int) -> Tensor:
+def _drawn(images: Pictures, seed: int) -> Tensor:
     """The images that a fit looks at, reduced."""
-    n = len(images)
+    n, shape = len(images), shape_of(images)[1:]
     drawn = torch.randperm(n, generator=generator(seed))[:MOST].sort().values
     chosen = drawn if n > MOST else torch.arange(n)
-    return torch.cat([reduced(images[chunk], SIDE).cpu() for chunk in chosen.split(_CHUNK)])
+    parts = (images[chosen[rows]] for rows in batches((len(chosen), *shape)))
+    return torch.cat([reduced(part, SIDE).cpu() for part in parts])
 
 
 def _principal(moments: Moments, k: int) -> tuple[Tensor, Tensor]:

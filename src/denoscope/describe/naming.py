@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from math import prod
 from pathlib import Path
 
-from torch import Tensor
-
+from denoscope.data.images import Pictures, shape_of
 from denoscope.describe.components import COUNTS, PCA
 from denoscope.describe.custom import Custom, is_function
 from denoscope.describe.identity import Describer
@@ -24,7 +24,7 @@ PER_AXIS = 10
 
 
 def by_name(
-    word: str, train: Tensor, *, seed: int = 0, sscd: str = "", held_out: bool = True
+    word: str, train: Pictures, *, seed: int = 0, sscd: str = "", held_out: bool = True
 ) -> Describer:
     """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it
     is fitted.
@@ -45,9 +45,9 @@ def by_name(
     if kind == "pca":
         return _components(word, rest, train, seed, held_out)
     if kind == "projection":
-        numbers = train[0].numel()
+        numbers = prod(shape_of(train)[1:])
         count = _count(word, rest, numbers) if rest else min(PROJECTED, numbers)
-        return RandomProjection(train.shape[1:], count, seed)
+        return RandomProjection(shape_of(train)[1:], count, seed)
     if kind == "sscd":
         return SSCD(*_file_and_protocol(rest, sscd))
     if kind != "pixels" and is_function(word):
@@ -59,11 +59,11 @@ def by_name(
     )
 
 
-def _components(word: str, rest: str, train: Tensor, seed: int, held_out: bool) -> PCA:
+def _components(word: str, rest: str, train: Pictures, seed: int, held_out: bool) -> PCA:
     calibrated = max(2, len(train) // PER_AXIS)
     if not rest:
         return PCA.fit(train, seed=seed, most=min(COUNTS[1], calibrated))
-    k = _count(word, rest, min(len(train), train[0].numel()))
+    k = _count(word, rest, min(len(train), prod(shape_of(train)[1:])))
     if k > calibrated and not held_out:
         raise ValueError(
             f"{word!r} needs --test: without it at most {calibrated} axes can be "

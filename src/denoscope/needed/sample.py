@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from denoscope.data.duplicates import first_with_content
-from denoscope.data.images import Images, check_memory
+from denoscope.data.images import Images, check_memory, fits
 from denoscope.data.moments import Moments, gather, whole
 from denoscope.data.prepare import Preparation
 from denoscope.data.reading import read_images
@@ -144,7 +144,9 @@ def arranged(asked: Question, say: Say) -> Arranged:
     """The images in the order in which they are taken."""
     ends = (asked.range[0], asked.range[1]) if asked.range else None
     how = Preparation.square(asked.resize)
-    images = read_images(asked.data, skip_bad=asked.skip_bad, prepare=how, value_range=ends)
+    images = read_images(
+        asked.data, skip_bad=asked.skip_bad, prepare=how, value_range=ends, expect=fits
+    )
     rows, notes = _rows(images)
     say(f"read {len(images)} images of {' × '.join(map(str, images.shape))}")
     count = asked.n or len(rows)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from denoscope.audit.findings import NEAR, Evidence, TrainingDuplicates
 from denoscope.audit.sets.inputs import InputSet
-from denoscope.data.duplicates import first_with_content
 from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import auc
 from denoscope.metrics.controlled_rates import Calibrated
@@ -144,9 +143,7 @@ def training_duplicates(first: Evidence, train: InputSet, *, quantile: float) ->
 
     """
     close, training = first.near_duplicates, first.training_neighbors
-    content = train.features if train.images is None else train.images.data
-    assert content is not None  # a set has one or the other
-    exact = int((first_with_content(content) != torch.arange(len(content))).sum())
+    exact = len(train) - len(set(train.contents))
     warnings = tuple(_warnings(close, training, ungrouped=first.test is None))
     return TrainingDuplicates(
         exact, close.links, first.spacing, quantile, close.cluster, close.largest, warnings

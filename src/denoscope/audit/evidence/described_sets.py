@@ -12,8 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from denoscope import describe
-from denoscope.audit.evidence.planted_copies import left_out, plant, plant_features
+from denoscope.audit.evidence.planted_copies import (
+    Planted,
+    left_out,
+    plant,
+    plant_features,
+)
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.data.images import Images, Pictures
 from denoscope.describe.cache import Cache
 from denoscope.describe.identity import Describer
 from denoscope.files import content_hash
@@ -53,12 +59,9 @@ def of_images(
     say: Voice,
 ) -> list[DescribedSets]:
     """One view for each word that names a descriptor; features are kept in ``folder``."""
-    images = {role: one.images.data for role, one in inputs.items() if one.images is not None}
+    images = {role: one.images for role, one in inputs.items() if one.images is not None}
     copies = plant(images["train"], planted, seed)
-    contents = {
-        **{role: inputs[role].sha256 for role in images},
-        **{name: content_hash(x.numpy()) for name, x in copies.items()},
-    }
+    contents = {role: inputs[role].sha256 for role in images}
     cache = Cache(folder)
     cache.notes += [
         f"no copies with {name} were planted: {reason}"
@@ -79,26 +82,27 @@ def of_images(
 
 def _view(
     descriptor: Describer,
-    images: Mapping[str, Tensor],
-    copies: Mapping[str, Tensor],
+    images: Mapping[str, Images],
+    copies: Planted,
     contents: Mapping[str, str],
     cache: Cache,
     say: Voice,
 ) -> DescribedSets:
-    everything = {**images, **copies}
-    described: dict[str, Tensor] = {}
-    with say.counting(
-        f"images described by {descriptor.name}", sum(map(len, everything.values()))
-    ) as told:
-        for name, x in everything.items():
-            before = sum(map(len, described.values()))
-            described[name] = cache.features(
-                x,
-                contents[name],
-                descriptor,
-                progress=lambda done, all_, before=before: told(before + done, all_),
+    total = sum(map(len, images.values())) + len(copies.images) * len(copies)
+    roles: dict[str, Tensor] = {}
+    extra: dict[str, Tensor] = {}
+    with say.counting(f"images described by {descriptor.name}", total) as told:
+
+        def described(x: Pictures, content: str) -> Tensor:
+            before = sum(map(len, (*roles.values(), *extra.values())))
+            return cache.features(
+                x, content, descriptor, progress=lambda done, all_: told(before + done, all_)
             )
-    roles, extra = ({name: described[name] for name in names} for names in (images, copies))
+
+        for role, one in images.items():
+            roles[role] = described(one, contents[role])
+        for word, made in copies.items():
+            extra[word] = described(made, content_hash(made.numpy()))
     return DescribedSets(
         descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes)
     )

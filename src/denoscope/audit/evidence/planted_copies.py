@@ -4,10 +4,14 @@ features where there are no images.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from denoscope.audit.findings import MOVED, NEAR
+from denoscope.data.images import Pictures
 from denoscope.data.perturb import PERTURBATIONS
 from denoscope.nearest import features, neighbors
 from denoscope.random import derive, generator
@@ -16,7 +20,29 @@ _NOISE = 0.1
 _TRIED = 8  # images on which a perturbation is tried out
 
 
-def plant(images: Tensor, count: int, seed: int) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Planted(Mapping[str, Tensor]):
+    """Images (n, c, h, w) in [-1, 1] after each of these perturbations, made when it is asked
+    for: together they may be too many to be held.
+    """
+
+    images: Tensor
+    words: tuple[str, ...]
+    seed: int
+
+    def __getitem__(self, word: str) -> Tensor:
+        if word not in self.words:
+            raise KeyError(word)
+        return PERTURBATIONS[word](self.images, derive(self.seed, self.words.index(word)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def plant(images: Pictures, count: int, seed: int) -> Planted:
     """``count`` training images (n, c, h, w) in [-1, 1], drawn with ``seed``, after each
     perturbation that :func:`left_out` does not name.
 
@@ -24,20 +50,17 @@ def plant(images: Tensor, count: int, seed: int) -> dict[str, Tensor]:
     """
     chosen = images[drawn(len(images), count, seed)]
     without = left_out(chosen)
-    words = [word for word in (*NEAR, *MOVED) if word not in without]
-    return {
-        word: PERTURBATIONS[word](chosen, derive(seed, place)) for place, word in enumerate(words)
-    }
+    return Planted(chosen, tuple(word for word in (*NEAR, *MOVED) if word not in without), seed)
 
 
-def left_out(images: Tensor) -> dict[str, str]:
+def left_out(images: Pictures) -> dict[str, str]:
     """Perturbations that cannot be applied to images of this shape, or leave them as they are, and
     why.
     """
-    reasons = {}
+    reasons, few = {}, images[:_TRIED]
     for word in (*NEAR, *MOVED):
         try:
-            if torch.equal(PERTURBATIONS[word](images[:_TRIED], 0), images[:_TRIED]):
+            if torch.equal(PERTURBATIONS[word](few, 0), few):
                 reasons[word] = f"{word} leaves these images as they are"
         except ValueError as error:
             reasons[word] = str(error)

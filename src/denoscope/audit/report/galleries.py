@@ -61,7 +61,7 @@ def shown(audit: Audit, role: str, row: int) -> np.ndarray:
     """An image of a set, (c, h, w) in [-1, 1], of at most 128 pixels a side."""
     images = audit.inputs[role].images
     assert images is not None  # only sets of images have galleries
-    image = images.data[row : row + 1].cpu()
+    image = images[row : row + 1]
     side = max(image.shape[-2:])
     if side > _SIDE:
         size = [max(1, round(length * _SIDE / side)) for length in image.shape[-2:]]

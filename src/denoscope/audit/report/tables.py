@@ -36,9 +36,7 @@ def inputs(audit: Audit) -> Table:
     columns = [Column(name) for name in ("set", "read from", "count", "shape", "sha256")]
     rows = []
     for role, one in audit.inputs.items():
-        values = one.features if one.images is None else one.images.data
-        assert values is not None
-        shape = " × ".join(map(str, values.shape[1:]))
+        shape = " × ".join(map(str, one.shape))
         rows.append([role, harmless(one.path), len(one), shape, one.sha256])
     return Table("Sets", columns, rows)
 

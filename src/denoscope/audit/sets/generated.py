@@ -23,7 +23,7 @@ from denoscope import execute
 from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.sample_store import SampleStore
-from denoscope.data.images import Images, check_memory, from_uint8, to_uint8
+from denoscope.data.images import Images, digest, to_uint8
 from denoscope.data.prepare import Preparation, prepared
 from denoscope.files import harmless
 from denoscope.models import Model, is_model, open_model
@@ -256,10 +256,10 @@ def _finite(
 def _given(
     role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str
 ) -> InputSet:
-    check_memory(pixels.numel(), path)
     names = tuple(f"seed {seed}" for seed in seeds)
-    images = Images(from_uint8(pixels), Path(path).name or path, files=names)
+    images = Images(pixels, Path(path).name or path, files=names)
     images = prepared(images, Preparation.square(resize))
+    identity = digest(images.contents, images.shape)
     return InputSet(
-        role, harmless(path), images, None, names, images.sha256, seeds=tuple(seeds), made=made
+        role, harmless(path), images, None, names, identity, seeds=tuple(seeds), made=made
     )

@@ -6,21 +6,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from torch import Tensor
 
 from denoscope.audit.sets.cells import is_cell, read_cell
-from denoscope.data.arrays import arrays, images_key
+from denoscope.data.arrays import arrays, holds_arrays, images_key, keyed
+from denoscope.data.embedded import EMBEDDED
 from denoscope.data.features import Features, read_features
-from denoscope.data.images import Images, to_uint8
+from denoscope.data.images import Images, digest
+from denoscope.data.pictures import Expect, Progress
 from denoscope.data.prepare import AS_STORED, Preparation
-from denoscope.data.reading import EMBEDDED, read_images
+from denoscope.data.reading import read_images
 from denoscope.data.selection import Selection, select
-from denoscope.files import content_hash, harmless, located
+from denoscope.files import content_hash, harmless
 
 SAMPLED = ("gen", "twin")
 """The roles of generated sets, whose rows may have seeds."""
@@ -52,17 +54,25 @@ class InputSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image (c, h, w), or of one row of features (k,)."""
+        return (len(self.given[0]),) if self.images is None else self.images.shape
+
+    @property
+    def given(self) -> Tensor:
+        """The features of a set that was given as such."""
+        assert self.features is not None  # a set has images or features
+        return self.features
+
     @cached_property
-    def contents(self) -> list[bytes]:
+    def contents(self) -> Sequence[bytes]:
         """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals
         -0.0).
         """
-        rows = self.features if self.images is None else self.images.data
-        assert rows is not None
-        blocks = (
-            block.flatten(1) + 0.0 if self.images is None else to_uint8(block).flatten(1)
-            for block in rows.split(_BLOCK)
-        )
+        if self.images is not None:
+            return self.images.contents
+        blocks = (block + 0.0 for block in self.given.split(_BLOCK))
         return [
             hashlib.blake2b(row, digest_size=16).digest()
             for block in blocks
@@ -77,7 +87,8 @@ def read(
     prepare: Preparation = AS_STORED,
     value_range: Sequence[float] | None = None,
     skip_bad: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = lambda done, total: None,
+    expect: Expect = lambda n, shape: None,
 ) -> InputSet:
     """The set that ``path`` means: whatever :func:`denoscope.read_images` reads, a file of features
     (:mod:`denoscope.data.features`), or a stored cell of `denoscope run phase_transition`, whose
@@ -93,31 +104,52 @@ def read(
         chosen = select(path)
         if _holds_features(chosen.source):
             return _of_features(role, path, chosen, read_features(chosen.source, skip_bad=skip_bad))
-        low_high = (value_range[0], value_range[1]) if value_range else None
+        part = _Cut(chosen, "test" if role == "test" else "train")
         if is_cell(chosen.source):
             images = read_cell(chosen.source)
-        else:
-            images = read_images(
-                chosen.source,
-                skip_bad=skip_bad,
-                prepare=prepare,
-                value_range=low_high,
-                progress=progress,
-            )
-        return _of_images(role, path, chosen, images)
+            return _of_images(role, path, images.at(part(len(images), images.test_from)), part)
+        images = read_images(
+            chosen.source,
+            skip_bad=skip_bad,
+            prepare=prepare,
+            value_range=(value_range[0], value_range[1]) if value_range else None,
+            part=part,
+            progress=progress,
+            expect=expect,
+        )
+        return _of_images(role, path, images, part)
     except ValueError as error:
         raise ValueError(f"--{role} {harmless(error, 2000)}") from error
 
 
+@dataclass
+class _Cut:
+    """The rows that a selection means, of a set with splits those of ``split`` unless it names one;
+    known once the reader has asked for them.
+    """
+
+    chosen: Selection
+    split: str
+    rows: range = range(0)
+    test_from: int | None = None
+
+    def __call__(self, n: int, test_from: int | None) -> range:
+        self.rows, self.test_from = self.chosen.rows(n, test_from, self.split), test_from
+        return self.rows
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the rows are of the set's own test split."""
+        return self.test_from is not None and self.rows.start >= self.test_from
+
+
 def _holds_features(source: str) -> bool:
-    """Whether a file is one of features: a ``.pt``, and an ``.npz`` without images."""
-    file = located(source)
-    if file.suffix.lower() not in (".npz", ".pt") or not os.path.isfile(file):
+    """Whether a file is one of features: one of arrays that holds no images."""
+    file, key = keyed(source)
+    if not holds_arrays(file):
         return False
-    if file.suffix.lower() == ".pt":
-        return True
-    with arrays(file) as found:
-        return images_key(found) is None
+    with arrays(file, key) as found:
+        return images_key(found, key) is None
 
 
 def _of_features(role: str, path: str, chosen: Selection, found: Features) -> InputSet:
@@ -135,47 +167,24 @@ def _of_features(role: str, path: str, chosen: Selection, found: Features) -> In
     )
 
 
-def _of_images(role: str, path: str, chosen: Selection, images: Images) -> InputSet:
-    rows = chosen.rows(len(images), images.test_from, "test" if role == "test" else "train")
-    said = list(images.warnings)
-    if chosen.source in EMBEDDED and os.path.exists(chosen.source):
+def _of_images(role: str, path: str, images: Images, part: _Cut) -> InputSet:
+    said, source = list(images.warnings), part.chosen.source
+    if source in EMBEDDED and os.path.exists(source):
+        said.append(f"{source} is the set of that name; what lies here is written ./{source}")
+    if part.test_from is not None and not part.chosen.split and role in SAMPLED:
         said.append(
-            f"{chosen.source} is the set of that name; what lies here is written ./{chosen.source}"
+            f"only the {'test' if part.is_test else 'training'} split of {images.name} was taken"
         )
-    if images.test_from is not None and not chosen.split and role in SAMPLED:
-        said.append(
-            f"only the {'test' if rows.start >= images.test_from else 'training'} split "
-            f"of {images.name} was taken"
-        )
-    part = images if rows == range(len(images)) else _part(images, rows)
-    first = (
-        images.test_from if images.test_from is not None and rows.start >= images.test_from else 0
-    )
+    first = part.test_from or 0 if part.is_test else 0
     return InputSet(
         role,
         harmless(path),
-        part,
-        None,
-        names=part.files or tuple(str(i - first) for i in rows),
-        sha256=part.sha256,
-        seeds=_seeds(part.files) if role in SAMPLED else (),
-        warnings=_said(role, said),
-    )
-
-
-def _part(images: Images, rows: range) -> Images:
-    part = slice(rows.start, rows.stop)
-    labels, groups = (
-        None if values is None else values[part].clone()
-        for values in (images.labels, images.groups)
-    )
-    return replace(
         images,
-        data=images.data[part].clone(),
-        labels=labels,
-        groups=groups,
-        files=images.files[part],
-        test_from=None,
+        None,
+        names=images.files or tuple(str(i - first) for i in part.rows),
+        sha256=digest(images.contents, images.shape),
+        seeds=_seeds(images.files) if role in SAMPLED else (),
+        warnings=_said(role, said),
     )
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+
 from denoscope.audit.sets.inputs import InputSet
-from denoscope.data.images import check_memory
+from denoscope.data.images import digest
 from denoscope.files import content_hash
 
 
@@ -53,13 +55,13 @@ def _with_channels(one: InputSet, channels: int) -> InputSet:
     images = one.images
     if images is None or images.shape[0] == channels:
         return one
-    check_memory(images.data.numel() * channels, f"--{one.role} in colour")
-    colour = replace(images, data=images.data.expand(-1, channels, -1, -1).contiguous())
+    colour = images.changed(lambda x: x.expand(-1, channels, -1, -1))
+    colour = replace(colour, hashes=images.contents)
     said = (
         *one.warnings,
         f"{one.role}: grey images were replicated to RGB, since other sets are in colour",
     )
-    return replace(one, images=colour, sha256=colour.sha256, warnings=said)
+    return replace(one, images=colour, sha256=digest(colour.contents, colour.shape), warnings=said)
 
 
 def _one_space(inputs: dict[str, InputSet]) -> dict[str, InputSet]:
@@ -141,14 +143,12 @@ def _in_order(twin: InputSet, seeds: Sequence[int]) -> InputSet:
             warnings=said,
         )
     assert twin.images is not None
-    files = tuple(twin.images.files[i] for i in order) if twin.images.files else ()
-    labels, groups = (
-        None if values is None else values[order]
-        for values in (twin.images.labels, twin.images.groups)
-    )
-    images = replace(
-        twin.images, data=twin.images.data[order], files=files, labels=labels, groups=groups
-    )
+    images = twin.images.at(torch.tensor(order))
     return replace(
-        twin, images=images, names=names, seeds=tuple(seeds), sha256=images.sha256, warnings=said
+        twin,
+        images=images,
+        names=names,
+        seeds=tuple(seeds),
+        sha256=digest(images.contents, images.shape),
+        warnings=said,
     )
