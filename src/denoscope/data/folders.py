@@ -14,12 +14,13 @@ import torch
 from denoscope.data.decoding import SUFFIXES
 from denoscope.data.images import Images
 from denoscope.data.pictures import ReadOptions, looked_at
-from denoscope.data.refusals import in_folder
+from denoscope.data.refusals import without_pictures
 from denoscope.data.shards import ENDINGS, Shard, in_splits, opened
 from denoscope.data.walking import below
 from denoscope.files import Member, archive, harmless
 
 _LABELS = "dataset.json"
+_SUFFIX = "not read: no image by its name"
 
 
 def read_folder(path: Path, how: ReadOptions) -> Images:
@@ -118,12 +119,16 @@ def _set(
     labels, said = _label_table(table) if table else ({}, [])
     if classes and table is None:
         labels = _classes([name for name, _ in wanted])
-    rows = how.part(len(wanted), None) if wanted else range(0)
+    if not wanted:
+        raise ValueError(_none(path, len(passed)) + without_pictures([name for name, _ in visible]))
+    rows = how.part(len(wanted), None)
     images = _chosen(path, [wanted[i] for i in rows], passed, how, labels, {_SUFFIX: passed_over})
     return replace(images, warnings=(*images.warnings, *said))
 
 
-_SUFFIX = "not read: no image by its name"
+def _none(path: Path, bad: int) -> str:
+    looked = f"looked for {' '.join(sorted(SUFFIXES))}; {bad} could not be used"
+    return f"{path} holds no readable image ({looked})"
 
 
 def _chosen(
@@ -138,10 +143,7 @@ def _chosen(
     found = looked_at(path, members, how)
     bad = sorted([*passed, *found.bad], key=lambda item: natural(item[0]))
     if not found.members:
-        raise ValueError(
-            f"{path} holds no readable image (looked for {' '.join(sorted(SUFFIXES))}; "
-            f"{len(bad)} could not be used){in_folder(path)}"
-        )
+        raise ValueError(_none(path, len(bad)))
     found.notes.update({**(notes or {}), "grey among colour was replicated to RGB": found.grey})
     names = [name for name, _ in found.members]
     left = f"{len(bad)} of {len(names) + len(bad)} images could not be used and were skipped"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from denoscope.data.decoding import SUFFIXES
@@ -32,10 +32,12 @@ def way_out(path: Path) -> str:
     return known or f"no kind of file that is read ({READ}): give its images as {IMAGES}"
 
 
-def in_folder(path: Path) -> str:
-    """What to do with a folder in which no image is found; empty where nothing is known."""
-    if os.path.isfile(path / _LMDB):
+def without_pictures(names: Collection[str]) -> str:
+    """What to do with files among which no picture is found; empty where nothing is known."""
+    if _LMDB in names:
         return f"; it is an LMDB database: write its images out, as {IMAGES}"
+    if any(name.endswith(".npy") for name in names):
+        return "; it holds arrays (.npy): if they are latents, decode them and give the images"
     return ""
 
 
