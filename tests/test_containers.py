@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def tar(file: Path, rows: range = range(N)) -> Path:
     return file
 
 
-def table(rows: range = range(N)) -> object:
+def table(rows: range = range(N)) -> Any:
     pa = pytest.importorskip("pyarrow")
     pictures = [{"bytes": png(PIXELS[i]), "path": None} for i in rows]
     return pa.table({"id": [str(i) for i in rows], "image": pictures, "label": list(rows)})

@@ -34,7 +34,7 @@ _LONGEST = 64  # bytes of a label in a file of its own
 class Shard:
     """``members`` in order, and whole numbers as ``labels`` by their names, where there are any."""
 
-    members: list[Member]
+    members: Sequence[Member]
     labels: Mapping[str, object] = field(default_factory=dict)
 
 
