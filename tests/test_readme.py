@@ -38,6 +38,12 @@ def test_the_rank_of_any_denoiser_is_one_call(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
 
 
+def test_images_behind_a_measurement_are_one_call(capsys: pytest.CaptureFixture[str]) -> None:
+    code = _blocks("python")[2]
+    exec(compile(code, "README", "exec"), {})
+    assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].partition(":")[0]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_process", "sketched")
 def test_every_command_line_runs(

@@ -71,6 +71,14 @@ _WORKS = (
         arxiv="2310.05264",
     ),
     Reference(
+        "rozet2024",
+        "François Rozet, Gérôme Andry, François Lanusse, Gilles Louppe",
+        "Learning Diffusion Priors from Observations by Expectation Maximization",
+        "Neural Information Processing Systems",
+        2024,
+        arxiv="2405.13712",
+    ),
+    Reference(
         "zhang2025",
         "Huijie Zhang, Zijian Huang, Siyi Chen, Jinfan Zhou, Zekai Zhang, Peng Wang, Qing Qu",
         "Understanding Generalization in Diffusion Models via Probability Flow Distance",

@@ -165,6 +165,20 @@ class Rotation(Perturbation):
         )
 
 
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """Images (n, c, h, w) under a normal density of standard deviation ``sigma`` >= 0 pixels, the
+    edge repeated: linear.
+    """
+    radius = math.ceil(4 * sigma)
+    if not radius:
+        return images
+    offset = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    kernel = (-0.5 * (offset / sigma) ** 2).softmax(0).to(images)
+    planes = pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
+    blurred = conv2d(conv2d(planes, kernel[None, None, None, :]), kernel[None, None, :, None])
+    return blurred.reshape(images.shape)
+
+
 @dataclass(frozen=True)
 class Blur(Perturbation):
     """A normal density of standard deviation ``sigma`` >= 0 pixels; the edge is repeated."""
@@ -175,14 +189,7 @@ class Blur(Perturbation):
         _require(0 <= self.sigma < math.inf, f"a blur is by at least 0 pixels, got {self.sigma}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
-        radius = math.ceil(4 * self.sigma)
-        if not radius:
-            return images
-        offset = torch.arange(-radius, radius + 1, dtype=torch.float64)
-        kernel = (-0.5 * (offset / self.sigma) ** 2).softmax(0).to(images)
-        planes = pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
-        blurred = conv2d(conv2d(planes, kernel[None, None, None, :]), kernel[None, None, :, None])
-        return blurred.reshape(images.shape)
+        return gaussian_blur(images, self.sigma)
 
 
 @dataclass(frozen=True)
