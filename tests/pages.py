@@ -125,7 +125,7 @@ class Reader(HTMLParser):
     the wrong order.
     """
 
-    VOID = frozenset(("meta", "link", "img", "br", "hr"))
+    VOID = frozenset(("meta", "link", "img", "br", "hr", "input"))
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -25,6 +25,8 @@ from denoscope.report import (
     Panel,
     Section,
     Series,
+    Slider,
+    Sliders,
     Strip,
     Table,
     Text,
@@ -246,3 +248,32 @@ def test_tables_sort_by_number_and_text_with_missing_last(tmp_path: Path) -> Non
         *("b,c,a,plain", "c,b,a,plain"),
     ]
     assert 'data-sorted="none,none,none,descending"' in done.stdout
+
+
+def test_a_slider_moves_through_its_pictures_and_fits_a_phone(tmp_path: Path) -> None:
+    frames = [[np.full((8, 8), 60 * i, np.uint8)] * 2 for i in range(3)]
+    rows = [Slider(f"direction {i}", frames, "half inside") for i in range(5)]
+    still = [("original", frames[0][0])]
+    block = Sliders("Moved", "strength", ["-1", "0", "+1"], ["a", "b"], 2, rows, still)
+    path = write(Page("t", "", [], "answer", [block]), tmp_path)
+    script = """(() => {
+      const input = document.querySelectorAll(".card input")[1], card = input.closest(".card");
+      const shown = (e) => e.offsetWidth;
+      const seen = () => [...card.querySelectorAll("img")].filter(shown).map((e) => e.alt);
+      const foot = (e) => e.getBoundingClientRect().bottom;
+      const before = seen();
+      input.value = 0;
+      input.dispatchEvent(new Event("input"));
+      return {before, after: seen(), word: card.querySelector("output").textContent,
+        said: input.getAttribute("aria-valuetext"), page: document.documentElement.scrollWidth,
+        low: Math.max(...[...document.querySelectorAll(".card")].map(foot)),
+        end: foot(document.querySelector(".first"))};
+    })()"""
+    for found, (width, _) in zip(
+        _framed([(path, DESK), (path, PHONE)], script, tmp_path), (DESK, PHONE)
+    ):
+        assert found["before"] == [f"direction 1, {view}: strength +1" for view in "ab"]
+        assert found["after"] == [f"direction 1, {view}: strength -1" for view in "ab"]
+        assert found["word"] == found["said"] == "-1"
+        assert found["page"] <= width
+        assert found["low"] <= found["end"]

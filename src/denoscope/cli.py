@@ -99,6 +99,13 @@ def _audit(words: Sequence[str]) -> int:
     )
 
 
+def _edit(words: Sequence[str]) -> int:
+    options = vars(parsers.edit().parse(words))
+    from denoscope import edits
+
+    return edits.command(options, ["edit", *words])
+
+
 def _doctor(words: Sequence[str]) -> int:
     parser = Parser(
         prog="denoscope doctor",
@@ -183,7 +190,7 @@ def _cite(words: Sequence[str]) -> int:
         "what",
         nargs="?",
         default="",
-        help="a study's name, a store's folder, needed or audit (default: every work)",
+        help="a study's name, a store's folder, needed, audit or edit (default: every work)",
     )
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries")
     options = parser.parse(words)
@@ -220,6 +227,7 @@ _COMMANDS = {
     "audit": _audit,
     "probe": _probe,
     "needed": _needed,
+    "edit": _edit,
     "report": _report,
     "store": _store,
     "cite": _cite,
@@ -234,9 +242,10 @@ Looks at diffusion models through their denoiser: copies or generalizes, from ho
   audit --gen X --train Y   does a model copy its training data: samples, training, held-out images
   probe --model PATH   the geometry of trained denoisers
   needed --data SET    how many images a linear model needs, and what to do until there are enough
+  edit --model M --image I --mask X   move an image where the denoiser's Jacobian says
   report STORE         write the report anew from stored cells
   store check|ls STORE look after stored cells
-  cite [STUDY|STORE|needed|audit]  what to cite
+  cite [STUDY|STORE|needed|audit|edit]  what to cite
   doctor               every metric of the audit on synthetic truth
 
   --help, --version    also after every command"""

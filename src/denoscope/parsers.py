@@ -168,6 +168,55 @@ def audit() -> Parser:
     return parser
 
 
+def edit() -> Parser:
+    parser = Parser(
+        prog="denoscope edit",
+        description="Local edits of an image: the directions in which a model's denoiser changes "
+        "most inside a mask and least outside it, and the image moved along them.",
+    )
+    what = parser.add_argument_group("what is edited").add_argument
+    words = "a file of denoscope.save, a stored cell, or a diffusers pipeline's folder"
+    what("--model", required=True, metavar="MODEL", help=words)
+    words = "image files, or parts of sets such as digits[5:6]; directions are found on the first"
+    what("--image", required=True, nargs="+", metavar="IMAGE", help=words)
+    words = (
+        "where it shall change: rectangle:Y,X,HEIGHT,WIDTH, polygon:Y,X,Y,X,Y,X, superpixel:Y,X, "
+        "otsu, or an image that is bright there; several are united"
+    )
+    what("--mask", nargs="+", default=(), metavar="MASK", help=words)
+    words = "take the directions of this directions.safetensors instead of finding them"
+    what("--apply", default="", metavar="FILE", help=words)
+    words = "how an image becomes what the model saw, such as: crop-centre resize:28 grey"
+    what("--prepare", nargs="+", default=(), metavar="WORD", help=words)
+    look = {"nargs": 2, "metavar": ("LOW", "HIGH"), "default": ()}
+    what("--range", type=float, **look, help="of values that are not 8-bit")
+    _directing(parser.add_argument_group("how").add_argument)
+    add = parser.add_argument
+    words = "folder of edit.html, .json, directions.safetensors, sheets and images" + DEFAULT
+    add("--out", type=located, default=Path("runs/edit"), help=words)
+    add("--threads", type=int, default=0, help="threads of torch (default: all cores)")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help=PRINTED.format("numbers"))
+    return parser
+
+
+def _directing(add: Callable[..., Any]) -> None:
+    words = "how far, in parts of the norm of the noisy image" + DEFAULT
+    add("--strength", nargs="+", type=float, default=(-0.5, 0.0, 0.5), help=words)
+    add("--directions", type=int, metavar="K", help="how many are found (default: 5)")
+    words = "a direction toward each of these labels too, for models of labelled images"
+    add("--toward", nargs="+", type=int, default=(), metavar="LABEL", help=words)
+    words = "leading directions of the outside that are projected off, 0 for none (default: 10)"
+    add("--project", type=int, metavar="K", help=words)
+    words = "the noise level by its time in the schedule with rates from 0.1 to 20 (default: 0.4)"
+    add("--time", type=float, help=words)
+    add("--sigma", type=float, help="the noise level itself")
+    add("--steps", type=int, default=40, help="noise levels of the model" + DEFAULT)
+    add("--batch-size", type=int, default=64, help="images at once" + DEFAULT)
+    add("--seed", type=int, default=0, help="of the search's random start" + DEFAULT)
+    add("--device", default="cpu", help="torch device" + DEFAULT)
+
+
 def _judging(add: Callable[..., Any]) -> None:
     words = "denoscope-1, rpgl-2024 or dcr-2023" + DEFAULT
     add("--protocol", default="denoscope-1", help=words)

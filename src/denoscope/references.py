@@ -530,7 +530,10 @@ NEEDED = ("mergergoldt2025", "wang2025", "maillardgoldt2026", "ledoitpeche2011")
 AUDIT = ("yoon2023", "somepalli2023", "vovk2005", "clopper1934", "donner2012", "newcombe2006")
 """What the verdict of an audit rests on; each metric adds its own."""
 
-COMMANDS = {"needed": NEEDED, "audit": AUDIT}
+EDITED = ("chen2024", "song2021ddim")
+"""What edits of images rest on."""
+
+COMMANDS = {"needed": NEEDED, "audit": AUDIT, "edit": EDITED}
 """What the answer of each command rests on."""
 
 DATA = {"digits": "alpaydin1998", "fashion_mnist": "xiao2017", "faces": "huang2007"}

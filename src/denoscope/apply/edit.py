@@ -38,6 +38,8 @@ RANK = 5
 """Leading vectors of the outside that are projected off, as published; small images need more."""
 REFINED = 3
 """Times that each step of an inversion is refined."""
+BATCH = 256
+"""Images that are sampled at once."""
 BEYOND = 0.05
 """How far beyond [-1, 1], and beyond what the unedited image is, an edit may be unsaid."""
 KEPT = 1e-3
@@ -195,9 +197,11 @@ def edit(
     step: Step = euler,
     at: str = "lower",
     refine: int = REFINED,
+    batch: int = BATCH,
 ) -> Tensor:
     """The images of :func:`edited`."""
-    return edited(D, x0, vector, strengths, sigma, sigmas, step=step, at=at, refine=refine).images
+    how = {"step": step, "at": at, "refine": refine, "batch": batch}
+    return edited(D, x0, vector, strengths, sigma, sigmas, **how).images
 
 
 def edited(
@@ -211,13 +215,15 @@ def edited(
     step: Step = euler,
     at: str = "lower",
     refine: int = REFINED,
+    batch: int = BATCH,
 ) -> Edited:
     """Images x0 (*b, *shape) inverted to ``sigma``, moved along a unit ``vector`` (*shape) by each
     of the ``strengths`` (L,), and sampled back; with strengths (L, m) along m vectors (m, *shape).
 
     ``sigmas`` as for sampling: those at ``sigma`` and above are dropped. ``at``, ``refine``: as in
     :func:`~denoscope.sampling.invert`. The image need not be the one, nor ``sigma`` the level, at
-    which the vector was found. Never clamped: a UserWarning says how far an edit leaves [-1, 1].
+    which the vector was found. ``batch`` images pass at once. Never clamped: a UserWarning says how
+    far an edit leaves [-1, 1].
     """
     amounts = torch.as_tensor(strengths, dtype=x0.dtype, device=x0.device)
     vectors = vector.to(x0)[None] if amounts.ndim == 1 else vector.to(x0)
@@ -238,7 +244,8 @@ def edited(
     steps = length(amounts, math.prod(event), sigma)
     moved = x + torch.einsum("lm,m...->l...", steps, vectors)[:, None]
     states = torch.cat([x[None], moved])
-    out = sample(D, states.reshape(-1, *event), levels, step).reshape(states.shape)
+    parts = states.reshape(-1, *event).split(batch)
+    out = torch.cat([sample(D, part, levels, step) for part in parts]).reshape(states.shape)
     found = Edited(out[1:].reshape(len(amounts), *x0.shape), out[0].reshape(x0.shape))
     _warn(found, amounts)
     return found

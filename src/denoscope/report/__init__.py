@@ -12,6 +12,8 @@ from denoscope.report.blocks import KeyValues as KeyValues
 from denoscope.report.blocks import Page as Page
 from denoscope.report.blocks import ReferenceList as ReferenceList
 from denoscope.report.blocks import Section as Section
+from denoscope.report.blocks import Slider as Slider
+from denoscope.report.blocks import Sliders as Sliders
 from denoscope.report.blocks import Strip as Strip
 from denoscope.report.blocks import Table as Table
 from denoscope.report.blocks import Text as Text

@@ -91,6 +91,33 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Slider:
+    """One slider under its pictures: ``frames`` has the uint8 images of each position, as many as
+    there are views; ``note`` stands below.
+    """
+
+    caption: str
+    frames: Sequence[Sequence[np.ndarray]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sliders:
+    """Sliders of one quantity ``what``, whose ``positions`` have these words; they stand at
+    ``start`` until they are moved, by keyboard too. ``views`` says what a frame's pictures are.
+    ``still``: pictures with their names on a card without a slider, before the others.
+    """
+
+    title: str
+    what: str
+    positions: Sequence[str]
+    views: Sequence[str]
+    start: int
+    rows: Sequence[Slider]
+    still: Sequence[tuple[str, np.ndarray]] = ()
+
+
+@dataclass(frozen=True)
 class Column:
     """A column's name, unit, explanation (on hover, read aloud), and the format of its numbers."""
 
@@ -123,7 +150,7 @@ class ReferenceList:
     works: Sequence[Reference]
 
 
-Block: TypeAlias = Text | Claims | Figure | Gallery | Table | KeyValues | ReferenceList
+Block: TypeAlias = Text | Claims | Figure | Gallery | Sliders | Table | KeyValues | ReferenceList
 
 
 @dataclass(frozen=True)

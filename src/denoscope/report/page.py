@@ -24,7 +24,7 @@ from markupsafe import Markup, escape
 from denoscope import files
 from denoscope.estimate import Estimate
 from denoscope.report import notation, svg, theme
-from denoscope.report.blocks import Block, Column, Figure, Gallery, Page, Table
+from denoscope.report.blocks import Block, Column, Figure, Gallery, Page, Sliders, Table
 from denoscope.report.claims import number
 from denoscope.report.forest import forest
 from denoscope.report.grids import as_rgb
@@ -106,6 +106,8 @@ def _html(page: Page, drawings: dict[str, dict[str, Any]]) -> str:
         drawings=drawings,
         kind=_kind,
         gallery=_gallery,
+        sliders=_sliders,
+        tile=_tile,
         table=_table,
         light={name: pair[0] for name, pair in theme.COLORS.items()},
         dark={name: pair[1] for name, pair in theme.COLORS.items()},
@@ -162,6 +164,22 @@ def _gallery(block: Gallery) -> list[dict[str, Any]]:
         ]
         strips.append({"tiles": tiles, "caption": strip.caption})
     return [{"strips": strips[start : start + _CHUNK]} for start in range(0, len(strips), _CHUNK)]
+
+
+def _sliders(block: Sliders) -> list[dict[str, Any]]:
+    """Cards: of each view a stack of tiles, one a position."""
+    cards = []
+    for row in block.rows:
+        if len(row.frames) != len(block.positions):
+            found = f"{len(row.frames)} frames for {len(block.positions)} positions"
+            raise ValueError(f"slider {row.caption!r} has {found}")
+        notes = [f"{block.what} {word}" for word in block.positions]
+        stacks = [
+            [_tile(image, note, f"{row.caption}, {view}") for image, note in zip(images, notes)]
+            for view, images in zip(block.views, zip(*row.frames, strict=True), strict=True)
+        ]
+        cards.append({"caption": row.caption, "note": row.note, "stacks": stacks})
+    return cards
 
 
 def _tile(image: np.ndarray, note: str, name: str) -> dict[str, Any]:

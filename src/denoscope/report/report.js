@@ -56,3 +56,18 @@
     watch.observe(box);
   }
 })();
+// A slider shows the pictures of its place.
+(() => {
+  const show = (input) => {
+    const card = input.closest(".card");
+    const word = input.dataset.words.split("|")[input.value];
+    for (const stack of card.querySelectorAll(".stack"))
+      [...stack.children].forEach((image, place) => (image.hidden = place !== Number(input.value)));
+    card.querySelector("output").textContent = word;
+    input.setAttribute("aria-valuetext", word);
+  };
+  for (const input of document.querySelectorAll(".card input")) {
+    input.addEventListener("input", () => show(input));
+    show(input);
+  }
+})();
