@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from denoscope import files, report
-from denoscope.edits.asked import Asked, subject
+from denoscope.edits.asked import EditRequest, subject
 from denoscope.edits.changes import PLACES, beyond, change, find, moved
 from denoscope.edits.page import Results, answer, build
 from denoscope.edits.pictures import enlarged, save, sheet
@@ -26,7 +26,7 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     """Finds or takes directions, edits the images, writes edit.html, .json, pictures and
     directions.safetensors into ``options['out']``, and returns the exit code.
     """
-    asked = Asked(**{item.name: options[item.name] for item in fields(Asked)})
+    asked = EditRequest(**{item.name: options[item.name] for item in fields(EditRequest)})
     target, say = Path(options["out"]), Voice(options["quiet"])
     if target.exists() and not target.is_dir():
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
@@ -46,7 +46,7 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     return 0
 
 
-def results(asked: Asked, say: Voice) -> Results:
+def results(asked: EditRequest, say: Voice) -> Results:
     """All that is made of what is asked."""
     about = subject(asked)
     say(f"{len(about.images)} images, {float(about.mask.float().mean()):.0%} inside the mask")

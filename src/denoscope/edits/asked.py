@@ -29,7 +29,7 @@ TIME = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EditRequest:
     """The flags of the command."""
 
     model: str
@@ -82,7 +82,7 @@ SEARCHED = ("mask", "directions", "toward", "project", "time", "sigma")
 
 
 @dataclass(frozen=True)
-class Subject:
+class EditSubject:
     """A ``model`` and its ``fingerprint``, ``images`` (n, c, h, w) with their ``names``, the mask
     (c, h, w) and the noise level at which they are moved, and directions that were ``given``.
     """
@@ -98,7 +98,7 @@ class Subject:
     warnings: list[str]
 
 
-def subject(asked: Asked) -> Subject:
+def subject(asked: EditRequest) -> EditSubject:
     """Opens and checks everything that is named."""
     model = _model(asked)
     images, names, warnings = _images(asked, model.shape)
@@ -113,13 +113,13 @@ def subject(asked: Asked) -> Subject:
     if not low < sigma <= high:
         raise ValueError(f"--sigma {sigma:g}: the model knows levels from {low:g} to {high:g}")
     device = asked.device
-    return Subject(
+    return EditSubject(
         model, known, images.to(device), names, mask.to(device), sigma, path(sigma, levels), given,
         warnings,
     )  # fmt: skip
 
 
-def _model(asked: Asked) -> Model:
+def _model(asked: EditRequest) -> Model:
     model = open_model(asked.model, device=asked.device)
     name = f"--model {harmless(asked.model)}"
     if model.kind == ONE_STEP:
@@ -139,7 +139,7 @@ def _model(asked: Asked) -> Model:
     return model
 
 
-def _level(asked: Asked) -> float:
+def _level(asked: EditRequest) -> float:
     """The sigma that is asked for."""
     if asked.sigma is not None:
         if not 0 < asked.sigma < math.inf:
@@ -151,7 +151,7 @@ def _level(asked: Asked) -> float:
     return float(VPSDE().sigma(torch.tensor(time, dtype=torch.float64)))
 
 
-def _images(asked: Asked, shape: tuple[int, ...]) -> tuple[Tensor, list[str], list[str]]:
+def _images(asked: EditRequest, shape: tuple[int, ...]) -> tuple[Tensor, list[str], list[str]]:
     """All images at the model's shape, with their names and what was changed in reading them."""
     images, names, warnings = [], [], []
     for word in asked.image:
@@ -169,7 +169,7 @@ def _images(asked: Asked, shape: tuple[int, ...]) -> tuple[Tensor, list[str], li
     return torch.stack(images), names, warnings
 
 
-def _read(asked: Asked, word: str) -> Iterator[tuple[str, Tensor, Sequence[str]]]:
+def _read(asked: EditRequest, word: str) -> Iterator[tuple[str, Tensor, Sequence[str]]]:
     """Name, image and notes of each image of a word."""
     try:
         how, file = Preparation.of(asked.prepare), located(word)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from denoscope.apply.edit import BEYOND, Directions, Edited, directions, edited, toward
-from denoscope.edits.asked import Asked, Subject
+from denoscope.edits.asked import EditRequest, EditSubject
 from denoscope.edits.kept import Kept
 from denoscope.guidance import given
 from denoscope.sampling import invert
@@ -40,7 +40,7 @@ class Change:
     reach: float
 
 
-def find(asked: Asked, about: Subject) -> Kept:
+def find(asked: EditRequest, about: EditSubject) -> Kept:
     """The directions of the first image: those of the mask, then those toward labels."""
     D, x0, mask = about.model.denoiser, about.images[0], about.mask
     x = invert(D, x0[None], about.levels.to(x0), refine=REFINED)[0]
@@ -58,7 +58,7 @@ def find(asked: Asked, about: Subject) -> Kept:
 
 
 def moved(
-    about: Subject, kept: Kept, images: Tensor, places: Sequence[float], batch: int
+    about: EditSubject, kept: Kept, images: Tensor, places: Sequence[float], batch: int
 ) -> Edited:
     """Images (n, c, h, w) along every direction at every place: ``images`` (k, P, n, c, h, w)."""
     k = len(kept.names)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from denoscope.apply.edit import Edited
-from denoscope.edits.asked import Asked, Subject
+from denoscope.edits.asked import EditRequest, EditSubject
 from denoscope.edits.changes import PLACES, Change
 from denoscope.edits.kept import Kept
 from denoscope.edits.pictures import change_map, enlarged, outlined
@@ -41,8 +41,8 @@ class Results:
     ``strengths``, each (k, ., n, c, h, w), and the numbers.
     """
 
-    asked: Asked
-    about: Subject
+    asked: EditRequest
+    about: EditSubject
     kept: Kept
     places: Sequence[float]
     slid: Edited
