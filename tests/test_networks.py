@@ -26,7 +26,7 @@ from denoscope.networks import (
 )
 from denoscope.networks.archive import read_tensors, write_tensors
 from denoscope.networks.layers import noise_features
-from denoscope.networks.precondition import KINDS, PREDICTIONS
+from denoscope.networks.precondition import CONSISTENT_FROM, POSTERIOR_MEANS, PREDICTIONS
 from denoscope.networks.unet import level_count
 from denoscope.random import generator
 from denoscope.schedule import VP
@@ -77,7 +77,7 @@ class Perfect(nn.Module):
         return regression(self.kind, x, alpha, alpha * sigma)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIOR_MEANS)
 def test_a_perfect_network_is_the_posterior_mean(kind: str):
     D = Preconditioned(Perfect(kind, 0.6), kind, sigma_data=0.6)
     x = normal(5, 3) * 3
@@ -85,7 +85,7 @@ def test_a_perfect_network_is_the_posterior_mean(kind: str):
     torch.testing.assert_close(D(x, SIGMAS), exact, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIOR_MEANS)
 def test_the_weight_makes_the_loss_the_networks_own_regression(kind: str):
     net = shake(MLP((3,), 8)).double()
     D = Preconditioned(net, kind, sigma_data=0.6)
@@ -102,6 +102,18 @@ def test_the_weight_makes_the_loss_the_networks_own_regression(kind: str):
     if kind in named:
         torch.testing.assert_close(target, named[kind], rtol=1e-9, atol=1e-6)
         torch.testing.assert_close(into, 1 - t if kind == "flow" else s)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_consistency_model_is_the_identity_where_the_flow_ends(dtype: torch.dtype):
+    D = Preconditioned(shake(MLP((3,), 8)).to(dtype), "consistency", sigma_data=0.6)
+    x = normal(4, 3, dtype=dtype)
+    ends = torch.tensor([CONSISTENT_FROM, CONSISTENT_FROM / 2, 0.0, 1.0], dtype=dtype)
+    assert torch.equal(D(x, ends)[:3], x[:3])
+    assert not torch.equal(D(x, ends)[3], x[3])
+    high = torch.full((4,), 80.0, dtype=dtype)
+    edm = Preconditioned(D.net, "edm", sigma_data=0.6)
+    torch.testing.assert_close(D(x, high), edm(x, high), rtol=1e-3, atol=1e-4)
 
 
 def test_edm_input_and_target_have_unit_variance():

@@ -95,9 +95,9 @@ def test_the_page_of_networks_shows_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     page = (Path(__file__).parent.parent / "docs" / "networks.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    exec(compile(code, "networks.md", "exec"), {})
-    assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(compile(code, "networks.md", "exec"), {})
+        assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
     (line,) = re.findall(r"```sh\npython -m denoscope.fitting.shipped (.*)\n```", page)
     monkeypatch.chdir(tmp_path)
     main([*shlex.split(line), "--width", "4"])

@@ -76,6 +76,24 @@ def ancestral(
     )
 
 
+def consistency(
+    D: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor, noise: Noise | None = None
+) -> Tensor:
+    """Fresh noise of ``next_sigma`` on the clean estimate D(x, sigma): how a consistency model goes
+    several steps. Song et al. 2023, alg. 1.
+
+    Needs ``noise`` (not drawn for a step to 0, which is Euler's); else a ValueError. Two models see
+    the same noise only if all these are the same too, not the first alone.
+    """
+    if noise is None and not _ends(next_sigma):
+        raise ValueError(
+            "consistency puts fresh noise on every step but the last: give it, for example "
+            "Seeds(range(n)).noise()"
+        )
+    clean = D(x, sigma)
+    return clean if noise is None or _ends(next_sigma) else clean + pad(next_sigma, x) * noise(x)
+
+
 def dpmpp() -> Step:
     """A fresh DPM-Solver++(2M) step, order 2 with one call of D: multistep, so it remembers the
     last D and belongs to one trajectory.

@@ -3,10 +3,12 @@ checkpoints that resume bit for bit.
 """
 
 from denoscope.fitting.batches import Draws, draws
+from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import Progress, fit, rate_factor, training
 from denoscope.fitting.loss import denoising_loss, flat, min_snr, snr
 
 __all__ = [
+    "ConsistencyLoss",
     "Draws",
     "Progress",
     "denoising_loss",

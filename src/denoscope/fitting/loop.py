@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.fitting.batches import Draw, Draws
-from denoscope.fitting.loss import Weight
+from denoscope.fitting.loss import Loss, Weight, denoising_loss
 from denoscope.fitting.state import State
 from denoscope.guidance import given
 from denoscope.networks.ema import Averaged
@@ -79,12 +79,13 @@ def training(
     rate: Rate = "constant",
     ema: Averaged | None = None,
     weight: Weight | None = None,
+    loss: Loss = denoising_loss,
     checkpoint: Path | str | None = None,
     every: float = 10.0,
     report: float = 0.1,
 ) -> Iterator[Progress]:
-    """Trains a denoiser or a fleet in place by Adam on the denoising loss, yielding progress every
-    ``report`` seconds and at the end.
+    """Trains a denoiser or a fleet in place by Adam on the denoising loss, or another, yielding
+    progress every ``report`` seconds and at the end.
 
     Stops after ``steps``, when the draws end, or when every member has stopped: a member whose loss
     or gradient is not finite keeps the parameters (and averages) it had before, while the others go
@@ -107,7 +108,10 @@ def training(
         "weight": getattr(weight, "__qualname__", type(weight).__name__),
         "draws": draws.fingerprint() if isinstance(draws, Draws) else None,
     }
-    state = State(net, lr, ema, weight, settings)
+    if loss is not denoising_loss:  # as before there were others, for checkpoints from then
+        named = getattr(loss, "fingerprint", lambda: getattr(loss, "__qualname__", ""))
+        settings["loss"] = named()
+    state = State(net, lr, ema, weight, settings, loss)
     if checkpoint is not None:
         state.load(checkpoint)
     rest = (

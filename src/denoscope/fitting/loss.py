@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,16 @@ from denoscope.types import Denoiser, pad
 
 Weight = Callable[[Tensor], Tensor]
 """A loss weight as a function of sigma, of sigma's shape."""
+
+
+class Loss(Protocol):
+    """``loss(D, x0, sigma, noise, weight)``, shape sigma.shape[:-1]. One that changes as training
+    goes on has ``at(step)``, the loss at that step, and ``fingerprint()``, a hash of all in it.
+    """
+
+    def __call__(
+        self, D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None
+    ) -> Tensor: ...
 
 
 def flat(sigma: Tensor) -> Tensor:

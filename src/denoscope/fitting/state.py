@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from denoscope.files import content_hash
 from denoscope.fitting.batches import Draw
-from denoscope.fitting.loss import Weight, denoising_loss
+from denoscope.fitting.loss import Loss, Weight, denoising_loss
 from denoscope.guidance import given
 from denoscope.networks.archive import read_tensors, write_tensors
 from denoscope.networks.ema import Averaged
@@ -40,8 +40,9 @@ class State:
         ema: Averaged | None,
         weight: Weight | None,
         settings: Mapping[str, Any],
+        loss: Loss = denoising_loss,
     ):
-        self.net, self.lr, self.ema, self.weight = net, lr, ema, weight
+        self.net, self.lr, self.ema, self.weight, self.loss = net, lr, ema, weight, loss
         self.parameters = [p for p in net.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError(
@@ -70,7 +71,8 @@ class State:
         """
         x0, sigma, noise, *label = (part.to(self.device) for part in draw)
         D = given(self.net, *label) if label else self.net
-        loss = denoising_loss(D, x0, sigma, noise, self.weight)
+        at = getattr(self.loss, "at", lambda step: self.loss)
+        loss = at(self.step)(D, x0, sigma, noise, self.weight)
         loss.sum().backward()
         loss = loss.detach()
         self._stop_broken(loss)

@@ -16,7 +16,8 @@ flow   n - x0 (Lipman et al. 2023)            1/(alpha+std)        -std/(alpha+s
 so that c_in = alpha, c_skip = alpha a, c_out = b. "eps", "x0" and "v" use alpha = 1/sqrt(1 + s^2)
 (variance preserving), "flow" alpha = 1/(1 + s) (t = s/(1 + s)). "edm" (Karras et al. 2022, table 1)
 instead makes input and target of F have unit variance for data of standard deviation
-``sigma_data``.
+``sigma_data``. "consistency" (Song et al. 2023, appendix C) is no posterior mean but a map to where
+the flow ends, at the level ``CONSISTENT_FROM``, where it is x itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from torch import Tensor, nn
 from denoscope.types import Denoiser, pad
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
-KINDS = ("edm", *PREDICTIONS)
+POSTERIOR_MEANS = ("edm", *PREDICTIONS)
+KINDS = (*POSTERIOR_MEANS, "consistency")
+CONSISTENT_FROM = 0.002
+"""The level at which a network of kind "consistency" is the identity."""
 
 
 class ScheduleLike(Protocol):
@@ -61,8 +65,8 @@ class Preconditioned(nn.Module):
     """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one
     number a level) to x's shape; D(x, s, label) where the network knows ``classes``.
 
-    ``kind`` is "edm", "eps", "x0", "v" or "flow"; ``sigma_data`` is the standard deviation of the
-    data (used by "edm" alone).
+    ``kind`` is "edm", "eps", "x0", "v", "flow" or "consistency"; ``sigma_data`` is the standard
+    deviation of the data (used by "edm" and "consistency" alone).
     """
 
     def __init__(self, net: nn.Module, kind: str = "edm", sigma_data: float = 0.5):
@@ -89,10 +93,13 @@ class Preconditioned(nn.Module):
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(c_skip, c_out, c_in) at ``sigma``, each of its shape."""
-        if self.kind == "edm":
+        if self.kind in ("edm", "consistency"):
             total = sigma**2 + self.sigma_data**2
             c_in = total.rsqrt()
-            return self.sigma_data**2 / total, sigma * self.sigma_data * c_in, c_in
+            if self.kind == "edm":
+                return self.sigma_data**2 / total, sigma * self.sigma_data * c_in, c_in
+            above = (sigma - CONSISTENT_FROM).clamp(min=0)
+            return 1 / (1 + (above / self.sigma_data) ** 2), above * self.sigma_data * c_in, c_in
         alpha = 1 / (1 + sigma) if self.kind == "flow" else (1 + sigma**2).rsqrt()
         a, b = posterior(self.kind, alpha, alpha * sigma)
         return alpha * a, b, alpha
