@@ -33,7 +33,8 @@ from torch import Tensor
 
 from denoscope import ancestral, dpmpp, euler, from_betas, heun, karras, sample, trajectory
 from denoscope.geometry import jacobian
-from denoscope.integrations.diffusers import _SCHEDULERS, Pipeline, from_pipeline
+from denoscope.integrations.diffusers import Pipeline, from_pipeline
+from denoscope.integrations.schedulers import SCHEDULERS
 from denoscope.laws.denoiser import check_denoiser
 from denoscope.types import pad
 
@@ -46,7 +47,7 @@ BETAS: list[dict[str, Any]] = [
     {"beta_schedule": "sigmoid"},
     {"trained_betas": [0.01, 0.03, 0.02, 0.2, 0.4, 0.5], "num_train_timesteps": 6},
 ]
-PRESERVING = [name for name, reader in _SCHEDULERS.items() if reader.__name__ == "_preserving"]
+PRESERVING = [name for name, reader in SCHEDULERS.items() if reader.__name__ == "_preserving"]
 
 
 def noises(*shape: int, seed: int = 0) -> Tensor:
@@ -525,9 +526,27 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: _config(f, "unet", class_embed_type="identity"),
         "takes a 'identity' condition",
     ),
-    "no index": (
-        lambda f: (f / "model_index.json").unlink(),
-        r"model_index.json cannot be read: No such file",
+    "nothing": (
+        lambda f: (
+            [shutil.rmtree(f / part) for part in ("unet", "scheduler")]
+            and (f / "model_index.json").unlink()
+        ),
+        r"config.json cannot be read: No such file",
+    ),
+    "other network alone": (
+        lambda f: (f / "model_index.json").unlink() or _config(f, "unet", _class_name="DiT"),
+        "the network is a 'DiT'; only an unconditional UNet2DModel can be read: sample it yourself",
+    ),
+    "no scheduler's class": (
+        lambda f: (f / "model_index.json").unlink() or _config(f, "scheduler", _class_name=None),
+        "does not say its class",
+    ),
+    "shifted flow": (
+        lambda f: (
+            _index(f, scheduler=["diffusers", "FlowMatchEulerDiscreteScheduler"])
+            or _config(f, "scheduler", invert_sigmas=True)
+        ),
+        "the scheduler's invert_sigmas cannot be read: sample it yourself",
     ),
     "no config": (lambda f: (f / "unet" / "config.json").unlink(), r"config.json cannot be read"),
     "no scheduler": (

@@ -94,7 +94,7 @@ def test_the_known_law_is_that_of_its_images() -> None:
 def test_given_networks_are_tried_on_the_images(tmp_path: Path) -> None:
     save(Preconditioned(MLP((1, 8, 8), 4)), tmp_path / "net.safetensors")
     data = Split(Source("digits"), None, 60, 0, 0)
-    assert given(str(tmp_path / "net.safetensors"), data)(
+    assert given(str(tmp_path / "net.safetensors"), data).denoiser(
         data.train()[:2], torch.ones(2)
     ).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"does not take images of \(3, 4, 4\)"):

@@ -100,9 +100,12 @@ def probe() -> Parser:
     )
     add = parser.add_argument
     words = (
-        "files written by denoscope.save, or cells or stores of `denoscope run phase_transition`"
+        "files written by denoscope.save, cells or stores of `denoscope run phase_transition`, "
+        "folders of diffusers, FILE.onnx, module:function"
     )
     add("--model", required=True, nargs="+", metavar="PATH", help=words)
+    words = "the class, or the number, that a model with labels is asked for"
+    add("--label", default="", help=words)
     words = "what the network of a file was trained on: a folder, an .npz, a .zip, or a set's name"
     add("--data", help=f"{words} such as digits")
     add("--test", help="images that it never saw (default: --held of --data)")
@@ -143,7 +146,8 @@ def audit() -> Parser:
         "each a folder of images, an .npz of images or features, a .zip, or a set's name "
         "such as digits; SET[0:500] takes a part",
     )
-    words = "the samples; or a model: a diffusers pipeline's folder, or our own file"
+    words = "the samples; or a model: a folder of diffusers, our own file or cell, FILE.onnx, "
+    words += "module:function"
     what.add_argument("--gen", required=True, metavar="SET", help=words)
     what.add_argument("--train", required=True, metavar="SET", help="what the model was trained on")
     words = "images of the same kind that the model never saw: the control"
@@ -243,3 +247,6 @@ def _sampling(add: Callable[..., Any]) -> None:
     add("--steps", type=int, default=50, help="noise levels" + DEFAULT)
     add("--batch-size", dest="batch", type=int, default=64, help="samples at once" + DEFAULT)
     add("--device", default="cpu", help="torch device to sample on" + DEFAULT)
+    words = "classes that a class-conditional model is asked for: one, several, 0-9, or all (as "
+    words += "often as in --train, if it has them, else alike); or the number that it takes"
+    add("--label", nargs="+", default=(), metavar="LABEL", help=words)

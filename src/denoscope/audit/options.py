@@ -25,8 +25,8 @@ class AuditOptions:
     the protocol's. ``duplicates`` is the quantile below which training images are near-duplicates.
     ``planted`` counts training images that are copied with each perturbation. ``metrics`` are
     names, empty for all that the sets allow and that take minutes at most. ``seeds`` (empty: the
-    protocol's), ``sampler``, ``steps``, ``batch`` and ``device`` say how a model given as ``gen``
-    or ``twin`` is sampled. ``fail_above`` None never fails.
+    protocol's), ``sampler``, ``steps``, ``batch``, ``device`` and ``label`` (classes or all) say
+    how a model given as ``gen`` or ``twin`` is sampled. ``fail_above`` None never fails.
     """
 
     gen: str
@@ -46,6 +46,7 @@ class AuditOptions:
     steps: int = 50
     batch: int = 64
     device: str = "cpu"
+    label: tuple[str, ...] = ()
     seed: int = 0
     resize: int = 0
     range: tuple[float, ...] = ()
@@ -97,6 +98,11 @@ def check_used(options: AuditOptions, descriptors: Sequence[str], models: Collec
         raise ValueError(
             "--seeds says how a model is sampled, and neither --gen nor --twin is one: "
             "leave it out, or take a part as SET[0:500]"
+        )
+    if options.label and not models:
+        raise ValueError(
+            "--label says what a model is asked for, and neither --gen nor --twin is one: leave it "
+            "out"
         )
     if options.sscd and all(word.partition(":")[0] != "sscd" for word in descriptors):
         raise ValueError(

@@ -16,7 +16,7 @@ from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.findings import MOVED, NEAR
 from denoscope.audit.options import AuditOptions
-from denoscope.audit.sets.generated import opened
+from denoscope.audit.sets.generated import asked, opened, steps_of
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.describe.protocols import Protocol
 from denoscope.files import harmless
@@ -63,12 +63,14 @@ def _sampling(
             f"{train.path} holds features: give its images"
         )
     model = opened(role, path, train.images.shape, options.device)
+    labels = asked(role, path, model, options, train)
     seeds = options.seeds or rules.seeds
     batch = min(options.batch, len(seeds))
+    model = model.given(labels and labels.of(seeds[:batch]))
     state = torch.zeros(batch, *model.shape, device=options.device)
     with torch.inference_mode(), one_thread():
         call = min(_seconds(model, state) for _ in range(4)) / batch
-    calls = options.steps * _CALLS.get(options.sampler, 1)
+    calls = steps_of(role, path, model, options) * _CALLS.get(options.sampler, 1)
     return (
         f"{role}: {len(seeds)} samples of {harmless(path)}, {calls} calls of its network "
         f"each ({options.sampler})",

@@ -10,44 +10,22 @@ prediction of x0, before any clipping.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from denoscope.integrations import pipeline_files
-from denoscope.integrations.coordinates import EDM, Coordinates, Exploding, Preserving, Translated
-from denoscope.schedule import Schedule, from_betas
-from denoscope.types import pad
-
-_PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
-_FAINTEST = 2.0**-24
-"""Stands for abar = 0 at the end of a schedule, whose level would be infinite: 4096, more where the
-level before is near that.
-"""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """How a scheduler bounds its prediction of x0: to +-``bound``, or with a ``quantile`` by
-    dynamic thresholding (then up to ``bound``).
-    """
-
-    bound: float
-    quantile: float | None = None
-
-    def __call__(self, clean: Tensor) -> Tensor:
-        """The bounded images (b, c, h, w). Dynamic thresholding: Saharia et al. 2022, 2.3."""
-        if self.quantile is None:
-            return clean.clamp(-self.bound, self.bound)
-        largest = torch.quantile(clean.flatten(1).abs(), self.quantile, dim=1).clamp(
-            1, max(self.bound, 1.0)
-        )
-        scale = pad(largest, clean)
-        return torch.minimum(torch.maximum(clean, -scale), scale) / scale
+from denoscope.integrations import pipeline_files, pipeline_loading
+from denoscope.integrations.coordinates import (
+    Consistent,
+    Coordinates,
+    Translated,
+)
+from denoscope.integrations.schedulers import SCHEDULERS, Limit, limit_of
+from denoscope.schedule import Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +34,18 @@ class Pipeline:
     its classes and hashes its weights.
 
     ``denoiser`` is the network's own posterior mean; ``limit`` is what the scheduler does to it
-    while sampling, None for nothing.
+    while sampling, None for nothing; ``classes`` counts those of a class-conditional network, and
+    ``said`` is what was chosen in reading it.
     """
 
-    denoiser: nn.Module
+    denoiser: Translated
     shape: tuple[int, int, int]
     coordinates: Coordinates
     limit: Limit | None
     identity: Mapping[str, Any]
+    classes: int = 0
+    said: tuple[str, ...] = ()
+    folder: Path = Path()
 
     @property
     def schedule(self) -> Schedule:
@@ -90,38 +72,103 @@ class Pipeline:
         clean = self.denoiser(x, sigma)
         return clean if self.limit is None else self.limit(clean)
 
+    @property
+    def at_once(self) -> bool:
+        """Whether it maps noise to an image in one step and is no posterior mean."""
+        return isinstance(self.coordinates, Consistent)
 
-def from_pipeline(folder: Path | str, *, label: int | None = None) -> Pipeline:
-    """The denoiser of an unconditional UNet2D pipeline that diffusers saved in ``folder``.
+    def given(self, label: int | Tensor | None) -> Pipeline:
+        """The same for one class, or (b,) one for each entry of a batch; one that does not exist
+        (None for a network without classes) is a ValueError.
+        """
+        if not self.classes and label is not None:
+            raise ValueError(
+                f"{self.folder}: the unet knows no classes, so label must be None, got {label}"
+            )
+        asked = torch.as_tensor(-1 if label is None else label).flatten()
+        known = torch.isin(asked, torch.arange(self.classes)) & (asked == asked.long())
+        if self.classes and (asked.is_floating_point() or not bool(known.all())):
+            wrong = None if label is None else [*asked[~known].tolist(), *asked.tolist()][0]
+            raise ValueError(
+                f"{self.folder}: the unet is class-conditional: give label, one of its classes 0 "
+                f"... {self.classes - 1}, got {wrong}"
+            )
+        own, told = self.denoiser, label if isinstance(label, int) else None
+        labelled = Translated(own.net, self.coordinates, whole=own.whole, label=label)
+        return replace(self, denoiser=labelled, identity={**self.identity, "label": told})
+
+
+def from_pipeline(
+    folder: Path | str, *, label: int | Tensor | None = None, scheduler: str = ""
+) -> Pipeline:
+    """The denoiser of an unconditional UNet2D pipeline that diffusers saved in ``folder``, of a
+    checkpoint, or of the network's own folder, whose ``scheduler`` may have to be named
+    (:func:`pipeline_files.read`).
 
     Only JSON and safetensors are read, nothing is downloaded and no code of the pipeline runs. A
     class-conditional network needs the ``label`` of one of its classes. Latent or conditional
     pipelines, unknown classes, missing files and pickled weights are one-line ValueErrors, and so
     is diffusers that is not installed.
     """
-    found = pipeline_files.read(folder)
-    scheduler = pipeline_files.load_scheduler(found, _SCHEDULERS)
-    coordinates = _SCHEDULERS[found.scheduler](found.folder, scheduler)
-    net = pipeline_files.load_unet(found)
-    shape = _shape(found.folder, net, scheduler.config)
-    _check_label(found.folder, net, label)
-    _differentiable(net)
+    return unlabelled(folder, scheduler).given(label)
+
+
+def unlabelled(folder: Path | str, scheduler: str = "") -> Pipeline:
+    """What :func:`from_pipeline` reads before a label is asked for."""
+    found = pipeline_files.read(folder, scheduler)
+    made = pipeline_loading.load_scheduler(found, SCHEDULERS)
+    coordinates = SCHEDULERS[found.scheduler](found.folder, made)
+    net = pipeline_loading.load_unet(found)
     identity = {
         "pipeline": found.pipeline,
         "unet": type(net).__name__,
         "scheduler": found.scheduler,
         "prediction": coordinates.prediction,
-        "label": label,
+        "label": None,
         "config_sha256": found.config_sha256(),
         "sha256": found.sha256(),
     }
-    whole = _config(net).get("time_embedding_type") == "learned"
+    return _translated(found.folder, net, made, coordinates, identity, found.said)
+
+
+def from_unet(unet: nn.Module, scheduler: Any, *, label: int | Tensor | None = None) -> Pipeline:
+    """The same of a UNet2DModel and a scheduler of diffusers that are there as objects; the
+    network's attention is exchanged for one that has every derivative.
+    """
+    name = type(scheduler).__name__
+    if name not in SCHEDULERS:
+        raise ValueError(f"{name} is not a scheduler that can be read: {', '.join(SCHEDULERS)}")
+    coordinates = SCHEDULERS[name](Path(name), scheduler)
+    identity = {"unet": type(unet).__name__, "scheduler": name, "label": None}
+    return _translated(Path(name), unet, scheduler, coordinates, identity).given(label)
+
+
+def _translated(
+    where: Path,
+    net: nn.Module,
+    scheduler: Any,
+    coordinates: Coordinates,
+    identity: Mapping[str, Any],
+    said: tuple[str, ...] = (),
+) -> Pipeline:
+    config = _config(net)
+    shape = _shape(where, net, scheduler.config)
+    if config.get("class_embed_type") is not None:
+        raise ValueError(
+            f"{where}: the unet takes a {config['class_embed_type']!r} condition; only "
+            "unconditional pipelines can be read: sample it yourself and give the images"
+        )
+    _differentiable(net)
+    whole = config.get("time_embedding_type") == "learned"
     return Pipeline(
-        Translated(net, coordinates, whole=whole, label=label),
+        Translated(net, coordinates, whole=whole),
         shape,
         coordinates,
-        _limit(scheduler.config),
+        limit_of(scheduler.config),
         identity,
+        config.get("num_class_embeds") or 0,
+        said,
+        where,
     )
 
 
@@ -147,23 +194,6 @@ def _shape(folder: Path, net: nn.Module, scheduler: Mapping[str, Any]) -> tuple[
             f"is {size!r}"
         )
     return channels, sides[0], sides[1]
-
-
-def _check_label(folder: Path, net: nn.Module, label: int | None) -> None:
-    config = _config(net)
-    if config.get("class_embed_type") is not None:
-        raise ValueError(
-            f"{folder}: the unet takes a {config['class_embed_type']!r} condition; only "
-            "unconditional pipelines can be read"
-        )
-    classes = config.get("num_class_embeds")
-    if classes is None and label is not None:
-        raise ValueError(f"{folder}: the unet knows no classes, so label must be None, got {label}")
-    if classes is not None and (label is None or not 0 <= label < classes):
-        raise ValueError(
-            f"{folder}: the unet is class-conditional: give label, one of its classes 0 "
-            f"... {classes - 1}, got {label}"
-        )
 
 
 class _Attention:
@@ -205,97 +235,3 @@ def _differentiable(net: nn.Module) -> None:
 
 def _contiguous(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(x.clone(memory_format=torch.contiguous_format) for x in inputs)
-
-
-def _limit(config: Mapping[str, Any]) -> Limit | None:
-    if config.get("thresholding"):
-        return Limit(float(config["sample_max_value"]), float(config["dynamic_thresholding_ratio"]))
-    return Limit(float(config.get("clip_sample_range", 1.0))) if config.get("clip_sample") else None
-
-
-def _preserving(folder: Path, scheduler: Any) -> Preserving:
-    config = scheduler.config
-    prediction = _PREDICTIONS.get(config.get("prediction_type", "epsilon"))
-    if (
-        prediction is None
-        or config.get("use_flow_sigmas")
-        or config.get("timestep_type", "discrete") != "discrete"
-    ):
-        said = ", ".join(
-            f"{name} {config[name]!r}"
-            for name in ("prediction_type", "use_flow_sigmas", "timestep_type")
-            if name in config
-        )
-        raise ValueError(
-            f"{folder}: the scheduler's {said} cannot be read; known are "
-            f"{', '.join(_PREDICTIONS)} at discrete times"
-        )
-    abar = scheduler.alphas_cumprod.to(torch.float64)
-    if config.get("rescale_betas_zero_snr") or abar[-1] <= 0:
-        if prediction == "eps":
-            raise ValueError(
-                f"{folder}: its schedule ends in pure noise, where predicted noise "
-                "(epsilon) says nothing of the image"
-            )
-        abar = torch.cat([abar[:-1], (abar[-2:-1] / 4).clamp(max=_FAINTEST)])
-    try:
-        return Preserving(
-            from_betas(1 - abar / torch.cat([abar.new_ones(1), abar[:-1]])), prediction
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{folder}: the scheduler's alphas_cumprod do not fall from 1 towards 0: {error}"
-        ) from error
-
-
-def _exploding(folder: Path, scheduler: Any) -> Exploding:
-    config = scheduler.config
-    return Exploding(
-        2 * config["sigma_min"], 2 * config["sigma_max"], config["num_train_timesteps"]
-    )  # of images in [0, 1]
-
-
-def _edm(folder: Path, scheduler: Any) -> EDM:
-    config = scheduler.config
-    sign = {"epsilon": 1.0, "v_prediction": -1.0}.get(config["prediction_type"])
-    if sign is None:
-        raise ValueError(
-            f"{folder}: the scheduler's prediction_type {config['prediction_type']!r} "
-            "cannot be read"
-        )
-    rho = config["rho"] if config["sigma_schedule"] == "karras" else None
-    return EDM(
-        config["sigma_min"],
-        config["sigma_max"],
-        config["num_train_timesteps"],
-        config["sigma_data"],
-        sign,
-        rho,
-    )
-
-
-_SCHEDULERS: Mapping[str, Callable[[Path, Any], Coordinates]] = {
-    **dict.fromkeys(
-        (
-            "DDPMScheduler",
-            "DDPMParallelScheduler",
-            "DDIMScheduler",
-            "DDIMParallelScheduler",
-            "PNDMScheduler",
-            "DPMSolverMultistepScheduler",
-            "DPMSolverSinglestepScheduler",
-            "DEISMultistepScheduler",
-            "UniPCMultistepScheduler",
-            "EulerDiscreteScheduler",
-            "EulerAncestralDiscreteScheduler",
-            "HeunDiscreteScheduler",
-            "LMSDiscreteScheduler",
-            "KDPM2DiscreteScheduler",
-            "KDPM2AncestralDiscreteScheduler",
-        ),
-        _preserving,
-    ),
-    "ScoreSdeVeScheduler": _exploding,
-    "EDMEulerScheduler": _edm,
-    "EDMDPMSolverMultistepScheduler": _edm,
-}

@@ -2,22 +2,22 @@
 safetensors, nothing else.
 
 ``model_index.json`` names the pipeline and its components, ``unet/config.json`` with
-``unet/*.safetensors`` are the network, and ``scheduler/scheduler_config.json`` is the diffusion.
-Nothing is ever downloaded, unpickled, or imported from the folder.
+``unet/*.safetensors`` are the network, and ``scheduler/scheduler_config.json`` is the diffusion;
+each may also lie in the folder itself. A folder without an index is a checkpoint of accelerate
+(``unet_ema``, ``unet``) or the network's own; its scheduler lies beside it or above it, or is
+named. Nothing is ever downloaded, unpickled, or imported from the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-from torch import nn
 
 from denoscope.files import file_hash
 
@@ -27,9 +27,13 @@ PIPELINES = (
     "DDIMPipeline",
     "PNDMPipeline",
     "ScoreSdeVePipeline",
+    "ConsistencyModelPipeline",
     "DiffusionPipeline",
 )
 """Pipelines that are a UNet2DModel and a scheduler and nothing else."""
+_NETWORK, _AVERAGED = "UNet2DModel", "unet_ema"
+_SCHEDULER = "scheduler_config.json"
+WAY_OUT = "sample it yourself and give the images"
 _WEIGHTS = re.compile(
     r"diffusion_pytorch_model(?:\.(?P<variant>(?!safetensors)[\w-]+?))?(?:-\d+-of-\d+)?\.safetensors"
 )
@@ -37,17 +41,20 @@ _WEIGHTS = re.compile(
 
 @dataclass(frozen=True)
 class Files:
-    """What the folder of an unconditional pipeline says: class names, both configurations, the
-    files of the weights and their ``variant``.
+    """What a folder says of a network and its diffusion: class names, both configurations, the
+    folder ``unet`` of the weights, their files and their ``variant``; ``said`` is what was found
+    out, or chosen, on the way.
     """
 
     folder: Path
+    unet: Path
     pipeline: str
     scheduler: str
     unet_config: Mapping[str, Any]
     scheduler_config: Mapping[str, Any]
     weights: tuple[Path, ...]
     variant: str | None
+    said: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """The hash of the weights: of their file, or of the hashes of their files in name order."""
@@ -63,50 +70,123 @@ class Files:
         ).hexdigest()
 
 
-def library() -> ModuleType:
-    """The package diffusers; a ValueError that says how to install it if it is not there."""
-    try:
-        import diffusers
-    except ImportError as error:
-        raise ValueError(
-            "reading a pipeline needs diffusers: pip install 'denoscope[diffusers]' "
-            f"({_line(error)})"
-        ) from error
-    return diffusers
+def is_folder(root: Path) -> bool:
+    """Whether a folder holds what :func:`read` may read."""
+    network = root / "config.json"
+    return (
+        os.path.isfile(root / INDEX)
+        or any(os.path.isfile(root / part / "config.json") for part in ("unet", _AVERAGED))
+        or (os.path.isfile(network) and read_json(network).get("_class_name") == _NETWORK)
+    )
 
 
-def read(folder: Path | str) -> Files:
-    """What a pipeline's folder says; a missing file, or a pipeline that is not unconditional in
-    pixels, is a one-line ValueError.
+def read(folder: Path | str, scheduler: str = "") -> Files:
+    """What a pipeline's folder, a checkpoint or a network's own folder says.
+
+    ``scheduler`` names the diffusion where the folder does not: a class of diffusers, with its own
+    defaults, or a folder with a ``scheduler_config.json``. A missing file, or a pipeline that is
+    not unconditional in pixels, is a one-line ValueError.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise ValueError(
             f"there is no folder {folder}; pipelines are read from folders on this "
-            "machine, nothing is downloaded"
+            "machine, nothing is downloaded: fetch it first and give its folder"
         )
-    index = _json(root / INDEX)
-    pipeline = index.get("_class_name")
-    if pipeline not in PIPELINES:
-        raise ValueError(
-            f"{folder}: {_shown(pipeline)} is not a pipeline that can be read; "
-            f"unconditional ones are {', '.join(PIPELINES)}"
-        )
-    scheduler = _components(folder, index)
-    weights, variant = _weights(root / "unet")
+    index = read_json(root / INDEX) if (root / INDEX).exists() else {}
+    pipeline, unet, said = _pipeline(root, index) if index else _checkpoint(root)
+    name, config, found = _diffusion(root, index, scheduler)
+    weights, variant = _weights(unet)
     return Files(
         root,
+        unet,
         pipeline,
-        scheduler,
-        _json(root / "unet" / "config.json"),
-        _json(root / "scheduler" / "scheduler_config.json"),
+        name,
+        read_json(unet / "config.json"),
+        config,
         weights,
         variant,
+        (*said, *found),
     )
 
 
-def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
-    """The scheduler's class name, if the components are a UNet2DModel and a scheduler alone."""
+def _pipeline(root: Path, index: Mapping[str, Any]) -> tuple[str, Path, tuple[str, ...]]:
+    """The pipeline that an index names, the folder of its network, and what to know of it."""
+    pipeline = index.get("_class_name")
+    if pipeline not in PIPELINES:
+        plain = index.get("unet") == ["diffusers", _NETWORK]
+        raise ValueError(
+            f"{root}: {shown(pipeline)} is not a pipeline that can be read; "
+            f"unconditional ones are {', '.join(PIPELINES)}: {WAY_OUT}"
+            + (f", or name {root / 'unet'} if that is an ordinary denoiser" if plain else "")
+        )
+    _check_components(root, index)
+    averaged = (
+        f"{root / _AVERAGED} holds averaged weights, and the pipeline's own, in unet, are taken, "
+        f"as diffusers does: name {root / _AVERAGED} for the others"
+    )
+    said = (averaged,) if (root / _AVERAGED).is_dir() else ()
+    return pipeline, root / "unet" if (root / "unet").is_dir() else root, said
+
+
+def _checkpoint(root: Path) -> tuple[str, Path, tuple[str, ...]]:
+    """The same of a folder without an index: a checkpoint's averaged weights, its others, or the
+    network that the folder itself is.
+    """
+    if (root / _AVERAGED).is_dir():
+        said = f"{root} is a checkpoint: its averaged weights, unet_ema, are taken, as samplers do"
+        beside = f"; name {root / 'unet'} for the others" if (root / "unet").is_dir() else ""
+        return _NETWORK, root / _AVERAGED, (said + beside,)
+    unet = root / "unet" if (root / "unet").is_dir() else root
+    made = read_json(unet / "config.json").get("_class_name")
+    if made != _NETWORK:
+        raise ValueError(
+            f"{unet}: the network is a {shown(made)}; only an unconditional {_NETWORK} can be "
+            f"read: {WAY_OUT}"
+        )
+    return _NETWORK, unet, ()
+
+
+def _diffusion(
+    root: Path, index: Mapping[str, Any], named: str
+) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
+    """The scheduler's class name and configuration: the one that is named, that of the folder, or
+    that of a folder above.
+    """
+    given = Path(named).expanduser()
+    if named and (given / _SCHEDULER).is_file():
+        return *_scheduler(given), ()
+    if named.isidentifier():
+        return named, {}, (f"{root}: the diffusion is {named} with its defaults, as named",)
+    if named:
+        raise ValueError(
+            f"{root}::{named}: {named} is neither a scheduler's class nor a folder with a "
+            f"{_SCHEDULER}; write FOLDER::DDPMScheduler or FOLDER::FOLDER"
+        )
+    own = next((at for at in (root / "scheduler", root) if (at / _SCHEDULER).is_file()), None)
+    if index:
+        return index["scheduler"][1], read_json((own or root / "scheduler") / _SCHEDULER), ()
+    if own is not None:
+        return *_scheduler(own), ()
+    above = (root.resolve().parents[up] / "scheduler" for up in (0, 1))
+    if (found := next((at for at in above if (at / _SCHEDULER).is_file()), None)) is not None:
+        return *_scheduler(found), (f"{root} names no scheduler: that of {found} is taken",)
+    raise ValueError(
+        f"{root} names no scheduler, which says what its network was trained to predict: name it, "
+        f"{root}::DDPMScheduler (with its defaults) or {root}::FOLDER of a {_SCHEDULER}"
+    )
+
+
+def _scheduler(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    config = read_json(folder / _SCHEDULER)
+    name = config.get("_class_name")
+    if not isinstance(name, str):
+        raise ValueError(f"{folder / _SCHEDULER} does not say its class, _class_name")
+    return name, config
+
+
+def _check_components(folder: Path | str, index: Mapping[str, Any]) -> None:
+    """A ValueError unless the components are a UNet2DModel and a scheduler alone."""
     parts = {
         name: value
         for name, value in index.items()
@@ -115,8 +195,8 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
     if others := sorted(set(parts) - {"unet", "scheduler"}):
         raise ValueError(
             f"{folder} is no unconditional pixel pipeline, it also has "
-            f"{', '.join(map(_shown, others))}: latent, text and conditional "
-            "pipelines cannot be read; sample it yourself and give the images"
+            f"{', '.join(map(shown, others))}: latent, text and conditional "
+            f"pipelines cannot be read; {WAY_OUT}"
         )
     for name in ("unet", "scheduler"):
         value = parts.get(name)
@@ -124,15 +204,14 @@ def _components(folder: Path | str, index: Mapping[str, Any]) -> str:
             value and len(value) == 2 and value[0] == "diffusers" and isinstance(value[1], str)
         ):
             raise ValueError(
-                f"{folder}: the {name} is {_shown(value)}, not a class of diffusers; code "
-                "of a pipeline is never run"
+                f"{folder}: the {name} is {shown(value)}, not a class of diffusers; code "
+                f"of a pipeline is never run: {WAY_OUT}"
             )
-    if parts["unet"][1] != "UNet2DModel":
+    if parts["unet"][1] != _NETWORK:
         raise ValueError(
-            f"{folder}: the unet is a {_shown(parts['unet'][1])}; only an unconditional "
-            "UNet2DModel can be read"
+            f"{folder}: the unet is a {shown(parts['unet'][1])}; only an unconditional "
+            f"{_NETWORK} can be read: {WAY_OUT}"
         )
-    return parts["scheduler"][1]
 
 
 def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
@@ -146,7 +225,7 @@ def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
         raise ValueError(
             f"{unet} has no weights as safetensors"
             + (
-                f", only {_shown(pickled.name)}, a pickle, which can run code when it is "
+                f", only {shown(pickled.name)}, a pickle, which can run code when it is "
                 "read; convert it where you trust it: "
                 "UNet2DModel.from_pretrained(FOLDER).save_pretrained(FOLDER, "
                 "safe_serialization=True)"
@@ -158,53 +237,7 @@ def _weights(unet: Path) -> tuple[tuple[Path, ...], str | None]:
     return tuple(found[variant]), variant
 
 
-def load_unet(files: Files) -> nn.Module:
-    """The network in float32, in inference mode, frozen; weights that do not fit their
-    configuration are a one-line ValueError.
-    """
-    made = library().UNet2DModel
-    try:
-        net, info = made.from_pretrained(
-            str(files.folder / "unet"),
-            local_files_only=True,
-            use_safetensors=True,
-            variant=files.variant,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever the other library raises about these files
-        raise ValueError(f"{files.folder / 'unet'} cannot be loaded: {_line(error)}") from error
-    wrong = {
-        kind: info.get(kind)
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
-        if info.get(kind)
-    }
-    for kind, keys in wrong.items():
-        raise ValueError(
-            f"{files.folder / 'unet'}: the weights do not fit config.json: "
-            f"{kind.replace('_', ' ')} {_shown(list(keys)[:3])}"
-        )
-    return net.float().eval().requires_grad_(False)
-
-
-def load_scheduler(files: Files, known: Mapping[str, object]) -> Any:
-    """The scheduler of its configuration, if its class is ``known`` and installed."""
-    made = getattr(library(), files.scheduler, None) if files.scheduler in known else None
-    if made is None:
-        raise ValueError(
-            f"{files.folder}: the scheduler {_shown(files.scheduler)} is not one that can "
-            f"be read: {', '.join(known)}"
-        )
-    try:
-        return made.from_config(dict(files.scheduler_config))
-    except Exception as error:  # whatever the other library raises about this configuration
-        raise ValueError(
-            f"{files.folder / 'scheduler'}: {files.scheduler} does not take its "
-            f"configuration: {_line(error)}"
-        ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -213,15 +246,15 @@ def _json(path: Path) -> dict[str, Any]:
             "save_pretrained wrote"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {_line(error)}") from error
+        raise ValueError(f"{path} is not JSON: {one_line(error)}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} does not hold a JSON object")
     return value
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     return ascii(value)[:120]

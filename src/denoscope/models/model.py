@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from denoscope.levels import karras
@@ -14,6 +15,8 @@ from denoscope.types import Denoiser
 Kind = Literal["posterior mean", "one-step map"]
 POSTERIOR_MEAN: Kind = "posterior mean"
 ONE_STEP: Kind = "one-step map"
+Label = int | float | Tensor
+"""The class, or the number, that a model is asked for: one, or (b,) one for each state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,9 @@ class Model:
 
     ``sampled`` is the denoiser as its scheduler bounds it while sampling (default: as it is).
     ``identity`` is JSON that differs wherever samples could; ``spacing`` says in words how the
-    levels are chosen, and ``said`` what a user should know of how the model was found.
+    levels are chosen, and ``said`` what a user should know of how the model was found. ``classes``
+    counts those that a label names (0: none, or they are not known); ``labelled`` makes the same
+    model for a label, and is None where there are none; ``wants`` says which label is missing.
     """
 
     denoiser: Denoiser
@@ -37,12 +42,38 @@ class Model:
     classes: int = 0
     differentiable: bool = True
     said: tuple[str, ...] = ()
+    labelled: Callable[[Label], Model] | None = None
+    wants: str = ""
 
     def __post_init__(self) -> None:
-        highest = self.levels
-        for name, value in (
-            ("sampled", self.denoiser),
-            ("start", lambda noise: highest(1)[0].to(noise) * noise),
-        ):
+        highest = self.levels(1)[0]
+        unset = {"sampled": self.denoiser, "start": lambda noise: highest.to(noise) * noise}
+        if self.kind == ONE_STEP:
+            object.__setattr__(self, "levels", _at_once(highest))
+            object.__setattr__(self, "spacing", "as a one-step map is sampled")
+        for name, value in unset.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+
+    def given(self, label: Label | None) -> Model:
+        """The model of a label; a ValueError where there are none, or it does not exist, or one is
+        wanted.
+        """
+        if label is None and self.wants:
+            raise ValueError(self.wants)
+        if label is None:
+            return self
+        if self.labelled is None:
+            raise ValueError(f"it knows no classes: leave --label out, got {label}")
+        return self.labelled(label)
+
+
+def _at_once(highest: Tensor) -> Callable[[int], Tensor]:
+    """The levels of a one-step map: the highest, then 0."""
+
+    def levels(n: int) -> Tensor:
+        if n != 1:
+            raise ValueError(f"a one-step map is sampled in 1 step, got {n}")
+        return torch.stack([highest, torch.zeros_like(highest)])
+
+    return levels

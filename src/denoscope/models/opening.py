@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 
 import torch
 
 from denoscope.files import file_hash, located
-from denoscope.integrations.pipeline_files import INDEX
-from denoscope.models.model import Model
-from denoscope.models.pipelines import pipeline
+from denoscope.models.model import Label, Model
+from denoscope.models.pipelines import is_pipeline, pipeline, pipeline_hash
 from denoscope.models.saved import SUFFIX, saved, saved_file
 from denoscope.store import MODEL
 
@@ -21,30 +18,36 @@ def is_model(word: str) -> bool:
     in .safetensors always does.
     """
     root = located(word)
-    return root.suffix == SUFFIX or any(
-        os.path.isfile(root / name) for name in (INDEX, MODEL, "store.json")
+    return (
+        root.suffix == SUFFIX
+        or any(os.path.isfile(root / name) for name in (MODEL, "store.json"))
+        or is_pipeline(word)
     )
 
 
-def open_model(word: str, *, device: str = "cpu") -> Model:
-    """The model that a word names, on a device: a file of `denoscope.save`, a cell of a store that
-    keeps its network, or a folder of diffusers.
+def open_model(word: str, *, device: str = "cpu", label: Label | None = None) -> Model:
+    """The model that a word names, on a device, for a label: a file of `denoscope.save`, a cell of
+    a store that keeps its network, or a folder of diffusers.
 
-    What cannot be opened is a one-line ValueError that says what to do.
+    ``label``: one class (or number), or (b,) one for each state of a batch. What cannot be opened
+    is a one-line ValueError that says what to do.
     """
-    root, place = located(word), _device(device)
-    if (root / INDEX).is_file():
-        return pipeline(root, place)
-    return saved(saved_file(root), place)
+    return unlabelled(word, device).given(label)
+
+
+def unlabelled(word: str, device: str = "cpu") -> Model:
+    """What :func:`open_model` opens before a label is asked for."""
+    place = _device(device)
+    if is_pipeline(word):
+        return pipeline(word, place)
+    return saved(saved_file(located(word)), place)
 
 
 def fingerprint(word: str) -> str:
     """A hash that changes when the model does: that of a saved file, else of what identifies it."""
-    root = located(word)
-    if not (root / INDEX).is_file():
-        return file_hash(saved_file(root))
-    identity = json.dumps(open_model(word).identity, sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()
+    if is_pipeline(word):
+        return pipeline_hash(word)
+    return file_hash(saved_file(located(word)))
 
 
 def _device(name: str) -> torch.device:

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
     chosen = {name: options[name] for name in CHOSEN if options[name]}
     models = [model for path in options["model"] for model in named(path, chosen)]
+    label = options["label"]
     given = {name: options[name] for name in READING if options[name] not in (None, False, ())}
     measured: dict[type[Probed], list[Row]] = {}
     for name in options["studies"]:
         study = _study(name)
-        cells = [cell(study, model, given, chosen) for model in models]
+        cells = [replace(cell(study, model, given, chosen), label=label) for model in models]
         refuse(cells)
         if not options["quiet"]:
             print(f"{name}:", end=" ", file=sys.stderr, flush=True)

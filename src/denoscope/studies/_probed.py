@@ -13,10 +13,12 @@ from torch import Tensor
 from denoscope.coordinates import name_of, order_of
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
+from denoscope.models import ONE_STEP
+from denoscope.models import Model as Opened
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.store import Row, Value
 from denoscope.studies._reported import finished, sortable
-from denoscope.studies._subject import Subject, given, known
+from denoscope.studies._subject import Subject, given, known, opened
 from denoscope.studies._trained import Model, Trained
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
@@ -29,14 +31,18 @@ class Probed(Trained):
     seconds: ClassVar[float] = 1.0
     """Of one core to measure a denoiser of 8 x 8 images, beside training it."""
 
+    differentiates: ClassVar[bool] = True
+    """Whether it asks for derivatives, which models that run forward alone do not have."""
+
     places: ClassVar[tuple[str, ...]] = ("n", "width", "subset", "seed", "model")
 
     n: int = axis(64, "training images; with --model, 0: all that are not held out", (16, 1024))
     width: int = axis(64, "width of the network, the one capacity dial")
     subset: int = axis(0, "which of two training subsets: 0 or 1, disjoint as long as both fit")
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
-    model: str = axis("", "file of a network, or folder of a cell that keeps one, to be measured")
+    model: str = axis("", "a model to be measured: any word that audit takes as one")
     test: str = option("", "with --model: images that it never saw; none: --held images of --data")
+    label: str = option("", "with --model: the class, or the number, that it is asked for")
     net: str = option("film", "network", ("film", "mlp", "unet", "uvit"))
     samples: int = option(100, "samples drawn from each model, from the same noises")
 
@@ -58,11 +64,27 @@ class Probed(Trained):
         if not self.model:
             return super().infeasible()
         where = self.where()
+        if reason := self.unasked(opened(self.model, self.label)):
+            return f"--model {self.model} {reason}"
         try:
             where.train()
             where.unseen()
         except ValueError as error:
             return f"--n {self.n} --subset {self.subset} of --data {self.data}: {error}"
+        return ""
+
+    def unasked(self, model: Opened) -> str:
+        """Why a model cannot be asked what this study asks, or nothing."""
+        if model.kind == ONE_STEP:
+            return (
+                "is a one-step map and no posterior mean: nothing is asked of its covariance, its "
+                "rank or its Gaussian; `denoscope audit --gen` asks whether it copies"
+            )
+        if self.differentiates and not model.differentiable:
+            return (
+                f"runs forward alone, and {self.title()} asks for derivatives: --studies score_gap "
+                "gaussian_emergence ask for none"
+            )
         return ""
 
     def inputs(self) -> dict[str, str]:
@@ -87,12 +109,17 @@ class Probed(Trained):
     def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
         """Trained networks, or those that are given, which have no samples yet."""
         if cells[0].model:
-            return ((given(cell.model, cell.where()), None, "") for cell in cells)
+            return ((cell.given().denoiser, None, "") for cell in cells)
         return super().learned(cells, work)
 
     def subject(self, D: Denoiser, generated: Tensor | None = None) -> Subject:
         """A denoiser with this cell's images."""
-        return Subject(D, self.where(), self.samples, self.solver_steps, generated)
+        model = self.given() if self.model else None
+        return Subject(D, self.where(), self.samples, self.solver_steps, generated, model)
+
+    def given(self) -> Opened:
+        """The model that is given."""
+        return given(self.model, self.where(), self.label)
 
     def measured(self, net: Any, generated: Any) -> Result:
         return self.measure(self.subject(net, generated))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -15,7 +17,8 @@ from denoscope.distributions import Empirical
 from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
 from denoscope.metrics.shares import quotient
-from denoscope.models import fingerprint, open_model
+from denoscope.models import Model, fingerprint, open_model
+from denoscope.models.labels import single
 from denoscope.nearest import neighbors
 from denoscope.networks.archive import expect
 from denoscope.random import Seeds
@@ -32,7 +35,8 @@ class Subject:
     ``generated`` are its samples, made when asked for.
 
     ``noises`` and ``steps``: how many samples, each from a noise of its own seed, and by how many
-    steps of Heun's method.
+    steps of Heun's method; a ``model`` that was given says at which levels, from which start and in
+    which bounds.
     """
 
     denoiser: Denoiser
@@ -40,6 +44,7 @@ class Subject:
     noises: int = 100
     steps: int = 18
     generated: Tensor | None = None
+    model: Model | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -49,16 +54,19 @@ class Subject:
     @property
     def sigmas(self) -> Tensor:
         """The solver's levels, falling to 0."""
-        return karras(self.steps).float()
+        return (self.model.levels if self.model else karras)(self.steps).float()
 
     def start(self) -> Tensor:
         """The states that sampling starts from, shared by all subjects, (noises, c, h, w)."""
-        return float(self.sigmas[0]) * Seeds(range(self.noises)).randn(self.shape)
+        noise = Seeds(range(self.noises)).randn(self.shape)
+        return self.model.start(noise) if self.model else float(self.sigmas[0]) * noise
 
     def samples(self) -> Tensor:
         """What the denoiser makes from the shared noises, (noises, c, h, w)."""
-        made = self.generated
-        return sample(self.denoiser, self.start(), self.sigmas) if made is None else made
+        if self.generated is not None:
+            return self.generated
+        sampled = self.model.sampled if self.model else self.denoiser
+        return sample(sampled, self.start(), self.sigmas)
 
     def copies(self) -> Tensor:
         """Whether each sample is a copy by the 1/3 rule, bool (noises,); of two images at least."""
@@ -110,22 +118,36 @@ class Subject:
 
 def known(word: str) -> str:
     """The hash of the model that a word names, as far as files tell it; none is a ValueError."""
-    try:
+    with _naming(word):
         return fingerprint(word)
-    except ValueError as error:
-        raise ValueError(f"--model {word}: {error}") from error
 
 
-def given(word: str, data: Split) -> Denoiser:
-    """The denoiser that a word names, tried on one image; what cannot be opened, or takes no such
-    images, is a ValueError.
+def given(word: str, data: Split, label: str = "") -> Model:
+    """The model that a word names, for a label, tried on one image; what cannot be opened, or takes
+    no such images, is a ValueError.
     """
+    model = opened(word, label)
     try:
-        denoiser = open_model(word).denoiser
-    except ValueError as error:
-        raise ValueError(f"--model {word}: {error}") from error
-    try:
-        expect(denoiser, tuple(data.train().shape[1:]))
+        expect(model.denoiser, tuple(data.train().shape[1:]))
     except ValueError as error:
         raise ValueError(f"--model {word} {error}") from error
-    return denoiser
+    return model
+
+
+def opened(word: str, label: str = "") -> Model:
+    """The model that a word names, for a label."""
+    return _opened(word, label, known(word))
+
+
+@lru_cache(maxsize=1)
+def _opened(word: str, label: str, content: str) -> Model:
+    with _naming(word):
+        return open_model(word, label=single(label))
+
+
+@contextmanager
+def _naming(word: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"--model {word}: {error}") from error

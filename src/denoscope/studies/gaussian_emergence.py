@@ -85,6 +85,7 @@ class GaussianEmergence(Probed):
     references: ClassVar[tuple[str, ...]] = ("li2024", "wang2025", "yoon2023", "karras2022")
     heading: ClassVar[str] = "Near the Gaussian, and away from it"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
+    differentiates: ClassVar[bool] = False
 
     n: int = axis(64, "training images; with --model, 0: all that are left", (16, 64, 256, 768))
     width: int = axis(64, "width of the network, the one capacity dial", (8, 32, 128))

@@ -91,6 +91,7 @@ class ScoreGap(Probed):
     heading: ClassVar[str] = "Score gap: network, Gaussian and memorizer"
     seconds: ClassVar[float] = 2.0
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
+    differentiates: ClassVar[bool] = False
 
     n: int = axis(64, "training images; with --model, 0: all that are left", (16, 256, 1024))
     level_mean: float = option(0.5, "mean of log sigma in training, so that all levels are trained")

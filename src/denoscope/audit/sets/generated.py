@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from denoscope.audit.sets.sample_store import SampleStore
 from denoscope.data.images import Images, digest, to_uint8
 from denoscope.data.prepare import Preparation, prepared
 from denoscope.files import harmless
-from denoscope.models import Model, is_model, open_model
+from denoscope.models import ONE_STEP, Model, is_model
+from denoscope.models.labels import Labels, chosen
+from denoscope.models.opening import unlabelled
 from denoscope.progress import Voice
 from denoscope.random import Seeds
 from denoscope.sampling import ancestral, dpmpp, euler, heun, trajectory
@@ -57,6 +59,7 @@ def generate(
     seeds = options.seeds
     shape = _checked(role, path, options, seeds, like)
     model = opened(role, path, shape, options.device)
+    labels, steps = asked(role, path, model, options, like), steps_of(role, path, model, options)
     pixels = _pixels(model, shape)
     size = options.resize or pixels[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
@@ -64,17 +67,20 @@ def generate(
             f"--{role} {path} makes images of {pixels[1:]} pixels, --train has "
             f"{shape[1:]}: give --resize N for all"
         )
-    _check_steps(model, options.steps)
     way = {
         "model": dict(model.identity),
         "sampler": options.sampler,
-        "steps": options.steps,
+        "steps": steps,
         "device": torch.device(options.device).type,
+        **({"labels": labels.json()} if labels else {}),
     }
     blocks = SampleStore(options.out / "samples", way, pixels)
     stored = blocks.get()
     missing = [seed for seed in seeds if seed not in stored]
-    made = f"{options.sampler}, {options.steps} steps, {model.spacing}"
+    made = f"{options.sampler}, {steps} step{'s' if steps > 1 else ''}, {model.spacing}"
+    made += f", {labels}" if labels else ""
+    for line in model.said:
+        say(f"{role}: {harmless(line)}")
     say(
         f"{role}: sampling {harmless(path)} ({made}): {len(missing)} of {len(seeds)} samples"
         + (", the others are stored" if len(missing) < len(seeds) else "")
@@ -87,14 +93,15 @@ def generate(
         _draw(
             [
                 _Batch(
-                    role, path, shape, options.sampler, options.steps, part, blocks, options.device
+                    role, path, shape, options.sampler, steps, part, blocks, labels, options.device
                 )
                 for part in parts
             ],
             say,
         )
         stored = blocks.get()
-    return _given(role, path, seeds, _finite(role, path, seeds, stored), options.resize, made)
+    found = _given(role, path, seeds, _finite(role, path, seeds, stored), options.resize, made)
+    return replace(found, warnings=tuple(f"{role}: {harmless(line)}" for line in model.said))
 
 
 def opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
@@ -102,7 +109,7 @@ def opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Mo
     flat vectors; what cannot be opened is a one-line ValueError naming ``--role``.
     """
     try:
-        model = open_model(path, device=device)
+        model = unlabelled(path, device)
         if math.prod(model.shape) != math.prod(shape) and len(model.shape) != 3:
             raise ValueError(
                 f"its network makes {math.prod(model.shape)} numbers, and images of the training "
@@ -139,11 +146,28 @@ def _checked(
     return like.images.shape
 
 
-def _check_steps(model: Model, steps: int) -> None:
+def asked(
+    role: str, path: str, model: Model, options: AuditOptions, like: InputSet
+) -> Labels | None:
+    """The labels that a model is sampled with, tried; what it does not take is a ValueError."""
+    train = like.images.labels if like.images else None
+    try:
+        labels = chosen(model, options.label, train)
+        model.given(labels and labels.every())
+        return labels
+    except ValueError as error:
+        raise ValueError(f"--{role} {path}: {error}") from error
+
+
+def steps_of(role: str, path: str, model: Model, options: AuditOptions) -> int:
+    """How many steps a model is sampled in: those that are asked for, one of a one-step map."""
+    steps = 1 if model.kind == ONE_STEP and options.steps == AuditOptions.steps else options.steps
     try:
         model.levels(steps)
+        return steps
     except ValueError as error:
-        raise ValueError(f"--steps {steps}: {error}") from error
+        said = f"--{role} {path}: " if model.kind == ONE_STEP else ""
+        raise ValueError(f"{said}--steps {steps}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,7 @@ class _Batch:
     steps: int
     seeds: tuple[int, ...]
     blocks: SampleStore
+    labels: Labels | None = None
     device: str = "cpu"
 
     def __call__(self, tell: execute.Tell) -> bool:
@@ -166,6 +191,7 @@ class _Batch:
             raise ValueError(
                 f"--{self.role} {self.path} has changed while it was sampled; start again"
             )
+        model = model.given(self.labels and self.labels.of(self.seeds))
         images = self._samples(model, tell).reshape(-1, *self.blocks.shape)
         finite = images.isfinite().flatten(1).all(1)
         self.blocks.put(
