@@ -432,7 +432,7 @@ def test_models_that_cannot_be_sampled_are_one_clear_line(network: str, tmp_path
 def test_samples_that_are_not_finite_are_counted_and_named(
     pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, bad = generated.open_model, Seeds([2, 5, 7, 8, 9, 10, 11]).randn((1, 8, 8))
+    real, bad = generated.unlabelled, Seeds([2, 5, 7, 8, 9, 10, 11]).randn((1, 8, 8))
 
     def spoiled(*arguments: Any, **named: Any) -> Any:
         model = real(*arguments, **named)
@@ -443,7 +443,7 @@ def test_samples_that_are_not_finite_are_counted_and_named(
 
         return replace(model, start=start)
 
-    monkeypatch.setattr(generated, "open_model", spoiled)
+    monkeypatch.setattr(generated, "unlabelled", spoiled)
     with pytest.raises(
         ValueError, match=r"7 of 12 samples are not finite \(seeds 2, 5, 7, 8, 9, …\)"
     ):

@@ -32,7 +32,7 @@ from denoscope.data.splits import Split
 from denoscope.integrations.diffusers import from_pipeline, from_unet
 from denoscope.laws.denoiser import check_denoiser
 from denoscope.models import ONE_STEP, POSTERIOR_MEAN, Model, is_model, open_model
-from denoscope.models.labels import Labels, chosen
+from denoscope.models.labels import LabelChoice, chosen
 from denoscope.studies._subject import Subject, given
 
 
@@ -199,11 +199,11 @@ def test_labels_come_with_seeds_in_the_proportions_of_the_training_set(classes: 
         (["1", "0", "2"], None),
     ]
     for words, there in alike:
-        assert chosen(model, words, there) == Labels((0.0, 1.0, 2.0))
-    assert chosen(model, ["0", "2"], train) == Labels((0.0,) * 60 + (2.0,) * 10)
+        assert chosen(model, words, there) == LabelChoice((0.0, 1.0, 2.0))
+    assert chosen(model, ["0", "2"], train) == LabelChoice((0.0,) * 60 + (2.0,) * 10)
     assert chosen(model, [], train) is None
     assert str(every) == "labels 0, 1, 2, as often as in the training set"
-    assert Labels((0.25,)).of([5]).tolist() == [0.25]
+    assert LabelChoice((0.25,)).of([5]).tolist() == [0.25]
     with pytest.raises(ValueError, match="--label cat: a label is a number, such as 3"):
         chosen(model, ["cat"], train)
 

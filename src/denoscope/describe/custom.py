@@ -52,7 +52,7 @@ class Custom:
 
     def __init__(self, word: str):
         self.name = word
-        self.function = _imported(word)
+        self.function = imported(word)
         self.score: Score = _score(word, getattr(self.function, "score", "cosine"))
         first = (inspect.getdoc(self.function) or "").partition("\n")[0]
         words = getattr(self.function, "protocol", "") or first
@@ -61,7 +61,7 @@ class Custom:
             getattr(self.function, name, "") for name in ("__module__", "__qualname__")
         )
         about = {"module": module, "function": qualified or word.partition(":")[2]}
-        about["sha256"] = _source_hash(word)
+        about["sha256"] = source_hash(word)
         named = {"name": word, "version": 1, "score": self.score}
         own = _own(word, self.function)
         self.identity: Mapping[str, Any] = {**named, **about, "own": own}
@@ -69,7 +69,7 @@ class Custom:
 
     def __call__(self, images: Tensor) -> Tensor:
         try:
-            with _here():
+            with here():
                 given = self.function(images)
             array = given if isinstance(given, Tensor) else np.asarray(given)
             features = torch.as_tensor(array).detach().to("cpu", torch.float32)
@@ -100,7 +100,7 @@ class Custom:
 
 
 @contextmanager
-def _here() -> Iterator[None]:
+def here() -> Iterator[None]:
     """The current directory as the last place to import from, for the time being."""
     place = str(Path.cwd())
     sys.path.append(place)
@@ -118,14 +118,15 @@ def is_function(word: str) -> bool:
     return all(part.isidentifier() for part in (*module.split("."), *function.split(".")))
 
 
-def _imported(word: str) -> Callable[[Tensor], Any]:
+def imported(word: str) -> Callable[..., Any]:
+    """The function ``module:function``, imported from the current directory too."""
     if not is_function(word):
         raise ValueError(
             f"{word!r} is not module:function, such as dino:small for the function small in dino.py"
         )
     module, _, function = word.partition(":")
     try:
-        with _here():
+        with here():
             found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported
         raise ValueError(
@@ -137,8 +138,7 @@ def _imported(word: str) -> Callable[[Tensor], Any]:
             raise ValueError(f"{word}: {module} has no {function}")
         found = getattr(found, part)
     if not callable(found):
-        takes = "a descriptor is a function from images (n, c, h, w) to features (n, k)"
-        raise ValueError(f"{word} is not callable; {takes}")
+        raise ValueError(f"{word} is not callable; name a function")
     return found
 
 
@@ -158,7 +158,7 @@ def _own(word: str, function: object) -> Any:
         raise ValueError(f"{word}.identity must be what JSON can hold: {error}") from error
 
 
-def _source_hash(word: str) -> str:
+def source_hash(word: str) -> str:
     """The hash of the file that the named module was read from; empty for one without a file."""
     file = getattr(sys.modules.get(word.partition(":")[0]), "__file__", None)
     return file_hash(file) if file and Path(file).is_file() else ""

@@ -17,7 +17,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelChoice:
     """Labels among ``among``, with repetitions as they are to be frequent: sample ``seed`` has the
     one at the share frac(seed (sqrt 5 - 1)/2) of their sorted list, so that consecutive seeds have
     them in proportion.
@@ -50,7 +50,7 @@ class Labels:
         return f"label{'s' if len(counts) > 1 else ''} {shown}{more}{unlike}"
 
 
-def chosen(model: Model, words: Sequence[str], train: Tensor | None) -> Labels | None:
+def chosen(model: Model, words: Sequence[str], train: Tensor | None) -> LabelChoice | None:
     """The labels that ``--label`` says: one, several, a range, or all of a model's classes; each as
     often as among the training images' ``train`` (n,) if these are the same classes, else alike.
 
@@ -67,7 +67,7 @@ def chosen(model: Model, words: Sequence[str], train: Tensor | None) -> Labels |
     there = [] if train is None else train.double().tolist()
     same = model.classes > 0 and set(there) == set(range(model.classes))
     kept = sorted(label for label in there if label in asked) if same else []
-    return Labels(tuple(kept or sorted(asked)))
+    return LabelChoice(tuple(kept or sorted(asked)))
 
 
 def numbers(word: str) -> list[float]:

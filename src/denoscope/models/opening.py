@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 
 import torch
 
 from denoscope.files import file_hash, located
+from denoscope.models import graphs, saved
+from denoscope.models.functions import function, names_function
 from denoscope.models.model import Label, Model
 from denoscope.models.pipelines import is_pipeline, pipeline, pipeline_hash
-from denoscope.models.saved import SUFFIX, saved, saved_file
 from denoscope.store import MODEL
 
 
 def is_model(word: str) -> bool:
     """Whether a word names a model (or a store of models) and not a set of images; a name that ends
-    in .safetensors always does.
+    in .safetensors or .onnx always does.
     """
     root = located(word)
     return (
-        root.suffix == SUFFIX
+        root.suffix in (saved.SUFFIX, graphs.SUFFIX)
         or any(os.path.isfile(root / name) for name in (MODEL, "store.json"))
         or is_pipeline(word)
+        or names_function(word)
     )
 
 
 def open_model(word: str, *, device: str = "cpu", label: Label | None = None) -> Model:
     """The model that a word names, on a device, for a label: a file of `denoscope.save`, a cell of
-    a store that keeps its network, or a folder of diffusers.
+    a store that keeps its network, a folder of diffusers (``FOLDER::SCHEDULER`` where it names
+    none), an ONNX file, or ``module:function``.
 
     ``label``: one class (or number), or (b,) one for each state of a batch. What cannot be opened
     is a one-line ValueError that says what to do.
@@ -40,14 +45,20 @@ def unlabelled(word: str, device: str = "cpu") -> Model:
     place = _device(device)
     if is_pipeline(word):
         return pipeline(word, place)
-    return saved(saved_file(located(word)), place)
+    if names_function(word):
+        return function(word, place)
+    file = saved.saved_file(located(word))
+    return graphs.graph(file) if file.suffix == graphs.SUFFIX else saved.saved(file, place)
 
 
 def fingerprint(word: str) -> str:
-    """A hash that changes when the model does: that of a saved file, else of what identifies it."""
+    """A hash that changes when the model does: of its files, or what a function says of itself."""
     if is_pipeline(word):
         return pipeline_hash(word)
-    return file_hash(saved_file(located(word)))
+    if names_function(word):
+        identity = json.dumps(unlabelled(word).identity, sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()
+    return file_hash(saved.saved_file(located(word)))
 
 
 def _device(name: str) -> torch.device:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from denoscope import guidance
 from denoscope.files import file_hash
 from denoscope.levels import karras
-from denoscope.models.model import Model
+from denoscope.models.model import Label, Model
 from denoscope.networks import LinearMaps, Preconditioned, Subspaces, load
 from denoscope.networks.archive import expect
 from denoscope.store import MODEL
@@ -29,7 +31,7 @@ def saved_file(root: Path) -> Path:
 
 def saved(file: Path, device: torch.device) -> Model:
     """The model in a file of `denoscope.save`."""
-    denoiser = load(file).eval().requires_grad_(False)
+    denoiser = _loaded(file).eval().requires_grad_(False)
     event = _event(denoiser)
     try:
         expect(denoiser, event)
@@ -43,7 +45,28 @@ def saved(file: Path, device: torch.device) -> Model:
         return karras(n, low, high)
 
     identity = {"file": "denoscope", "sha256": file_hash(file)}
-    return Model(denoiser.to(device), event, identity, levels=levels)
+    model = Model(denoiser.to(device), event, identity, levels=levels)
+    classes = int(getattr(denoiser, "classes", 0))
+
+    def labelled(label: Label) -> Model:
+        told = {"label": label} if isinstance(label, int) else {}
+        asked = guidance.given(denoiser, label)  # pyright: ignore[reportArgumentType] -- it refuses
+        return replace(model, denoiser=asked, sampled=asked, identity={**identity, **told})
+
+    return replace(model, classes=classes, labelled=labelled) if classes else model
+
+
+def _loaded(file: Path) -> nn.Module:
+    try:
+        return load(file)
+    except ValueError as error:
+        if file.suffix == SUFFIX:
+            raise
+        raise ValueError(
+            "it is no file of denoscope.save; a checkpoint says neither its network nor its "
+            "schedule, and a pickle is never opened: give module:function, which builds the "
+            "denoiser, or sample it with the code that trained it and give audit the images"
+        ) from error
 
 
 def _event(denoiser: nn.Module) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from denoscope.data.refusals import fetch_first
 from denoscope.files import located
 from denoscope.models.opening import is_model
 from denoscope.store import MODEL, Store
@@ -35,7 +36,7 @@ def named(word: str, chosen: Mapping[str, Sequence[int]]) -> list[NamedModel]:
         return [NamedModel(word, {})]
     raise ValueError(
         f"--model {word}: neither a file written by denoscope.save, nor a cell or store of "
-        "`denoscope run phase_transition`"
+        f"`denoscope run phase_transition`{fetch_first(word)}"
     )
 
 

@@ -27,7 +27,7 @@ from denoscope.data.images import Images, digest, to_uint8
 from denoscope.data.prepare import Preparation, prepared
 from denoscope.files import harmless
 from denoscope.models import ONE_STEP, Model, is_model
-from denoscope.models.labels import Labels, chosen
+from denoscope.models.labels import LabelChoice, chosen
 from denoscope.models.opening import unlabelled
 from denoscope.progress import Voice
 from denoscope.random import Seeds
@@ -58,8 +58,10 @@ def generate(
     """
     seeds = options.seeds
     shape = _checked(role, path, options, seeds, like)
-    model = opened(role, path, shape, options.device)
-    labels, steps = asked(role, path, model, options, like), steps_of(role, path, model, options)
+    whole = opened(role, path, shape, options.device)
+    labels = asked(role, path, whole, options, like)
+    model = whole.given(labels and labels.of(seeds[:1]))
+    steps = steps_of(role, path, model, options)
     pixels = _pixels(model, shape)
     size = options.resize or pixels[1:]
     if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
@@ -68,7 +70,7 @@ def generate(
             f"{shape[1:]}: give --resize N for all"
         )
     way = {
-        "model": dict(model.identity),
+        "model": dict(whole.identity),
         "sampler": options.sampler,
         "steps": steps,
         "device": torch.device(options.device).type,
@@ -148,7 +150,7 @@ def _checked(
 
 def asked(
     role: str, path: str, model: Model, options: AuditOptions, like: InputSet
-) -> Labels | None:
+) -> LabelChoice | None:
     """The labels that a model is sampled with, tried; what it does not take is a ValueError."""
     train = like.images.labels if like.images else None
     try:
@@ -181,7 +183,7 @@ class _Batch:
     steps: int
     seeds: tuple[int, ...]
     blocks: SampleStore
-    labels: Labels | None = None
+    labels: LabelChoice | None = None
     device: str = "cpu"
 
     def __call__(self, tell: execute.Tell) -> bool:
