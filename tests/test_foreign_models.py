@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,19 @@ def test_the_terrain_model_copies_nothing_of_its_own_samples(
     assert excess["low"] <= 0 <= excess["high"]
     assert found["metrics"]["memorized"]["value"] == 0
     assert "1 step, as a one-step map is sampled, label 0.5" in json.dumps(found["inputs"])
+
+
+@pytest.mark.slow
+def test_the_page_of_models_runs_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "models.md").read_text()
+    code, commands = (
+        re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
+        for language in ("python", "sh")
+    )
+    (tmp_path / "mine.py").write_text(code[0])
+    monkeypatch.chdir(tmp_path)
+    for line in commands[0].splitlines():
+        assert main([*shlex.split(line)[1:], "--quiet"]) == 0, line
+    assert (tmp_path / "runs" / "probe" / "probe.html").is_file()

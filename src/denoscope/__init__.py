@@ -24,11 +24,12 @@ _HOMES = {
         "MLP",
         "UNet",
         "Preconditioned",
+        "from_denoiser",
         "from_network",
         "load",
         "save",
     ),
-    "data": ("Images", "hold_out", "read_images"),
+    "data": ("Images", "hold_out", "read_images", "write_images"),
     "geometry": (
         "distill",
         "energy_rank",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from denoscope.data import Images as Images
     from denoscope.data import hold_out as hold_out
     from denoscope.data import read_images as read_images
+    from denoscope.data import write_images as write_images
     from denoscope.describe import Pixels as Pixels
     from denoscope.distributions import Empirical as Empirical
     from denoscope.distributions import Gaussian as Gaussian
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from denoscope.networks import MLP as MLP
     from denoscope.networks import Preconditioned as Preconditioned
     from denoscope.networks import UNet as UNet
+    from denoscope.networks import from_denoiser as from_denoiser
     from denoscope.networks import from_network as from_network
     from denoscope.networks import load as load
     from denoscope.networks import save as save

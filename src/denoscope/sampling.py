@@ -154,8 +154,20 @@ def _states(
         with torch.set_grad_enabled(
             grad and torch.is_grad_enabled()
         ):  # never around a yield: the caller's mode is not ours
-            x = step(D, x, sigma, following, noise)
+            x = _stepped(step, D, x, sigma, following, noise)
         yield x
+
+
+def _stepped(
+    step: Step, D: Denoiser, x: Tensor, sigma: Tensor, following: Tensor, noise: Noise | None
+) -> Tensor:
+    try:
+        return step(D, x, sigma, following, noise)
+    except IndexError as error:
+        raise ValueError(
+            f"the denoiser fails for sigma of shape (), one level for all ({error}); if it wants "
+            "one for each state, (b,), give denoscope.from_denoiser(D)"
+        ) from error
 
 
 def trajectory(

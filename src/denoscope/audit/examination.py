@@ -18,6 +18,7 @@ from denoscope.audit.evidence.by_descriptor import (
 from denoscope.audit.evidence.described_sets import DescribedSets
 from denoscope.audit.findings import Audit, Evidence
 from denoscope.audit.options import AuditOptions, check_control, check_pairs, check_used
+from denoscope.audit.sets.as_files import as_files
 from denoscope.audit.sets.generated import generate, is_model
 from denoscope.audit.sets.inputs import InputSet, read
 from denoscope.audit.sets.matching import matched
@@ -33,6 +34,7 @@ def examine(options: AuditOptions, say: Voice) -> Audit:
     """Reads, describes, compares: everything an audit finds. Whatever is wrong with the question or
     the sets is a one-line ValueError.
     """
+    options = as_files(options)
     rules = understood(options)
     return judge(options, rules, sets(options, rules, say), say)
 

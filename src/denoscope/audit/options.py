@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denoscope.audit.sets.inputs import InputSet
@@ -19,20 +19,21 @@ _TRAIN, _CONTROL = 3, 4  # rows that are needed of a training set beside a contr
 class AuditOptions:
     """The question of an audit; :meth:`check` refuses what cannot be answered.
 
-    ``gen``, ``train``, ``test``, ``twin`` are paths or names of sets, empty where not given;
-    ``descriptors`` are words for
-    :func:`denoscope.describe.by_name`, empty for those of the ``protocol``. ``false_alarm`` 0 takes
-    the protocol's. ``duplicates`` is the quantile below which training images are near-duplicates.
-    ``planted`` counts training images that are copied with each perturbation. ``metrics`` are
-    names, empty for all that the sets allow and that take minutes at most. ``seeds`` (empty: the
-    protocol's), ``sampler``, ``steps``, ``batch``, ``device`` and ``label`` (classes or all) say
-    how a model given as ``gen`` or ``twin`` is sampled. ``fail_above`` None never fails.
+    ``gen``, ``train``, ``test``, ``twin`` are paths or names of sets, empty where not given; in
+    Python also arrays: images (n, c, h, w) in [-1, 1], features (n, k). ``descriptors`` are words
+    for :func:`denoscope.describe.by_name`, empty for those of the ``protocol``. ``false_alarm`` 0
+    takes the protocol's. ``duplicates`` is the quantile below which training images are
+    near-duplicates. ``planted`` counts training images that are copied with each perturbation.
+    ``metrics`` are names, empty for all that the sets allow and that take minutes at most.
+    ``seeds`` (empty: the protocol's), ``sampler``, ``steps``, ``batch``, ``device`` and ``label``
+    (classes or all) say how a model given as ``gen`` or ``twin`` is sampled. ``fail_above`` None
+    never fails.
     """
 
-    gen: str
-    train: str
-    test: str = ""
-    twin: str = ""
+    gen: str | Any
+    train: str | Any
+    test: str | Any = ""
+    twin: str | Any = ""
     out: Path = Path("runs/audit")
     descriptors: tuple[str, ...] = ()
     protocol: str = "denoscope-1"

@@ -12,3 +12,4 @@ from denoscope.data.moments import Moments as Moments
 from denoscope.data.reading import read_images as read_images
 from denoscope.data.subsets import hold_out as hold_out
 from denoscope.data.subsets import subset as subset
+from denoscope.data.writing import write_images as write_images

@@ -35,6 +35,20 @@ def rows_at_once(rows: Tensor) -> int:
     return max(1, MEMORY // (KEPT * rows.shape[1] * rows.element_size()))
 
 
+def check_event(D: Denoiser, x: Tensor, sigma: Tensor) -> None:
+    """A ValueError where a denoiser that says the shape of its states is given several as one."""
+    stated = getattr(D, "event_shape", None) or getattr(D, "shape", None)
+    event = tuple(stated) if isinstance(stated, tuple | list) else ()
+    lead = x.shape[sigma.ndim : x.ndim - len(event)]
+    if event and lead and x.shape[x.ndim - len(event) :] == event:
+        points = tuple(x.shape[: x.ndim - len(event)])
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} holds several states of {event}, and sigma of shape "
+            f"{tuple(sigma.shape)} makes one point of them: for a level at each give "
+            f"torch.full({points}, sigma)"
+        )
+
+
 class Field:
     """``D`` at the points ``x`` (*batch, *event), ``sigma`` (*batch): ``rows`` (b, n) and ``sigma``
     (b,), b = 1 for a single point.
@@ -56,6 +70,7 @@ class Field:
         if not bool(((sigma > 0) & (sigma < math.inf)).all()):
             ends = f"{float(sigma.min()):g} to {float(sigma.max()):g}"
             raise ValueError(f"sigma must be positive and finite, got {ends}")
+        check_event(D, x, sigma)
         self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
         self.rows = x.detach().reshape(math.prod(self.batch), -1)
         self.sigma = sigma.detach().reshape(-1)

@@ -39,7 +39,7 @@ class Operator:
     """
 
     def __init__(self, field: Field, mask: Mask = None):
-        pair = mask if isinstance(mask, tuple) else (mask, mask)
+        pair = _pair(mask)
         if len(pair) != 2:
             raise ValueError(
                 f"mask must be one bool tensor or the pair (output, input), got {len(pair)} of them"
@@ -170,6 +170,18 @@ def _without(basis: Tensor, block: Tensor) -> Tensor:
     for _ in range(2):
         block = block - basis @ (basis.mT @ block)
     return block
+
+
+def at_points(x: Tensor, sigma: Tensor | float, mask: Mask) -> Tensor:
+    """The levels of the points of x: where a mask says a point's shape, one level goes with all."""
+    level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    shape = next((side.shape for side in _pair(mask) if isinstance(side, Tensor)), x.shape)
+    fits = level.ndim == 0 and x.shape[x.ndim - len(shape) :] == shape
+    return level.expand(x.shape[: x.ndim - len(shape)]) if fits else level
+
+
+def _pair(mask: Mask) -> tuple[Tensor | None, ...]:
+    return mask if isinstance(mask, tuple) else (mask, mask)
 
 
 def _kept(mask: Tensor | None, field: Field) -> Tensor:

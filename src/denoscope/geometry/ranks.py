@@ -36,7 +36,7 @@ from torch import Tensor
 
 from denoscope.geometry.certificates import BLOCK, certified, leading_places
 from denoscope.geometry.field import Field
-from denoscope.geometry.krylov import Mask, Operator
+from denoscope.geometry.krylov import Mask, Operator, at_points
 from denoscope.geometry.singular import groups
 from denoscope.types import Denoiser
 
@@ -126,7 +126,7 @@ def numerical_rank(
     rounding and has rank 0.
     """
     share = threshold(energy, rule)
-    field = Field(D, x, sigma)
+    field = Field(D, x, at_points(x, sigma, mask))
     operator = Operator(field, mask)
     found = [one for part in groups(operator, BLOCK) for one in certified(part, share, seed, dense)]
     width = max(len(one.S) for one in found)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from denoscope.geometry.field import Field, rows_at_once
 from denoscope.geometry.jacobians import jacobian_rows
-from denoscope.geometry.krylov import Krylov, Mask, Operator
+from denoscope.geometry.krylov import Krylov, Mask, Operator, at_points
 from denoscope.types import Denoiser
 
 LARGEST_BLOCK = 32
@@ -74,7 +74,7 @@ def svd(
     fixes the random directions. A k below 1 or above what the mask keeps, a mask that does not fit,
     and a tolerance that is not positive are a ValueError.
     """
-    field = Field(D, x, sigma)
+    field = Field(D, x, at_points(x, sigma, mask))
     operator = Operator(field, mask)
     if not 1 <= k <= min(operator.shape):
         raise ValueError(f"k must be from 1 to {min(operator.shape)}, the Jacobian's size, got {k}")

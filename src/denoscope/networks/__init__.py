@@ -3,9 +3,10 @@
 from denoscope.networks.archive import dump, load, save
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet, best_size
+from denoscope.networks.foreign import from_denoiser, from_network
 from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
 from denoscope.networks.mlp import MLP, FiLM
-from denoscope.networks.precondition import Preconditioned, from_network
+from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
 from denoscope.networks.uvit import UViT
@@ -24,6 +25,7 @@ __all__ = [
     "best_size",
     "descend",
     "dump",
+    "from_denoiser",
     "from_network",
     "largest_rate",
     "load",

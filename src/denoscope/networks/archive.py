@@ -64,7 +64,9 @@ def dump(denoiser: nn.Module) -> bytes:
     if config is None:
         raise ValueError(
             "only denoisers of this library's networks can be saved, not "
-            f"{type(denoiser).__name__}; save a fleet's members one by one"
+            f"{type(denoiser).__name__}: save a fleet's members one by one, and of another network "
+            "its weights, safetensors.torch.save_file(net.state_dict(), FILE), and name the "
+            "function that builds it wherever a model is asked for, module:function"
         )
     return _packed(denoiser.state_dict(), {"kind": "denoiser", "config": config})
 

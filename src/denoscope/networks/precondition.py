@@ -23,26 +23,17 @@ the flow ends, at the level ``CONSISTENT_FROM``, where it is x itself.
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from denoscope.types import Denoiser, pad
+from denoscope.types import pad
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
 POSTERIOR_MEANS = ("edm", *PREDICTIONS)
 KINDS = (*POSTERIOR_MEANS, "consistency")
 CONSISTENT_FROM = 0.002
 """The level at which a network of kind "consistency" is the identity."""
-
-
-class ScheduleLike(Protocol):
-    """What :func:`from_network` asks of a schedule: x_t = alpha x0 + std n, and t of sigma."""
-
-    def alpha(self, t: Tensor) -> Tensor: ...
-    def std(self, t: Tensor) -> Tensor: ...
-    def time(self, sigma: Tensor) -> Tensor: ...
 
 
 def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,35 +104,3 @@ class Preconditioned(nn.Module):
         c_skip, c_out, c_in = (pad(c, x) for c in self.coefficients(sigma))
         c_noise = sigma.clamp(min=torch.finfo(sigma.dtype).tiny).log() / 4
         return torch.addcmul(c_skip * x, c_out, self.net(c_in * x, c_noise, *label))
-
-
-class Foreign(nn.Module):
-    """See :func:`from_network`."""
-
-    def __init__(self, net: nn.Module | Denoiser, prediction: str, schedule: ScheduleLike):
-        super().__init__()
-        if prediction not in PREDICTIONS:
-            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}: {prediction!r}")
-        self.net, self.prediction, self.schedule = net, prediction, schedule
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        rows, levels = (
-            (x, sigma.expand(x.shape[:1]))
-            if sigma.ndim == 0
-            else (x.flatten(0, sigma.ndim - 1), sigma.flatten())
-        )
-        t = self.schedule.time(levels)
-        alpha, std = self.schedule.alpha(t).to(x.dtype), self.schedule.std(t).to(x.dtype)
-        noisy = pad(alpha, rows) * rows
-        a, b = (pad(c, rows) for c in posterior(self.prediction, alpha, std))
-        return (a * noisy + b * self.net(noisy, t)).reshape(x.shape)
-
-
-def from_network(net: nn.Module | Denoiser, prediction: str, schedule: ScheduleLike) -> Foreign:
-    """The denoiser of a foreign network ``net(x_t, t)`` that predicts "eps", "x0", "v" or "flow" on
-    ``schedule``.
-
-    The network is called with one batch axis, x_t (b, *event) and t (b,), t = schedule.time(sigma);
-    the table is :func:`posterior`.
-    """
-    return Foreign(net, prediction, schedule)
