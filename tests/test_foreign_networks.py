@@ -128,6 +128,8 @@ def test_several_states_are_not_taken_for_one_point() -> None:
     D = from_denoiser(per_state, shape=(1, 4, 4))
     with pytest.raises(ValueError, match=r"give torch\.full\(\(4, 2\), sigma\)"):
         jacobian(D, Seeds(range(8)).randn((1, 4, 4)).reshape(4, 2, 1, 4, 4), torch.tensor(0.1))
+    with pytest.raises(ValueError, match=r"for a level at each of 4 states give torch\.full"):
+        numerical_rank(per_state, Seeds(range(4)).randn((1, 4, 4)), torch.tensor(0.1))
     assert numerical_rank(lambda y, s: y, x, torch.tensor(0.1)).rank.shape == ()
 
 

@@ -72,6 +72,7 @@ class Field:
             raise ValueError(f"sigma must be positive and finite, got {ends}")
         check_event(D, x, sigma)
         self.D, self.batch, self.event = D, sigma.shape, x.shape[sigma.ndim :]
+        self.whole = sigma.ndim == 0
         self.rows = x.detach().reshape(math.prod(self.batch), -1)
         self.sigma = sigma.detach().reshape(-1)
 
@@ -85,7 +86,9 @@ class Field:
 
     def take(self, index: Tensor) -> Field:
         """The same denoiser at some of the points, named by index (k,); one batch axis."""
-        return Field(self.D, self.rows[index].reshape(-1, *self.event), self.sigma[index])
+        some = Field(self.D, self.rows[index].reshape(-1, *self.event), self.sigma[index])
+        some.whole = self.whole
+        return some
 
     def value(self) -> Tensor:
         """D at the points, (b, n)."""
@@ -103,13 +106,25 @@ class Field:
     def call(self, rows: Tensor, sigma: Tensor) -> Tensor:
         """The denoiser at rows (r, n), levels (r,); attention written out, for derivatives."""
         with sdpa_kernel(SDPBackend.MATH):
-            out = self.D(rows.reshape(-1, *self.event), sigma)
+            out = self._answer(rows.reshape(-1, *self.event), sigma)
         if out.shape != (len(rows), *self.event):
             raise ValueError(
                 "the denoiser must answer with the shape of x, "
                 f"{(len(rows), *self.event)}, but gave {tuple(out.shape)}"
             )
         return out.reshape(rows.shape).to(rows.dtype)
+
+    def _answer(self, x: Tensor, sigma: Tensor) -> Tensor:
+        try:
+            return self.D(x, sigma)
+        except (RuntimeError, IndexError) as error:
+            if not self.whole or len(self.event) < 2:
+                raise
+            raise ValueError(
+                f"the denoiser fails for x of shape {tuple(self.event)} as one point, which sigma "
+                f"of shape () makes it ({str(error).splitlines()[0]}); for a level at each of "
+                f"{self.event[0]} states give torch.full(({self.event[0]},), sigma)"
+            ) from error
 
     def _in_parts(
         self, directions: Tensor, product: Callable[[Linearized, Tensor], Tensor]
