@@ -18,6 +18,7 @@ from denoscope.fitting import ConsistencyLoss, Draws, draws, training
 from denoscope.fitting.consistency import HUBER
 from denoscope.laws.consistency import check_boundary, check_self_consistency
 from denoscope.levels import karras, log_normal, log_uniform
+from denoscope.models import ONE_STEP, POSTERIOR_MEAN, open_model
 from denoscope.networks import MLP, Averaged, Fleet, Preconditioned, load, save
 from denoscope.networks.precondition import CONSISTENT_FROM
 from denoscope.random import Seeds, generator
@@ -168,6 +169,16 @@ def test_it_finds_the_flow_map_of_a_gaussian(teacher: Denoiser | None, tmp_path:
     once = sample(f, x, [80.0, 0.0], euler)
     torch.testing.assert_close(once, f(x, torch.tensor(80.0)))
     assert float(once.std(0).sub(VARIANCES.sqrt()).abs().max()) < 0.15
+
+
+def test_a_saved_one_opens_as_a_map_that_is_sampled_at_once(tmp_path: Path):
+    nets = [Preconditioned(MLP((3,), 8, classes=2), kind) for kind in ("edm", "consistency")]
+    kinds = [open_model(str(save(net, tmp_path / f"{net.kind}.safetensors"))) for net in nets]
+    assert [model.kind for model in kinds] == [POSTERIOR_MEAN, ONE_STEP]
+    for model in (kinds[1], kinds[1].given(1)):
+        assert model.levels(1).tolist() == [80.0, 0.0]
+    with pytest.raises(ValueError, match="sampled in 1 step"):
+        kinds[1].levels(18)
 
 
 def test_a_member_does_not_depend_on_its_fleet_and_resumes_bit_for_bit(tmp_path: Path):

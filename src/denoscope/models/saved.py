@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from denoscope import guidance
 from denoscope.files import file_hash
 from denoscope.levels import karras
-from denoscope.models.model import Label, Model
+from denoscope.models.model import ONE_STEP, POSTERIOR_MEAN, Label, Model
 from denoscope.networks import LinearMaps, Preconditioned, Subspaces, load
 from denoscope.networks.archive import expect
 from denoscope.store import MODEL
@@ -45,7 +45,9 @@ def saved(file: Path, device: torch.device) -> Model:
         return karras(n, low, high)
 
     identity = {"file": "denoscope", "sha256": file_hash(file)}
-    model = Model(denoiser.to(device), event, identity, levels=levels)
+    at_once = isinstance(denoiser, Preconditioned) and denoiser.kind == "consistency"
+    kind = ONE_STEP if at_once else POSTERIOR_MEAN
+    model = Model(denoiser.to(device), event, identity, kind, levels=levels)
     classes = int(getattr(denoiser, "classes", 0))
 
     def labelled(label: Label) -> Model:
