@@ -24,6 +24,7 @@ from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.score_gap import ScoreGap
+from denoscope.studies.trajectories import Trajectories
 from denoscope.study import Study
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
@@ -110,6 +111,16 @@ def local_linearity(given: Sequence[str]) -> Sweeps:
     }
 
 
+def trajectories(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {**SMALL, "samples": 12, "held": 24}
+    cells = grid(Trajectories, n=8, seed=[0, 1], **few) + grid(Trajectories, n=96, **few)
+    return {
+        "digits": cells,
+        "molrg": grid(Trajectories, data="molrg", n=8, **few),
+        "given": grid(Trajectories, **{**few, "model": given, "n": 0, "image": "digits"}),
+    }
+
+
 def linear_vs_network(given: Sequence[str]) -> Sweeps:
     small = {"width": 8, "steps": 60, "samples": 60, "solver_steps": 6, "held": 80}
     return {"digits": grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **small)}
@@ -147,6 +158,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "linear_vs_network": linear_vs_network,
     "gaussian_emergence": gaussian_emergence,
     "dimension_scaling": dimension_scaling,
+    "trajectories": trajectories,
 }
 
 

@@ -43,6 +43,7 @@ IMAGES = {
     "test": "unseen images",
     "gen": "samples",
     "truth": "true law, estimated",
+    "given": "given image",
 }
 
 REMEDIES = {
@@ -69,6 +70,9 @@ METHODS = {
 """How subspaces are recovered, and what makes a denoiser of N points."""
 
 STARTS = {"neighbours": "starts at neighbours", "random": "random starts"}
+
+CHOICES = {"image": "nearest training image", "class": "its class"}
+"""What a path settles on."""
 
 ASSIGNMENTS = {"noisy": "assigned by the noisy point", "soft": "soft weights"}
 """Which subspace a noisy point is projected onto."""
@@ -209,6 +213,7 @@ COORDINATES: dict[str, Coordinate] = {
     "excess": Coordinate("N_k − d", "N_k − d = {}"),
     "noise": Coordinate("noise of the points", "noise {:g}"),
     "start": Coordinate("start", values=STARTS),
+    "choice": Coordinate("settled on", values=CHOICES),
     "method": Coordinate("method", values=METHODS),
     "assignment": Coordinate("weights", values=ASSIGNMENTS),
     "remedy": Coordinate("regularisation", values=REMEDIES),
