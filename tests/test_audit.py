@@ -10,6 +10,7 @@ import html
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from denoscope import read_images
 from denoscope.audit.evidence.metric_table import NAMES
 from denoscope.audit.report.csv_table import COLUMNS
 from denoscope.cli import main
+from denoscope.data import images as images_room
 from denoscope.data.images import to_uint8
 from denoscope.report import Page
 
@@ -367,6 +369,36 @@ def test_a_dry_run_writes_nothing(
     assert "10 samples of" in capsys.readouterr().out
     assert run("--gen", "digits", "--dry-run", metrics=["memorised"]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_on_demand_give_the_same_audit_and_a_dry_run_reads_few_of_them(
+    digits: Tensor,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A set that is too large to be kept is described, compared and shown as one in memory is."""
+    for name, part in (("train", digits[TRAIN][:150]), ("gen", noisy(digits[TRAIN][:20]))):
+        (tmp_path / name).mkdir()
+        for i, pixels in enumerate(to_uint8(part)[:, 0].numpy()):
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    words = ("--train", tmp_path / "train", "--gen", tmp_path / "gen")
+    found = []
+    for kept in (1 << 28, 0):
+        monkeypatch.setattr(images_room, "_KEPT", kept)
+        assert run(*words, test=False, quiet=False) == 0
+        found.append(
+            result(tmp_path) | {"command": "", "csv": (tmp_path / "out/audit.csv").read_text()}
+        )
+    assert found[0] == found[1]
+    assert "train: 150 images of 1 × 8 × 8, 0.0 GiB at 8 bits" in capsys.readouterr().err
+    monkeypatch.setattr(sys.modules["denoscope.audit.plan"], "_FEW", 10)
+    (tmp_path / "train" / "149.png").write_bytes(b"never read")
+    assert run(*words, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "train: 150 images of" in said
+    assert re.search(r"in all about .* and \d+\.\d GiB", said)
 
 
 def test_exit_codes(

@@ -20,6 +20,7 @@ from denoscope.data.perturb import PERTURBATIONS
 from denoscope.describe import (
     PCA,
     PROTOCOLS,
+    Cache,
     Custom,
     Pixels,
     RandomProjection,
@@ -405,3 +406,15 @@ def test_protocols() -> None:
         assert references([fixed.cites])
     with pytest.raises(ValueError, match="did you mean 'rpgl-2024'"):
         protocol("rpgl-2023")
+
+
+def test_pixels_of_sets_that_fill_a_memory_are_rounded_and_say_so() -> None:
+    images = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    few, many = (by_name("pixels", images, rows=rows) for rows in (10_000, 100_000))
+    assert few.identity == Pixels().identity
+    assert "half precision" in many.protocol
+    assert many.identity != few.identity
+    assert many(images).dtype == torch.float16
+    assert torch.equal(many(images), few(images).half())
+    kept = Cache().features(images, "x", many)
+    assert torch.equal(kept, many(images))

@@ -13,7 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 import denoscope
-from denoscope.nearest import bytes_of, neighbors, paired
+from denoscope.nearest import bytes_of, neighbors, paired, within
+from denoscope.nearest.rows import Metric
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -243,3 +244,14 @@ def test_memory_sizes(text: str | int, size: int) -> None:
 
 def test_it_is_public() -> None:
     assert denoscope.neighbors is neighbors
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_rows_at_half_precision_are_compared_as_the_numbers_that_they_are(metric: Metric) -> None:
+    rows = torch.randn(60, 7, generator=torch.Generator().manual_seed(0)).half()
+    half = neighbors(rows[:20], rows, 3, metric=metric)
+    full = neighbors(rows[:20].float(), rows.float(), 3, metric=metric)
+    assert half.distance.dtype == torch.float32
+    assert torch.equal(half.distance, full.distance)
+    assert torch.equal(half.index, full.index)
+    assert torch.equal(within(rows[:20], rows, 2.0), within(rows[:20].float(), rows.float(), 2.0))

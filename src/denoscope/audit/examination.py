@@ -4,9 +4,13 @@ samples, to go on from there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from denoscope.audit.evidence import described_sets, metric_table
 from denoscope.audit.evidence.by_descriptor import (
@@ -23,6 +27,7 @@ from denoscope.audit.sets.generated import generate, is_model
 from denoscope.audit.sets.inputs import InputSet, read
 from denoscope.audit.sets.matching import matched
 from denoscope.audit.sets.overlap import exact_rows, overlap
+from denoscope.data.images import is_small
 from denoscope.data.prepare import Preparation
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.files import harmless
@@ -99,8 +104,12 @@ def judge(
     )
 
 
-def sets(options: AuditOptions, rules: Protocol, say: Voice) -> dict[str, InputSet]:
-    """The sets of the question, read or sampled, and made comparable."""
+def sets(
+    options: AuditOptions, rules: Protocol, say: Voice, *, few: int = 0
+) -> dict[str, InputSet]:
+    """The sets of the question, read or sampled, and made comparable; with ``few`` only so many
+    images of those that are too many to be kept in memory.
+    """
     shown = options.range and (options.range[0], options.range[1])
     drawing = replace(
         options, resize=options.resize or rules.resize or 0, seeds=options.seeds or rules.seeds
@@ -124,11 +133,21 @@ def sets(options: AuditOptions, rules: Protocol, say: Voice) -> dict[str, InputS
                     value_range=shown or None,
                     skip_bad=options.skip_bad,
                     progress=told,
+                    expect=partial(_expected, say, role),
+                    few=few,
                 )
         say(f"{role}: {len(found[role])} rows of {harmless(path)}")
         if role in ("train", "test"):
             check_control(options, found[role])
     return matched(found)
+
+
+def _expected(say: Voice, role: str, n: int, shape: tuple[int, ...]) -> None:
+    """Says how much there is of a set that is not kept in memory, after its first image."""
+    if not is_small((n, *shape), torch.uint8):
+        size = n * math.prod(shape) / 2**30
+        sides = " × ".join(map(str, shape))
+        say(f"{role}: {n} images of {sides}, {size:.1f} GiB at 8 bits: read when they are needed")
 
 
 def sampled(options: AuditOptions, role: str) -> bool:

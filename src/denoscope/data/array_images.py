@@ -12,16 +12,16 @@ from torch import Tensor
 
 from denoscope.data.arrays import PICTURES, Arrays, Stored, arrays, images_key, rows_key
 from denoscope.data.decoding import ALPHA
-from denoscope.data.images import Images, OnDemand, batches
+from denoscope.data.images import Images, OnDemand, batches, is_small
+from denoscope.data.pictures import ReadOptions
 from denoscope.data.prepare import GROUNDS, Preparation
-from denoscope.data.selection import Part
 from denoscope.files import harmless
 
 Ends = tuple[float, float] | None
 """The values that are black and white, where numbers are not 8 bits."""
 
 
-def read_arrays(path: Path, key: str, how: Preparation, ends: Ends, part: Part) -> Images:
+def read_arrays(path: Path, key: str, how: ReadOptions) -> Images:
     """The images of a file of arrays, under ``key`` or a usual name; (n, h, w, c), (n, h, w) or
     (n, c, h, w). Anything wrong is a one-line ValueError that begins with the file's name.
     """
@@ -31,12 +31,16 @@ def read_arrays(path: Path, key: str, how: Preparation, ends: Ends, part: Part) 
             raise ValueError(_no_images(found, key, path.suffix))
         stored = found.stored(name)
         axes, channels = _axes(stored.shape, found.channels_first)
-        rows = part(stored.shape[0], None)
-        pixels = _Pixels(_opened(found, name, stored), axes, rows, how, _ends(stored, how, ends))
+        rows, one = how.part(stored.shape[0], None), tuple(stored.shape[axis] for axis in axes[1:3])
+        shape = (len(rows), min(channels, 3), *one)
+        kind = torch.uint8 if stored.dtype == np.uint8 else torch.float32
+        how.expect(len(rows), shape[1:])
+        if how.few and not is_small(shape, kind):
+            rows = rows[: how.few]
+            shape = (len(rows), *shape[1:])
+        pixels = _Pixels(_opened(found, name, stored), axes, rows, how.prepare, _ends(stored, how))
         pixels.check(stored.dtype, channels)
         labels, left_out = _labels(found, stored.shape[0], rows)
-        shape = (len(rows), min(channels, 3), *(stored.shape[axis] for axis in axes[1:3]))
-        kind = torch.uint8 if stored.dtype == np.uint8 else torch.float32
         kept = OnDemand(pixels, shape, kind).kept()
         said = (*pixels.notes(channels), *left_out)
     return Images(kept, harmless(path.name), labels=labels, warnings=said)
@@ -72,10 +76,10 @@ def _axes(shape: tuple[int, ...], first: bool) -> tuple[tuple[int, ...], int]:
     return ((0, 2, 3, 1), shape[1]) if second and (first or not last) else ((0, 1, 2, 3), shape[3])
 
 
-def _ends(stored: Stored, how: Preparation, ends: Ends) -> Ends:
+def _ends(stored: Stored, how: ReadOptions) -> Ends:
     if stored.dtype == np.uint8:
         return None
-    return ends or ((0.0, float(how.most)) if how.most else None)
+    return how.value_range or ((0.0, float(how.prepare.most)) if how.prepare.most else None)
 
 
 def _labels(found: Arrays, n: int, rows: range) -> tuple[Tensor | None, list[str]]:

@@ -32,7 +32,9 @@ first one.
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a set is read: what :func:`denoscope.read_images` takes."""
+    """How a set is read: what :func:`denoscope.read_images` takes. Of a set that is too large to be
+    kept only the first ``few`` are read; 0: all.
+    """
 
     skip_bad: bool = False
     prepare: Preparation = AS_STORED
@@ -40,6 +42,7 @@ class ReadOptions:
     part: Part = everything
     progress: Progress = lambda done, total: None
     expect: Expect = lambda n, shape: None
+    few: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Decoded:
 
 
 @dataclass
-class Pictures:
+class Catalogue:
     """What is known of readable files of one size: ``members``, ``contents``, how many colour
     channels each has, the ``pictures`` themselves where they are kept; of the others (name, reason)
     ``bad``; how many files each of ``notes`` is about.
@@ -90,9 +93,9 @@ class Pictures:
 
     def left(self, kept: Sequence[int]) -> None:
         """Forgets all pictures but those."""
-        self.members, self.contents, self.shapes = (
-            [some[i] for i in kept] for some in (self.members, self.contents, self.shapes)
-        )
+        self.members = [self.members[i] for i in kept]
+        self.contents = [self.contents[i] for i in kept]
+        self.shapes = [self.shapes[i] for i in kept]
         self.pictures = self.pictures and [self.pictures[i] for i in kept]
 
     def stored(self) -> Tensor | OnDemand:
@@ -115,11 +118,11 @@ class Pictures:
         return data
 
 
-def looked_at(path: Path, members: Sequence[Member], how: ReadOptions) -> Pictures:
+def looked_at(path: Path, members: Sequence[Member], how: ReadOptions) -> Catalogue:
     """All pictures among the members, decoded once. One that cannot be read, or has another size
     than most, is a ValueError without ``skip_bad``.
     """
-    found = Pictures(how.prepare)
+    found = Catalogue(how.prepare)
     for done, file in enumerate(_decoded(members, how.prepare), 1):
         if file.picture is None:
             _refuse(path, file, how.skip_bad)
@@ -129,11 +132,13 @@ def looked_at(path: Path, members: Sequence[Member], how: ReadOptions) -> Pictur
                 _begin(found, len(members), file.picture, how)
             found.add(file, file.picture)
         how.progress(done, len(members))
+        if found.pictures is None and done == how.few:
+            break
     _one_size(path, found, how.skip_bad)
     return found
 
 
-def _begin(found: Pictures, n: int, first: Tensor, how: ReadOptions) -> None:
+def _begin(found: Catalogue, n: int, first: Tensor, how: ReadOptions) -> None:
     how.expect(n, tuple(first.shape))
     if not is_small((n, *first.shape), first.dtype):
         found.pictures = None
@@ -180,7 +185,7 @@ def _decode_one(member: Member, prepare: Preparation) -> _Decoded:
     return _Decoded(member, picture, notes, content(picture))
 
 
-def _one_size(path: Path, found: Pictures, skip_bad: bool) -> None:
+def _one_size(path: Path, found: Catalogue, skip_bad: bool) -> None:
     """Moves pictures of another size than most to the bad ones; a ValueError without
     ``skip_bad``.
     """

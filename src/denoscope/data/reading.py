@@ -30,6 +30,7 @@ def read_images(
     part: Part = everything,
     progress: Progress = lambda done, total: None,
     expect: Expect = lambda n, shape: None,
+    few: int = 0,
 ) -> Images:
     """The images of ``source``: an embedded set's name, a folder, an archive, a file of arrays or
     of rows.
@@ -50,14 +51,15 @@ def read_images(
     them in ``skipped``; ``prepare`` says how files become images, in the words of
     :class:`~denoscope.data.prepare.Preparation`, such as ``resize:64``; ``part(n, test_from)``
     which rows of n are read, before any is decoded; ``progress(done, total)`` is told how many
-    files are decoded, ``expect(n, shape)`` after the first of them what there will be. Whatever
+    files are decoded, ``expect(n, shape)`` after the first of them what there will be; of a set
+    too large to be kept in memory only the first ``few`` are read, if a number is given. Whatever
     else is wrong is a one-line ValueError, in which characters of names that do not print are
     escaped, as they are in ``files`` and ``skipped``.
     """
     prepare = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare)
     if prepare.open:
         raise ValueError(f"prepare: {prepare} needs a size, such as resize:64 or diffusers:64")
-    how = ReadOptions(skip_bad, prepare, value_range, part, progress, expect)
+    how = ReadOptions(skip_bad, prepare, value_range, part, progress, expect, few)
     if str(source) in EMBEDDED and not isinstance(source, Path):
         root = None if data_root is None else Path(data_root).expanduser()
         return _embedded(str(source), root, how)
@@ -83,8 +85,7 @@ def _read(path: Path, key: str, how: ReadOptions) -> Images:
     if suffix in ENDINGS:
         return read_shards(path, [""], how)
     if holds_arrays(path):
-        images = read_arrays(path, key, how.prepare, how.value_range, how.part)
-        return prepared(images, how.prepare)
+        return prepared(read_arrays(path, key, how), how.prepare)
     raise ValueError(f"{path} is {way_out(path)}")
 
 

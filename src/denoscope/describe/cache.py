@@ -1,11 +1,11 @@
 """Features on disk: described once, memory-mapped ever after, and never those of other images or of
 another descriptor.
 
-``FOLDER/KEY/features.npy`` holds float32 rows and ``about.json`` what they are of: content,
-descriptor's identity, shape, and the file's SHA-256. KEY hashes the first three, but all of it is
-compared as a whole, so that neither a collision nor an edited file answers for other data. Rows
-under way lie in ``FOLDER/.KEY.part`` with a record of how many are good: a run that was killed goes
-on from there.
+``FOLDER/KEY/features.npy`` holds rows, float32 or at half precision as the descriptor gives them,
+and ``about.json`` what they are of: content, descriptor's identity, shape, and the file's SHA-256.
+KEY hashes the first three, but all of it is compared as a whole, so that neither a collision nor an
+edited file answers for other data. Rows under way lie in ``FOLDER/.KEY.part`` with a record of how
+many are good: a run that was killed goes on from there.
 """
 
 from __future__ import annotations
@@ -114,12 +114,13 @@ class _Blocks:
         return len(self.images)
 
     def after(self, done: int) -> Iterator[np.ndarray]:
-        """float32 blocks (b, k) of the images from ``done`` on; another width is a ValueError."""
+        """Blocks (b, k) of the images from ``done`` on; another width is a ValueError."""
         self.progress(done, len(self))
         width = None
         for start in range(done, len(self), self.at_once):
             some = self.images[start : start + self.at_once]
-            block = self.descriptor(some).to("cpu", torch.float32)
+            block = self.descriptor(some).cpu()
+            block = block if block.dtype == torch.float16 else block.to(torch.float32)
             if block.ndim != 2 or width not in (None, block.shape[1]):
                 raise ValueError(
                     f"{self.descriptor.name} gave features of shape {tuple(block.shape)} "
@@ -134,7 +135,7 @@ def _mapped(file: Path | BinaryIO) -> Tensor:
     """A stored array, its pages read when they are used; writing to it changes memory alone."""
     opened = isinstance(file, Path)
     array = np.load(file, mmap_mode="c", allow_pickle=False) if opened else _map_open(file)
-    if array.dtype != np.float32 or array.ndim != 2:
+    if array.dtype not in (np.float32, np.float16) or array.ndim != 2:
         raise ValueError(f"holds {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array)
 
@@ -147,8 +148,13 @@ def _map_open(file: BinaryIO) -> np.ndarray:
     return np.memmap(file, dtype, "c", file.tell(), shape)
 
 
-def _header(file: BinaryIO, rows: int, width: int) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+def _header(file: BinaryIO, rows: int, block: np.ndarray) -> None:
+    """Of rows like those of a block."""
+    header = {
+        "descr": block.dtype.newbyteorder("<").str,
+        "fortran_order": False,
+        "shape": (rows, block.shape[1]),
+    }
     np.lib.format.write_array_header_1_0(file, header)
 
 
@@ -156,13 +162,13 @@ def _unkept(blocks: _Blocks, folder: Path | None) -> Tensor:
     """Features in memory if they are small, else in a file that has no name."""
     stream = blocks.after(0)
     first = next(stream)
-    if 4 * len(blocks) * first.shape[1] <= _SMALL:
+    if len(blocks) * first[0].nbytes <= _SMALL:
         return torch.from_numpy(np.concatenate([first, *stream]))
     with _one_line(folder or Path(tempfile.gettempdir())):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            _header(file, len(blocks), first.shape[1])
+            _header(file, len(blocks), first)
             file.write(first.data)
             for block in stream:
                 file.write(block.data)
@@ -178,7 +184,7 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
         for block in blocks.after(done):
             if not done:
                 width = block.shape[1]
-                _header(file, len(blocks), width)
+                _header(file, len(blocks), block)
                 file.flush()
                 digest = _digest(file, file.tell())
             if block.shape[1] != width:

@@ -10,8 +10,9 @@ from denoscope.data.images import Pictures, shape_of
 from denoscope.describe.components import COUNTS, PCA
 from denoscope.describe.custom import Custom, is_function
 from denoscope.describe.identity import Describer
-from denoscope.describe.pixels import Pixels, RandomProjection
+from denoscope.describe.pixels import SIDE, Pixels, RandomProjection
 from denoscope.describe.preprocessing import NAMES
+from denoscope.describe.rows import reduced_shape
 from denoscope.describe.sscd import SSCD
 
 _PLAIN = "pixels pca pca:K projection projection:K sscd sscd:FILE sscd:PROTOCOL"
@@ -19,18 +20,26 @@ WORDS = (*_PLAIN.split(), "sscd:FILE:PROTOCOL", "module:function")
 """The forms that :func:`by_name` understands."""
 PROJECTED = 256
 """The features of ``projection``, where an image has as many numbers."""
+_LARGE = 2 << 30  # bytes of rows that are kept as they are
 PER_AXIS = 10
 """Training images for each fitted axis, where these same images calibrate it."""
 
 
 def by_name(
-    word: str, train: Pictures, *, seed: int = 0, sscd: str = "", held_out: bool = True
+    word: str,
+    train: Pictures,
+    *,
+    seed: int = 0,
+    sscd: str = "",
+    held_out: bool = True,
+    rows: int = 0,
 ) -> Describer:
     """The descriptor of this word, fitted to the training images (n, c, h, w) in [-1, 1] where it
     is fitted.
 
-    ``pixels``; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with
-    the network in the file ``sscd`` or an installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and
+    ``pixels``, rounded to half precision where the ``rows`` to be described would take more than 2
+    GiB; ``pca`` or ``pca:K``; ``projection`` or ``projection:K`` by ``seed``; ``sscd`` with the
+    network in the file ``sscd`` or an installed one, ``sscd:FILE``, ``sscd:PROTOCOL`` and
     ``sscd:FILE:PROTOCOL`` with a name of :mod:`denoscope.describe.preprocessing`;
     ``module:function`` for any function. The training images are a control too, so ``pca`` has an
     axis for every ten of them at most, unless more are asked for and there are ``held_out`` images:
@@ -41,7 +50,7 @@ def by_name(
     """
     kind, _, rest = word.partition(":")
     if word == "pixels":
-        return Pixels()
+        return Pixels(half=4 * rows * prod(reduced_shape(shape_of(train)[1:], SIDE)) > _LARGE)
     if kind == "pca":
         return _components(word, rest, train, seed, held_out)
     if kind == "projection":

@@ -67,10 +67,11 @@ def space(x: Tensor | np.ndarray, kind: str, *, name: str = "features") -> Tenso
     """
     if kind not in KINDS:
         raise ValueError(f"a score is one of {', '.join(KINDS)}, got {kind!r}")
-    rows = features(x, name)
+    rows = features(x, name, half=True)
     if kind == "ratio":
         return rows
-    out = _stored((len(rows), rows.shape[1] + 1), rows.dtype)
+    precise = torch.promote_types(rows.dtype, torch.float32)
+    out = _stored((len(rows), rows.shape[1] + 1), precise)
     height = max(1, _BLOCK // rows.shape[1])
     for start in range(0, len(rows), height):
         out[start : start + height] = unit(rows[start : start + height])
@@ -111,7 +112,7 @@ def scores(
     rows, two or more, that are known already. For the ratio a training set whose rows are all
     near-duplicates of one another is a ValueError, and so is a row without others.
     """
-    a, b = same_space(query, train, ("query", "train"))
+    a, b = same_space(query, train, ("query", "train"), half=True)
     if len(b) < 2 + exclude_self:
         raise ValueError(
             f"train has {len(b)} rows: too few to tell near-duplicates of the nearest from others"

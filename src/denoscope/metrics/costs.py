@@ -40,9 +40,17 @@ class SetSizes:
         return self.test or self.train
 
 
-def passes(s: SetSizes) -> float:
-    """About the seconds in which all sets are compared with the training set."""
-    return (s.train + s.gen + s.test) * s.train * s.features / _SINGLE
+def compared(first: int, second: int, features: int) -> float:
+    """About the seconds in which rows are compared with rows."""
+    return first * second * features / _SINGLE
+
+
+def passes(s: SetSizes, planted: int = 0) -> float:
+    """About the seconds in which all sets, and planted copies, are compared with the training set,
+    and the others with themselves and each other.
+    """
+    with_train = compared(s.train + s.gen + s.test + planted, s.train, s.features)
+    return with_train + compared(s.gen + s.test, s.gen + s.test, s.features)
 
 
 def _fit(centres: int, rows: int, s: SetSizes) -> float:

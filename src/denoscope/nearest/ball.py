@@ -29,7 +29,7 @@ def within(
     In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last
     bit; a row has distance 0 to itself.
     """
-    query, bank = same_space(query, bank, ("query", "bank"))
+    query, bank = same_space(query, bank, ("query", "bank"), half=True)
     reach = torch.as_tensor(radius, dtype=torch.float64, device=query.device).expand(len(query))
     if not len(query) or not len(bank):
         return torch.empty(0, 2, dtype=torch.int64, device=query.device)

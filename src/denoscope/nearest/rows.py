@@ -34,9 +34,9 @@ def bytes_of(size: str | int) -> int:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-def features(x: Tensor | np.ndarray, name: str) -> Tensor:
-    """``x`` as an (n, k) tensor of float32 or float64, detached; images, other shapes, and rows
-    that are not finite are a ValueError naming it.
+def features(x: Tensor | np.ndarray, name: str, *, half: bool = False) -> Tensor:
+    """``x`` as an (n, k) tensor of float32 or float64, or as it is at ``half`` precision, detached;
+    images, other shapes, and rows that are not finite are a ValueError naming it.
     """
     x = torch.as_tensor(x).detach()
     if x.ndim == 4:
@@ -46,7 +46,7 @@ def features(x: Tensor | np.ndarray, name: str) -> Tensor:
         )
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(f"{name} needs features of shape (n, k), got {tuple(x.shape)}")
-    if x.dtype != torch.float64:
+    if x.dtype != torch.float64 and not (half and x.dtype == torch.float16):
         x = x.to(torch.float32)
     if len(x) and not all(math.isfinite(bound) for bound in torch.aminmax(x)):
         row = int((~torch.isfinite(x)).any(1).nonzero()[0])
@@ -57,10 +57,14 @@ def features(x: Tensor | np.ndarray, name: str) -> Tensor:
 
 
 def same_space(
-    first: Tensor | np.ndarray, second: Tensor | np.ndarray, names: tuple[str, str]
+    first: Tensor | np.ndarray,
+    second: Tensor | np.ndarray,
+    names: tuple[str, str],
+    *,
+    half: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Both as features of one dtype; different feature sizes are a ValueError naming both."""
-    a, b = features(first, names[0]), features(second, names[1])
+    a, b = (features(x, name, half=half) for x, name in zip((first, second), names, strict=True))
     if a.shape[1] != b.shape[1]:
         raise ValueError(
             f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: "
@@ -81,10 +85,11 @@ def unit(x: Tensor) -> Tensor:
 
 def distances(query: Tensor, rows: Tensor, bank: Tensor, columns: Tensor, metric: Metric) -> Tensor:
     """Exact distances of the pairs (rows[i], columns[i]) from float64 differences, in blocks of one
-    fixed shape.
+    fixed shape; float32 for rows at half precision.
     """
     height = max(1, _SLAB // query.shape[1])
-    out = torch.empty(len(rows), dtype=query.dtype, device=query.device)
+    kind = torch.promote_types(query.dtype, torch.float32)
+    out = torch.empty(len(rows), dtype=kind, device=query.device)
     for start in range(0, len(rows), height):
         stop = min(start + height, len(rows))
         filler = (0, height - (stop - start))
@@ -92,7 +97,7 @@ def distances(query: Tensor, rows: Tensor, bank: Tensor, columns: Tensor, metric
         b = bank[torch.nn.functional.pad(columns[start:stop], filler)]
         a, b = (unit(a), unit(b)) if metric == "cosine" else (a.double(), b.double())
         squared = (a - b).square_().sum(1)[: stop - start]
-        out[start:stop] = (squared / 2 if metric == "cosine" else squared.sqrt()).to(query.dtype)
+        out[start:stop] = (squared / 2 if metric == "cosine" else squared.sqrt()).to(kind)
     return out
 
 

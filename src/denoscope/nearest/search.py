@@ -136,7 +136,7 @@ def neighbors(
     come on top); it never changes the result. More neighbours than bank rows, values that are not
     finite, and different sizes are a ValueError.
     """
-    query, bank = same_space(query, bank, ("query", "bank"))
+    query, bank = same_space(query, bank, ("query", "bank"), half=True)
     check_metric(metric)
     if exclude_self and len(query) != len(bank):
         raise ValueError(
@@ -149,7 +149,8 @@ def neighbors(
         raise ValueError(f"k = {k} neighbours were asked of a bank that offers {offered}")
     if not len(query):
         return Neighbors(
-            query.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=query.device)
+            query.new_empty(0, k, dtype=torch.promote_types(query.dtype, torch.float32)),
+            torch.empty(0, k, dtype=torch.int64, device=query.device),
         )
     bound = bytes_of(max_memory)
     at_once = threads_for(query, bank, bound)

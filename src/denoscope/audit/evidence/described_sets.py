@@ -68,7 +68,14 @@ def of_images(
         for name, reason in left_out(images["train"]).items()
     ]
     found = [
-        describe.by_name(word, images["train"], seed=seed, sscd=sscd, held_out="test" in inputs)
+        describe.by_name(
+            word,
+            images["train"],
+            seed=seed,
+            sscd=sscd,
+            held_out="test" in inputs,
+            rows=sum(map(len, images.values())),
+        )
         for word in words
     ]
     for word, one in zip(words, found, strict=True):

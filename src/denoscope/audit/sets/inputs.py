@@ -37,7 +37,8 @@ class InputSet:
 
     ``names`` shows each row to a reader (a file, or its number), ``seeds`` are those of generated
     samples where known. ``protocol`` says how given features were made, empty if their file does
-    not say; ``made`` how samples were drawn from a model, empty for others.
+    not say; ``made`` how samples were drawn from a model, empty for others; ``total`` how many
+    rows there are where only a few were read, else 0.
     """
 
     role: str
@@ -50,6 +51,7 @@ class InputSet:
     protocol: str = ""
     warnings: tuple[str, ...] = ()
     made: str = ""
+    total: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -89,6 +91,7 @@ def read(
     skip_bad: bool = False,
     progress: Progress = lambda done, total: None,
     expect: Expect = lambda n, shape: None,
+    few: int = 0,
 ) -> InputSet:
     """The set that ``path`` means: whatever :func:`denoscope.read_images` reads, a file of features
     (:mod:`denoscope.data.features`), or a stored cell of `denoscope run phase_transition`, whose
@@ -116,6 +119,7 @@ def read(
             part=part,
             progress=progress,
             expect=expect,
+            few=few,
         )
         return _of_images(role, path, images, part)
     except ValueError as error:
@@ -181,10 +185,11 @@ def _of_images(role: str, path: str, images: Images, part: _Cut) -> InputSet:
         harmless(path),
         images,
         None,
-        names=images.files or tuple(str(i - first) for i in part.rows),
+        names=images.files or tuple(str(i - first) for i in part.rows[: len(images)]),
         sha256=digest(images.contents, images.shape),
         seeds=_seeds(images.files) if role in SAMPLED else (),
         warnings=_said(role, said),
+        total=max(0, len(part.rows) - len(images) - len(images.skipped)) and len(part.rows),
     )
 
 
