@@ -588,8 +588,6 @@ def test_sets_that_cannot_be_compared(
         run("--gen", own, "--test", own),
         r"mostly the training set: 500 of 500 test images \(100 %\)",
     )
-    large = saved(tmp_path / "large", train.repeat_interleave(2, 2).repeat_interleave(2, 3))
-    refused(capsys, tmp_path, run("--gen", large), "16x16 pixels and --train of 8x8: --resize 8")
     for n, said in ((1, "has 1 image: at least 4"), (2, "has 2 images"), (3, "has 3 images")):
         refused(
             capsys,

@@ -26,6 +26,7 @@ from denoscope.audit.sets.generated import SAMPLERS, generate, is_model
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.data import Images, to_uint8
 from denoscope.data.images import digest
+from denoscope.data.prepare import Preparation
 from denoscope.integrations.diffusers import from_pipeline
 from denoscope.networks import LinearMaps, Subspaces
 from denoscope.progress import Voice
@@ -366,7 +367,8 @@ def test_cells_of_stores_and_what_is_a_model(network: str, pipeline: str, tmp_pa
 
 
 def test_resize_is_that_of_all_sets(pipeline: str, tmp_path: Path) -> None:
-    found = generate("gen", pipeline, asked(tmp_path, resize=5), QUIET, like=like((1, 5, 5)))
+    small = Preparation.square(5)
+    found = generate("gen", pipeline, asked(tmp_path), QUIET, like=like((1, 5, 5)), prepare=small)
     assert found.images is not None
     assert found.images.shape == (1, 5, 5)
     assert (
@@ -374,7 +376,7 @@ def test_resize_is_that_of_all_sets(pipeline: str, tmp_path: Path) -> None:
     )  # channels are matched later
     with pytest.raises(
         ValueError,
-        match=r"makes images of \(8, 8\) pixels, --train has \(16, 16\): give --resize N",
+        match=r"of 8x8 pixels, --train has 16x16: .* --prepare-train crop-centre resize:8",
     ):
         generate("gen", pipeline, asked(tmp_path), QUIET, like=like((1, 16, 16)))
 

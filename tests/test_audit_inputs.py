@@ -472,7 +472,7 @@ def test_shapes_that_differ_are_named_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"--gen has images of 16x16 pixels and --train of 12x12: "
-        "--resize 12 makes all one size",
+        "say how files became what the model saw, such as --prepare crop-centre resize:12",
     ):
         matched(given)
 

@@ -239,7 +239,10 @@ def pictures() -> Tensor:
     ]
     colour = [np.repeat(x[..., None], 3, 2) if x.ndim == 2 else x[..., :3] for x in shown]
     return torch.cat(
-        [resize(from_uint8(torch.from_numpy(x.copy()).permute(2, 0, 1)[None]), 128) for x in colour]
+        [
+            resize(from_uint8(torch.from_numpy(x.copy()).permute(2, 0, 1)[None]), (128, 128))
+            for x in colour
+        ]
     )
 
 

@@ -118,8 +118,10 @@ def located(path: Path | str) -> Path:
     return Path(os.path.expanduser(path))
 
 
-Member = tuple[str, Callable[[], bytes]]
-"""A file's name relative to its root, with forward slashes, and how to read it."""
+Member = tuple[str, Callable[..., bytes]]
+"""A file's name relative to its root, with forward slashes, and how to read it; files of folders
+and zip archives give their ``first=n`` bytes alone.
+"""
 
 
 def archive(path: Path | str, *, largest: int = 1 << 28) -> list[Member]:
@@ -142,11 +144,12 @@ def archive(path: Path | str, *, largest: int = 1 << 28) -> list[Member]:
     return [(info.filename, partial(_member, opened, info, largest)) for info in infos]
 
 
-def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int) -> bytes:
-    if info.file_size > largest:
+def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int, first: int = -1) -> bytes:
+    if first < 0 and info.file_size > largest:
         raise ValueError(f"it would unpack to {info.file_size} bytes; the limit is {largest}")
     try:
-        return opened.read(info)
+        with opened.open(info) as stream:
+            return stream.read(first)
     except Exception as error:  # damaged or encrypted: nearly any exception
         raise ValueError(
             f"a damaged or encrypted member: {str(error) or type(error).__name__}"
@@ -176,9 +179,9 @@ def part_of(path: Path | str, offset: int, size: int, *, largest: int = 1 << 28)
     return content
 
 
-def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
-    """The bytes of a regular file or of a link to one; a pipe, a device or a socket is a ValueError
-    and never waited for, like more than ``largest`` bytes.
+def read_regular(path: Path | str, *, largest: int = 1 << 28, first: int = -1) -> bytes:
+    """The bytes of a regular file or of a link to one, or only the ``first`` so many; a pipe, a
+    device or a socket is a ValueError and never waited for, like more than ``largest`` bytes.
     """
     try:
         with open(
@@ -188,9 +191,9 @@ def read_regular(path: Path | str, *, largest: int = 1 << 28) -> bytes:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ValueError("no regular file")
-            if found.st_size > largest:
+            if first < 0 and found.st_size > largest:
                 raise ValueError(f"it has {found.st_size} bytes; the limit is {largest}")
-            return stream.read()
+            return stream.read(first)
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
 

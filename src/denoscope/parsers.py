@@ -155,6 +155,7 @@ def audit() -> Parser:
     words = "samples of a second model from the same noises, row by row; or that model"
     what.add_argument("--twin", default="", metavar="SET", help=words)
     _reading(what, 0, ())
+    _preparing(parser.add_argument_group("how files become what the model saw").add_argument)
     _judging(parser.add_argument_group("how it is judged").add_argument)
     _sampling(parser.add_argument_group("how a model is sampled").add_argument)
     add = parser.add_argument
@@ -221,6 +222,20 @@ def _directing(add: Callable[..., Any]) -> None:
     add("--device", default="cpu", help="torch device" + DEFAULT)
 
 
+def _preparing(add: Callable[..., Any]) -> None:
+    look: dict[str, Any] = {"nargs": "+", "default": (), "metavar": "WORD"}
+    words = "words in order, such as exif alpha:black crop-centre resize:64 grey, or a recipe"
+    recipes = "diffusers, edm, denoising-diffusion-pytorch, guided-diffusion, imagefolder"
+    add("--prepare", help=f"{words}: {recipes} (diffusers:64)", **look)
+    for role, others in (("train", " and --test"), ("test", ""), ("gen", " and --twin")):
+        add(f"--prepare-{role}", help=f"the same for --{role}{others}", **look)
+    add("--prepare-twin", help="the same for --twin", **look)
+    words = "compare with mirrored training images too"
+    add("--flips", action="store_true", help=words)
+    words = "the samples are grids of R x C images: take their cells"
+    add("--grid", default="", metavar="RxC", help=words)
+
+
 def _judging(add: Callable[..., Any]) -> None:
     words = "denoscope-1, rpgl-2024 or dcr-2023" + DEFAULT
     add("--protocol", default="denoscope-1", help=words)
@@ -234,6 +249,8 @@ def _judging(add: Callable[..., Any]) -> None:
     add("--duplicates", type=float, default=0.01, help=words)
     words = "training images perturbed to measure what can be seen" + DEFAULT
     add("--planted", type=int, default=300, help=words)
+    words = "compare within classes, where the sets have labels"
+    add("--by-class", action="store_true", help=words)
     words = "only these metrics (default: all that take minutes at most)"
     add("--metrics", nargs="+", default=(), metavar="NAME", help=words)
     add("--seed", type=int, default=0, help="of what is drawn at random" + DEFAULT)

@@ -23,6 +23,7 @@ from denoscope.audit.report.csv_table import as_csv
 from denoscope.audit.report.json_document import as_json
 from denoscope.audit.report.page import build
 from denoscope.audit.report.verdict import gate, repeats
+from denoscope.audit.sets.settled import Unsettled
 from denoscope.progress import Voice
 from denoscope.report import write
 from denoscope.study import versions
@@ -52,7 +53,7 @@ def command(flags: Mapping[str, Any], words: Sequence[str]) -> int:
         print(*plan(options, say), sep="\n")
         return 0
     _writable(options.out)
-    found = examine(options, say)
+    found = _examined(options, say)
     called = shlex.join(["denoscope", *words])
     numbers = as_json(found, called)
     say("drawing")
@@ -65,6 +66,15 @@ def command(flags: Mapping[str, Any], words: Sequence[str]) -> int:
     else:
         print(*numbers["verdict"], options.out / "audit.html", sep="\n\n")
     return _failed(found)
+
+
+def _examined(options: AuditOptions, say: Voice) -> Audit:
+    """What was found; where it is asked how files become images, what was tried is shown first."""
+    try:
+        return examine(options, say)
+    except Unsettled as asked:
+        print(*asked.table, sep="\n", file=sys.stderr)
+        raise
 
 
 def _writable(folder: Path) -> None:

@@ -5,7 +5,7 @@ samples, to go on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,18 @@ from denoscope.audit.evidence.described_sets import DescribedSets
 from denoscope.audit.findings import Audit, Evidence
 from denoscope.audit.options import AuditOptions, check_control, check_pairs, check_used
 from denoscope.audit.sets.as_files import as_files
+from denoscope.audit.sets.as_sampled import as_sampled
+from denoscope.audit.sets.classes import within_classes
 from denoscope.audit.sets.generated import generate, is_model
-from denoscope.audit.sets.inputs import InputSet, read
+from denoscope.audit.sets.inputs import SAMPLED, InputSet, read, uncut
+from denoscope.audit.sets.inside import apart
 from denoscope.audit.sets.matching import matched
+from denoscope.audit.sets.mirrored import mirrored_copies
 from denoscope.audit.sets.overlap import exact_rows, overlap
+from denoscope.audit.sets.preparations import ROLES
+from denoscope.audit.sets.settled import AS_READ, Settled, settle
 from denoscope.data.images import is_small
-from denoscope.data.prepare import Preparation
+from denoscope.data.prepare import AS_STORED
 from denoscope.describe.protocols import DEFAULT, Protocol, protocol
 from denoscope.files import harmless
 from denoscope.metrics.copy_scores import space
@@ -41,7 +47,9 @@ def examine(options: AuditOptions, say: Voice) -> Audit:
     """
     options = as_files(options)
     rules = understood(options)
-    return judge(options, rules, sets(options, rules, say), say)
+    apart({role: path for role in ROLES if (path := getattr(options, role))})
+    settled = settle(options, say, options.seeds or rules.seeds)
+    return judge(options, rules, sets(options, rules, settled, say), say, settled)
 
 
 def understood(options: AuditOptions) -> Protocol:
@@ -60,7 +68,11 @@ def understood(options: AuditOptions) -> Protocol:
 
 
 def judge(
-    options: AuditOptions, rules: Protocol, inputs: Mapping[str, InputSet], say: Voice
+    options: AuditOptions,
+    rules: Protocol,
+    inputs: Mapping[str, InputSet],
+    say: Voice,
+    settled: Settled = AS_READ,
 ) -> Audit:
     """What an audit finds in sets that were read already and match each other."""
     exact = {
@@ -68,7 +80,7 @@ def judge(
         for role in ("gen", "test")
         if role in inputs
     }
-    views = _described(options, rules, inputs, say)
+    views = _described(options, rules, inputs, settled, say)
     alarm = options.false_alarm or rules.false_alarm
     evidence = _weighed(options, views, alarm, say)
     deciding = [one for one in evidence if one.decides]
@@ -100,20 +112,37 @@ def judge(
         )
     )
     return Audit(
-        options, inputs, rules.json(), evidence, together, measured, duplicates, shared, warnings
+        options,
+        inputs,
+        {**rules.json(), **settled.json()},
+        evidence,
+        together,
+        measured,
+        duplicates,
+        shared,
+        warnings,
+        settled,
+        _mirrored(options, settled, inputs),
     )
 
 
+def _mirrored(
+    options: AuditOptions, settled: Settled, inputs: Mapping[str, InputSet]
+) -> tuple[int, int]:
+    """How many samples repeat training images mirrored, where that is not compared anyway."""
+    if options.flips or settled.flips:
+        return 0, len(inputs["gen"])
+    return mirrored_copies(inputs["gen"], inputs["train"], inputs.get("test"))
+
+
 def sets(
-    options: AuditOptions, rules: Protocol, say: Voice, *, few: int = 0
+    options: AuditOptions, rules: Protocol, settled: Settled, say: Voice, *, few: int = 0
 ) -> dict[str, InputSet]:
     """The sets of the question, read or sampled, and made comparable; with ``few`` only so many
     images of those that are too many to be kept in memory.
     """
     shown = options.range and (options.range[0], options.range[1])
-    drawing = replace(
-        options, resize=options.resize or rules.resize or 0, seeds=options.seeds or rules.seeds
-    )
+    drawing = replace(options, seeds=options.seeds or rules.seeds)
     found: dict[str, InputSet] = {}
     for role in sorted(
         ("train", "test", "gen", "twin"), key=lambda role: sampled(options, role)
@@ -123,13 +152,16 @@ def sets(
             continue
         if sampled(options, role):
             check_pairs(role, drawing.seeds, found)
-            found[role] = generate(role, path, drawing, say, like=found["train"])
+            found[role] = generate(
+                role, path, drawing, say, like=found["train"], prepare=settled.how[role]
+            )
         else:
             with say.counting(f"files of {role} read") as told:
                 found[role] = read(
                     role,
                     path,
-                    prepare=Preparation.square(drawing.resize),
+                    prepare=settled.how[role],
+                    grid=settled.grid if role in SAMPLED else None,
                     value_range=shown or None,
                     skip_bad=options.skip_bad,
                     progress=told,
@@ -139,7 +171,19 @@ def sets(
         say(f"{role}: {len(found[role])} rows of {harmless(path)}")
         if role in ("train", "test"):
             check_control(options, found[role])
-    return matched(found)
+    rest = matched(found)
+    if "gen" not in rest:  # a model, which is not sampled for a plan
+        return rest
+    rest = _without(rest, settled.chose)
+    return within_classes(rest, options.seed) if options.by_class else rest
+
+
+def _without(inputs: dict[str, InputSet], chose: Collection[str]) -> dict[str, InputSet]:
+    """The sets without the samples that chose a preparation, and their twins."""
+    rows = [i for i, name in enumerate(inputs["gen"].names) if uncut(name) not in chose]
+    if len(rows) == len(inputs["gen"]):
+        return inputs
+    return {role: one.at(rows) if role in SAMPLED else one for role, one in inputs.items()}
 
 
 def _expected(say: Voice, role: str, n: int, shape: tuple[int, ...]) -> None:
@@ -156,7 +200,11 @@ def sampled(options: AuditOptions, role: str) -> bool:
 
 
 def _described(
-    options: AuditOptions, rules: Protocol, inputs: Mapping[str, InputSet], say: Voice
+    options: AuditOptions,
+    rules: Protocol,
+    inputs: Mapping[str, InputSet],
+    settled: Settled,
+    say: Voice,
 ) -> list[DescribedSets]:
     if inputs["train"].images is None:
         if options.descriptors:
@@ -168,6 +216,10 @@ def _described(
     return described_sets.of_images(
         inputs,
         options.descriptors or rules.descriptors,
+        born=None if options.by_class else as_sampled(options, settled),
+        by_class=options.by_class,
+        prepare=settled.how.get("gen", AS_STORED),
+        flips=options.flips or settled.flips,
         sscd=options.sscd,
         folder=Path(options.cache) if options.cache else options.out / "features",
         planted=options.planted,
@@ -210,6 +262,8 @@ def _weighed(
                 view.features,
                 view.planted,
                 quantile=options.duplicates,
+                mirrored=view.mirrored,
+                classes=view.classes,
             )
             first = found[0] if found else one
             one = replace(one, groups=first.groups, aside=first.aside)

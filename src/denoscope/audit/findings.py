@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import Overlap
+from denoscope.audit.sets.settled import Settled
 from denoscope.estimate import Estimate
 from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores
@@ -111,8 +112,9 @@ class TrainingDuplicates:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """Everything that was found. ``metrics`` maps a metric's name to descriptors and what each
-    measured; ``combined`` is None if no descriptor decides.
+    """Everything that was found. ``mirrored`` is how many samples, of how many, repeat training
+    images mirrored where only images as they are were compared. ``metrics`` maps a metric's name
+    to descriptors and what each measured; ``combined`` is None if no descriptor decides.
     """
 
     options: AuditOptions
@@ -124,6 +126,13 @@ class Audit:
     duplicates: TrainingDuplicates
     overlap: Overlap
     warnings: tuple[str, ...]
+    settled: Settled = field(default_factory=lambda: Settled({}))
+    mirrored: tuple[int, int] = (0, 0)
+
+    @property
+    def flips(self) -> bool:
+        """Whether mirrored training images were compared too."""
+        return self.options.flips or self.settled.flips
 
     @property
     def first(self) -> Evidence:

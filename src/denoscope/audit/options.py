@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from denoscope.audit.sets.inputs import InputSet
 
+Words: TypeAlias = str | tuple[str, ...]
 _TRAIN, _CONTROL = 3, 4  # rows that are needed of a training set beside a control, of a control
 
 
@@ -26,8 +27,12 @@ class AuditOptions:
     near-duplicates. ``planted`` counts training images that are copied with each perturbation.
     ``metrics`` are names, empty for all that the sets allow and that take minutes at most.
     ``seeds`` (empty: the protocol's), ``sampler``, ``steps``, ``batch``, ``device`` and ``label``
-    (classes or all) say how a model given as ``gen`` or ``twin`` is sampled. ``fail_above`` None
-    never fails.
+    (classes or all) say how a model given as ``gen`` or ``twin`` is sampled. ``prepare`` says how
+    files become images, in the words of :class:`~denoscope.data.prepare.Preparation`, for all sets;
+    ``prepare_train`` and the others say it for one, a test set following the training set and a
+    twin the samples; ``resize`` is the word ``resize:N`` for all. ``flips`` compares with mirrored
+    training images too, ``grid`` (RxC) cuts samples into cells, ``by_class`` compares within
+    classes. ``fail_above`` None never fails.
     """
 
     gen: str | Any
@@ -49,6 +54,14 @@ class AuditOptions:
     device: str = "cpu"
     label: tuple[str, ...] = ()
     seed: int = 0
+    prepare: Words = ()
+    prepare_train: Words = ()
+    prepare_test: Words = ()
+    prepare_gen: Words = ()
+    prepare_twin: Words = ()
+    flips: bool = False
+    grid: str = ""
+    by_class: bool = False
     resize: int = 0
     range: tuple[float, ...] = ()
     skip_bad: bool = False

@@ -19,6 +19,9 @@ from denoscope.audit.examination import sampled, sets, understood
 from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.generated import asked, opened, steps_of
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.inside import apart
+from denoscope.audit.sets.preparations import ROLES
+from denoscope.audit.sets.settled import settle
 from denoscope.data.images import Images, OnDemand
 from denoscope.describe.components import COUNTS, MOST, PCA
 from denoscope.describe.naming import PER_AXIS
@@ -53,8 +56,10 @@ def plan(options: AuditOptions, say: Voice) -> list[str]:
     """One line a stage. The estimates take a machine for granted where nothing could be timed."""
     rules = understood(options)
     models = {role: getattr(options, role) for role in ("gen", "twin") if sampled(options, role)}
+    apart({role: path for role in ROLES if (path := getattr(options, role))})
+    settled = settle(options, say)
     begun = time.monotonic()
-    read = sets(replace(options, **dict.fromkeys(models, "")), rules, say, few=_FEW)
+    read = sets(replace(options, **dict.fromkeys(models, "")), rules, settled, say, few=_FEW)
     spent = time.monotonic() - begun
     counts = {
         **{role: one.total or len(one) for role, one in read.items()},

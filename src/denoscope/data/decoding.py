@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +25,45 @@ INKS = "CMYK was converted to RGB"
 TURNED = "stored as it is, though its EXIF data asks for it to be shown turned or mirrored"
 _LARGEST = 90_000_000  # pixels; more is a decompression bomb, or nothing that a set of images holds
 _ORIENTATION = 0x0112
+_HEADS = (
+    (0, b"\x89PNG\r\n\x1a\n", ""),
+    (0, b"\xff\xd8\xff", ""),
+    (0, b"GIF8", ""),
+    (8, b"WEBP", ""),
+    (0, b"II*\0", ""),
+    (0, b"MM\0*", ""),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"jP  ", "JPEG 2000"),
+    (4, b"JXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"8BPS", "a Photoshop file"),
+    (128, b"DICM", "DICOM"),
+)
+"""Where files of images say what they are, and the names of those that are not read here."""
+HEAD = 132
+"""Bytes of a file that say so."""
+_T = TypeVar("_T")
+
+
+def is_image(head: bytes) -> bool:
+    """Whether the first :data:`HEAD` bytes are those of an image file, readable here or not."""
+    return any(head[at : at + len(mark)] == mark for at, mark, _ in _HEADS)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds before it is prepared: ``size`` (width, height), whether EXIF asks for it
+    to be ``turned``, whether anything in it is transparent (``alpha``), whether it has no colours
+    (``grey``), and the largest of values beyond 8 bits (``peak``, 0 for 8 bits).
+    """
+
+    size: tuple[int, int]
+    turned: bool = False
+    alpha: bool = False
+    grey: bool = False
+    peak: int = 0
 
 
 def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
@@ -60,18 +102,34 @@ def _notes(image: Image.Image) -> list[str]:
     return [note for note, there in found.items() if there]
 
 
+def _deep(image: Image.Image) -> bool:
+    """Whether it has 16 bits of grey, which some formats hold in a wider mode."""
+    wide = image.mode == "I" and image.format in ("PNG", "PPM")
+    return wide or image.mode.startswith("I;16")
+
+
+def _clear(image: Image.Image) -> bool:
+    """Whether anything in it is transparent."""
+    could = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+    return could and np.asarray(image.convert("RGBA"))[..., 3].min() < 255
+
+
+def _stored(image: Image.Image) -> Stored:
+    turned, size = _turned(image), image.size
+    if image.mode[0] in "IF":
+        return Stored(size, turned, False, True, int(np.asarray(image).max()))
+    pixels = np.asarray(image.convert("RGB"))
+    return Stored(size, turned, _clear(image), bool((pixels == pixels[..., :1]).all()))
+
+
 def _pixels(image: Image.Image, how: Preparation) -> tuple[np.ndarray, list[str]]:
-    if image.width * image.height > _LARGEST:
-        raise Image.DecompressionBombError
     notes = _notes(image)
     image.load()
+    deep, clear = _deep(image), _clear(image)
     if how.has("exif", "stored") and TURNED in notes:
         notes.remove(TURNED)
-        if how.has("exif"):
-            ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I;16") or (
-        image.mode == "I" and image.format in ("PNG", "PPM")
-    ):  # those hold 16 bits in a wider mode
+        image = ImageOps.exif_transpose(image) if how.has("exif") else image
+    if deep:
         return _eight_bits(image, how), notes if how.has("max", "stretch") else [*notes, DEEP]
     if image.mode[0] in "IF":
         if how.has("max", "stretch"):
@@ -80,12 +138,8 @@ def _pixels(image: Image.Image, how: Preparation) -> tuple[np.ndarray, list[str]
             "its numbers have no stated range: give --prepare max:V with the value that is white, "
             "or store them as .npz and give value_range (--range LOW HIGH)"
         )
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        if not how.has("alpha") and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-            notes.append(ALPHA)
-        pixels = np.array(on_ground(image, how.ground))
-    else:
-        pixels = np.array(image.convert("RGB"))
+    notes += [ALPHA] if clear and not how.has("alpha") else []
+    pixels = np.array(on_ground(image, how.ground) if clear else image.convert("RGB"))
     one = image.mode in ("P", "PA") and (pixels == pixels[..., :1]).all()
     grey = image.mode in ("1", "L", "LA") or one
     return pixels[..., :1] if grey else pixels, notes
@@ -99,11 +153,27 @@ def decode(content: bytes, how: Preparation = AS_STORED) -> tuple[np.ndarray, li
     ValueError with the reason. Pillow may warn beside it; whoever decodes many images silences that
     once, since filters of warnings are no thread's own.
     """
+    return _opened(content, lambda image: _pixels(image, how))
+
+
+def stored(content: bytes) -> Stored:
+    """What a file holds; errors as those of :func:`decode`."""
+    return _opened(content, _stored)
+
+
+def decodings(content: bytes, hows: Sequence[Preparation]) -> list[np.ndarray]:
+    """The pixels after each of these preparations, decoded once; errors as :func:`decode`'s."""
+    return _opened(content, lambda image: [_pixels(image, how)[0] for how in hows])
+
+
+def _opened(content: bytes, use: Callable[[Image.Image], _T]) -> _T:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            return _pixels(image, how)
+            if image.width * image.height > _LARGEST:
+                raise Image.DecompressionBombError
+            return use(image)
     except UnidentifiedImageError:
-        raise ValueError("not an image" if content else "an empty file") from None
+        raise ValueError(_unidentified(content)) from None
     except Image.DecompressionBombError:
         raise ValueError(
             f"more than {_LARGEST // 10**6} million pixels: a decompression bomb, or too "
@@ -111,3 +181,10 @@ def decode(content: bytes, how: Preparation = AS_STORED) -> tuple[np.ndarray, li
         ) from None
     except Exception as error:  # a damaged file makes decoders fail with nearly any exception
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _unidentified(content: bytes) -> str:
+    if not content:
+        return "an empty file"
+    name = next((name for at, mark, name in _HEADS if content[at : at + len(mark)] == mark), "")
+    return f"{name}, which is not read here: convert it to PNG" if name else "not an image"

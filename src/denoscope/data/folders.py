@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from denoscope.data.decoding import SUFFIXES
+from denoscope.data.decoding import HEAD, SUFFIXES, is_image
 from denoscope.data.images import Images
 from denoscope.data.pictures import ReadOptions, looked_at
 from denoscope.data.refusals import without_pictures
@@ -20,7 +20,7 @@ from denoscope.data.walking import below
 from denoscope.files import Member, archive, harmless
 
 _LABELS = "dataset.json"
-_SUFFIX = "not read: no image by its name"
+_OTHER = "not read: no image"
 
 
 def read_folder(path: Path, how: ReadOptions) -> Images:
@@ -112,8 +112,7 @@ def _set(
 ) -> Images:
     """The images among the members; ``passed`` are folders that were left out, with reasons."""
     visible = [member for member in members if not _hidden(member[0])]
-    wanted = [member for member in visible if _ending(member[0]) in SUFFIXES]
-    wanted.sort(key=lambda member: natural(member[0]))
+    wanted = _pictures(visible)
     table = next((read for name, read in visible if name == _LABELS), None)
     passed_over = len(visible) - len(wanted) - (table is not None)
     labels, said = _label_table(table) if table else ({}, [])
@@ -122,8 +121,34 @@ def _set(
     if not wanted:
         raise ValueError(_none(path, len(passed)) + without_pictures([name for name, _ in visible]))
     rows = how.part(len(wanted), None)
-    images = _chosen(path, [wanted[i] for i in rows], passed, how, labels, {_SUFFIX: passed_over})
+    images = _chosen(path, [wanted[i] for i in rows], passed, how, labels, {_OTHER: passed_over})
     return replace(images, warnings=(*images.warnings, *said))
+
+
+def listed(path: Path) -> list[Member]:
+    """The picture files of a folder, an archive or a shard, in the order in which they are read; of
+    a folder of shards none.
+    """
+    if path.is_dir():
+        return _pictures([member for member in below(path).files if not _hidden(member[0])])
+    if _ending(path.name) in ENDINGS:
+        return list(opened(path, "").members)
+    return _pictures([member for member in archive(path) if not _hidden(member[0])])
+
+
+def _pictures(members: Sequence[Member]) -> list[Member]:
+    """Images by their names, or else by their first bytes, in natural order."""
+    found = [one for one in members if _ending(one[0]) in SUFFIXES or _begins(one)]
+    return sorted(found, key=lambda member: natural(member[0]))
+
+
+def _begins(member: Member) -> bool:
+    if _ending(member[0]) in ENDINGS:
+        return False
+    try:
+        return is_image(member[1](first=HEAD))
+    except ValueError:
+        return False
 
 
 def _none(path: Path, bad: int) -> str:

@@ -136,7 +136,7 @@ class Images:
         parts = (self.stored[rows] for rows in batches(self.stored.shape))
         return self.hashes or tuple(content(picture) for part in parts for picture in part)
 
-    def at(self, rows: range | Tensor) -> Images:
+    def at(self, rows: Rows) -> Images:
         """Some of the images, in this order, as a set without splits."""
         numbers = _numbers(rows, len(self))
         index, whole = torch.tensor(numbers), self.stored

@@ -31,7 +31,7 @@ _FILTERS = MappingProxyType(
     }
 )
 _GROUND = "|".join(GROUNDS)
-_SIZE = r"(?::\d{1,5}(?:x\d{1,5})?)?"
+_SIZE = r"(?::\d{1,6}(?:x\d{1,6})?)?"
 _SCALED = rf"{_SIZE}(?::(?:{'|'.join(_FILTERS)}))?"
 _FILE = MappingProxyType(
     {
@@ -147,6 +147,11 @@ class Preparation:
         return tuple(word for word in self.words if word.partition(":")[0] in _PICTURE)
 
     @property
+    def about_files(self) -> bool:
+        """Whether no word changes the picture."""
+        return not self.shapes
+
+    @property
     def open(self) -> bool:
         """Whether a size is left out."""
         return any(_sizes(word) is None for word in self.words)
@@ -155,6 +160,12 @@ class Preparation:
         """The same with the sizes that were left out."""
         size = f"{width}" if width == height else f"{width}x{height}"
         return Preparation(tuple(_filled(word, size) for word in self.words))
+
+    def sized(self, width: int, height: int) -> Preparation:
+        """The same with that size wherever one is said."""
+        size = f"{width}" if width == height else f"{width}x{height}"
+        words = [re.sub(r":\d+(x\d+)?", "", w) if _sizes(w) else w for w in self.words]
+        return Preparation(tuple(_filled(word, size) for word in words))
 
     def then(self, *words: str) -> Preparation:
         """With more words at the end, as :meth:`of` reads them."""
@@ -173,6 +184,8 @@ class Preparation:
 
 
 AS_STORED = Preparation()
+MIDDLE = Preparation(("crop-centre", "resize"))
+"""The middle square at a size that is yet to be said."""
 
 
 def prepared(images: Images, how: Preparation) -> Images:
@@ -211,11 +224,11 @@ _SUCH = MappingProxyType(
 )
 
 
-def _sizes(word: str) -> tuple[int, int] | None:
-    """Width and height that a word names; (0, 0) where it needs none, None where it lacks one."""
+def _sizes(word: str) -> tuple[int, ...] | None:
+    """Width and height that a word names; () where it needs none, None where it lacks one."""
     kind, _, rest = word.partition(":")
     if _PICTURE.get(kind) not in (_SIZE, _SCALED):
-        return 0, 0
+        return ()
     first = rest.partition(":")[0]
     if not first[:1].isdigit():
         return None
@@ -232,9 +245,9 @@ def _filled(word: str, size: str) -> str:
 
 def _sized(kind: str, rest: str) -> tuple[int, int]:
     size = _sizes(f"{kind}:{rest}")
-    if size is None:
+    if not size:
         raise ValueError(f"prepare: {kind} needs a size here, such as {_SUCH[kind]}")
-    return size
+    return size[0], size[1]
 
 
 def _scaled(x: Tensor, width: int, height: int, rest: str) -> Tensor:

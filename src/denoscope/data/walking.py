@@ -12,11 +12,14 @@ from denoscope.files import Member, read_regular
 
 @dataclass(frozen=True)
 class Below:
-    """Files below a folder, (name, reason) of unreadable folders, links to folders already read."""
+    """Files below a folder, (name, reason) of unreadable folders, links to folders already read,
+    and which ``folders`` were read (device, inode).
+    """
 
     files: list[Member]
     unreadable: list[tuple[str, str]]
     repeated: int
+    folders: frozenset[tuple[int, int]]
 
 
 def below(path: Path) -> Below:
@@ -45,7 +48,7 @@ def below(path: Path) -> Below:
                 waiting.append((inside, entry.path))  # real folders are taken up before links
             else:
                 files.append((inside, partial(read_regular, entry.path)))
-    return Below(files, unreadable, repeated)
+    return Below(files, unreadable, repeated, frozenset(seen))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -50,7 +50,7 @@ def published(identity: Mapping[str, Any]) -> Published | None:
 @dataclass(frozen=True)
 class Protocol:
     """What is fixed: ``descriptors`` (words of :func:`denoscope.describe.by_name`, the first
-    decides), ``resize`` (a side, None: as they are), the ``false_alarm`` rate of calibrated
+    decides), the ``false_alarm`` rate of calibrated
     thresholds, ``thresholds`` that were published for a descriptor, ``seeds`` first to last of
     generated samples, ``normalisation`` in words, and ``cites``, keys of references.
     """
@@ -60,7 +60,6 @@ class Protocol:
     descriptors: tuple[str, ...]
     normalisation: str
     false_alarm: float = 0.01
-    resize: int | None = None
     thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     first_seed: int = 0
     last_seed: int = 9999
@@ -78,7 +77,6 @@ class Protocol:
             "version": self.version,
             "descriptors": list(self.descriptors),
             "normalisation": self.normalisation,
-            "resize": self.resize,
             "false_alarm": self.false_alarm,
             "published_thresholds": dict(self.thresholds),
             "seeds": f"{self.first_seed}-{self.last_seed}",
@@ -92,7 +90,7 @@ _OWN = Protocol(
     DEFAULT,
     1,
     ("pixels", "pca"),
-    "images in [-1, 1] as they are read; thresholds calibrated on held-out images",
+    "images in [-1, 1] as they are prepared; thresholds calibrated on held-out images",
     last_seed=1999,
     cites=("yoon2023",),
 )

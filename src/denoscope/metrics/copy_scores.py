@@ -128,14 +128,16 @@ def scores(
             "all rows of train are near-duplicates of one another: the nearest cannot be "
             "compared with another one"
         )
-    cosine = 1 - nearest.square() / 2 if kind == "cosine" else 1 - _pairs(a, b, index)
+    cosine = 1 - nearest.square() / 2 if kind == "cosine" else cosines(a, b, index)
     score = cosine if kind == "cosine" else 1 - quotient(nearest, second)
     return CopyScores(
         score, nearest, index, second, cosine, quotient(*known.distance[:, :2].double().T)
     )
 
 
-def _pairs(query: Tensor, train: Tensor, index: Tensor) -> Tensor:
-    return distances(
-        query, torch.arange(len(query), device=query.device), train, index, "cosine"
-    ).double()
+def cosines(query: Tensor, train: Tensor, index: Tensor) -> Tensor:
+    """The cosine similarity of each row of ``query`` (n, k) to the row of ``train`` at ``index``,
+    float64 (n,).
+    """
+    here = torch.arange(len(query), device=query.device)
+    return 1 - distances(query, here, train, index, "cosine").double()

@@ -95,6 +95,8 @@ class DistinctNeighborSearch:
         if self.exclude_self:
             beyond, _ = outside(query, self.train, within(query, self.train, self.spacing))
             skipped = within(query, self.train, self._radius(beyond))
+            selves = torch.stack([torch.arange(len(rows), device=rows.device), rows], 1)
+            skipped = torch.cat([skipped, selves]).unique(dim=0)
         nearest, index = outside(query, self.train, skipped)
         centres, place = index.clamp_min(0).unique(return_inverse=True)
         alike = within(self.train[centres], self.train, self.spacing)

@@ -5,6 +5,7 @@ images nearest to them, and what repeats within the training set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from denoscope.audit.sets.inputs import InputSet
 from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import auc
 from denoscope.metrics.controlled_rates import Calibrated
-from denoscope.metrics.copy_scores import CopyScores, scores, space
+from denoscope.metrics.copy_scores import CopyScores, cosines, scores, space
 from denoscope.metrics.crossfit import Scored, crossfit
 from denoscope.metrics.near_duplicates import (
     KEPT,
@@ -26,7 +27,7 @@ from denoscope.metrics.near_duplicates import (
 )
 from denoscope.metrics.one_score import log_nearness
 from denoscope.metrics.repeated import set_aside
-from denoscope.nearest import neighbors
+from denoscope.nearest import Neighbors, neighbors
 
 _LARGE = 0.05
 _CLOSE = 1 / 3
@@ -40,27 +41,32 @@ def descriptor_evidence(
     planted: Mapping[str, Tensor],
     *,
     quantile: float,
+    mirrored: Mapping[str, Tensor] | None = None,
+    classes: Mapping[str, Tensor] | None = None,
 ) -> Evidence:
     """The evidence of one descriptor of this ``kind`` of score, from ``features`` (n, k) of gen,
     train and perhaps test.
 
     ``planted`` are features of perturbed training images by perturbation, row j of each made from
     the same image. ``quantile`` declares which training images are near-duplicates. The training
-    set is compared with itself once, for all that needs it. A training set of near-duplicates of
-    one image is a ValueError.
+    set is compared with itself once, for all that needs it. With features of ``mirrored`` pictures
+    by the same names, each row of every set is compared as it is or mirrored, whichever is nearer
+    to the training set: as if that held mirrored images too, its own mirror aside. A training set
+    of near-duplicates of one image is a ValueError. With ``classes``, the label of each row by the
+    same names, only rows of one class are compared.
     """
-    rows = {
-        role: space(features[role], kind, name=role)
-        for role in ("train", "gen", "test")
-        if role in features
-    }
+    given = [role for role in ("train", "gen", "test") if role in features]
+    place = partial(_space, kind=kind, classes=classes or {}, apart=_apart(features, given))
+    rows = {role: place(role, features[role]) for role in given}
     train = rows["train"]
     training = SelfNeighbors.of(train)
-    known = {
-        role: neighbors(rows[role], train, min(KEPT, len(train)))
-        for role in ("gen", "test")
-        if role in rows
-    }
+    turned = {name: place(name, x) for name, x in (mirrored or {}).items()}
+    known: dict[str, Neighbors] = {}
+    for role in ("gen", "test"):
+        if role in rows:
+            found = neighbors(rows[role], train, min(KEPT, len(train)))
+            rows[role], known[role] = nearer_way(rows[role], found, turned.get(role), train)
+    alone, left = nearer_way(train, training.found, turned.get("train"), train, exclude_self=True)
     spacing = near_duplicate_distance(
         train,
         training,
@@ -68,10 +74,16 @@ def descriptor_evidence(
         held_out=known["test"].distance[:, 0] if "test" in known else None,
     )
     close = training.near(train, spacing)
-    score = partial(scores, train=train, kind=kind, spacing=spacing)
-    own = score(train, exclude_self=True, found=training.found)
+    width = features["train"].shape[1] if kind == "ratio" else train.shape[1]
+    score = partial(_scored, train=train, kind=kind, spacing=spacing, width=width)
+    own = score(alone, exclude_self=True, found=left)
     found = {role: score(rows[role], found=known[role]) for role in known}
-    copies = {word: score(space(x, kind, name=word)) for word, x in planted.items()}
+    copies = {}
+    for word, x in planted.items():
+        copied = place(word, x)
+        near = neighbors(copied, train, min(KEPT, len(train)))
+        copied, near = nearer_way(copied, near, turned.get(word), train)
+        copies[word] = score(copied, found=near)
     tight = min(spacing, near_duplicate_distance(train, training, quantile))
     groups = {role: _alike(rows[role], tight) for role in ("test",) if role in rows}
     groups["gen"] = _alike(rows["gen"], (found["gen"].nearest * _CLOSE).clamp_min(tight))
@@ -92,6 +104,55 @@ def descriptor_evidence(
         training_neighbors=training,
         near_duplicates=close,
     )
+
+
+def _scored(
+    x: Tensor, *, train: Tensor, kind: str, spacing: float, width: int, **how: Any
+) -> CopyScores:
+    """Scores, with similarities by the first ``width`` coordinates: the others say the class."""
+    one = scores(x, train, kind=kind, spacing=spacing, **how)
+    if x.shape[1] == width:
+        return one
+    return replace(one, cosine=cosines(x[:, :width], train[:, :width], one.index))
+
+
+def _space(
+    name: str, x: Tensor, *, kind: str, classes: Mapping[str, Tensor], apart: float
+) -> Tensor:
+    """The rows in the space of distances, those of different classes farther than any others."""
+    rows = space(x, kind, name=name)
+    if name not in classes:
+        return rows
+    count = 1 + max(int(labels.max()) for labels in classes.values())
+    place = torch.nn.functional.one_hot(classes[name], count).to(rows)
+    return torch.cat([rows, apart * place], 1)
+
+
+def _apart(features: Mapping[str, Tensor], roles: Sequence[str]) -> float:
+    """More than any two rows are apart."""
+    return 2 + 2 * max(float(features[role].norm(dim=1).max()) for role in roles)
+
+
+def nearer_way(
+    rows: Tensor,
+    known: Neighbors,
+    mirrored: Tensor | None,
+    train: Tensor,
+    *,
+    exclude_self: bool = False,
+) -> tuple[Tensor, Neighbors]:
+    """Each row, or where that is nearer to the training set its mirrored one, and its nearest
+    training rows; ``known`` are those of the rows as they are.
+    """
+    if mirrored is None:
+        return rows, known
+    here = torch.arange(len(rows))
+    own = torch.stack([here, here], 1) if exclude_self else None
+    other = neighbors(mirrored, train, known.index.shape[1], exclude=own)
+    better = other.distance[:, :1] < known.distance[:, :1]
+    distance = torch.where(better, other.distance, known.distance)
+    found = Neighbors(distance, torch.where(better, other.index, known.index))
+    return torch.where(better, mirrored, rows), found
 
 
 def _alike(rows: Tensor, reach: float | Tensor) -> Tensor:

@@ -5,7 +5,7 @@ copies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from torch import Tensor
 from denoscope import describe
 from denoscope.audit.evidence.planted_copies import (
     Planted,
+    drawn,
     left_out,
     plant,
     plant_features,
 )
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.data.images import Images, Pictures
+from denoscope.data.prepare import AS_STORED, Preparation
 from denoscope.describe.cache import Cache
 from denoscope.describe.identity import Describer
 from denoscope.files import content_hash
@@ -29,7 +31,9 @@ from denoscope.progress import Voice
 @dataclass(frozen=True, eq=False)
 class DescribedSets:
     """``features`` (n, k) by role, and by perturbation those of ``planted`` copies of training
-    images; ``kind`` is how copies are scored, ``notes`` what a reader should know of the features.
+    images; ``kind`` is how copies are scored, ``notes`` what a reader should know of the features,
+    ``mirrored`` the features of all mirrored pictures by the same names, ``classes`` the label of
+    each row (n,), both empty if not asked for.
     """
 
     name: str
@@ -38,6 +42,8 @@ class DescribedSets:
     features: Mapping[str, Tensor]
     planted: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    mirrored: Mapping[str, Tensor] = field(default_factory=dict)
+    classes: Mapping[str, Tensor] = field(default_factory=dict)
 
     def without(self, role: str, rows: Tensor) -> DescribedSets:
         """The view in which the set ``role`` lacks some rows, bool (n,)."""
@@ -52,20 +58,30 @@ def of_images(
     inputs: Mapping[str, InputSet],
     words: Sequence[str],
     *,
+    born: Tensor | None = None,
+    prepare: Preparation = AS_STORED,
+    flips: bool = False,
+    by_class: bool = False,
     sscd: str,
     folder: Path,
     planted: int,
     seed: int,
     say: Voice,
 ) -> list[DescribedSets]:
-    """One view for each word that names a descriptor; features are kept in ``folder``."""
+    """One view for each word that names a descriptor; features are kept in ``folder``.
+
+    Copies are planted of training images, or where these are given of those that a model would make
+    (``born``), and then prepared as samples are.
+    """
     images = {role: one.images for role, one in inputs.items() if one.images is not None}
-    copies = plant(images["train"], planted, seed)
+    first = images["train"] if born is None else born
+    copies = plant(first, planted, seed)
+    if born is not None:
+        copies = replace(copies, after=prepare, channels=images["train"].shape[0])
     contents = {role: inputs[role].sha256 for role in images}
     cache = Cache(folder)
     cache.notes += [
-        f"no copies with {name} were planted: {reason}"
-        for name, reason in left_out(images["train"]).items()
+        f"no copies with {name} were planted: {reason}" for name, reason in left_out(first).items()
     ]
     found = [
         describe.by_name(
@@ -84,7 +100,18 @@ def of_images(
                 f"--descriptor {word}: {one.name} is there twice; each is counted once, "
                 "so name it once"
             )
-    return [_view(one, images, copies, contents, cache, say) for one in found]
+    classes = _labels(images, copies, planted, seed) if by_class else {}
+    views = (_view(one, images, copies, contents, flips, cache, say) for one in found)
+    return [replace(view, classes=classes) for view in views]
+
+
+def _labels(
+    images: Mapping[str, Images], copies: Planted, planted: int, seed: int
+) -> dict[str, Tensor]:
+    """The class of every row; a planted copy has that of its training image."""
+    found = {role: x.labels for role, x in images.items() if x.labels is not None}
+    own = found["train"]
+    return {**found, **dict.fromkeys(copies, own[drawn(len(own), planted, seed)])}
 
 
 def _view(
@@ -92,27 +119,40 @@ def _view(
     images: Mapping[str, Images],
     copies: Planted,
     contents: Mapping[str, str],
+    flips: bool,
     cache: Cache,
     say: Voice,
 ) -> DescribedSets:
     total = sum(map(len, images.values())) + len(copies.images) * len(copies)
     roles: dict[str, Tensor] = {}
     extra: dict[str, Tensor] = {}
+    turned: dict[str, Tensor] = {}
+    total *= 1 + flips
     with say.counting(f"images described by {descriptor.name}", total) as told:
 
         def described(x: Pictures, content: str) -> Tensor:
-            before = sum(map(len, (*roles.values(), *extra.values())))
+            done_before = (*roles.values(), *extra.values(), *turned.values())
+            before = sum(map(len, done_before))
             return cache.features(
                 x, content, descriptor, progress=lambda done, all_: told(before + done, all_)
             )
 
         for role, one in images.items():
             roles[role] = described(one, contents[role])
+            if flips:
+                turned[role] = described(one.changed(_mirror), f"{contents[role]}-mirrored")
         for word, made in copies.items():
             extra[word] = described(made, content_hash(made.numpy()))
+            if flips:
+                turned[word] = described(_mirror(made), content_hash(_mirror(made).numpy()))
+    notes = tuple(cache.notes)
     return DescribedSets(
-        descriptor.name, descriptor.score, descriptor.identity, roles, extra, tuple(cache.notes)
+        descriptor.name, descriptor.score, descriptor.identity, roles, extra, notes, turned
     )
+
+
+def _mirror(x: Tensor) -> Tensor:
+    return x.flip(-1)
 
 
 def of_features(inputs: Mapping[str, InputSet], *, planted: int, seed: int) -> list[DescribedSets]:

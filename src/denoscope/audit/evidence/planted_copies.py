@@ -13,6 +13,7 @@ from torch import Tensor
 from denoscope.audit.findings import MOVED, NEAR
 from denoscope.data.images import Pictures
 from denoscope.data.perturb import PERTURBATIONS
+from denoscope.data.prepare import AS_STORED, Preparation
 from denoscope.nearest import features, neighbors
 from denoscope.random import derive, generator
 
@@ -23,17 +24,22 @@ _TRIED = 8  # images on which a perturbation is tried out
 @dataclass(frozen=True)
 class Planted(Mapping[str, Tensor]):
     """Images (n, c, h, w) in [-1, 1] after each of these perturbations, made when it is asked
-    for: together they may be too many to be held.
+    for: together they may be too many to be held. They are then prepared as samples are, ``after``,
+    and have that many ``channels`` (0: as they are).
     """
 
     images: Tensor
     words: tuple[str, ...]
     seed: int
+    after: Preparation = AS_STORED
+    channels: int = 0
 
     def __getitem__(self, word: str) -> Tensor:
         if word not in self.words:
             raise KeyError(word)
-        return PERTURBATIONS[word](self.images, derive(self.seed, self.words.index(word)))
+        made = PERTURBATIONS[word](self.images, derive(self.seed, self.words.index(word)))
+        shown = self.after.shaped(made)
+        return shown.expand(-1, self.channels or -1, -1, -1).contiguous()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.words)

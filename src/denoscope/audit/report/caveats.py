@@ -23,8 +23,65 @@ SEEN = 0.8
 
 def caveats(audit: Audit) -> list[str]:
     """Paragraphs on how sure the verdict is and what it does not show, the latter last."""
-    parts = [_sharpness(audit), _null(audit), _training_set(audit), _twin(audit), limits(audit)]
+    parts = [prepared_as(audit), _mirrored(audit), read_otherwise(audit)]
+    parts += [_sharpness(audit), _null(audit)]
+    parts += [_training_set(audit), _twin(audit), limits(audit)]
     return [part for part in parts if part]
+
+
+def prepared_as(audit: Audit) -> str:
+    """How files became images, and who chose that; empty where they were taken as they are."""
+    found, grouped = audit.settled, {}
+    for role, how in found.how.items():
+        if role in audit.inputs:
+            grouped.setdefault(str(how), []).append(_SETS[role])
+    if not any(grouped):
+        return _cut(audit)
+    said = [
+        f"{listed(roles)} by `{words}`" if words else f"{listed(roles)} as they are stored"
+        for words, roles in grouped.items()
+    ]
+    text = f"**What was compared:** {', '.join(said)}. {_cut(audit)}".strip()
+    if not found.tried:
+        return text
+    return (
+        f"{text} Files and samples did not fit ({listed(list(found.misfits))}); of "
+        f"{things(len(found.tried), 'usual way')} this one alone fits {count(len(found.chose))} "
+        "samples, which are left out of the count."
+    )
+
+
+_SETS = {"train": "training images", "test": "held-out ones", "gen": "samples", "twin": "twins"}
+
+
+def _cut(audit: Audit) -> str:
+    """That samples are cells of pictures, and that mirrored images were compared too."""
+    lines = []
+    if audit.settled.grid:
+        lines.append(f"Samples are the cells of grids of {audit.settled.grid}.")
+    if audit.flips:
+        lines.append("Mirrored training images were compared too.")
+    if audit.options.by_class:
+        lines.append("Images were compared within classes, those of the samples.")
+    return " ".join(lines)
+
+
+def _mirrored(audit: Audit) -> str:
+    """That samples repeat training images mirrored, which was not compared."""
+    many, n = audit.mirrored
+    if not many:
+        return ""
+    return (
+        f"**Mirrored copies are not counted:** {count(many)} of {count(n)} samples, mirrored, come "
+        "nearer to a training image than any real image does: `--flips` counts them."
+    )
+
+
+def read_otherwise(audit: Audit) -> str:
+    """What was skipped, changed or suspicious in reading."""
+    lines = [line for one in audit.inputs.values() for line in one.warnings]
+    lines += audit.overlap.suspicious
+    return f"**Look at what was read:** {'; '.join(lines)}." if lines else ""
 
 
 def thing(audit: Audit) -> str:

@@ -48,6 +48,7 @@ def as_json(audit: Audit, called: str) -> dict[str, Any]:
         "hits": _hits(audit),
         "inputs": {role: _input(one) for role, one in audit.inputs.items()},
         "protocol": audit.protocol,
+        "prepared": _prepared(audit),
         "question": _question(audit.options),
         "command": called,
         "seed": audit.options.seed,
@@ -205,6 +206,19 @@ def _input(one: InputSet) -> dict[str, Any]:
     kind = "features" if one.images is None else "images"
     counted = {"path": one.path, "count": len(one), **_of(one, "sha256", "protocol", "made")}
     return {**counted, "kind": kind, "warnings": one.warnings}
+
+
+def _prepared(audit: Audit) -> dict[str, Any]:
+    """How files became images, what did not fit, what was tried, and the samples that chose."""
+    found = audit.settled
+    tried = [{"words": words, **vars(one)} for words, one in found.tried]
+    return {
+        **found.json(),
+        "flips": audit.flips,
+        "misfits": found.misfits,
+        "tried": tried,
+        "left_out": sorted(found.chose),
+    }
 
 
 def _question(options: AuditOptions) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.sample_store import SampleStore
 from denoscope.data.images import Images, digest, to_uint8
-from denoscope.data.prepare import Preparation, prepared
+from denoscope.data.prepare import AS_STORED, MIDDLE, Preparation, prepared
 from denoscope.files import harmless
 from denoscope.models import ONE_STEP, Model, is_model
 from denoscope.models.labels import LabelChoice, chosen
@@ -48,12 +48,18 @@ _WORTH = 30.0  # seconds of work from which processes, which take seconds to beg
 
 
 def generate(
-    role: str, path: str, options: AuditOptions, say: Voice, *, like: InputSet
+    role: str,
+    path: str,
+    options: AuditOptions,
+    say: Voice,
+    *,
+    like: InputSet,
+    prepare: Preparation = AS_STORED,
 ) -> InputSet:
     """Samples of the model at ``path`` at ``options``'s seeds, sampler and steps, stored below
     ``options.out``/samples; ``like`` is the training set.
 
-    ``options.resize`` resizes them as it does images. A model that cannot be opened, images of
+    ``prepare`` changes them as it does images. A model that cannot be opened, images of
     another size than the training set's, and samples that are not finite are a one-line ValueError.
     """
     seeds = options.seeds
@@ -63,11 +69,13 @@ def generate(
     model = whole.given(labels and labels.of(seeds[:1]))
     steps = steps_of(role, path, model, options)
     pixels = _pixels(model, shape)
-    size = options.resize or pixels[1:]
-    if (size if isinstance(size, tuple) else (size, size)) != shape[1:]:
+    size = prepare.shaped(torch.zeros(pixels, dtype=torch.uint8)).shape[1:]
+    if size != shape[1:]:
+        height, width = pixels[1:]
         raise ValueError(
-            f"--{role} {path} makes images of {pixels[1:]} pixels, --train has "
-            f"{shape[1:]}: give --resize N for all"
+            f"--{role} {path} makes images of {width}x{height} pixels, --train has "
+            f"{shape[2]}x{shape[1]}: say how training files became what the model saw, such as "
+            f"--prepare-train {MIDDLE.at(width, height)}"
         )
     way = {
         "model": dict(whole.identity),
@@ -102,7 +110,7 @@ def generate(
             say,
         )
         stored = blocks.get()
-    found = _given(role, path, seeds, _finite(role, path, seeds, stored), options.resize, made)
+    found = _given(role, path, seeds, _finite(role, path, seeds, stored), prepare, made)
     return replace(found, warnings=tuple(f"{role}: {harmless(line)}" for line in model.said))
 
 
@@ -282,11 +290,11 @@ def _finite(
 
 
 def _given(
-    role: str, path: str, seeds: Sequence[int], pixels: Tensor, resize: int, made: str
+    role: str, path: str, seeds: Sequence[int], pixels: Tensor, prepare: Preparation, made: str
 ) -> InputSet:
     names = tuple(f"seed {seed}" for seed in seeds)
     images = Images(pixels, Path(path).name or path, files=names)
-    images = prepared(images, Preparation.square(resize))
+    images = prepared(images, prepare)
     identity = digest(images.contents, images.shape)
     return InputSet(
         role, harmless(path), images, None, names, identity, seeds=tuple(seeds), made=made

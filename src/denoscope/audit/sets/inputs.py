@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+import torch
 from torch import Tensor
 
 from denoscope.audit.sets.cells import is_cell, read_cell
 from denoscope.data.arrays import arrays, holds_arrays, images_key, keyed
 from denoscope.data.embedded import EMBEDDED
 from denoscope.data.features import Features, read_features
-from denoscope.data.images import Images, digest
+from denoscope.data.grids import Grid
+from denoscope.data.images import Images, batches, digest
 from denoscope.data.pictures import Expect, Progress
-from denoscope.data.prepare import AS_STORED, Preparation
+from denoscope.data.prepare import AS_STORED, Preparation, prepared
 from denoscope.data.reading import read_images
 from denoscope.data.selection import Selection, select
 from denoscope.files import content_hash, harmless
@@ -67,6 +70,17 @@ class InputSet:
         assert self.features is not None  # a set has images or features
         return self.features
 
+    def at(self, rows: Sequence[int]) -> InputSet:
+        """Some rows of the set, in this order."""
+        names = tuple(self.names[i] for i in rows)
+        seeds = tuple(self.seeds[i] for i in rows) if self.seeds else ()
+        if self.images is None:
+            values = self.given[list(rows)]
+            sha = content_hash(values.numpy())
+            return replace(self, features=values, names=names, seeds=seeds, sha256=sha)
+        images = self.images.at(rows)
+        return replace(self, images=images, names=names, seeds=seeds, sha256=_identity(images))
+
     @cached_property
     def contents(self) -> Sequence[bytes]:
         """A hash of each row's content: images at 8 bits, features by their numbers (0.0 equals
@@ -87,6 +101,7 @@ def read(
     path: str,
     *,
     prepare: Preparation = AS_STORED,
+    grid: Grid | None = None,
     value_range: Sequence[float] | None = None,
     skip_bad: bool = False,
     progress: Progress = lambda done, total: None,
@@ -100,12 +115,12 @@ def read(
     ``NAME:train`` and ``NAME:test`` are the splits of a set that has them; without either a test
     set is the test split, any other the training split. ``PATH[START:STOP]`` is a part of anything.
     Files of generated samples that are named by numbers (``000000/000123.png``) are taken to be
-    named by their seeds. Whatever is wrong is a one-line ValueError that begins with the flag
-    ``--role``.
+    named by their seeds. ``grid`` takes the cells of pictures. Whatever is wrong is a one-line
+    ValueError that begins with the flag ``--role``.
     """
     try:
         chosen = select(path)
-        if _holds_features(chosen.source):
+        if holds_features(chosen.source):
             return _of_features(role, path, chosen, read_features(chosen.source, skip_bad=skip_bad))
         part = _Cut(chosen, "test" if role == "test" else "train")
         if is_cell(chosen.source):
@@ -114,14 +129,15 @@ def read(
         images = read_images(
             chosen.source,
             skip_bad=skip_bad,
-            prepare=prepare,
+            prepare=AS_STORED if grid else prepare,
             value_range=(value_range[0], value_range[1]) if value_range else None,
             part=part,
             progress=progress,
             expect=expect,
             few=few,
         )
-        return _of_images(role, path, images, part)
+        found = _of_images(role, path, images, part)
+        return _cells(found, grid, prepare) if grid else found
     except ValueError as error:
         raise ValueError(f"--{role} {harmless(error, 2000)}") from error
 
@@ -147,7 +163,7 @@ class _Cut:
         return self.test_from is not None and self.rows.start >= self.test_from
 
 
-def _holds_features(source: str) -> bool:
+def holds_features(source: str) -> bool:
     """Whether a file is one of features: one of arrays that holds no images."""
     file, key = keyed(source)
     if not holds_arrays(file):
@@ -186,11 +202,39 @@ def _of_images(role: str, path: str, images: Images, part: _Cut) -> InputSet:
         images,
         None,
         names=images.files or tuple(str(i - first) for i in part.rows[: len(images)]),
-        sha256=digest(images.contents, images.shape),
+        sha256=_identity(images),
         seeds=_seeds(images.files) if role in SAMPLED else (),
         warnings=_said(role, said),
         total=max(0, len(part.rows) - len(images) - len(images.skipped)) and len(part.rows),
     )
+
+
+def _identity(images: Images) -> str:
+    return digest(images.contents, images.shape)
+
+
+def _cells(one: InputSet, grid: Grid, prepare: Preparation) -> InputSet:
+    """The cells of pictures, prepared; those of one colour, which fill up a last grid, left out."""
+    assert one.images is not None
+    pictures = one.images.stored
+    cut = torch.cat([grid.cut(pictures[rows]) for rows in batches(pictures.shape)])
+    empty = (cut == cut[..., :1, :1]).flatten(2).all(2)
+    names = [f"{name} [{i + 1}]" for name in one.names for i in range(cut.shape[1])]
+    keep = (~empty).flatten().nonzero()[:, 0].tolist()
+    shown = tuple(names[i] for i in keep)
+    cells = cut.flatten(0, 1)[keep]
+    images = replace(one.images, stored=cells, labels=None, groups=None, files=shown, hashes=())
+    images = prepared(images, prepare)
+    lost = f"{one.role}: {int(empty.sum())} cells of one colour were left out"
+    said = (*one.warnings, *([lost] if empty.any() else []))
+    return replace(
+        one, images=images, names=shown, sha256=_identity(images), seeds=(), warnings=said
+    )
+
+
+def uncut(name: str) -> str:
+    """The picture that a cell is of."""
+    return re.sub(r" \[\d+\]$", "", name)
 
 
 def _said(role: str, warnings: Iterable[str]) -> tuple[str, ...]:

@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import torch
-
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.data.images import digest
-from denoscope.files import content_hash
+from denoscope.data.prepare import MIDDLE
 
 
 def matched(inputs: Mapping[str, InputSet]) -> dict[str, InputSet]:
@@ -42,10 +40,11 @@ def _one_shape(inputs: dict[str, InputSet]) -> dict[str, InputSet]:
     train = images["train"]
     for role, one in images.items():
         if one.shape[1:] != train.shape[1:]:
+            side = min(*one.shape[1:], *train.shape[1:])
             sizes = [f"{x.shape[2]}x{x.shape[1]}" for x in (one, train)]
             raise ValueError(
-                f"--{role} has images of {sizes[0]} pixels and --train of {sizes[1]}: "
-                f"--resize {min(*one.shape[1:], *train.shape[1:])} makes all one size"
+                f"--{role} has images of {sizes[0]} pixels and --train of {sizes[1]}: say how "
+                f"files became what the model saw, such as --prepare {MIDDLE.at(side, side)}"
             )
     channels = max(one.shape[0] for one in images.values())
     return {role: _with_channels(one, channels) for role, one in inputs.items()}
@@ -129,26 +128,5 @@ def _skipped(one: InputSet) -> bool:
 
 def _in_order(twin: InputSet, seeds: Sequence[int]) -> InputSet:
     place = {seed: i for i, seed in enumerate(twin.seeds)}
-    order = [place[seed] for seed in seeds]
-    names = tuple(twin.names[i] for i in order)
     said = (*twin.warnings, "twin: rows were put in the order of gen's seeds")
-    if twin.features is not None:
-        rows = twin.features[order]
-        return replace(
-            twin,
-            features=rows,
-            names=names,
-            seeds=tuple(seeds),
-            sha256=content_hash(rows.numpy()),
-            warnings=said,
-        )
-    assert twin.images is not None
-    images = twin.images.at(torch.tensor(order))
-    return replace(
-        twin,
-        images=images,
-        names=names,
-        seeds=tuple(seeds),
-        sha256=digest(images.contents, images.shape),
-        warnings=said,
-    )
+    return replace(twin.at([place[seed] for seed in seeds]), warnings=said)

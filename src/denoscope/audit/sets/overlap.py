@@ -41,6 +41,12 @@ class Overlap:
     shared: Mapping[tuple[str, str], SharedRows]
     warnings: tuple[str, ...]
 
+    @property
+    def suspicious(self) -> list[str]:
+        """What is said of sets that are wholly in another one."""
+        whole = [one for one in self.shared.values() if one.exact.all()]
+        return [line for one in whole for line in _exactly(one)]
+
 
 def exact_rows(first: InputSet, second: InputSet) -> Tensor:
     """Bool (n_first,): the rows whose content is also in ``second``, images at 8 bits, features by
