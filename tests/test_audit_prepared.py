@@ -346,3 +346,11 @@ def test_a_statement_settles_its_own_question_alone(tmp_path: Path) -> None:
     found = settled(three(tmp_path, clear, saw), prepare_train="alpha:black")
     assert len(found.misfits) == 1
     assert found.how["train"] == Preparation.of(f"alpha:black crop-centre resize:{SIDE}")
+
+
+def test_a_statement_that_does_not_fit_is_doubted(tmp_path: Path) -> None:
+    paths = three(tmp_path, scene, middle)
+    wrong = settled(paths, prepare_train=f"resize:{SIDE}")
+    assert not wrong.chose
+    assert f"`crop-centre resize:{SIDE}` alone fits" in wrong.doubt
+    assert not settled(paths, prepare_train=f"crop-centre resize:{SIDE}").doubt

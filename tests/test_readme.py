@@ -80,10 +80,11 @@ def test_the_page_of_the_audit_shows_what_it_prints(
     monkeypatch.chdir(tmp_path)
     lines = [line for block in _blocks("sh", AUDIT) for line in block.splitlines()]
     assert lines[-1] == "denoscope doctor", "tests/test_doctor.py runs it"
-    assert main(shlex.split(lines[1])[1:]) == 0
-    said = re.search(r"> \*\*(.+?)\*\*", AUDIT)
-    assert said
-    assert said[1] in capsys.readouterr().out.replace("\u00a0", " ")
+    for line, shown in zip(lines[1:3], (r"> \*\*(.+?)\*\*", "> (What was compared: .+)")):
+        assert main(shlex.split(line)[1:]) == 0
+        said = re.search(shown, AUDIT)
+        assert said
+        assert said[1] in capsys.readouterr().out.replace("\u00a0", " ")
     code = next(block for block in _blocks("python", AUDIT) if "examine" in block)
     exec(compile(code, "audit.md", "exec"), {})
     assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()

@@ -56,7 +56,8 @@ def is_image(head: bytes) -> bool:
 class Stored:
     """What a file holds before it is prepared: ``size`` (width, height), whether EXIF asks for it
     to be ``turned``, whether anything in it is transparent (``alpha``), whether it has no colours
-    (``grey``), and the largest of values beyond 8 bits (``peak``, 0 for 8 bits).
+    (``grey``), the largest of values beyond 8 bits (``peak``, 0 for 8 bits), and whether turning
+    swaps its sides (``lies``).
     """
 
     size: tuple[int, int]
@@ -64,6 +65,12 @@ class Stored:
     alpha: bool = False
     grey: bool = False
     peak: int = 0
+    lies: bool = False
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """The size after it was turned."""
+        return self.size[::-1] if self.lies else self.size
 
 
 def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
@@ -84,12 +91,12 @@ def _eight_bits(image: Image.Image, how: Preparation) -> np.ndarray:
     return np.rint(shown).astype(np.uint8)[..., None]
 
 
-def _turned(image: Image.Image) -> bool:
-    """Whether EXIF names an orientation: some training pipelines turn pictures by it."""
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, by which some training pipelines turn pictures: from 5 on sides swap."""
     try:
-        return bool(image.info.get("exif")) and image.getexif().get(_ORIENTATION, 1) != 1
+        return int(image.getexif().get(_ORIENTATION, 1)) if image.info.get("exif") else 1
     except Exception:  # damaged EXIF data: nearly any exception
-        return False
+        return 1
 
 
 def _notes(image: Image.Image) -> list[str]:
@@ -98,7 +105,7 @@ def _notes(image: Image.Image) -> list[str]:
     colour = image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA")
     deep = colour and bool(tiles) and "16" in str(tiles[0][3])
     found = {FRAMES: getattr(image, "is_animated", False), DEEP_COLOUR: deep}
-    found |= {INKS: image.mode == "CMYK", TURNED: _turned(image)}
+    found |= {INKS: image.mode == "CMYK", TURNED: _orientation(image) != 1}
     return [note for note, there in found.items() if there]
 
 
@@ -115,11 +122,13 @@ def _clear(image: Image.Image) -> bool:
 
 
 def _stored(image: Image.Image) -> Stored:
-    turned, size = _turned(image), image.size
+    orientation, size = _orientation(image), image.size
+    turned, lies = orientation != 1, orientation >= 5
     if image.mode[0] in "IF":
-        return Stored(size, turned, False, True, int(np.asarray(image).max()))
+        return Stored(size, turned, False, True, int(np.asarray(image).max()), lies)
     pixels = np.asarray(image.convert("RGB"))
-    return Stored(size, turned, _clear(image), bool((pixels == pixels[..., :1]).all()))
+    grey = bool((pixels == pixels[..., :1]).all())
+    return Stored(size, turned, _clear(image), grey, lies=lies)
 
 
 def _pixels(image: Image.Image, how: Preparation) -> tuple[np.ndarray, list[str]]:

@@ -37,13 +37,14 @@ def prepared_as(audit: Audit) -> str:
             grouped.setdefault(str(how), []).append(_SETS[role])
     if not any(grouped):
         return _cut(audit)
+    doubt = f" **{found.doubt}: copies may be missed.**" if found.doubt else ""
     said = [
         f"{listed(roles)} by `{words}`" if words else f"{listed(roles)} as they are stored"
         for words, roles in grouped.items()
     ]
     text = f"**What was compared:** {', '.join(said)}. {_cut(audit)}".strip()
     if not found.tried:
-        return text
+        return text + doubt
     return (
         f"{text} Files and samples did not fit ({listed(list(found.misfits))}); of "
         f"{things(len(found.tried), 'usual way')} this one alone fits {count(len(found.chose))} "

@@ -84,10 +84,12 @@ def _transparent(
 
 
 def _sized(train: Looked, files: Preparation, goal: Size) -> Iterator[Misfit]:
-    if files.has(*SHAPING) or train.sizes == {goal}:
+    upright = {one.upright for one in train.stored}
+    sizes = upright if files.has("exif") else train.sizes
+    if files.has(*SHAPING) or sizes == {goal}:
         return
-    said = f"--train has images of {shown(train.sizes)} pixels and --gen of {shown({goal})}"
-    yield Misfit(said, tuple((words, ()) for words in _shapes(train.sizes, goal)))
+    said = f"--train has images of {shown(sizes)} pixels and --gen of {shown({goal})}"
+    yield Misfit(said, tuple((words, ()) for words in _shapes(sizes, goal)))
 
 
 def _shapes(sizes: set[Size], goal: Size) -> Iterator[tuple[str, ...]]:

@@ -49,7 +49,8 @@ class Unsettled(ValueError):
 class Settled:
     """The preparation of each role, ``how``; the ``grid`` that samples are cut by; ``misfits`` in
     words, what was ``tried``, and the names of the samples that ``chose``. ``born`` is the size of
-    samples before their preparation, where known.
+    samples before their preparation, where known; ``doubt`` says that another preparation fits the
+    samples and the stated one does not.
     """
 
     how: Mapping[str, Preparation]
@@ -58,6 +59,7 @@ class Settled:
     tried: tuple[tuple[str, Fit], ...] = ()
     chose: frozenset[str] = frozenset()
     born: Size | None = None
+    doubt: str = ""
 
     @property
     def flips(self) -> bool:
@@ -98,9 +100,31 @@ def settle(options: AuditOptions, say: Voice, seeds: Sequence[int] = ()) -> Sett
     plain = Settled(how, grid, born=grid.size if grid else next(iter(gen.sizes)))
     found = misfits(train, seen["test"], gen, (how["train"], how["gen"]), goal)
     if not found:
-        return plain
+        return replace(plain, doubt=_doubt(options, plain, train, gen, goal))
     say(f"{'; '.join(one.said for one in found)}: trying what fits")
     return _tried(plain, found, _look(options, "train", _TRAINING) or train, gen, goal)
+
+
+def _doubt(options: AuditOptions, plain: Settled, train: Looked, gen: Looked, goal: Size) -> str:
+    """That what was stated of the proportions does not fit the samples, and another way does."""
+    files, theirs = plain.how["train"], plain.how["gen"]
+    if options.resize or not files.has(*SHAPING) or all(proportional(x, goal) for x in train.sizes):
+        return ""
+    unshaped = Preparation(tuple(word for word in files.words if word not in files.shapes))
+    found = misfits(train, None, gen, (unshaped, theirs), goal)
+    made = [files, *(way for way, _ in ways(found, unshaped, theirs))]
+    training = (_look(options, "train", _TRAINING) or train).small(made)
+    rows, sizes = gen.small([theirs], plain.grid)[0]
+    kept = [i for i, (_, size) in enumerate(training) if size | sizes == {goal}]
+    if len(rows) < _FEWEST or kept[:1] != [0]:
+        return ""
+    images = [training[i][0] for i in kept]
+    first = sorted(set(alike([rows] * len(kept), images)))
+    each = fits([rows] * len(first), [images[i] for i in first])
+    right = [made[kept[i]] for i, one in zip(first, each, strict=True) if one.fits]
+    if each[0].fits or len(right) != 1:
+        return ""
+    return f"`{files}` was stated, but by {len(rows)} samples `{right[0]}` alone fits"
 
 
 def _samples(options: AuditOptions, say: Voice, seeds: Sequence[int]) -> Looked | None:
