@@ -24,7 +24,9 @@ def within_classes(inputs: Mapping[str, InputSet], seed: int) -> dict[str, Input
     a ValueError.
     """
     asked = [role for role in ("gen", "train", "test") if role in inputs]
-    names = {role: _classes(inputs[role]) for role in asked}
+    named = {role: _folders(inputs[role]) for role in asked}
+    plain = not all(named.values())  # then numbers are what all have
+    names = {role: _labels(inputs[role]) if plain else named[role] for role in asked}
     classes = sorted(set(names["gen"]), key=natural)
     counts = {role: Counter(names[role]) for role in asked}
     for name in classes:
@@ -44,17 +46,25 @@ def within_classes(inputs: Mapping[str, InputSet], seed: int) -> dict[str, Input
     return {**inputs, **found}
 
 
-def _classes(one: InputSet) -> list[str]:
-    """The class of each image by name: of class folders these, else the labels."""
+def _labels(one: InputSet) -> list[str]:
+    """The label of each image; of class folders named by whole numbers these."""
+    folders = _folders(one)
+    if folders and all(kind.isdecimal() for kind in folders):
+        return [str(int(kind)) for kind in folders]
     labels = one.images.labels if one.images is not None else None
     if labels is None:
         raise ValueError(f"--by-class: --{one.role} has no labels: class folders, or whole numbers")
+    return [str(label) for label in labels.tolist()]
+
+
+def _folders(one: InputSet) -> list[str]:
+    """The class folder of each image, empty if labels are no class folders."""
+    labels = one.images.labels if one.images is not None else None
+    if labels is None or not all("/" in name for name in one.names):
+        return []
     folders = [name.split("/")[0] for name in one.names]
     order = {kind: i for i, kind in enumerate(sorted(set(folders), key=natural))}
-    named = all("/" in name for name in one.names)
-    if named and [order[kind] for kind in folders] == labels.tolist():
-        return [str(int(kind)) if kind.isdecimal() else kind for kind in folders]
-    return [str(label) for label in labels.tolist()]
+    return folders if [order[kind] for kind in folders] == labels.tolist() else []
 
 
 def _like(

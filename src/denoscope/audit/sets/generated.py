@@ -111,7 +111,11 @@ def generate(
         )
         stored = blocks.get()
     found = _given(role, path, seeds, _finite(role, path, seeds, stored), prepare, made)
-    return replace(found, warnings=tuple(f"{role}: {harmless(line)}" for line in model.said))
+    classes = labels.of(seeds) if labels else torch.empty(0)
+    whole = classes if classes.dtype == torch.int64 else None
+    images = found.images and replace(found.images, labels=whole)
+    said = tuple(f"{role}: {harmless(line)}" for line in model.said)
+    return replace(found, images=images, warnings=said)
 
 
 def opened(role: str, path: str, shape: tuple[int, int, int], device: str) -> Model:
