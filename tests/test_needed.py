@@ -294,6 +294,8 @@ def test_folds_are_even_and_other_training_sets_are_apart() -> None:
         (["--data", "digits", "--n", "1"], "--n 1: at least 2 images"),
         (["--data", "digits", "--n", "5000"], "--n 5000: digits has 1797 images"),
         (["--data", "digits", "--resize", "-3"], "--resize -3"),
+        (["--data", "digits", "--prepare", "crop:9"], "8x8 pixels are fewer than"),
+        (["--data", "digits", "--prepare", "crop:4", "--resize", "4"], "is the word resize:4"),
         (["--data", "digits", "--lk", "0.1"], "did you mean --kl"),
         (["--data", "digits", "--threads", "-2"], "--threads -2: must lie between 1 and 1024"),
         (["--data", "digits", "--n", "some"], "invalid int value: 'some'"),

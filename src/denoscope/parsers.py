@@ -59,6 +59,8 @@ def needed() -> Parser:
     parser.add_argument(
         "--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)"
     )
+    words = "how files become images, in words such as: exif crop-centre resize:64 grey"
+    parser.add_argument("--prepare", nargs="+", default=(), metavar="WORD", help=words)
     parser.add_argument(
         "--resize", type=int, default=0, help="make all images squares of that side"
     )

@@ -68,6 +68,8 @@ RECIPES = MappingProxyType(
 """What usual trainers do with a file, by name; ``diffusers:64`` is the recipe at 64 pixels."""
 
 WORDS = tuple(_WRITTEN)
+SHAPING = ("crop-centre", "crop", "pad", "halve", "short", "resize")
+"""Words after which pictures have another size."""
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -170,6 +172,14 @@ class Preparation:
     def then(self, *words: str) -> Preparation:
         """With more words at the end, as :meth:`of` reads them."""
         return Preparation.of((*self.words, *words))
+
+    def resized(self, side: int) -> Preparation:
+        """With ``resize:SIDE`` at the end, where no other word says a size (else a ValueError); 0
+        adds nothing.
+        """
+        if side and self.has(*SHAPING):
+            raise ValueError(f"--resize {side} is the word resize:{side}: write it in --prepare")
+        return self.then(f"resize:{side}") if side else self
 
     def shaped(self, x: Tensor) -> Tensor:
         """Pictures (..., c, h, w), uint8 or float in [-1, 1], after the words that change them.

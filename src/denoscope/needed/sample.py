@@ -34,7 +34,8 @@ _CHUNK = 4096  # rows at once
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What was asked; :meth:`check` refuses what cannot be answered. ``n`` 0 takes all images,
-    ``resize`` 0 and no ``range`` change nothing.
+    ``resize`` 0 and no ``range`` change nothing; ``prepare`` are words of
+    :class:`~denoscope.data.prepare.Preparation`.
     """
 
     data: str
@@ -43,6 +44,7 @@ class Question:
     abar: float = 0.99
     n: int = 0
     seed: int = 0
+    prepare: str | tuple[str, ...] = ()
     resize: int = 0
     range: tuple[float, ...] = ()
     skip_bad: bool = False
@@ -143,7 +145,7 @@ def read(asked: Question, say: Say) -> Sample:
 def arranged(asked: Question, say: Say) -> Arranged:
     """The images in the order in which they are taken."""
     ends = (asked.range[0], asked.range[1]) if asked.range else None
-    how = Preparation.square(asked.resize)
+    how = Preparation.of(asked.prepare).resized(asked.resize)
     images = read_images(
         asked.data, skip_bad=asked.skip_bad, prepare=how, value_range=ends, expect=fits
     )

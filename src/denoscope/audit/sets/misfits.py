@@ -8,8 +8,7 @@ from itertools import product
 from math import gcd
 
 from denoscope.audit.sets.looked import Looked
-from denoscope.audit.sets.preparations import SHAPING
-from denoscope.data.prepare import Preparation
+from denoscope.data.prepare import SHAPING, Preparation
 
 Size = tuple[int, int]
 _ASPECT = 0.02  # relative difference of proportions that cropping whole pixels makes
@@ -56,8 +55,9 @@ def _turned(real: Sequence[Looked], files: Preparation) -> Iterator[Misfit]:
 
 
 def _deep(train: Looked, gen: Looked, files: Preparation) -> Iterator[Misfit]:
-    peak = max(one.peak for one in train.stored)
-    if files.has("max", "stretch") or gen.any("peak") or not 0 < peak <= _DEEP // 2:
+    peak, theirs = (max(one.peak for one in looked.stored) for looked in (train, gen))
+    alike = 0 < theirs <= 2 * peak
+    if files.has("max", "stretch") or alike or not 0 < peak <= _DEEP // 2:
         return
     white = (1 << peak.bit_length()) - 1
     ways = (f"max:{white}", "stretch", "max:255", f"max:{_DEEP}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from denoscope.audit.options import AuditOptions
@@ -10,8 +9,6 @@ from denoscope.data.grids import written
 from denoscope.data.prepare import Preparation
 
 ROLES = ("train", "test", "gen", "twin")
-SHAPING = ("crop-centre", "crop", "pad", "halve", "short", "resize")
-"""Words after which pictures have another size."""
 
 
 def stated(options: AuditOptions) -> dict[str, Preparation]:
@@ -25,26 +22,13 @@ def stated(options: AuditOptions) -> dict[str, Preparation]:
     own["test"] = own["test"] or own["train"]
     own["twin"] = own["twin"] or own["gen"]
     common = Preparation.of(options.prepare)
-    return {role: _resized(own[role] or common, options.resize) for role in ROLES}
+    return {role: (own[role] or common).resized(options.resize) for role in ROLES}
 
 
 def _own(options: AuditOptions, role: str) -> Preparation | None:
     """None where nothing was said of this role alone."""
     words = getattr(options, f"prepare_{role}")
     return Preparation.of(words) if words else None
-
-
-def _resized(how: Preparation, side: int) -> Preparation:
-    if not side:
-        return how
-    if how.has(*SHAPING):
-        raise ValueError(f"--resize {side} is the word resize:{side}: write it in --prepare alone")
-    return how.then(f"resize:{side}")
-
-
-def filled(how: Mapping[str, Preparation], size: tuple[int, int]) -> dict[str, Preparation]:
-    """Sizes that were left out are those of the samples."""
-    return {role: one.at(*size) for role, one in how.items()}
 
 
 def without_resize(options: AuditOptions) -> AuditOptions:

@@ -19,11 +19,11 @@ from denoscope.audit.sets.generated import generate, is_model
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.looked import Looked, look
 from denoscope.audit.sets.misfits import Misfit, Size, misfits, proportional, shown, ways
-from denoscope.audit.sets.preparations import SHAPING, stated, without_resize
+from denoscope.audit.sets.preparations import stated, without_resize
 from denoscope.data.decoding import Stored
 from denoscope.data.grids import Grid, by_lines, laid_out, of_cells
 from denoscope.data.images import Images
-from denoscope.data.prepare import AS_STORED, Preparation
+from denoscope.data.prepare import AS_STORED, SHAPING, Preparation
 from denoscope.models import open_model
 from denoscope.progress import Voice
 from denoscope.random import derive
