@@ -79,8 +79,12 @@ def three(
     return {role: put(root / role, pictures) for role, pictures in named.items()}
 
 
+def asked(paths: dict[str, str], **how: Any) -> AuditOptions:
+    return AuditOptions(**{**how, **paths})
+
+
 def settled(paths: dict[str, str], **how: Any) -> Settled:
-    return settle(AuditOptions(**paths, **how), QUIET)
+    return settle(asked(paths, **how), QUIET)
 
 
 @pytest.mark.parametrize("resize", [0, SIDE])
@@ -235,7 +239,7 @@ def test_grids_of_samples_are_offered_and_every_cell_counts(tmp_path: Path) -> N
 
 def audited(root: Path, paths: dict[str, str], **how: Any) -> Any:
     metrics = ("excess_combined",)
-    return examine(AuditOptions(**paths, **how, out=root / "out", metrics=metrics), QUIET)
+    return examine(asked(paths, **how, out=root / "out", metrics=metrics), QUIET)
 
 
 def test_the_verdict_says_what_was_compared_and_counts_no_chooser(tmp_path: Path) -> None:
@@ -267,13 +271,13 @@ def test_mirrored_copies_are_named_and_counted_when_asked(tmp_path: Path) -> Non
 
 def test_copies_are_planted_as_samples_are_before_they_are_prepared(tmp_path: Path) -> None:
     paths = three(tmp_path, lambda i: scene(i, SIDE, SIDE), lambda x: x)
-    options = AuditOptions(**paths, prepare="grey resize:4", planted=20)
+    options = asked(paths, prepare="grey resize:4", planted=20)
     made = as_sampled(options, settle(options, QUIET))
     assert made is not None
     stored = {x.numpy().tobytes() for x in read_images(paths["train"]).data}
     assert made.shape == (20, 3, SIDE, SIDE)
     assert all(x.contiguous().numpy().tobytes() in stored for x in made)
-    plain = AuditOptions(**paths, prepare="alpha:drop")
+    plain = asked(paths, prepare="alpha:drop")
     assert as_sampled(plain, settle(plain, QUIET)) is None
 
 

@@ -53,7 +53,7 @@ def is_image(head: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Held:
     """What a file holds before it is prepared: ``size`` (width, height), whether EXIF asks for it
     to be ``turned``, whether anything in it is transparent (``alpha``), whether it has no colours
     (``grey``), the largest of values beyond 8 bits (``peak``, 0 for 8 bits), and whether turning
@@ -70,7 +70,7 @@ class Stored:
     @property
     def upright(self) -> tuple[int, int]:
         """The size after it was turned."""
-        return self.size[::-1] if self.lies else self.size
+        return (self.size[1], self.size[0]) if self.lies else self.size
 
 
 def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
@@ -121,14 +121,14 @@ def _clear(image: Image.Image) -> bool:
     return could and np.asarray(image.convert("RGBA"))[..., 3].min() < 255
 
 
-def _stored(image: Image.Image) -> Stored:
+def _stored(image: Image.Image) -> Held:
     orientation, size = _orientation(image), image.size
     turned, lies = orientation != 1, orientation >= 5
     if image.mode[0] in "IF":
-        return Stored(size, turned, False, True, int(np.asarray(image).max()), lies)
+        return Held(size, turned, False, True, int(np.asarray(image).max()), lies)
     pixels = np.asarray(image.convert("RGB"))
     grey = bool((pixels == pixels[..., :1]).all())
-    return Stored(size, turned, _clear(image), grey, lies=lies)
+    return Held(size, turned, _clear(image), grey, lies=lies)
 
 
 def _pixels(image: Image.Image, how: Preparation) -> tuple[np.ndarray, list[str]]:
@@ -165,7 +165,7 @@ def decode(content: bytes, how: Preparation = AS_STORED) -> tuple[np.ndarray, li
     return _opened(content, lambda image: _pixels(image, how))
 
 
-def stored(content: bytes) -> Stored:
+def stored(content: bytes) -> Held:
     """What a file holds; errors as those of :func:`decode`."""
     return _opened(content, _stored)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from denoscope.audit.sets.inputs import InputSet, holds_features, read
-from denoscope.data.decoding import Stored, decodings, stored
+from denoscope.data.decoding import Held, decodings, stored
 from denoscope.data.embedded import EMBEDDED, has_idx
 from denoscope.data.folders import listed
 from denoscope.data.grids import Grid
@@ -38,7 +38,7 @@ class Looked:
 
     total: int
     names: tuple[str, ...]
-    stored: tuple[Stored, ...]
+    stored: tuple[Held, ...]
     raw: Callable[[Sequence[Preparation]], list[list[Tensor]]]
 
     @property
@@ -128,7 +128,7 @@ def _of_files(members: Sequence[Member], total: int) -> Looked | None:
     return Looked(total, names, tuple(one for _, one in known), raw) if known else None
 
 
-def _told(read_file: Callable[[], bytes]) -> Stored | None:
+def _told(read_file: Callable[[], bytes]) -> Held | None:
     """None of what cannot be read: reading the set will say so."""
     try:
         return stored(read_file())
@@ -149,7 +149,7 @@ def _of_arrays(found: InputSet, rows: Sequence[int]) -> Looked:
     data = found.images[rows]
     grey = (data == data[:, :1]).flatten(1).all(1).tolist()
     size = data.shape[-1], data.shape[-2]
-    told = tuple(Stored(size, grey=one) for one in grey)
+    told = tuple(Held(size, grey=one) for one in grey)
 
     def raw(hows: Sequence[Preparation]) -> list[list[Tensor]]:
         return [[how.shaped(picture) for how in hows] for picture in data]

@@ -24,8 +24,9 @@ def mirrored_copies(gen: InputSet, train: InputSet, test: InputSet | None) -> tu
     if gen.images is None or train.images is None:
         return 0, len(gen)
     bank = _some(train.images, _BANK)
-    own = test is None or test.images is None
-    real = bank[:_MOST] if own else _some(test.images, _MOST)
+    held = test and test.images
+    own = held is None
+    real = bank[:_MOST] if held is None else _some(held, _MOST)
     samples, least = _gain(_some(gen.images, _MOST), bank), _gain(real, bank, own=own)
     many = int((samples < least.min()).sum())
     chance = binomtest(many, len(samples), 1 / (len(least) + 1), alternative="greater").pvalue

@@ -20,7 +20,7 @@ from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.looked import Looked, look
 from denoscope.audit.sets.misfits import Misfit, Size, misfits, proportional, shown, ways
 from denoscope.audit.sets.preparations import stated, without_resize
-from denoscope.data.decoding import Stored
+from denoscope.data.decoding import Held
 from denoscope.data.grids import Grid, by_lines, laid_out, of_cells
 from denoscope.data.images import Images
 from denoscope.data.prepare import AS_STORED, SHAPING, Preparation
@@ -145,7 +145,7 @@ def _samples(options: AuditOptions, say: Voice, seeds: Sequence[int]) -> Looked 
         made = generate("gen", options.gen, drawing, say, like=like).images if first else None
         return [[how.shaped(x) for how in hows] for x in made[:]] if made else []
 
-    told = Stored((shape[2], shape[1]), grey=shape[0] == 1)
+    told = Held((shape[2], shape[1]), grey=shape[0] == 1)
     names = tuple(f"seed {seed}" for seed in first)
     return Looked(len(seeds), names, (told,), raw)
 
