@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from kills import killed
+from PIL import Image
 from pipelines import saved, unet
 from torch import Tensor, nn
 
@@ -24,6 +26,7 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets import generated, sample_store
 from denoscope.audit.sets.generated import SAMPLERS, generate, is_model
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.settled import Unsettled, settle
 from denoscope.data import Images, to_uint8
 from denoscope.data.images import digest
 from denoscope.data.prepare import Preparation
@@ -480,3 +483,19 @@ def test_a_model_that_changes_meanwhile_is_not_mixed(network: str, tmp_path: Pat
     generated._kept.cache_clear()
     with pytest.raises(ValueError, match="has changed while it was sampled"):
         job(lambda fraction: None)
+
+
+def test_a_model_is_sampled_a_little_to_learn_what_it_saw(pipeline: str, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    for i in range(12):
+        grey = np.random.default_rng(i).integers(0, 256, (12, 20), dtype=np.uint8)
+        Image.fromarray(grey).save(files / f"{i}.png")
+    question = asked(tmp_path, gen=pipeline, train=str(files), seeds=tuple(range(20)))
+    said = r"20x12 pixels and --gen of 8x8; .* such as --prepare-train"
+    with pytest.raises(Unsettled, match=said) as error:
+        settle(question, QUIET, question.seeds)
+    assert "5 samples" in str(error.value)
+    assert len(list((tmp_path / "samples").rglob("0*.safetensors"))) == 2  # of 4 and 1
+    with pytest.raises(Unsettled, match="too few to try"):
+        settle(question, QUIET)
