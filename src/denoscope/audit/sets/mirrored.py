@@ -24,7 +24,7 @@ def mirrored_copies(gen: InputSet, train: InputSet, test: InputSet | None) -> tu
     if gen.images is None or train.images is None:
         return 0, len(gen)
     bank = _some(train.images, _BANK)
-    held = test and test.images
+    held = test.images if test is not None else None
     own = held is None
     real = bank[:_MOST] if held is None else _some(held, _MOST)
     samples, least = _gain(_some(gen.images, _MOST), bank), _gain(real, bank, own=own)
