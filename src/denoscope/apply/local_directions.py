@@ -22,12 +22,14 @@ from torch import Tensor
 from denoscope.geometry.field import Field
 from denoscope.geometry.jacobians import vjp
 from denoscope.geometry.krylov import Operator
-from denoscope.geometry.singular import apart, block_of, gaps, groups, leading, together
+from denoscope.geometry.singular import apart, gaps, groups, leading, together
 from denoscope.geometry.subspaces import project_out
 from denoscope.types import Denoiser, pad
 
 RANK = 5
 """Leading vectors of the outside that are projected off, as published; small images need more."""
+BLOCK = 3
+"""Directions a step of the search: fewer take fewer products in all, and longer each."""
 KEPT = 1e-3
 """The least part of a direction that must be left off the outside's vectors."""
 
@@ -75,8 +77,8 @@ def directions(
     if not 1 <= k <= inside.shape[0]:
         raise ValueError(f"k must be from 1 to {inside.shape[0]}, the mask's size, got {k}")
     found = []
-    for part in groups(inside, block_of(k)):
-        U, S, V, r = leading(part, k, apart(tolerance), seed)
+    for part in groups(inside, BLOCK):
+        U, S, V, r = leading(part, k, apart(tolerance), seed, BLOCK)
         V = V * torch.where(U.sum(1) < 0, -1.0, 1.0)[:, None]
         if project:
             V = _off(V, part.beside(_outputs(~mask)), rank, tolerance, seed)
@@ -145,7 +147,7 @@ def _off(V: Tensor, outside: Operator, rank: int, tolerance: float, seed: int) -
     rank = min(rank, *outside.shape)
     if rank < 1:
         raise ValueError(f"rank must be at least 1, got {rank}: without projection, project=False")
-    left = project_out(V, leading(outside, rank, together(tolerance), seed).V)
+    left = project_out(V, leading(outside, rank, together(tolerance), seed, BLOCK).V)
     length = torch.linalg.vector_norm(left, dim=1, keepdim=True)
     if not bool((length > KEPT).all()):
         raise ValueError(

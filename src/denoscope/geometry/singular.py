@@ -132,14 +132,18 @@ def block_of(k: int) -> int:
     return min(k + 2, LARGEST_BLOCK)
 
 
-def leading(operator: Operator, k: int, enough: Rule, seed: int) -> Triplets:
+def leading(
+    operator: Operator, k: int, enough: Rule, seed: int, block: int | None = None
+) -> Triplets:
     """The leading triplets of the points of one group, until they are ``enough``; from the matrix
-    where that takes fewer products.
+    where that takes fewer products. A small ``block`` of directions a step takes fewer products
+    and may miss some of more than ``block`` equal values.
     """
     size, points = min(operator.shape), len(operator.field)
     out = _nothing(operator, points, k)
     active = torch.arange(points, device=operator.field.rows.device)
-    krylov, most = Krylov(operator, min(block_of(k), size), seed), 3 * k + 3 * block_of(k)
+    krylov = Krylov(operator, min(block or block_of(k), size), seed)
+    most = 3 * k + 3 * krylov.block
     products, limit = 0, 2 * size if operator.shape[0] > BLOCKS * block_of(k) else 0
     while len(active) and krylov.room and products < limit:
         krylov.grow()
