@@ -160,7 +160,7 @@ BAD = {
     "--image text.png: not an image": ["--image", "text.png"],
     "its numbers have no stated range: give --prepare max:V": ["--image", "deep.tif"],
     "neither an existing folder": ["--image", "nothing"],
-    "--toward 3: labels of the model are 0 to 2": ["--toward", "3"],
+    "--toward label 3: there are 0 to 2": ["--toward", "3"],
     "--time and --sigma both name the noise level": ["--time", "0.3", "--sigma", "1"],
     "--time 2: must lie between 0": ["--time", "2"],
     "--sigma 90: the model knows levels from 0.002 to 80": ["--sigma", "90"],
@@ -207,7 +207,7 @@ def test_a_model_without_derivatives_is_refused(
         ({"kind": ONE_STEP}, "one-step"),
     ):
         opened = replace(open_model(model), **kind)
-        monkeypatch.setattr(asked, "open_model", lambda *_, opened=opened, **__: opened)
+        monkeypatch.setattr(asked, "unlabelled", lambda *_, opened=opened: opened)
         assert run(model, *MASK) == 2
         assert message in capsys.readouterr().err
 

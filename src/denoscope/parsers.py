@@ -213,6 +213,7 @@ def _directing(add: Callable[..., Any]) -> None:
     add("--directions", type=int, metavar="K", help="how many are found (default: 5)")
     words = "a direction toward each of these labels too, for models of labelled images"
     add("--toward", nargs="+", type=int, default=(), metavar="LABEL", help=words)
+    add("--label", type=int, help="of the image, for models that cannot do without")
     words = "leading directions of the outside that are projected off, 0 for none (default: 10)"
     add("--project", type=int, metavar="K", help=words)
     words = "the noise level by its time in the schedule with rates from 0.1 to 20 (default: 0.4)"

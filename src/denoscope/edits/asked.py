@@ -19,8 +19,10 @@ from denoscope.data.reading import read_images
 from denoscope.data.selection import select
 from denoscope.edits.kept import Kept, read
 from denoscope.files import harmless, located, read_regular
-from denoscope.models import ONE_STEP, Model, fingerprint, open_model
+from denoscope.models import ONE_STEP, Model, fingerprint
+from denoscope.models.opening import unlabelled
 from denoscope.schedule import VPSDE
+from denoscope.types import Denoiser
 
 MOST = 16
 """Images of one page."""
@@ -38,6 +40,7 @@ class EditRequest:
     apply: str = ""
     directions: int | None = None
     toward: Sequence[int] = ()
+    label: int | None = None
     strength: Sequence[float] = (-0.5, 0.0, 0.5)
     time: float | None = None
     sigma: float | None = None
@@ -83,11 +86,13 @@ SEARCHED = ("mask", "directions", "toward", "project", "time", "sigma")
 
 @dataclass(frozen=True)
 class EditSubject:
-    """A ``model`` and its ``fingerprint``, ``images`` (n, c, h, w) with their ``names``, the mask
-    (c, h, w) and the noise level at which they are moved, and directions that were ``given``.
+    """A ``model``, its denoisers given the ``targets``, and its ``fingerprint``; ``images`` (n, c,
+    h, w) with their ``names``; the mask (c, h, w) and the noise level at which they are moved;
+    directions that were ``given``.
     """
 
     model: Model
+    targets: list[Denoiser]
     fingerprint: str
     images: Tensor
     names: list[str]
@@ -100,9 +105,10 @@ class EditSubject:
 
 def subject(asked: EditRequest) -> EditSubject:
     """Opens and checks everything that is named."""
-    model = _model(asked)
+    model, targets = _models(asked)
     images, names, warnings = _images(asked, model.shape)
-    known, given = fingerprint(asked.model), read(asked.apply) if asked.apply else None
+    told = "" if asked.label is None else f", label {asked.label}"
+    known, given = fingerprint(asked.model) + told, read(asked.apply) if asked.apply else None
     if given:
         given.check(known, model.shape)
         mask, sigma = given.mask, given.sigma
@@ -114,14 +120,19 @@ def subject(asked: EditRequest) -> EditSubject:
         raise ValueError(f"--sigma {sigma:g}: the model knows levels from {low:g} to {high:g}")
     device = asked.device
     return EditSubject(
-        model, known, images.to(device), names, mask.to(device), sigma, path(sigma, levels), given,
-        warnings,
+        model, targets, known, images.to(device), names, mask.to(device), sigma,
+        path(sigma, levels), given, [*model.said, *warnings],
     )  # fmt: skip
 
 
-def _model(asked: EditRequest) -> Model:
-    model = open_model(asked.model, device=asked.device)
+def _models(asked: EditRequest) -> tuple[Model, list[Denoiser]]:
+    """The model, and its denoisers given the labels to go toward."""
     name = f"--model {harmless(asked.model)}"
+    try:
+        opened = unlabelled(asked.model, asked.device)
+        model = opened.given(asked.label)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     if model.kind == ONE_STEP:
         raise ValueError(f"{name} is a one-step map: it has no trajectory on which to edit")
     if not model.differentiable:
@@ -131,12 +142,16 @@ def _model(asked: EditRequest) -> Model:
         )
     if len(model.shape) != 3:
         raise ValueError(f"{name} makes no images, but points of shape {model.shape}")
-    classes = getattr(model.denoiser, "classes", 0)
-    for label in asked.toward:
-        if not 0 <= label < classes:
-            known = f"0 to {classes - 1}" if classes else "none"
-            raise ValueError(f"--toward {label}: labels of the model are {known}")
-    return model
+    return model, [_given(opened, label) for label in asked.toward]
+
+
+def _given(model: Model, label: int) -> Denoiser:
+    if model.labelled is None:
+        raise ValueError(f"--toward {label}: the model was trained without labels")
+    try:
+        return model.given(label).denoiser
+    except ValueError as error:
+        raise ValueError(f"--toward {error}") from error
 
 
 def _level(asked: EditRequest) -> float:

@@ -12,7 +12,6 @@ from torch import Tensor
 from denoscope.apply.edit import BEYOND, Directions, Edited, directions, edited, toward
 from denoscope.edits.asked import EditRequest, EditSubject
 from denoscope.edits.kept import Kept
-from denoscope.guidance import given
 from denoscope.sampling import invert
 
 TOLERANCE = 1e-2
@@ -49,7 +48,7 @@ def find(asked: EditRequest, about: EditSubject) -> Kept:
     k = min(DIRECTIONS if asked.directions is None else asked.directions, int(mask.sum()))
     numbers = directions(D, x, about.sigma, mask, max(k, 1), **how)
     numbers = Directions(*(part[:k] for part in numbers))
-    labels = [toward(D, given(D, label), x, about.sigma, mask, **how) for label in asked.toward]
+    labels = [toward(D, target, x, about.sigma, mask, **how) for target in about.targets]
     names = [*(f"direction {i + 1}" for i in range(k)), *(f"toward {n}" for n in asked.toward)]
     return Kept(
         names, torch.stack([*numbers.vectors, *labels]), numbers, mask, about.sigma,

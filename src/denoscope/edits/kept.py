@@ -65,9 +65,15 @@ class Kept:
         """A ValueError unless they belong to the model of that fingerprint."""
         if self.model != model or tuple(self.vectors.shape[1:]) != tuple(shape):
             raise ValueError(
-                f"--apply: these directions were found with another model, of sha256 "
-                f"{harmless(self.model)[:12]}, not {model[:12]}: find new ones with --mask"
+                f"--apply: these directions were found with another model ({brief(self.model)}, "
+                f"not {brief(model)}): find new ones with --mask"
             )
+
+
+def brief(fingerprint: str) -> str:
+    """The first digits of a model's hash, and its label if it has one."""
+    sha256, comma, label = harmless(fingerprint).partition(",")
+    return f"sha256 {sha256[:12]}{comma}{label}"
 
 
 def read(word: str) -> Kept:

@@ -14,7 +14,7 @@ import torch
 from denoscope.apply.edit import Edited
 from denoscope.edits.asked import EditRequest, EditSubject
 from denoscope.edits.changes import PLACES, Change
-from denoscope.edits.kept import Kept
+from denoscope.edits.kept import Kept, brief
 from denoscope.edits.pictures import change_map, enlarged, outlined
 from denoscope.references import EDITED, references
 from denoscope.report import (
@@ -232,7 +232,7 @@ def _conditions(found: Results, command: str, versions: Mapping[str, str]) -> di
     asked, about, kept = found.asked, found.about, found.kept
     said: dict[str, Any] = {
         "command": f"`{command}`",
-        "model": f"{asked.model}, sha256 `{about.fingerprint[:12]}`",
+        "model": f"{asked.model}, {brief(about.fingerprint)}",
         "images": ", ".join(about.names),
         "directions found on": f"{kept.image} (`{asked.apply}`)" if about.given else kept.image,
         "mask": f"{' '.join(kept.words)}: {percent(found.spread)} of the image",
