@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,16 @@ def test_grey_images_go_into_all_channels_with_a_warning(
     colour = network(Path("c.safetensors"), shape=(3, 8, 8))
     assert run(colour, *MASK) == 0
     assert "grey was put in all 3 channels" in capsys.readouterr().out
+
+
+DOCS = (Path(__file__).parent.parent / "docs" / "edit.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:the edit of strength")
+def test_what_the_page_of_edits_shows_works(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shell, python = re.findall(r"```(?:sh|python)\n(.*?)```", DOCS, flags=re.DOTALL)
+    for line in shell.splitlines():
+        assert main([*shlex.split(line)[1:], *FAST[:2], "--quiet"]) == 0, line
+    capsys.readouterr()
+    exec(compile(python, "docs/edit.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == python.strip().rpartition("\n# ")[2]
