@@ -636,11 +636,18 @@ def test_subsets_are_nested_and_disjoint(grouped: bool) -> None:
 
 def test_impossible_subsets() -> None:
     pool = torch.arange(11)
-    for size, which, most in ((12, 0, 11), (0, 0, 11), (6, 1, 5)):
+    for size, which, most in ((12, 0, 11), (0, 0, 11), (6, 1, 5), (3, 2, 2)):
         with pytest.raises(ValueError, match=f"between 1 and {most} of them"):
             subset(pool, size, which)
     with pytest.raises(ValueError, match="which is 0"):
-        subset(pool, 1, 2)
+        subset(pool, 1, 4)
+
+
+def test_four_subsets_are_disjoint_up_to_a_quarter_of_the_pool() -> None:
+    pool = torch.arange(1000, 1043)
+    sets = [subset(pool, 10, which, seed=3) for which in range(4)]
+    assert len(torch.cat(sets).unique()) == 40
+    assert all(torch.equal(subset(pool, 4, which, seed=3), sets[which][:4]) for which in range(4))
 
 
 # ---- duplicates

@@ -262,7 +262,7 @@ def test_agreement_of_models_that_learned_little_is_no_success(found: Readings) 
     [
         ("--n 1", "--n 1: a training set needs at least 2 images"),
         ("--n 900 --subset 1", "two disjoint subsets of 900 do not fit into 1536 images"),
-        ("--subset 2", "--subset 2: there are two subsets, 0 and 1"),
+        ("--subset 2", "--subset 2: there are 2, from 0 on"),
         ("--model nowhere.safetensors", "there is no file nowhere.safetensors"),
     ],
 )

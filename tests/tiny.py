@@ -23,6 +23,7 @@ from denoscope.studies.local_linearity import LocalLinearity
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.studies.phase_transition import PhaseTransition
+from denoscope.studies.reproducibility import Reproducibility
 from denoscope.studies.score_gap import ScoreGap
 from denoscope.studies.trajectories import Trajectories
 from denoscope.study import Study
@@ -144,6 +145,28 @@ def dimension_scaling(given: Sequence[str]) -> Sweeps:
     return {"mixtures": grid(DimensionScaling, method=list(METHODS), **axes, **few)}
 
 
+def reproducibility(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"solver_steps": 4, "held": 80, "batch_size": 32, "lr": 1e-2}
+    makers = ["edm", "eps", "consistency", "distilled"]
+    axes: dict[str, Any] = {"n": [6, 96], "width": 16, "subset": [0, 1, 2, 3]}
+    models = ["", *(f"{name}={path}" for name, path in zip("AB", given))]
+    return {
+        "digits": grid(
+            Reproducibility, maker=makers, model=models, steps=100, samples=330, **axes, **few
+        ),
+        "molrg": grid(
+            Reproducibility,
+            data="molrg",
+            n=[8, 64],
+            width=8,
+            subset=[0, 1, 2, 3],
+            steps=40,
+            samples=60,
+            **few,
+        ),
+    }
+
+
 STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "phase_transition": phase_transition,
     "disjoint_halves": disjoint_halves,
@@ -159,6 +182,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "gaussian_emergence": gaussian_emergence,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
+    "reproducibility": reproducibility,
 }
 
 

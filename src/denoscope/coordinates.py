@@ -156,6 +156,20 @@ PARTS = {
 }
 """Where samples lie."""
 
+WAYS = {
+    "heun": "Heun, 18 steps from σ = 80",
+    "heun9": "Heun, 9 steps",
+    "heun36": "Heun, 36 steps",
+    "high20": "Heun, from σ = 20",
+    "euler": "Euler (DDIM), 18 steps",
+    "dpmpp": "DPM-Solver++, 18 steps",
+    "ddpm": "DDPM, 36 steps, all noises shared",
+    "ddpm_other": "DDPM, 36 steps, the first noise shared",
+    "two": "two steps, both noises shared",
+    "two_other": "two steps, the first noise shared",
+}
+"""How samples are drawn."""
+
 BASES = {"own": "training covariance", "all": "covariance of all images"}
 """Whose eigenvectors are looked along."""
 
@@ -227,6 +241,8 @@ COORDINATES: dict[str, Coordinate] = {
     "copies": Coordinate("copies with", values=COPIES),
     "alarms": Coordinate("false alarms", "{:.2%}", "log"),
     "pair": Coordinate("pair", values=PAIRS),
+    "maker": Coordinate("model"),
+    "way": Coordinate("sampling", values=WAYS),
     "one": Coordinate("model"),
     "other": Coordinate("other model"),
     "data": Coordinate("data"),

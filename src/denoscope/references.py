@@ -87,6 +87,14 @@ _WORKS = (
         arxiv="2505.20123",
     ),
     Reference(
+        "wang2026",
+        "Binxu Wang, Jacob Zavatone-Veth, Cengiz Pehlevan",
+        "A Random Matrix Theory Perspective on the Consistency of Diffusion Models",
+        "arXiv",
+        2026,
+        arxiv="2602.02908",
+    ),
+    Reference(
         "kadkhodaie2024",
         "Zahra Kadkhodaie, Florentin Guth, Eero P. Simoncelli, Stéphane Mallat",
         "Generalization in Diffusion Models Arises from Geometry-Adaptive Harmonic Representations",

@@ -109,6 +109,11 @@ class Study:
         """The cell with these fields, as a store has them."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
+    @classmethod
+    def combined(cls, axes: Mapping[str, Sequence[Any]]) -> Sequence[Self]:
+        """The cells that these values ask for: all of their combinations."""
+        return [cls(**dict(zip(axes, values))) for values in itertools.product(*axes.values())]
+
     def key(self, version: int | None = None) -> str:
         """The identity of the cell: a hash of study, version (None: today's) and the fields that
         differ from their defaults (16 hex digits).
@@ -179,7 +184,7 @@ class Study:
 
 
 def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
-    """Every combination of the given values, feasible or not; a value that is no list or range
+    """Every cell that the given values ask for, feasible or not; a value that is no list or range
     counts as a list of one.
     """
     known = {item.name for item in fields(study)}
@@ -192,7 +197,7 @@ def combinations(study: type[S], axes: Mapping[str, Any]) -> list[S]:
         name: list(value) if isinstance(value, list | range) else [value]
         for name, value in axes.items()
     }
-    return [study(**dict(zip(lists, values))) for values in itertools.product(*lists.values())]
+    return list(study.combined(lists))
 
 
 def grid(study: type[S], **axes: Any) -> list[S]:

@@ -52,21 +52,25 @@ def subset(
     """``size`` elements of ``pool`` in a seeded random order: a smaller subset is the beginning of
     a larger one.
 
-    ``which=0`` takes from the front of one permutation of the pool, ``which=1`` from its back, so
-    the two are disjoint. Possible are 1 to len(pool) for the front and 1 to len(pool) // 2 for the
-    back; any other size is a ValueError. With ``groups`` (int, one label for every image that
-    ``pool`` may index) no group is in both halves, and the halves may be a little unequal.
+    ``which=0`` takes from the front of one permutation of the pool, ``which=1`` from its back, 2
+    and 3 from its middle on, toward front and back: 0 and 1 are disjoint up to a half of the pool,
+    all four up to a quarter. Possible are 1 to len(pool) for 0, to a half for 1, to a quarter for 2
+    and 3; any other size is a ValueError. With ``groups`` (int, one label for every image that
+    ``pool`` may index) no group is in both halves, and the halves may be a little unequal; 2 and 3
+    may then share a group with the one that comes to meet them.
     """
-    if which not in (0, 1):
-        raise ValueError(f"which is 0 (front) or 1 (back), got {which}")
+    if which not in range(4):
+        raise ValueError(f"which is 0, 1, 2 or 3, got {which}")
     front, back = _halves(pool, seed, groups)
-    most = len(pool) if which == 0 else min(len(front), len(back))
+    half = min(len(front), len(back))
+    most = (len(pool), half, half // 2, half // 2)[which]
     if not 1 <= size <= most:
         raise ValueError(
             f"subset {which} of a pool of {len(pool)} images has between 1 and {most} of "
             f"them, not {size}"
         )
-    return (torch.cat([front, back]) if which == 0 else back.flip(0))[:size]
+    order = (torch.cat([front, back]), back.flip(0), front.flip(0), back)
+    return order[which][:size]
 
 
 def _halves(pool: Tensor, seed: int, groups: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -18,10 +18,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from denoscope.fitting.batches import Draws, draws
+from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import training
+from denoscope.fitting.loss import Loss, denoising_loss
 from denoscope.levels import karras, log_normal
 from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet, UViT
 from denoscope.sampling import heun, sample
+from denoscope.types import Denoiser
 
 NETWORKS = {"film": FiLM, "mlp": MLP, "unet": UNet, "uvit": UViT}
 LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
@@ -39,6 +42,7 @@ class Recipe:
     """What trains and samples a network; an impossible number is a ValueError by its flag."""
 
     net: str = "film"
+    kind: str = "edm"
     width: int = 64
     steps: int = 3200
     batch_size: int = 64
@@ -63,11 +67,16 @@ class Recipe:
 
     def denoiser(self, shape: Sequence[int], spread: float, seed: int) -> Preconditioned:
         """The untrained network as a denoiser of data of that standard deviation."""
-        return Preconditioned(self.network(shape, seed), "edm", spread)
+        return Preconditioned(self.network(shape, seed), self.kind, spread)
 
     def sigmas(self) -> Tensor:
-        """The solver's levels, float64, the last one 0."""
-        return karras(self.solver_steps)
+        """The solver's levels, float64, the last one 0; a consistency model's one step."""
+        return karras(1 if self.kind == "consistency" else self.solver_steps)
+
+    def loss(self, teacher: Denoiser | None = None) -> Loss:
+        """What is trained: denoising, or consistency with itself or a ``teacher``."""
+        consistent = self.kind == "consistency"
+        return ConsistencyLoss(self.steps, teacher) if consistent else denoising_loss
 
     def seconds(self, shape: Sequence[int], sampled: int, *, trained: bool = True) -> float:
         """Seconds of one core: to train, and for ``sampled`` forward passes of one image each."""
@@ -168,8 +177,11 @@ def train(
     *,
     checkpoint: Path | None = None,
     tell: Callable[[float], None] = lambda fraction: None,
+    teacher: Fleet | None = None,
 ) -> tuple[Fleet, dict[int, str]]:
-    """Trains a fleet in place, or resumes; its averaged weights, and why members stopped."""
+    """Trains a fleet in place, or resumes, by its recipe's loss with a ``teacher`` of as many
+    members, if there is one; its averaged weights, and why members stopped.
+    """
     averaged = Averaged(net, recipe.ema)
     stopped: dict[int, str] = {}
     for progress in training(
@@ -180,6 +192,7 @@ def train(
         rate="one_cycle",
         ema=averaged,
         checkpoint=checkpoint,
+        loss=recipe.loss(teacher),
     ):
         tell(progress.step / recipe.steps)
         stopped = progress.stopped
@@ -207,6 +220,7 @@ def learned(
     device: str = "cpu",
     checkpoint: Path | None = None,
     tell: Callable[[float], None] = lambda fraction: None,
+    teacher: Fleet | None = None,
 ) -> Iterator[tuple[nn.Module, Tensor, str]]:
     """Trains a fleet on ``data`` (N, *event) and samples all members from the same ``noise``: each
     one's denoiser, its samples (S, *event), and why it stopped, if it did.
@@ -218,6 +232,7 @@ def learned(
         batches(recipe, members, data),
         checkpoint=checkpoint,
         tell=lambda fraction: tell(TRAINING_SHARE * fraction),
+        teacher=teacher,
     )
     generated = generate(net, noise, recipe.sigmas(), device)
     for index, member in enumerate(net.cpu().members()):

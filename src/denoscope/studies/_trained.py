@@ -35,6 +35,7 @@ class Swept:
     seed: int
     subset: int = 0
     net: str = "film"
+    kind: str = "edm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Learned(Swept, Reported):
     """One network that the house recipe trains and samples."""
 
     members: ClassVar[tuple[str, ...]] = ("n", "subset", "seed")
-    """The fields in which networks of one fleet may differ."""
+    """The fields in which networks of one fleet may differ, the last one on one training set."""
     fleets: ClassVar[int] = 2
     """How many at least, where there are as many cells: two keep two cores busy."""
 
@@ -110,7 +111,7 @@ class Learned(Swept, Reported):
         for some in alike(cells, *cls.members):
             largest = best_size(some[0].denoiser())
             count = max(min(cls.fleets, len(some)), -(-len(some) // largest))
-            sets = alike(some, "seed")
+            sets = alike(some, cls.members[-1])
             dealt = [cell for i in range(count) for one in sets[i::count] for cell in one]
             cuts = [len(dealt) * i // count for i in range(count + 1)]
             jobs += [dealt[start:end] for start, end in pairwise(cuts)]
@@ -132,6 +133,8 @@ class Trained(Learned, Imaged):
     lr: float = option(3e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.995, "decay of the averaged weights that are sampled")
     held: int = option(261, "images held out from every model")
+    subsets: ClassVar[int] = 2
+    """How many training subsets there are, disjoint as long as they fit."""
 
     def __post_init__(self) -> None:
         self.recipe()
@@ -143,16 +146,17 @@ class Trained(Learned, Imaged):
 
     def infeasible(self) -> str:
         pool = len(self.where().pool_rows())
-        if self.subset not in (0, 1):
-            return f"--subset {self.subset}: there are two subsets, 0 and 1"
+        if self.subset not in range(self.subsets):
+            return f"--subset {self.subset}: there are {self.subsets}, from 0 on"
         if self.n < 2:
             return f"--n {self.n}: a training set needs at least 2 images"
         if self.n > pool:
             return f"--n {self.n}: {self.data} has {pool} images beside the {self.held} held out"
-        if self.subset == 1 and 2 * self.n > pool:
+        parts, words = ((1, "one"), (2, "two"), (4, "four"), (4, "four"))[self.subset]
+        if parts * self.n > pool:
             return (
-                f"--n {self.n} on subset 1: two disjoint subsets of {self.n} do not "
-                f"fit into {pool} images"
+                f"--n {self.n} on subset {self.subset}: {words} disjoint subsets of {self.n} do "
+                f"not fit into {pool} images"
             )
         return ""
 
@@ -205,7 +209,13 @@ class Trained(Learned, Imaged):
             device=work.device,
             checkpoint=work.checkpoint,
             tell=work.tell,
+            teacher=cls.teacher(cells, work),
         )
+
+    @classmethod
+    def teacher(cls, cells: Sequence[Any], work: Work) -> Fleet | None:
+        """The networks that these are distilled from, if they are."""
+        return None
 
     def sampled(self, net: nn.Module) -> Model:
         """A trained network with its samples, as :meth:`learned` gives them."""
