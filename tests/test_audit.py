@@ -305,7 +305,14 @@ def test_what_is_written(whole: tuple[Path, list[str]], capsys: pytest.CaptureFi
         "versions",
         "warnings",
     }
-    assert set(document) == contract | {"combined", "hits", "overlap", "protocol", "question"}
+    assert set(document) == contract | {
+        "combined",
+        "hits",
+        "overlap",
+        "prepared",
+        "protocol",
+        "question",
+    }
     assert (document["schema"], document["seed"], document["warnings"]) == (1, 7, [])
     assert list(document["metrics"]) == list(NAMES)
     for name, one in document["metrics"].items():
@@ -484,9 +491,9 @@ def test_a_twin(
     digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--gen", sets / "fresh.npz", "--twin"]
-    refused(
-        capsys, tmp_path, run(*words, sets / "test.npz"), "--twin has 400 rows and --gen has 300"
-    )
+    longer = saved(tmp_path / "longer", digits[TEST])
+    refused(capsys, tmp_path, run(*words, longer), "--twin has 400 rows and --gen has 300")
+    refused(capsys, tmp_path, run(*words, sets / "test.npz"), "--test and --twin are the same file")
     assert (
         run(
             *words,
@@ -496,7 +503,8 @@ def test_a_twin(
         == 0
     )
     assert result(tmp_path)["metrics"]["reproducibility"]["value"] > 0.95
-    assert run(*words, sets / "fresh.npz", metrics=["reproducibility"]) == 0
+    again = saved(tmp_path / "again", digits[FRESH])
+    assert run(*words, again, metrics=["reproducibility"]) == 0
     assert any("a twin is a second model" in line for line in result(tmp_path)["warnings"])
 
 
@@ -574,7 +582,7 @@ def test_sets_that_cannot_be_compared(
     digits: Tensor, run: Run, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = digits[TRAIN], digits[TEST]
-    fresh, own = sets / "fresh.npz", sets / "train.npz"
+    fresh = sets / "fresh.npz"
     leaking = saved(tmp_path / "leaking", torch.cat([train[:300], test[:100]]))
     refused(
         capsys,
@@ -585,7 +593,7 @@ def test_sets_that_cannot_be_compared(
     refused(
         capsys,
         tmp_path,
-        run("--gen", own, "--test", own),
+        run("--gen", fresh, "--test", saved(tmp_path / "again", train)),
         r"mostly the training set: 500 of 500 test images \(100 %\)",
     )
     for n, said in ((1, "has 1 image: at least 4"), (2, "has 2 images"), (3, "has 3 images")):

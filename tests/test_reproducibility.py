@@ -116,7 +116,8 @@ def test_noises_that_are_shared_make_stochastic_samples_alike(found: Readings) -
     drawn = found.of("sampled", maker=EDM, n=96, subset=0)
     same, other = (drawn.of(way=way).one.astype(np.float32) for way in ("ddpm", "ddpm_other"))
     base = found.of("sample", maker=EDM, n=96).without("width").one
-    assert np.abs(drawn.of(way="heun").one - base).max() < 0.5
+    heun = drawn.of(way="heun").one.astype(np.float32)
+    assert np.corrcoef(heun.ravel(), base.ravel())[0, 1] > 0.8, "18 steps and 4 of one model"
     assert np.abs(same - other).mean() == 0, "the first model's own noises are the shared ones"
     eps = found.of("sampled", maker=NAMES["eps"], n=96)
     assert np.abs(eps.of(way="ddpm").one - eps.of(way="ddpm_other").one).mean() > 0.01
