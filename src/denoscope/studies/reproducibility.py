@@ -95,7 +95,7 @@ QUANTITIES = {
     "pfd": Quantity("probability-flow distance", "RMS per pixel", root_mean, ".3f"),
     "pfd_features": Quantity("the same", "whitened components", root_mean, ".3f"),
     "farther": Quantity("change of squared distance", "per pixel", form=".4f"),
-    "spread": Quantity("standard deviation over training sets", "RMS per pixel", form=".3f"),
+    "spread": Quantity("spread over sets", "RMS per pixel", form=".3f"),
     "bias": Quantity("bias", "RMS per pixel", form=".3f"),
 }
 
