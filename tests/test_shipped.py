@@ -12,10 +12,13 @@ import pytest
 import torch
 
 from denoscope.data.embedded import digits
+from denoscope.files import file_hash
 from denoscope.fitting import shipped
 from denoscope.fitting.shipped import NETWORKS, Shipped, main
 from denoscope.guidance import given
+from denoscope.models import open_model
 from denoscope.networks import load
+from denoscope.random import Seeds
 
 TINY = ["digits", "--steps", "7", "--width", "4"]
 
@@ -102,3 +105,16 @@ def test_the_page_of_networks_shows_what_it_prints(
     monkeypatch.chdir(tmp_path)
     main([*shlex.split(line), "--width", "4"])
     assert capsys.readouterr().out == "runs/digits/network.safetensors\n"
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_files_are_those_of_the_card_and_know_their_labels(name: str) -> None:
+    folder = Path(__file__).parent.parent / "networks"
+    found = folder / f"{name}.safetensors"
+    assert f"`{file_hash(found)}`" in (folder / "README.md").read_text()
+    model = open_model(str(found))
+    assert (model.classes, found.stat().st_size < 5e6) == (10, True)
+    noise = Seeds([0, 1]).randn(model.shape)
+    sigma = torch.tensor([0.5, 0.5])
+    answers = [given(model.denoiser, label)(0.5 * noise, sigma) for label in (0, 1)]
+    assert (answers[0] - answers[1]).abs().max() > 1e-3
