@@ -78,7 +78,8 @@ def beyond(names: Sequence[str], changes: Sequence[Change]) -> list[str]:
         return []
     which = "every direction" if len(far) == len(names) > 1 else ", ".join(n for _, n in far)
     most, worst = max(far)
-    return [f"{which}: edited images leave [−1, 1], up to ±{most:.2f} ({worst}); shown clipped"]
+    where = f" ({worst})" if worst != which else ""
+    return [f"{which}: edited images leave [−1, 1], up to ±{most:.2f}{where}; shown clipped"]
 
 
 def change(delta: Tensor, places: Sequence[float], mask: Tensor, images: Tensor) -> Change:
