@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
+from denoscope.fitting.closed_forms import ClosedForms
 from denoscope.fitting.recipe import Member, Recipe, at_least, generate, learned
+from denoscope.metrics.pool_descriptors import PoolDescriptors
 from denoscope.networks import Fleet, best_size
 from denoscope.networks import load as load_network
 from denoscope.networks.precondition import Preconditioned
@@ -184,6 +186,19 @@ class Trained(Learned, Imaged):
     def noise(self) -> Tensor:
         """The normal noise of all models, (samples, c, h, w), row i from seed i alone."""
         return _noise(self.samples, tuple(self.where().images().shape))
+
+    def forms(self) -> ClosedForms:
+        """The closed forms of the training set."""
+        return ClosedForms(self.where(), self.samples, self.solver_steps)
+
+    def clipped(self, samples: Tensor) -> Tensor:
+        """Samples in the range of the images, as they are when they are saved."""
+        return samples.clamp(*self.where().images().data.aminmax())
+
+    @property
+    def seen_by(self) -> PoolDescriptors:
+        """What tells images apart, made of the pool once a process."""
+        return PoolDescriptors.of(self.where())
 
     @classmethod
     def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:

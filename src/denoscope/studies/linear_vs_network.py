@@ -102,10 +102,6 @@ class LinearVsNetwork(Trained):
         found = readings(self.forms(), net, generated)
         return Result(values(found, self.forms().linear()), stored(found))
 
-    def forms(self) -> ClosedForms:
-        """The closed forms that the network is measured beside."""
-        return ClosedForms(self.where(), self.samples, self.solver_steps)
-
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
         first = rows[0]

@@ -34,13 +34,12 @@ from torch import Tensor, nn
 
 from denoscope.describe import Pixels
 from denoscope.estimate import exact, proportion, share
-from denoscope.fitting.closed_forms import ClosedForms, over_linear
+from denoscope.fitting.closed_forms import over_linear
 from denoscope.metrics import REAL_LIKE, TAIL, paired_similarity
 from denoscope.metrics.model_pairs import RUN, agreements, dips, kinds_of_models, telling_sizes
 from denoscope.metrics.pool_descriptors import (
     FIXED,
     PAIR_QUANTILE,
-    PoolDescriptors,
     copying_otherwise,
     duplicates_said,
     real_distance,
@@ -173,20 +172,12 @@ class PhaseTransition(Trained):
             *(r for r in errors if r.at["who"] != "gaussian_all"),
         ]
 
-    def forms(self) -> ClosedForms:
-        """The closed forms of the training set."""
-        return ClosedForms(self.where(), self.samples, self.solver_steps)
-
     def closed(self, who: str) -> Tensor:
         """What the closed-form "memorizer" or "gaussian" of the training set makes from the shared
         noises.
         """
         rows = torch.from_numpy(getattr(self.forms(), who)()).float()
         return self.clipped(rows.reshape(-1, *self.where().images().shape))
-
-    def clipped(self, samples: Tensor) -> Tensor:
-        """Samples in the range of the images, as they are when they are saved."""
-        return samples.clamp(*self.where().images().data.aminmax())
 
     def forms_at(self, who: str, n: int, subset: int) -> Tensor:
         """The same of another training set."""
@@ -197,11 +188,6 @@ class PhaseTransition(Trained):
         places = [{"n": n, "subset": which} for n, which, _ in found.of("sample").by("n", "subset")]
         made = [Reading("sample", at, self.forms_at("gaussian", **at).numpy()) for at in places]
         return Readings(made, QUANTITIES)
-
-    @property
-    def seen_by(self) -> PoolDescriptors:
-        """What tells images apart, made of the pool once a process."""
-        return PoolDescriptors.of(self.where())
 
     @classmethod
     def compare(cls, rows: Sequence[Row]) -> list[Row]:

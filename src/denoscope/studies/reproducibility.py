@@ -31,7 +31,7 @@ from torch import Tensor
 
 from denoscope.data.sources import truth
 from denoscope.estimate import Estimate, crossed, exact, share
-from denoscope.fitting.closed_forms import ClosedForms, over_linear
+from denoscope.fitting.closed_forms import over_linear
 from denoscope.fitting.frameworks import FRAMEWORKS, HEUN, WAYS
 from denoscope.fitting.recipe import Member, Recipe, batches, fleet, train
 from denoscope.metrics import chance_level, paired_similarity
@@ -243,10 +243,6 @@ class Reproducibility(Trained):
             readings.append(Reading("sampled", {"way": way}, drawn.numpy().astype(np.float16)))
         return values, readings
 
-    def forms(self) -> ClosedForms:
-        """The closed forms of the training set."""
-        return ClosedForms(self.where(), self.samples, self.solver_steps)
-
     def closed(self) -> dict[str, Tensor]:
         """What the closed forms of the training set make of the shared noises, and the truth."""
         forms, shape = self.forms(), self.noise().shape
@@ -255,15 +251,6 @@ class Reproducibility(Trained):
         if (law := truth(self.source())) is not None:
             found["truth"] = HEUN.sampled(law, self.noise())
         return {who: self.clipped(made) for who, made in found.items()}
-
-    def clipped(self, samples: Tensor) -> Tensor:
-        """Samples in the range of the images, as they are when they are saved."""
-        return samples.clamp(*self.where().images().data.aminmax())
-
-    @property
-    def seen_by(self) -> PoolDescriptors:
-        """What tells images apart, made of the pool once a process."""
-        return PoolDescriptors.of(self.where())
 
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
