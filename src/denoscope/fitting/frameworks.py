@@ -36,7 +36,7 @@ class Framework:
 
 _CONSISTENT = {"kind": "consistency", "level_mean": -0.9, "level_std": 3.0, "lr": 1e-3}
 """Levels from the lowest to the highest: samples are what the highest answers. Those of Song and
-Dhariwal 2024, narrower about lower ones, hardly train it in so few steps.
+Dhariwal 2024 are narrower, about lower ones.
 """
 
 BETWEEN = 0.8
