@@ -332,6 +332,7 @@ def test_origins_are_the_noisy_images_and_hits_are_counted(base: Audit) -> None:
         (lambda: percents(Estimate(1.0, 0.96, 1.0, 90), bracket=True), "100 % (95 % 96–100)"),
         (lambda: percents(proportion(0, 100)), "0 %, 95 % 0–4"),
         (lambda: percents(proportion(1, 100000)), "0.001 %, 95 % 0.00003–0.006"),
+        (lambda: percents(Estimate(0.999, 0.985, 0.999999999, 800)), "99.9 %, 95 % 98.5–100.0"),
         (lambda: percent(0.5), "50 %"),
         (lambda: percent(0.01), "1 %"),
         (lambda: percent(0.00001), "0.001 %"),

@@ -40,9 +40,12 @@ def span(low: float, high: float, digits: int, *, ends: Sequence[float] = (0.0,)
 
 
 def percents(part: Estimate, *, bracket: bool = False) -> str:
-    """A proportion with its interval: ``0.6 %, 95 % 0.3–1.0``, or ``0.6 % (95 % 0.3–1.0)``."""
+    """A proportion with its interval: ``0.6 %, 95 % 0.3–1.0``, or ``0.6 % (95 % 0.3–1.0)``; an
+    upper limit within a tenth of the last digit of 100 is rounded up to it.
+    """
     low, value, high = (100 * x for x in (part.low, part.value, part.high))
     digits, ends = decimals(high - low), (0.0, 100.0)
+    high = 100.0 if 100 - high < 0.1**digits / 10 else high
     interval = f"{100 * part.level:g}\u00a0% {span(low, high, digits, ends=ends)}"
     said = f" ({interval})" if bracket else f", {interval}"
     return f"{rounded(value, digits, ends=ends)}\u00a0%{said}"
