@@ -26,6 +26,7 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets import generated, sample_store
 from denoscope.audit.sets.generated import SAMPLERS, generate, is_model
 from denoscope.audit.sets.inputs import InputSet
+from denoscope.audit.sets.round_trip import round_trip
 from denoscope.audit.sets.settled import Unsettled, settle
 from denoscope.data import Images, to_uint8
 from denoscope.data.images import digest
@@ -112,6 +113,23 @@ def test_a_memorizing_pipeline_gives_copies_from_its_folder(
         assert found.images is not None
         near = torch.cdist(found.images.data.flatten(1), train.flatten(1)).sort(1).values
         assert float((near[:, 0] / near[:, 1] < 1 / 3).float().mean()) > 0.8, sampler
+
+
+@pytest.mark.slow
+def test_a_memorizer_brings_training_images_back_from_its_least_noise(
+    memorizing_pipeline: tuple[Path, Tensor], tmp_path: Path
+) -> None:
+    folder, train = memorizing_pipeline
+    data = Images(train.reshape(-1, 1, 8, 8), "train")
+    known = InputSet("train", "train", data, None, tuple(map(str, range(len(data)))), data.sha256)
+    trip = round_trip(asked(tmp_path, gen=str(folder), steps=20), known, data.data)
+    assert trip is not None
+    made = trip(data.data, 0)
+    assert torch.equal(made, trip(data.data, 0))  # by its seed
+    assert float((made - data.data).square().mean().sqrt()) < 2 * float(trip.sigma)
+    near = torch.cdist(made.flatten(1), train.flatten(1)).sort(1).values
+    assert float((near[:, 0] / near[:, 1] < 1 / 3).float().mean()) > 0.95
+    assert round_trip(asked(tmp_path, gen=str(folder)), known, torch.zeros(1, 3, 8, 8)) is None
 
 
 def test_what_is_given_says_where_it_comes_from(pipeline: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from denoscope.audit.evidence.by_descriptor import (
     training_duplicates,
 )
 from denoscope.audit.evidence.described_sets import DescribedSets
-from denoscope.audit.findings import Audit, Evidence
+from denoscope.audit.findings import ROUND_TRIP, Audit, Evidence
 from denoscope.audit.options import AuditOptions, check_control, check_pairs, check_used
 from denoscope.audit.sets.as_files import as_files
 from denoscope.audit.sets.as_sampled import as_sampled
@@ -32,6 +32,7 @@ from denoscope.audit.sets.matching import matched
 from denoscope.audit.sets.mirrored import mirrored_copies
 from denoscope.audit.sets.overlap import exact_rows, overlap
 from denoscope.audit.sets.preparations import ROLES
+from denoscope.audit.sets.round_trip import round_trip
 from denoscope.audit.sets.settled import AS_READ, Settled, settle
 from denoscope.data.images import is_small
 from denoscope.data.prepare import AS_STORED
@@ -213,11 +214,15 @@ def _described(
             )
         _check_protocol(rules, inputs)
         return described_sets.of_features(inputs, planted=options.planted, seed=options.seed)
+    born = None if options.by_class else as_sampled(options, settled)
+    images = inputs["train"].images[:1] if born is None else born
+    trip = round_trip(options, inputs["train"], images) if sampled(options, "gen") else None
     return described_sets.of_images(
         inputs,
         options.descriptors or rules.descriptors,
-        born=None if options.by_class else as_sampled(options, settled),
+        born=born,
         by_class=options.by_class,
+        own={ROUND_TRIP: trip} if trip else {},
         prepare=settled.how.get("gen", AS_STORED),
         flips=options.flips or settled.flips,
         sscd=options.sscd,

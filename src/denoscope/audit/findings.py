@@ -20,9 +20,11 @@ from denoscope.metrics.copy_scores import CopyScores
 from denoscope.metrics.near_duplicates import NearDuplicates, SelfNeighbors
 
 NEAR = ("noise", "blur", "jpeg", "colour")
-"""Planted copies that a descriptor must tell from held-out images to decide: what sampling and
-storing do to a copy.
-"""
+"""Training images as sampling and storing change a copy."""
+ROUND_TRIP = "round trip"
+"""Training images at the least noise of a model that was given, denoised by it."""
+PLANTED = (*NEAR, ROUND_TRIP)
+"""Planted copies that a descriptor must tell from held-out images to decide."""
 MOVED = ("shift", "crop", "flip")
 """Planted copies that were moved: reported beside the verdict, since many descriptors cannot see
 them.
@@ -37,7 +39,7 @@ class Evidence:
     ``identity`` says what the features are; ``gen`` and ``test`` are the scores of samples and
     held-out images, ``leave_one_out`` those of each training image against the others. ``planted``
     maps names of perturbations to the scores of perturbed training images, ``areas`` to the chance
-    that these outscore real ones, "near" over all of :data:`NEAR`. Of training images nearer than
+    that these outscore real ones, "near" over all of :data:`PLANTED`. Of training images nearer than
     ``spacing`` one is a near-duplicate of the other; rows nearer than ``tight`` nearly repeat each
     other, whatever the hold-out is. By set, "gen", "test" and "own", ``groups``
     labels rows that nearly repeat each other and ``aside`` marks those that are nearest to repeated

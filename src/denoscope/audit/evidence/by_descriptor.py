@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denoscope.audit.findings import NEAR, Evidence, TrainingDuplicates
+from denoscope.audit.findings import PLANTED, Evidence, TrainingDuplicates
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.estimate import Estimate
 from denoscope.metrics.calibrate import auc
@@ -179,7 +179,7 @@ def calibrated(evidence: Sequence[Evidence], *, false_alarm: float, seed: int) -
         chance,
     )
     names = [one.name for one in evidence]
-    return crossfit(scored, NEAR, names, false_alarm=false_alarm, seed=seed)
+    return crossfit(scored, PLANTED, names, false_alarm=false_alarm, seed=seed)
 
 
 def _nearnesses(evidence: Sequence[Evidence], rows: Sequence[CopyScores]) -> Tensor:
@@ -189,10 +189,10 @@ def _nearnesses(evidence: Sequence[Evidence], rows: Sequence[CopyScores]) -> Ten
 
 def areas(one: Evidence) -> dict[str, Estimate]:
     """The chance that a planted copy outscores a real image, by perturbation, "near" for those of
-    :data:`NEAR` together.
+    :data:`PLANTED` together.
     """
     found = {word: auc(copies.score, one.held_out) for word, copies in one.planted.items()}
-    near = [one.planted[word].score for word in NEAR if word in one.planted]
+    near = [one.planted[word].score for word in PLANTED if word in one.planted]
     if near:
         found["near"] = auc(torch.cat(near), one.held_out, units=len(near[0]))
     return found

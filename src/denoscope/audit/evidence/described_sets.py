@@ -13,6 +13,7 @@ from torch import Tensor
 
 from denoscope import describe
 from denoscope.audit.evidence.planted_copies import (
+    Changed,
     Planted,
     drawn,
     left_out,
@@ -62,6 +63,7 @@ def of_images(
     prepare: Preparation = AS_STORED,
     flips: bool = False,
     by_class: bool = False,
+    own: Mapping[str, Changed] | None = None,
     sscd: str,
     folder: Path,
     planted: int,
@@ -71,11 +73,11 @@ def of_images(
     """One view for each word that names a descriptor; features are kept in ``folder``.
 
     Copies are planted of training images, or where these are given of those that a model would make
-    (``born``), and then prepared as samples are.
+    (``born``), and then prepared as samples are; ``own`` are perturbations beside the usual.
     """
     images = {role: one.images for role, one in inputs.items() if one.images is not None}
     first = images["train"] if born is None else born
-    copies = plant(first, planted, seed)
+    copies = plant(first, planted, seed, own)
     if born is not None:
         copies = replace(copies, after=prepare, channels=images["train"].shape[0])
     contents = {role: inputs[role].sha256 for role in images}

@@ -4,8 +4,8 @@ features where there are no images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from denoscope.data.prepare import AS_STORED, Preparation
 from denoscope.nearest import features, neighbors
 from denoscope.random import derive, generator
 
+Changed = Callable[[Tensor, int], Tensor]
+"""Images (n, c, h, w) and a seed to what copying and storing makes of them."""
+_EVERY = (*NEAR, *MOVED)
 _NOISE = 0.1
 _TRIED = 8  # images on which a perturbation is tried out
 
@@ -25,7 +28,8 @@ _TRIED = 8  # images on which a perturbation is tried out
 class Planted(Mapping[str, Tensor]):
     """Images (n, c, h, w) in [-1, 1] after each of these perturbations, made when it is asked
     for: together they may be too many to be held. They are then prepared as samples are, ``after``,
-    and have that many ``channels`` (0: as they are).
+    and have that many ``channels`` (0: as they are). ``own`` are perturbations beside those of
+    :mod:`denoscope.data.perturb`.
     """
 
     images: Tensor
@@ -33,11 +37,13 @@ class Planted(Mapping[str, Tensor]):
     seed: int
     after: Preparation = AS_STORED
     channels: int = 0
+    own: Mapping[str, Changed] = field(default_factory=dict)
 
     def __getitem__(self, word: str) -> Tensor:
         if word not in self.words:
             raise KeyError(word)
-        made = PERTURBATIONS[word](self.images, derive(self.seed, self.words.index(word)))
+        perturbed = self.own.get(word) or PERTURBATIONS[word]
+        made = perturbed(self.images, derive(self.seed, self.words.index(word)))
         shown = self.after.shaped(made)
         return shown.expand(-1, self.channels or -1, -1, -1).contiguous()
 
@@ -48,15 +54,18 @@ class Planted(Mapping[str, Tensor]):
         return len(self.words)
 
 
-def plant(images: Pictures, count: int, seed: int) -> Planted:
+def plant(
+    images: Pictures, count: int, seed: int, own: Mapping[str, Changed] | None = None
+) -> Planted:
     """``count`` training images (n, c, h, w) in [-1, 1], drawn with ``seed``, after each
-    perturbation that :func:`left_out` does not name.
+    perturbation that :func:`left_out` does not name, and each of one's ``own``.
 
     Row j of every entry is made from the same image; fewer images than ``count`` are all taken.
     """
     chosen = images[drawn(len(images), count, seed)]
     without = left_out(chosen)
-    return Planted(chosen, tuple(word for word in (*NEAR, *MOVED) if word not in without), seed)
+    words = (*(word for word in _EVERY if word not in without), *(own or {}))
+    return Planted(chosen, words, seed, own=own or {})
 
 
 def left_out(images: Pictures) -> dict[str, str]:
@@ -64,7 +73,7 @@ def left_out(images: Pictures) -> dict[str, str]:
     why.
     """
     reasons, few = {}, images[:_TRIED]
-    for word in (*NEAR, *MOVED):
+    for word in _EVERY:
         try:
             if torch.equal(PERTURBATIONS[word](few, 0), few):
                 reasons[word] = f"{word} leaves these images as they are"

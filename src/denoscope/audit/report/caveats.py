@@ -8,7 +8,7 @@ import math
 
 from torch import Tensor
 
-from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
+from denoscope.audit.findings import MOVED, PLANTED, ROUND_TRIP, Audit, Evidence
 from denoscope.report.words import count, listed, percent, percents, things
 
 MUCH = 0.05
@@ -123,7 +123,7 @@ def _sharpness(audit: Audit) -> str:
     if not together:
         return ""
     unable = [one.name for one in audit.evidence if one.name not in together.descriptors]
-    kinds = [called(name) for name in NEAR if name in audit.first.planted]
+    kinds = [called(name) for name in PLANTED if name in audit.first.planted]
     text = (
         f"Decided by {listed(together.descriptors)}: of training {thing(audit)} copied with "
         f"{listed(kinds)}, {percents(together.power['near'], bracket=True)} were found."
@@ -136,7 +136,8 @@ def _sharpness(audit: Audit) -> str:
 
 def called(name: str) -> str:
     """A perturbation as it is called in a sentence."""
-    return {"jpeg": "JPEG", "colour": "changed colours"}.get(name, name)
+    words = {"jpeg": "JPEG", "colour": "changed colours", ROUND_TRIP: "the model's own round trip"}
+    return words.get(name, name)
 
 
 def _null(audit: Audit) -> str:

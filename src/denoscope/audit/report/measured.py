@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoscope.audit.findings import MOVED, NEAR, Audit, Evidence
+from denoscope.audit.findings import MOVED, PLANTED, Audit, Evidence
 from denoscope.audit.report.likeness import nearness
 from denoscope.estimate import Estimate, exact
 from denoscope.metrics.calibrate import auc
@@ -102,7 +102,7 @@ def _of(one: Evidence) -> Iterator[Reading]:
         limit = score_at(one.score, rates.best.threshold)
         yield Reading("threshold", {"descriptor": name}, distance(limit))
         yield from _rates(name, rates)
-    for kind, kinds in (("near", NEAR), ("moved", MOVED)):
+    for kind, kinds in (("near", PLANTED), ("moved", MOVED)):
         if scores := [one.planted[k].score for k in kinds if k in one.planted]:
             far, power = roc(copies := torch.cat(scores), one.held_out)
             if kind == "moved":

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from denoscope.audit.evidence.metric_table import MEANINGS
-from denoscope.audit.findings import MOVED, NEAR, Audit
+from denoscope.audit.findings import MOVED, NEAR, ROUND_TRIP, Audit
 from denoscope.audit.report import galleries, measured, tables
 from denoscope.audit.report.caveats import SEEN, called, caveats, control, share_of, thing
 from denoscope.audit.report.matches import hits
@@ -106,7 +106,10 @@ def _claims(audit: Audit, found: Readings) -> Iterator[Claim]:
         beside={"Nearness, ½ as near as real ones": found.of("nearness")},
     )
     changed = "with noise, blur, JPEG or changed colours"
-    for kinds, how in ((NEAR, changed), (MOVED, "that were moved")):
+    own = "that the model itself makes at its least noise"
+    for kinds, how in ((NEAR, changed), ([ROUND_TRIP], own), (MOVED, "that were moved")):
+        if not set(kinds) & set(audit.first.planted):
+            continue
         yield Claim(
             f"Planted copies {how} are found",
             found.of("power", descriptor=TOGETHER, copies=list(kinds)),
