@@ -132,6 +132,7 @@ COPIES = {
     "blur": "blur",
     "jpeg": "JPEG",
     "colour": "changed colours",
+    "round trip": "the model's own round trip",
     "near": "all that are not moved",
     "shift": "shift (moved)",
     "crop": "crop (moved)",
