@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -59,7 +59,8 @@ class Progress:
 
     ``loss``: the mean since the last report, scalar, or (m,) for a fleet, NaN for stopped members.
     ``stopped``: why and when members stopped, {0: reason} for a single network. ``seconds``: spent
-    in all, over resumes.
+    in all, over resumes. ``denoiser``: what would be sampled now, the averaged network where there
+    is one; it goes on changing with the training.
     """
 
     step: int
@@ -68,6 +69,7 @@ class Progress:
     rate: float
     seconds: float
     stopped: dict[int, str]
+    denoiser: nn.Module
 
 
 def training(
@@ -83,9 +85,10 @@ def training(
     checkpoint: Path | str | None = None,
     every: float = 10.0,
     report: float = 0.1,
+    at: Container[int] = (),
 ) -> Iterator[Progress]:
     """Trains a denoiser or a fleet in place by Adam on the denoising loss, or another, yielding
-    progress every ``report`` seconds and at the end.
+    progress every ``report`` seconds, after the steps that are in ``at``, and at the end.
 
     Stops after ``steps``, when the draws end, or when every member has stopped: a member whose loss
     or gradient is not finite keeps the parameters (and averages) it had before, while the others go
@@ -119,7 +122,7 @@ def training(
         if isinstance(draws, Draws)
         else islice(draws, state.step, None)
     )
-    return _steps(state, rest, steps, rate, checkpoint, every, report)
+    return _steps(state, rest, steps, rate, checkpoint, every, report, at)
 
 
 def _steps(
@@ -130,6 +133,7 @@ def _steps(
     checkpoint: Path | str | None,
     every: float,
     report: float,
+    at: Container[int],
 ) -> Iterator[Progress]:
     loaded, before = state.step, state.seconds
     started = reported = saved = time.perf_counter()
@@ -145,8 +149,11 @@ def _steps(
             count / max(now - reported, 1e-9),
             state.seconds,
             dict(state.stopped),
+            state.net if state.ema is None else state.ema.net,
         )
 
+    if state.step and state.step != steps and state.step in at:  # a kill after its checkpoint
+        yield progress(started)
     for draw in islice(draws, None if steps is None else max(0, steps - state.step)):
         if state.over:
             break
@@ -156,7 +163,7 @@ def _steps(
         if checkpoint is not None and now - saved >= every:
             state.save(checkpoint)
             saved = time.perf_counter()
-        if now - reported >= report and state.step != steps:
+        if state.step != steps and (now - reported >= report or state.step in at):
             yield progress(now)
             total, count, reported = torch.zeros_like(total), 0, time.perf_counter()
     if checkpoint is not None and state.step != loaded:

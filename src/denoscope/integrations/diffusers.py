@@ -135,12 +135,34 @@ def from_unet(unet: nn.Module, scheduler: Any, *, label: int | Tensor | None = N
     """The same of a UNet2DModel and a scheduler of diffusers that are there as objects; the
     network's attention is exchanged for one that has every derivative.
     """
+    name, coordinates = type(scheduler).__name__, _coordinates(scheduler)
+    identity = {"unet": type(unet).__name__, "scheduler": name, "label": None}
+    return _translated(Path(name), unet, scheduler, coordinates, identity).given(label)
+
+
+class AsSampled(nn.Module):
+    """The denoiser of a network that is being trained, bounded as its scheduler bounds it; nothing
+    in the network is exchanged, so that its training goes on as it would.
+    """
+
+    def __init__(self, unet: nn.Module, scheduler: Any, label: int | Tensor | None = None):
+        super().__init__()
+        whole = _config(unet).get("time_embedding_type") == "learned"
+        coordinates = _coordinates(scheduler)
+        self.denoiser = Translated(unet, coordinates, whole=whole, label=label)
+        self.limit = limit_of(scheduler.config)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        clean = self.denoiser(x, sigma)
+        return clean if self.limit is None else self.limit(clean)
+
+
+def _coordinates(scheduler: Any) -> Coordinates:
+    """Those of a scheduler that is there as an object; an unknown one is a ValueError."""
     name = type(scheduler).__name__
     if name not in SCHEDULERS:
         raise ValueError(f"{name} is not a scheduler that can be read: {', '.join(SCHEDULERS)}")
-    coordinates = SCHEDULERS[name](Path(name), scheduler)
-    identity = {"unet": type(unet).__name__, "scheduler": name, "label": None}
-    return _translated(Path(name), unet, scheduler, coordinates, identity).given(label)
+    return SCHEDULERS[name](Path(name), scheduler)
 
 
 def _translated(
