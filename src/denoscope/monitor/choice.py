@@ -17,6 +17,10 @@ from denoscope.monitor.log import LookAt
 
 TOLERATED = 0.10
 """The excess that must be excluded for "no copies" to be said."""
+_UNSEEN = (
+    "Without held-out images it cannot be seen whether samples are as good as new images, nor "
+    "whether training images are nearer to one another than new ones are: give held=..."
+)
 _GAP = 2.0  # looks whose steps have a larger ratio leave something unseen
 
 
@@ -37,9 +41,10 @@ def choose(looks: Sequence[LookAt], held: bool) -> Choice:
             "step in monitor.steps."
         )
         return Choice(0, words, {})
-    usable = [look for look in looks if not math.isnan(look.estimates["excess"].value)]
+    needed = ("excess", "held_error" if held else "train_error")
+    usable = [k for k in looks if all(math.isfinite(k.estimates[name].value) for name in needed)]
     if not usable:
-        words = "No look has finite samples: the training has broken down; lower its learning rate."
+        words = "No look has finite numbers: the training has broken down; lower its learning rate."
         return Choice(looks[-1].step, words, looks[-1].estimates)
     clean = [look for look in usable if not copies_seen(look)]
     if not clean:
@@ -49,11 +54,9 @@ def choose(looks: Sequence[LookAt], held: bool) -> Choice:
         _error(best, clean, len(usable)) if held else _latest(best),
         _copies(best, held),
         _after(best, usable),
+        _falling(best, usable) if held else "",
         _gap(best, usable),
-        ""
-        if held
-        else "Without held-out images it cannot be seen whether samples are as good as "
-        "new images, nor copies that training images are of one another: give held=...",
+        "" if held else _UNSEEN,
     ]
     return Choice(best.step, " ".join(word for word in words if word), best.estimates)
 
@@ -75,15 +78,14 @@ def _all_copy(looks: Sequence[LookAt]) -> Choice:
 
 
 def _error(best: LookAt, clean: Sequence[LookAt], count: int) -> str:
-    which = (
-        f"{len(clean)} looks"
-        if len(clean) == count
-        else f"{len(clean)} of {count} looks at which copies are not seen"
+    which = "" if len(clean) == count else f" of {count} looks at which copies are not seen"
+    least = (
+        f"is the least of {len(clean)}{which or ' looks'}" if count > 1 else "is that of one look"
     )
     same = [look.step for look in clean if look is not best and not _worse(look, best)]
     return (
         f"Keep step {best.step}: its held-out error, {best.estimates['held_error']} of that of a "
-        f"denoiser which knows mean and spread alone, is the least of {which}."
+        f"denoiser which knows mean and spread alone, {least}."
     ) + (f" Not told from it: {_steps(same, clean)}." if same else "")
 
 
@@ -94,7 +96,8 @@ def _worse(look: LookAt, best: LookAt) -> bool:
 
 def _steps(some: Sequence[int], looks: Sequence[LookAt]) -> str:
     runs = _runs(some, [look.step for look in looks])
-    return "steps " + ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
+    named = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
+    return f"step{'s' if len(some) > 1 else ''} {named}"
 
 
 def _latest(best: LookAt) -> str:
@@ -105,8 +108,10 @@ def _copies(best: LookAt, held: bool) -> str:
     e = best.estimates["excess"]
     beyond = "held-out images" if held else "what training images show, each left out"
     if e.high <= TOLERATED:
-        bound = f", and more than {e.high:.1%} are excluded" if e.high > 0 else ""
-        return f"Copies beyond {beyond}: {e}, none seen{bound}."
+        bound = (
+            f"and more than {e.high:.1%} are excluded" if e.high > 0 else "fewer than these show"
+        )
+        return f"Copies beyond {beyond}: {e}, none seen, {bound}."
     return (
         f"Copies beyond {beyond}: {e}, none seen, but up to {e.high:.0%} cannot be excluded by so "
         f"few images: {'hold out' if held else 'give'} more."
@@ -121,6 +126,13 @@ def _after(best: LookAt, looks: Sequence[LookAt]) -> str:
     first, last = later[0], later[-1]
     more = f", {last.estimates['excess']} at step {last.step}" if last is not first else ""
     return f"Copies are seen at step {first.step}: {first.estimates['excess']}{more}."
+
+
+def _falling(best: LookAt, looks: Sequence[LookAt]) -> str:
+    """Whether the newest look is the best one and better than that before, image by image."""
+    if best is not looks[-1] or len(looks) < 2 or not _worse(looks[-2], best):
+        return ""
+    return "The error was still falling: train on."
 
 
 def _gap(best: LookAt, looks: Sequence[LookAt]) -> str:

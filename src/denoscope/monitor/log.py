@@ -36,14 +36,19 @@ class LookAt:
         """As JSON."""
         estimates = {name: e.json() for name, e in self.estimates.items()}
         kept = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**kept, "estimates": estimates, "errors": list(self.errors)}
+        return {
+            **kept,
+            "estimates": estimates,
+            "errors": [e if math.isfinite(e) else None for e in self.errors],
+        }
 
     @staticmethod
     def read(line: Mapping[str, Any]) -> LookAt:
         """What :meth:`line` wrote."""
         estimates = {name: _estimate(e) for name, e in line["estimates"].items()}
         kept = {item.name: line[item.name] for item in fields(LookAt)}
-        return LookAt(**{**kept, "estimates": estimates, "errors": tuple(line["errors"])})
+        errors = tuple(math.nan if e is None else e for e in line["errors"])
+        return LookAt(**{**kept, "estimates": estimates, "errors": errors})
 
     def numbers(self) -> dict[str, float]:
         """As a logger takes it: values and the ends of their intervals by name."""

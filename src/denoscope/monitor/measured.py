@@ -30,6 +30,7 @@ from denoscope.metrics import copy_rates
 from denoscope.metrics.calibrate import CopyRates
 from denoscope.metrics.copy_scores import scores
 from denoscope.metrics.near_duplicates import SelfNeighbors, near_duplicate_distance
+from denoscope.monitor.comparable import as_images, refuse_unlike
 from denoscope.nearest import neighbors
 from denoscope.random import generator
 from denoscope.sampling import dpmpp, sample
@@ -38,8 +39,6 @@ from denoscope.types import Denoiser
 LEVELS = {"small": 0.25, "middle": 1.0}
 """Noise levels, in standard deviations of the data."""
 CLOSED = ("gaussian", "memorizer")
-LEAST = 4
-"""Images of a set, at least: a threshold is chosen by one half of them and counted on the other."""
 _POINTS, _COMPARED = 256, 64  # images of a set that are denoised, points for closed forms
 _STEPS, _LOW, _HIGH = 16, 0.004, 160.0  # of the sampler; its levels in standard deviations
 _TOGETHER = 1 << 21  # numbers in one call of D
@@ -57,24 +56,12 @@ class Findings:
     errors: tuple[float, ...]
 
 
-def _checked(x: Tensor, name: str) -> Tensor:
-    x = torch.as_tensor(x).detach().cpu()
-    if x.ndim < 2 or not x.is_floating_point() or len(x) < LEAST:
-        raise ValueError(
-            f"{name} needs at least {LEAST} images (or rows) as floats of shape (N, *shape), got "
-            f"{x.dtype} of shape {tuple(x.shape)}"
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(f"{name} has values that are not finite")
-    return x.float()
-
-
 class LookedAt:
     """Training and held-out images, and all that looks at one training have in common."""
 
     def __init__(self, train: Tensor, held: Tensor | None, samples: int, seed: int):
-        self.train = _checked(train, "train")
-        self.held = None if held is None else _checked(held, "held")
+        self.train = as_images(train, "train")
+        self.held = None if held is None else as_images(held, "held")
         self.samples, self.seed = samples, seed
         self.spread = float((self.train - self.train.mean(0)).std())
         if not self.spread > 0:
@@ -82,21 +69,8 @@ class LookedAt:
         if samples < 1:
             raise ValueError(f"samples must be at least 1, got {samples}")
         if self.held is not None:
-            self._refuse_unlike(self.held)
+            refuse_unlike(self.held, self.train, self.spread)
         self.spacing, self.null = self._calibrated()
-
-    def _refuse_unlike(self, held: Tensor) -> None:
-        if held.shape[1:] != self.train.shape[1:]:
-            raise ValueError(
-                f"held has images of shape {tuple(held.shape[1:])} and train of shape "
-                f"{tuple(self.train.shape[1:])}: prepare both in the same way"
-            )
-        same = neighbors(held.flatten(1), self.train.flatten(1)).distance[:, 0] == 0
-        if bool(same.any()):
-            raise ValueError(
-                f"{int(same.sum())} of {len(held)} held-out images are training images (the first "
-                f"is number {int(same.nonzero()[0, 0])}): hold out images that are not trained on"
-            )
 
     def _calibrated(self) -> tuple[float, Tensor]:
         """The distance of near-duplicates, and the scores of what is no copy."""
@@ -124,8 +98,7 @@ class LookedAt:
         """What the looks of one training have in common, as JSON."""
         hashes = (None if x is None else content_hash(x.numpy()) for x in (self.train, self.held))
         named = dict(zip(("train", "held"), hashes))
-        sizes = {"samples": self.samples, "seed": self.seed, "levels": self.levels}
-        return {"monitor": 1, **named, **sizes}
+        return {"monitor": 1, **named, "samples": self.samples, "seed": self.seed}
 
     def whole(self, kind: str) -> Tensor:
         """The images of a set, "train" or "held"; without held-out ones the training images."""

@@ -31,8 +31,7 @@ class LookSteps(Container[int]):
     A look is due as soon as a planned step has come since the last one (multiples of ``every``, the
     steps in it, or 32, 45, 64, 91 ... without it) and it fits in the ``budget``, the share of all
     time that looks may take. The first look is apart, in what was spent and in all time: it pays
-    for what is made once. What the next will cost is taken from the most costly one since, or from
-    the first.
+    for what is made once. What the next will cost is taken from the last three, or from the first.
     """
 
     def __init__(self, every: int | Iterable[int] | None, budget: float | None):
@@ -88,7 +87,7 @@ class LookSteps(Container[int]):
         if self.budget is None or not self.seconds:
             return True
         first, *rest = self.seconds.values()
-        cost = max(rest, default=first)
+        cost = max(rest[-3:], default=first)
         return sum(rest) + cost <= self.budget * (self.elapsed - first + cost)
 
     @property
