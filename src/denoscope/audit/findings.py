@@ -40,8 +40,8 @@ class Evidence:
     held-out images, ``leave_one_out`` those of each training image against the others. ``planted``
     maps names of perturbations to the scores of perturbed training images, ``areas`` to the chance
     that these outscore real ones, "near" over all of :data:`PLANTED`. Of training images nearer
-    than ``spacing`` one is a near-duplicate of the other; rows nearer than ``tight`` nearly repeat each
-    other, whatever the hold-out is. By set, "gen", "test" and "own", ``groups``
+    than ``spacing`` one is a near-duplicate of the other; rows nearer than ``tight`` nearly repeat
+    each other, whatever the hold-out is. By set, "gen", "test" and "own", ``groups``
     labels rows that nearly repeat each other and ``aside`` marks those that are nearest to repeated
     content. ``training_neighbors`` is the pass over pairs of training images, ``near_duplicates``
     what it found, ``rates`` what the descriptor counts alone.
