@@ -21,12 +21,16 @@ from denoscope.data.perturb import (
     JPEG,
     PERTURBATIONS,
     Blur,
+    Brightness,
     Crop,
+    Erase,
     Flip,
     GaussianNoise,
     Jitter,
+    Median,
     Perturbation,
     Quantise,
+    Resize,
     Rotation,
     Shift,
 )
@@ -41,7 +45,14 @@ LOUD = [
     JPEG(1),
     Quantise(2),
     Shift(7),
+    Brightness(6.0),
+    Median(7),
+    Resize(0.01),
+    Erase(0.9),
 ]
+
+
+DRAWLESS = (Flip, Blur, JPEG, Quantise, Brightness, Median, Resize)
 
 
 def pictures(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -95,7 +106,7 @@ def test_draws_belong_to_the_seed_and_to_the_place_of_an_image_not_to_its_batch(
     whole = perturb(images, 7)
     assert torch.equal(perturb(images, 7), whole)
     torch.testing.assert_close(perturb(images[:4], 7), whole[:4], rtol=0, atol=1e-6)
-    drawn = not isinstance(perturb, (Flip, Blur, JPEG, Quantise))
+    drawn = not isinstance(perturb, DRAWLESS)
     assert drawn != torch.equal(perturb(images, 8), whole)
 
 
@@ -111,6 +122,10 @@ def test_draws_belong_to_the_seed_and_to_the_place_of_an_image_not_to_its_batch(
         (Quantise(256), 1e-6),
         (Rotation(0.0), 1e-5),
         (Rotation(360.0), 1e-4),
+        (Brightness(1.0), 1e-6),
+        (Median(1), 0.0),
+        (Resize(1.0), 0.0),
+        (Erase(0.0), 0.0),
     ],
     ids=name,
 )
@@ -290,6 +305,42 @@ def test_quantised_images_have_that_many_evenly_spaced_values() -> None:
         assert float((Quantise(levels)(ramp) - ramp).abs().max()) <= 1 / (levels - 1) + 1e-12
 
 
+@pytest.mark.parametrize("size", [3, 7])
+def test_the_median_is_the_filter_of_scipy(size: int) -> None:
+    images = pictures(3, 3, 12, 17, dtype=torch.float64)
+    want = ndimage.median_filter(images.numpy(), (1, 1, size, size), mode="nearest")
+    np.testing.assert_allclose(Median(size)(images).numpy(), want, atol=1e-12)
+
+
+def test_a_resize_is_pillows_there_and_back() -> None:
+    images = pictures(3, 3, 12, 20)
+    for before, after in zip(images.split(1), Resize(0.5)(images).split(1)):
+        small = [
+            Image.fromarray(p.numpy(), "F").resize((10, 6), Image.Resampling.BICUBIC)
+            for p in before[0]
+        ]
+        back = enlarged(torch.from_numpy(np.stack([np.array(p) for p in small]))[None], 12, 20)
+        torch.testing.assert_close(after, back, atol=1e-5, rtol=0)
+
+
+def test_an_erased_rectangle_has_its_area_and_any_place() -> None:
+    images = torch.full((400, 2, 10, 20), 0.5)
+    gone = Erase(0.25)(images, 3) == 0
+    assert (gone.sum((1, 2, 3)) == 2 * 5 * 10).all()
+    assert torch.equal(gone[:, 0], gone[:, 1])
+    rows, columns = gone[:, 0].any(2), gone[:, 0].any(1)
+    assert (rows.sum(1) == 5).all()
+    assert set(rows.double().argmax(1).tolist()) == set(range(6))
+    assert set(columns.double().argmax(1).tolist()) == set(range(11))
+
+
+def test_brightness_is_a_factor_of_light() -> None:
+    images = pictures(4, 3, 6, 6, dtype=torch.float64)
+    light = (Brightness(0.5)(images) + 1) / (images + 1).clamp(min=1e-9)
+    torch.testing.assert_close(light[images > -1], torch.full_like(light[images > -1], 0.5))
+    assert Brightness(1e9)(images)[images > -1].min() == 1
+
+
 def test_no_images_are_no_images() -> None:
     for perturb in PERTURBATIONS.values():
         assert perturb(torch.zeros(0, 3, 8, 8)).shape == (0, 3, 8, 8)
@@ -319,6 +370,10 @@ def test_no_images_are_no_images() -> None:
         (lambda: Crop(1.2), "got 1.2"),
         (lambda: Shift(-1), "0, 1, ... pixels, got -1"),
         (lambda: Rotation(math.inf), "finite angle"),
+        (lambda: Median(4), "1, 3, 5, ... pixels a side, got 4"),
+        (lambda: Resize(0.0), r"share in \(0, 1\], got 0.0"),
+        (lambda: Erase(1.5), r"share in \[0, 1\], got 1.5"),
+        (lambda: Brightness(-1.0), "factor is at least 0, got -1.0"),
         (lambda: Blur(-1.0), "at least 0 pixels, got -1"),
         (lambda: JPEG(0), "1 to 100, got 0"),
         (lambda: Jitter(contrast=1.5), "contrast is 0 to 1, got 1.5"),

@@ -264,6 +264,76 @@ class Quantise(Perturbation):
         return ((images + 1) * steps).round() / steps - 1
 
 
+@dataclass(frozen=True)
+class Brightness(Perturbation):
+    """Light, 0 at -1, times ``factor`` >= 0; what would be brighter than 1 is 1."""
+
+    factor: float = 1.1
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.factor < math.inf, f"a factor is at least 0, got {self.factor}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        return (images + 1) * self.factor - 1
+
+
+@dataclass(frozen=True)
+class Median(Perturbation):
+    """Every number the median of the ``size`` x ``size`` around it, odd; the edge is repeated."""
+
+    size: int = 3
+
+    def __post_init__(self) -> None:
+        odd = self.size >= 1 and self.size % 2 == 1
+        _require(odd, f"a median is over 1, 3, 5, ... pixels a side, got {self.size}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        around = pad(images, (self.size // 2,) * 4, mode="replicate")
+        windows = around.unfold(2, self.size, 1).unfold(3, self.size, 1)
+        return windows.flatten(4).median(-1).values
+
+
+@dataclass(frozen=True)
+class Resize(Perturbation):
+    """To the share ``scale`` in (0, 1] of each side and back, bicubically."""
+
+    scale: float = 0.75
+
+    def __post_init__(self) -> None:
+        _require(0 < self.scale <= 1, f"a resize is to a share in (0, 1], got {self.scale}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        size = images.shape[-2:]
+        small = [max(1, round(self.scale * side)) for side in size]
+        if small == list(size):
+            return images
+        for target in (small, list(size)):
+            images = interpolate(
+                images, target, mode="bicubic", antialias=True, align_corners=False
+            )
+        return images
+
+
+@dataclass(frozen=True)
+class Erase(Perturbation):
+    """A rectangle with the share ``area`` in [0, 1] of the image, at random, made grey (0)."""
+
+    area: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.area <= 1, f"the erased area is a share in [0, 1], got {self.area}")
+
+    def _apply(self, images: Tensor, seed: int) -> Tensor:
+        sides = [(side, round(math.sqrt(self.area) * side)) for side in images.shape[-2:]]
+        drawn = _uniform(len(images), 2, seed)
+        free = torch.tensor([side - gone + 1 for side, gone in sides])
+        starts = (drawn * free).floor()[:, :, None].unbind(1)
+        places = [torch.arange(side) - start for start, (side, _) in zip(starts, sides)]
+        down, right = ((at >= 0) & (at < gone) for at, (_, gone) in zip(places, sides))
+        inside = down[:, None, :, None] & right[:, None, None, :]
+        return images.masked_fill(inside.to(images.device), 0.0)
+
+
 PERTURBATIONS: dict[str, Perturbation] = {
     "noise": GaussianNoise(),
     "crop": Crop(),
@@ -274,5 +344,9 @@ PERTURBATIONS: dict[str, Perturbation] = {
     "jpeg": JPEG(),
     "colour": Jitter(),
     "quantise": Quantise(),
+    "brightness": Brightness(),
+    "median": Median(),
+    "resize": Resize(),
+    "erase": Erase(),
 }
 """Mild perturbations by name, at strengths at which an image is recognised as the same."""

@@ -7,6 +7,11 @@ says how probable so large a cosine is for an image that does not depend on the 
 any denoiser of images, or of latents, which the caller encodes and decodes.
 """
 
+from denoscope.apply.watermark.attacks import as_stored as as_stored
+from denoscope.apply.watermark.attacks import forged as forged
+from denoscope.apply.watermark.attacks import mark_estimate as mark_estimate
+from denoscope.apply.watermark.attacks import regenerated as regenerated
+from denoscope.apply.watermark.attacks import subtracted as subtracted
 from denoscope.apply.watermark.carriers import CARRIERS as CARRIERS
 from denoscope.apply.watermark.carriers import Carrier as Carrier
 from denoscope.apply.watermark.carriers import band as band
@@ -32,3 +37,8 @@ from denoscope.apply.watermark.identification import identify as identify
 from denoscope.apply.watermark.keys import Key as Key
 from denoscope.apply.watermark.keys import key_directions as key_directions
 from denoscope.apply.watermark.keys import secret as secret
+from denoscope.apply.watermark.payload import mended as mended
+from denoscope.apply.watermark.payload import message_directions as message_directions
+from denoscope.apply.watermark.payload import protected as protected
+from denoscope.apply.watermark.payload import read_bits as read_bits
+from denoscope.apply.watermark.payload import words as words
