@@ -31,7 +31,7 @@ RANKS: dict[float, str] = {
     6: "study integrations",
     6.5: "earlier models",
     7: "studies",
-    8: "sweep needed audit edits arguments",
+    8: "sweep needed audit edits marks arguments",
     8.5: "probe doctor parsers",
     9: "cli",
 }

@@ -227,6 +227,28 @@ def test_several_looks_are_corrected() -> None:
     )
 
 
+def test_a_key_that_was_drawn_until_it_looks_good_is_one_of_several_looks() -> None:
+    space, z = Carrier(SHAPE), normal(1500, *SHAPE)
+    keys = key_directions(space, (secret(7, i) for i in range(1500 * 20)))
+    p = reading(z[:, None], keys.reshape(1500, 20, *SHAPE), space).p
+    chosen, honest = p.amin(-1), corrected(p)
+    assert proportion(float((chosen <= 0.01).sum()), 1500, 1 - FAILURE_RATE).low > 0.01
+    assert proportion(float((honest <= 0.01).sum()), 1500, 1 - FAILURE_RATE).low <= 0.01
+
+
+@pytest.mark.parametrize("name", ["high", "low", "ring", "all"])
+def test_marks_in_colour_and_odd_sizes_are_found(name: str) -> None:
+    shape = (3, 7, 9)
+    D = gaussian(shape)
+    key, x = Key.make(2, shape, name, SIGMA), D.sample(12, generator(3))
+    other = Key.make(3, shape, name, SIGMA)
+    image = embed(D, x, key, 12.0, LEVELS, how="informed")
+    assert detect(D, image, key, LEVELS).p.max() < 1e-6
+    assert detect(D, image, other, LEVELS).p.min() > FAILURE_RATE
+    assert detect(D, x, key, LEVELS).p.min() > FAILURE_RATE
+    assert key.dimension % 3 == 0
+
+
 @pytest.mark.parametrize("name", ["high", "low", "ring", "all", "null"])
 def test_what_a_mark_costs_on_a_gaussian_is_its_closed_form(name: str) -> None:
     """Exactly: the mean over an orthonormal basis of the carrier is the mean over its sphere."""
@@ -430,7 +452,7 @@ BAD = {
     "at least 2 dimensions, this one has 1": make(carrier="low", radius=0.5),
     'have no bands: take "all" or "null"': make(shape=(9,)),
     "a secret has 32 bytes": make(seed=b"short"),
-    "the key is for images of 1 × 8 × 8 numbers, these have 3 × 8 × 8": lambda folder: detect(
+    "the key is for images of 1 × 8 × 8 numbers, not of 3 × 8 × 8": lambda folder: detect(
         gaussian(), normal(1, 3, 8, 8), KEY, LEVELS
     ),
     "belongs to the model sha256 abababababab": lambda folder: KEY.check(SHAPE, "cd" * 32),

@@ -106,6 +106,23 @@ def _edit(words: Sequence[str]) -> int:
     return edits.command(options, ["edit", *words])
 
 
+def _watermark(words: Sequence[str]) -> int:
+    actions = ", ".join(parsers.MARKING)
+    if not words or words[0] in ("-h", "--help"):
+        told = "\n".join(f"  {name:<8}{text}" for name, text in parsers.MARKING.items())
+        line = f"usage: denoscope watermark ACTION [options]\n\n{told}\n\n  --help after each"
+        if words:
+            print(line)
+            return 0
+        raise Mistake(f"watermark needs an action first: {actions}")
+    if words[0] not in parsers.MARKING:
+        raise Mistake(f"watermark {words[0]!r}: must be one of {actions}")
+    options = vars(parsers.watermark(words[0]).parse(words[1:]))
+    from denoscope import marks
+
+    return marks.command(words[0], options, list(words))
+
+
 def _doctor(words: Sequence[str]) -> int:
     parser = Parser(
         prog="denoscope doctor",
@@ -190,7 +207,7 @@ def _cite(words: Sequence[str]) -> int:
         "what",
         nargs="?",
         default="",
-        help="a study's name, a store's folder, needed, audit or edit (default: every work)",
+        help="a study's name, a store's folder, or needed, audit, edit, watermark (default: all)",
     )
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries")
     options = parser.parse(words)
@@ -228,6 +245,7 @@ _COMMANDS = {
     "probe": _probe,
     "needed": _needed,
     "edit": _edit,
+    "watermark": _watermark,
     "report": _report,
     "store": _store,
     "cite": _cite,
@@ -243,9 +261,10 @@ Looks at diffusion models through their denoiser: copies or generalizes, from ho
   probe --model PATH   the geometry of trained denoisers
   needed --data SET    how many images a linear model needs, and what to do until there are enough
   edit --model M --image I --mask X   move an image where the denoiser's Jacobian says
+  watermark key|embed|detect|attack   marks in images, found with an exact p-value
   report STORE         write the report anew from stored cells
   store check|ls STORE look after stored cells
-  cite [STUDY|STORE|needed|audit|edit]  what to cite
+  cite [STUDY|STORE|COMMAND]  what to cite
   doctor               every metric of the audit on synthetic truth
 
   --help, --version    also after every command"""
@@ -274,7 +293,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         kept = (
             "what was measured is stored, the same command goes on from there"
-            if words[0] in ("run", "probe", "audit")
+            if words[0] in ("run", "probe", "audit", "watermark")
             else "nothing was written"
         )
         print(f"denoscope: interrupted; {kept}", file=sys.stderr)

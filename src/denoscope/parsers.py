@@ -270,3 +270,84 @@ def _sampling(add: Callable[..., Any]) -> None:
     words = "classes that a class-conditional model is asked for: one, several, 0-9, or all (as "
     words += "often as in --train, if it has them, else alike); or the number that it takes"
     add("--label", nargs="+", default=(), metavar="LABEL", help=words)
+
+
+MARKING = {
+    "key": "Writes a key: a secret direction in which images of a model are marked.",
+    "embed": "Marks given images, or samples of a model, with a key.",
+    "detect": "Which of the named keys do images carry: p-values that are exact for any image.",
+    "attack": "Images as they are after attacks on their marks.",
+}
+"""What each action of `watermark` does."""
+
+
+def watermark(action: str) -> Parser:
+    parser = Parser(prog=f"denoscope watermark {action}", description=MARKING[action])
+    add = parser.add_argument
+    words = "a file of denoscope.save, a stored cell, a diffusers pipeline's folder, FILE.onnx"
+    add("--model", required=action != "attack", default="", metavar="MODEL", help=words)
+    add("--label", type=int, help="of the images, for models that cannot do without")
+    {"key": _keying, "embed": _embedding, "detect": _finding, "attack": _attacking}[action](add)
+    words = "a folder, an .npz, a .zip, or a part of a set such as digits[0:100]"
+    if action == "key":
+        words += ": at which --carrier null is measured"
+    add("--images", required=action in ("detect", "attack"), default="", metavar="SET", help=words)
+    words = "how an image becomes what the model saw, such as: crop-centre resize:28 grey"
+    add("--prepare", nargs="+", default=(), metavar="WORD", help=words)
+    look = {"nargs": 2, "metavar": ("LOW", "HIGH"), "default": ()}
+    add("--range", type=float, **look, help="of values that are not 8-bit")
+    add("--skip-bad", action="store_true", help="count unreadable images and go on")
+    if action != "key":
+        words = f"folder of {action}.html, .json, rows.csv and pictures; running again resumes"
+        add("--out", type=located, default=Path("runs/watermark") / action, help=words + DEFAULT)
+    add("--batch-size", type=int, default=64, help="images at once" + DEFAULT)
+    add("--device", default="cpu", help="torch device" + DEFAULT)
+    add("--threads", type=int, default=0, help="threads of torch (default: all cores)")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help=PRINTED.format("result"))
+    return parser
+
+
+def _keying(add: Callable[..., Any]) -> None:
+    add("--key", required=True, nargs=1, metavar="FILE", help="file that is written")
+    carriers = ["high", "low", "ring", "all", "null"]
+    words = "where the mark lies: bands of frequencies, everywhere, or off the leading directions "
+    add("--carrier", choices=carriers, default="high", help=f"{words}of the Jacobian{DEFAULT}")
+    words = "of a band, cycles an image (default: a seventh of the shorter side)"
+    add("--radius", type=float, help=words)
+    words = "directions that null leaves out (default: an eighth of all, at most 80)"
+    add("--rank", type=int, help=words)
+    words = "the noise level by its time in parts of 1 000 linear steps (default: 0.3)"
+    add("--time", type=float, help=words)
+    add("--sigma", type=float, help="the noise level itself")
+    add("--steps", type=int, default=25, help="noise levels of the model" + DEFAULT)
+    add("--seed", type=int, help="of the secret (default: drawn by the system)")
+
+
+def _embedding(add: Callable[..., Any]) -> None:
+    add("--key", required=True, nargs=1, metavar="FILE", help="of `watermark key`")
+    words = "mark so many samples of the model while they are made, instead of --images"
+    add("--samples", type=int, default=0, metavar="N", help=words)
+    add("--seed", type=int, help="of the first sample (default: 0)")
+    words = "length of the step in variance-preserving coordinates"
+    add("--strength", type=float, default=8.0, help=words + DEFAULT)
+    words = "informed lowers the image's own part in the carrier first" + DEFAULT
+    add("--how", choices=["additive", "informed", "replace"], default="additive", help=words)
+
+
+def _finding(add: Callable[..., Any]) -> None:
+    add("--key", required=True, nargs="+", metavar="FILE", help="one or several keys")
+    words = "look at images moved by up to so many pixels, too; p is corrected for all looks"
+    add("--shifts", type=int, default=0, metavar="PIXELS", help=words + DEFAULT)
+    words = "chance that an image without a key is named, all keys together"
+    add("--level", type=float, default=0.01, help=words + DEFAULT)
+
+
+def _attacking(add: Callable[..., Any]) -> None:
+    words = "NAME or NAME:STRENGTH, such as jpeg:50 noise:0.1 regenerate:0.3 subtract forge"
+    add("--attack", required=True, nargs="+", metavar="ATTACK", help=words)
+    words = "images without a mark: for subtract and forge"
+    add("--clean", default="", metavar="SET", help=words)
+    add("--key", nargs=1, default=(), metavar="FILE", help="of the second mark of remark")
+    add("--steps", type=int, default=25, help="noise levels of regenerate" + DEFAULT)
+    add("--seed", type=int, help="of what is drawn at random (default: 0)")

@@ -530,6 +530,38 @@ _WORKS = (
         2005,
         doi="10.1007/b106715",
     ),
+    Reference(
+        "li2024shallow",
+        "Wenda Li, Huijie Zhang, Qing Qu",
+        "Shallow Diffuse: Robust and Invisible Watermarking through Low-Dimensional Subspaces in "
+        "Diffusion Models",
+        "arXiv preprint",
+        2024,
+        arxiv="2410.21088",
+    ),
+    Reference(
+        "wen2023",
+        "Yuxin Wen, John Kirchenbauer, Jonas Geiping, Tom Goldstein",
+        "Tree-Ring Watermarks: Fingerprints for Diffusion Images that are Invisible and Robust",
+        "NeurIPS",
+        2023,
+        arxiv="2305.20030",
+    ),
+    Reference(
+        "cox1997",
+        "Ingemar J. Cox, Joe Kilian, F. Thomson Leighton, Talal Shamoon",
+        "Secure Spread Spectrum Watermarking for Multimedia",
+        "IEEE Transactions on Image Processing 6(12):1673-1687",
+        1997,
+        doi="10.1109/83.650120",
+    ),
+    Reference(
+        "holm1979",
+        "Sture Holm",
+        "A Simple Sequentially Rejective Multiple Test Procedure",
+        "Scandinavian Journal of Statistics 6(2):65-70",
+        1979,
+    ),
 )
 
 NEEDED = ("mergergoldt2025", "wang2025", "maillardgoldt2026", "ledoitpeche2011")
@@ -541,7 +573,10 @@ AUDIT = ("yoon2023", "somepalli2023", "vovk2005", "clopper1934", "donner2012", "
 EDITED = ("chen2024", "song2021ddim")
 """What edits of images rest on."""
 
-COMMANDS = {"needed": NEEDED, "audit": AUDIT, "edit": EDITED}
+MARKED = ("li2024shallow", "wen2023", "cox1997", "holm1979", "song2021ddim", "clopper1934")
+"""What watermarks and their tests rest on."""
+
+COMMANDS = {"needed": NEEDED, "audit": AUDIT, "edit": EDITED, "watermark": MARKED}
 """What the answer of each command rests on."""
 
 DATA = {"digits": "alpaydin1998", "fashion_mnist": "xiao2017", "faces": "huang2007"}

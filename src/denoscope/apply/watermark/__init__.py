@@ -20,6 +20,7 @@ from denoscope.apply.watermark.detection import Detection as Detection
 from denoscope.apply.watermark.detection import PublishedReading as PublishedReading
 from denoscope.apply.watermark.detection import corrected as corrected
 from denoscope.apply.watermark.detection import detect as detect
+from denoscope.apply.watermark.detection import detect_keys as detect_keys
 from denoscope.apply.watermark.detection import published as published
 from denoscope.apply.watermark.detection import reading as reading
 from denoscope.apply.watermark.detection import readings_of_keys as readings_of_keys
@@ -36,6 +37,7 @@ from denoscope.apply.watermark.identification import holm as holm
 from denoscope.apply.watermark.identification import identify as identify
 from denoscope.apply.watermark.keys import Key as Key
 from denoscope.apply.watermark.keys import key_directions as key_directions
+from denoscope.apply.watermark.keys import noise_level as noise_level
 from denoscope.apply.watermark.keys import secret as secret
 from denoscope.apply.watermark.payload import mended as mended
 from denoscope.apply.watermark.payload import message_directions as message_directions

@@ -29,14 +29,18 @@ def as_stored(images: Tensor) -> Tensor:
 
 
 def regenerated(
-    D: Denoiser, images: Tensor, sigma: float, sigmas: Tensor | Sequence[float], seed: int = 0
+    D: Denoiser,
+    images: Tensor,
+    sigma: float,
+    sigmas: Tensor | Sequence[float],
+    seed: int = 0,
+    rows: Sequence[int] | None = None,
 ) -> Tensor:
-    """Images (n, *shape) with noise of level ``sigma`` added, image i from (seed, i), and sampled
-    down by D.
+    """Images (n, *shape) with noise of level ``sigma`` added and sampled down by D: image i from
+    (seed, i), or from (seed, rows[i]).
     """
-    noise = [
-        torch.randn(images.shape[1:], generator=generator(seed, i)) for i in range(len(images))
-    ]
+    draws = (generator(seed, i) for i in (range(len(images)) if rows is None else rows))
+    noise = [torch.randn(images.shape[1:], generator=draw) for draw in draws]
     noisy = images + sigma * torch.stack(noise).to(images)
     return as_stored(sample(D, noisy, path(sigma, sigmas), euler))
 

@@ -96,16 +96,39 @@ def detect(
     ``shifts``: look at all images moved by up to so many pixels on both axes (the edges wrap), the
     best of which counts, its p times the number of looks.
     """
-    key.check(images.shape[1:])
-    how = {"refine": refine, "batch": batch}
-    looks = [
-        reading(states(D, moved, key.sigma, sigmas, **how), key.direction, key.space)
-        for moved in _moved(images, shifts)
-    ]
+    how = {"shifts": shifts, "refine": refine, "batch": batch}
+    return detect_keys(D, images, [key], sigmas, **how)[0]
+
+
+def detect_keys(
+    D: Denoiser,
+    images: Tensor,
+    keys: Sequence[Key],
+    sigmas: Tensor | Sequence[float],
+    *,
+    shifts: int = 0,
+    refine: int = REFINED,
+    batch: int = BATCH,
+) -> list[Detection]:
+    """The same of several keys of one noise level, for which images are inverted once. Each p is of
+    its own key: see :func:`~denoscope.apply.watermark.holm`.
+    """
+    for key in keys:
+        key.check(images.shape[1:], sigma=keys[0].sigma)
+    looks: list[list[Detection]] = [[] for _ in keys]
+    for moved in _moved(images, shifts):
+        z = states(D, moved, keys[0].sigma, sigmas, refine=refine, batch=batch)
+        for key, seen in zip(keys, looks):
+            seen.append(reading(z, key.direction, key.space))
+    return list(map(_best, looks))
+
+
+def _best(looks: Sequence[Detection]) -> Detection:
+    """The best look at each image, its p corrected."""
     p = torch.stack([look.p for look in looks], -1)
     cosine = torch.stack([look.cosine for look in looks], -1)
     best = p.argmin(-1, keepdim=True)
-    return Detection(corrected(p), cosine.gather(-1, best)[..., 0], key.dimension)
+    return Detection(corrected(p), cosine.gather(-1, best)[..., 0], looks[0].dimension)
 
 
 def _moved(images: Tensor, shifts: int) -> Iterator[Tensor]:

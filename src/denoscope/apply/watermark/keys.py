@@ -35,12 +35,22 @@ from denoscope.apply.watermark.carriers import (
 from denoscope.files import harmless, read_regular, write_json
 from denoscope.levels import karras
 from denoscope.sampling import invert
+from denoscope.schedule import VP
 from denoscope.types import Denoiser
 
 DOMAIN = b"denoscope.apply.watermark 1\x00"
 KIND = "denoscope watermark key"
 RANK = 80
-"""Leading directions that "null" leaves out."""
+"""Leading directions that "null" leaves out at most: an eighth of all, where nothing is said."""
+
+
+def noise_level(time: float) -> float:
+    """The sigma of a time in (0, 1], in parts of the 1 000 steps of ``VP.linear()``: .3 is what is
+    published as 0.3 T.
+    """
+    if not 0.001 <= time <= 1:
+        raise ValueError(f"{time:g}: must lie between .001, little noise, and 1, noise alone")
+    return float(VP.linear().sigma(1000 * time - 1))
 
 
 def secret(*seeds: int) -> bytes:
@@ -89,7 +99,7 @@ class Key:
         D: Denoiser | None = None,
         images: Tensor | None = None,
         sigmas: Tensor | None = None,
-        rank: int = RANK,
+        rank: int | None = None,
         radius: float | None = None,
         steps: int = 25,
         model: str = "",
@@ -108,7 +118,8 @@ class Key:
             raise ValueError(f"sigma must be a positive number, got {sigma}")
         removed = None
         if carrier == "null":
-            removed = _removed(D, images, shape, sigma, sigmas, rank, steps)
+            left = min(RANK, math.prod(shape) // 8) if rank is None else rank
+            removed = _removed(D, images, shape, sigma, sigmas, left, steps)
         elif carrier != "all" and radius is None:
             radius = usual_radius(shape)
         whole = secret(seed) if isinstance(seed, int) else bytes(seed)
@@ -145,7 +156,7 @@ class Key:
         """
         if tuple(shape) != self.shape:
             (found, wanted) = (" × ".join(map(str, part)) for part in (tuple(shape), self.shape))
-            raise ValueError(f"the key is for images of {wanted} numbers, these have {found}")
+            raise ValueError(f"the key is for images of {wanted} numbers, not of {found}")
         if model and self.model and model != self.model:
             raise ValueError(
                 f"the key belongs to the model sha256 {self.model[:12]}, this is sha256 "
