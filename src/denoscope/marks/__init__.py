@@ -115,9 +115,10 @@ def _told_detect(found: Outcome) -> str:
         else ""
     )
     which = f"one of {len(found.keys)} keys" if len(found.keys) > 1 else "the key"
+    verb = "carries" if numbers["found"] == 1 else "carry"
     share = said(proportion(numbers["found"], numbers["images"]))
     return (
-        f"**{numbers['found']} of {numbers['images']} images carry {which}** ({share}) at the "
+        f"**{numbers['found']} of {numbers['images']} images {verb} {which}** ({share}) at the "
         f"level {level:g}{several}. An image that has nothing to do with the keys is called so "
         f"with a chance of at most {percent(level)}."
     )

@@ -96,4 +96,4 @@ def psnr(squared: ArrayLike, numbers: int = 1) -> Any:
     """Peak signal-to-noise ratio in dB of a squared change (of ``numbers`` numbers in all) of
     images in [-1, 1].
     """
-    return -10 * np.log10(variances("squared", squared) / numbers / 4)
+    return -10 * np.log10(within("squared", squared, 0, np.inf) / numbers / 4)

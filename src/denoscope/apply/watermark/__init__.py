@@ -27,6 +27,7 @@ from denoscope.apply.watermark.detection import readings_of_keys as readings_of_
 from denoscope.apply.watermark.detection import states as states
 from denoscope.apply.watermark.embedding import WAYS as WAYS
 from denoscope.apply.watermark.embedding import Marked as Marked
+from denoscope.apply.watermark.embedding import decoded as decoded
 from denoscope.apply.watermark.embedding import embed as embed
 from denoscope.apply.watermark.embedding import mark as mark
 from denoscope.apply.watermark.embedding import marked as marked
@@ -39,6 +40,7 @@ from denoscope.apply.watermark.keys import Key as Key
 from denoscope.apply.watermark.keys import key_directions as key_directions
 from denoscope.apply.watermark.keys import noise_level as noise_level
 from denoscope.apply.watermark.keys import secret as secret
+from denoscope.apply.watermark.payload import mark_message as mark_message
 from denoscope.apply.watermark.payload import mended as mended
 from denoscope.apply.watermark.payload import message_directions as message_directions
 from denoscope.apply.watermark.payload import protected as protected

@@ -165,5 +165,6 @@ def published(z: Tensor, direction: Tensor, space: Carrier, amplitude: float) ->
     target = amplitude * direction.to(part).flatten()
     variance = part.square().sum(1) / m
     off = (part - target).square().sum(1)
-    p = ncx2.cdf((off / variance).numpy(), m, (target.square().sum() / variance).numpy())
+    off_center = (target.square().sum() / variance).cpu().numpy()
+    p = ncx2.cdf((off / variance).cpu().numpy(), m, off_center)
     return PublishedReading(torch.as_tensor(p), (off / m).sqrt())

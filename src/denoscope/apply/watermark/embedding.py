@@ -108,7 +108,8 @@ def marked(
     key.check(x0.shape[1:])
     levels = path(key.sigma, sigmas)
     x = torch.cat([invert(D, part, levels, refine=refine) for part in x0.split(batch)])
-    return _decoded(D, x, key, strength, levels, direction, how, batch)
+    toward = key.direction if direction is None else direction
+    return decoded(D, x, mark(x, toward, key.space, key.sigma, strength, how), levels, batch)
 
 
 def sampled(
@@ -133,22 +134,14 @@ def sampled(
     if len(above):
         down = torch.cat([above, above.new_tensor([key.sigma])])
         x = torch.cat([sample(D, part, down, euler) for part in x.split(batch)])
-    return _decoded(D, x, key, strength, path(key.sigma, levels), direction, how, batch)
-
-
-def _decoded(
-    D: Denoiser,
-    x: Tensor,
-    key: Key,
-    strength: float,
-    levels: Tensor,
-    direction: Tensor | None,
-    how: str,
-    batch: int,
-) -> Marked:
     toward = key.direction if direction is None else direction
     moved = mark(x, toward, key.space, key.sigma, strength, how)
-    length = (moved - x).flatten(1).norm(dim=1) / (1 + key.sigma**2) ** 0.5
+    return decoded(D, x, moved, path(key.sigma, levels), batch)
+
+
+def decoded(D: Denoiser, x: Tensor, moved: Tensor, levels: Tensor, batch: int = BATCH) -> Marked:
+    """States x (n, *shape) at the first of ``levels``, and the same ``moved``, sampled down."""
+    length = (moved - x).flatten(1).norm(dim=1) / float(1 + levels[0] ** 2) ** 0.5
     both = torch.cat([moved.to(x), x])
     out = torch.cat([sample(D, part, levels, euler) for part in both.split(batch)])
     return Marked(out[: len(x)], out[len(x) :], length)

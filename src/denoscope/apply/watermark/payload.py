@@ -1,10 +1,12 @@
 """Messages: B bits, each the sign of a direction of its own.
 
 The secret draws B orthonormal directions w_i of the carrier; the message b moves the state along
-``sum_i (+-1) w_i / sqrt(B)``, whose length is 1 whatever B is, so that a bit's part falls as
-``1/sqrt(B)``: what an image can carry is a curve of B against what the mark costs. A bit is read
-from the sign of the state's part along w_i. Reed-Solomon bytes (``reedsolo``) mend wrong bytes
-where there are bits enough for them: half as many as it has parity bytes.
+``sum_i b_i w_i / sqrt(B)``, b_i = -1 or 1, whose length is 1 whatever B is, so that a bit's part
+falls as ``1/sqrt(B)``: what an image can carry is a curve of B against what the mark costs. A bit
+is read from the sign of the state's part s_i along w_i. Informed embedding moves only the bits that
+need it: all b_i s_i to at least t, with ``sum_i max(0, t - b_i s_i)^2 = L^2``, the largest least
+margin that a step of length L reaches. Reed-Solomon bytes (``reedsolo``) mend half as many wrong
+bytes as they are.
 """
 
 from __future__ import annotations
@@ -32,6 +34,34 @@ def message_directions(bits: Tensor, along: Tensor) -> Tensor:
     """The unit directions (n, *shape) of messages (n, B), bool, along words (B, *shape)."""
     signs = torch.where(bits, 1.0, -1.0).to(along)
     return torch.tensordot(signs, along, 1) / math.sqrt(len(along))
+
+
+def mark_message(
+    x: Tensor, bits: Tensor, along: Tensor, sigma: float, strength: float, how: str = "informed"
+) -> Tensor:
+    """States x (n, *shape) at ``sigma`` moved toward messages (n, B), bool, along words (B, *shape)
+    by ``strength``, in variance-preserving coordinates, "informed" or "additive"; float64.
+    """
+    if how not in ("additive", "informed"):
+        raise ValueError(f"a message is additive or informed, got {how!r}")
+    along, step = along.to(x.device), strength * (1 + sigma**2) ** 0.5
+    signs = torch.where(bits.to(x.device), 1.0, -1.0).to(along)
+    if how == "additive":
+        change = torch.full_like(signs, step / math.sqrt(len(along)))
+    else:
+        own = signs * (x.double().flatten(1) @ along.flatten(1).T)
+        change = (_margin(own, step)[:, None] - own).clamp(min=0)
+    return x.double() + torch.tensordot(signs * change, along, 1)
+
+
+def _margin(own: Tensor, step: float) -> Tensor:
+    """The margin t (n,) with ``sum_i max(0, t - own_i)^2 = step^2``, by bisection."""
+    low, high = own.amin(1), own.amax(1) + step
+    for _ in range(80):
+        middle = (low + high) / 2
+        less = (middle[:, None] - own).clamp(min=0).square().sum(1) < step**2
+        low, high = torch.where(less, middle, low), torch.where(less, high, middle)
+    return low
 
 
 def read_bits(z: Tensor, along: Tensor) -> Tensor:
