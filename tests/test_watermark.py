@@ -50,10 +50,12 @@ from denoscope.random import Seeds, generator
 from denoscope.sampling import euler, invert, sample
 from denoscope.theory.watermarks import (
     cosine_tail,
+    cosine_threshold,
     ddim_gain,
     inversion_gain,
     mean_square,
     posterior_gain,
+    power,
     psnr,
     recovered,
 )
@@ -145,6 +147,26 @@ def test_the_p_value_is_that_of_a_t_statistic() -> None:
         np.testing.assert_allclose(cosine_tail(c, m), stats.t.sf(t, m - 1), rtol=1e-9)
     assert cosine_tail(1.0, 9) == 0
     assert cosine_tail(-1.0, 9) == 1
+
+
+def test_thresholds_are_where_the_tail_is_the_level() -> None:
+    levels = np.array([1e-6, 1e-4, 0.01, 0.3, 0.5])
+    for m in (2, 13, 784):
+        np.testing.assert_allclose(cosine_tail(cosine_threshold(levels, m), m), levels, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.3, 0.9, 1.1, 3.0])
+def test_the_power_of_a_step_is_the_share_of_keys_that_are_found(ratio: float) -> None:
+    """A given image, 20 000 fresh keys: exact, for every image."""
+    space, z = Carrier((1, 4, 5)), normal(1, 4, 5)
+    own = float(z.norm())
+    keys = key_directions(space, (secret(6, i) for i in range(20_000)))
+    for level in (0.3, 0.01, 1e-4):
+        found = reading(z + ratio * own * keys, keys, space).p <= level
+        share = proportion(float(found.sum()), len(found), 1 - FAILURE_RATE)
+        assert share.low <= power(ratio * own, own, 20, level) <= share.high
+    assert power(0.0, own, 20, 0.01) == pytest.approx(0.01)
+    assert power(np.array([1.0, 2.0]), np.array([[1.0], [3.0]]), 20, 0.01).shape == (2, 2)
 
 
 KINDS = {

@@ -7,6 +7,14 @@ uniform point on that sphere:
 
     P(cos >= c) = 1/2 P(Beta(1/2, (m - 1)/2) >= c^2)        for c >= 0, one less that of -c below.
 
+The same law says how often a step of length L along the key is found in a given image, whose own
+part in the carrier has the length r: with u = cos(z, k) before, the cosine after it is
+
+    (L + r u) / sqrt(L^2 + 2 L r u + r^2),
+
+which is at least t for ``u >= (-L (1 - t^2) + t s)/r``, ``s^2 = r^2 - L^2 (1 - t^2)``; where L > r
+also for ``u <= (-L (1 - t^2) - t s)/r``, and for every u where s^2 < 0.
+
 On a Gaussian whose covariance has the eigenvalues v_i, every step is one factor a direction. With
 ``shares_i = |P u_i|^2`` of its eigenvectors, which sum to m, the mean over keys of |G k|^2 is
 ``sum g_i^2 shares_i / m = |G P|_F^2 / m`` for any G with factors g_i on the eigenvectors.
@@ -19,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc
+from scipy.special import betainc, betaincinv
 
 from denoscope.theory.inputs import finite, numeric, variances, within
 
@@ -35,6 +43,27 @@ def cosine_tail(cosine: ArrayLike, dimension: int) -> Any:
     c = within("cosine", cosine, -1 - 1e-6, 1 + 1e-6).clip(-1, 1)
     half = 0.5 * betainc((dimension - 1) / 2, 0.5, (1 - c) * (1 + c))
     return np.where(c >= 0, half, 1 - half)
+
+
+@numeric
+def cosine_threshold(level: ArrayLike, dimension: int) -> Any:
+    """The cosine whose p-value is ``level`` (*s), in (0, 1/2]."""
+    alpha = within("level", level, 0, 0.5 + 1e-12)
+    return np.sqrt(1 - betaincinv((dimension - 1) / 2, 0.5, (2 * alpha).clip(max=1)))
+
+
+@numeric
+def power(length: ArrayLike, own: ArrayLike, dimension: int, level: float) -> Any:
+    """The share of keys whose p-value is at most ``level`` after an additive step of ``length``
+    in an image whose own part in the carrier has the length ``own``: both (*s), broadcast.
+    """
+    L, r = np.broadcast_arrays(finite("length", length), within("own", own, 0, np.inf))
+    t = cosine_threshold(level, dimension)
+    inside = r**2 - L**2 * (1 - t**2)
+    root, middle = t * np.sqrt(inside.clip(0)), -L * (1 - t**2)
+    high, low = (((middle + sign * root) / r).clip(-1, 1) for sign in (1, -1))
+    beyond = np.where(r < L, 1 - cosine_tail(low, dimension), 0.0)
+    return np.where(inside < 0, 1.0, cosine_tail(high, dimension) + beyond)
 
 
 @numeric
