@@ -1,7 +1,7 @@
-"""How good a network of ``python -m denoscope.fitting.shipped`` is: what its samples without labels
-and its denoising say beside images that were held out.
+"""How good a network that ships is (or another one, ``--model``, trained as it was): what its
+samples without labels and its denoising say beside images that were held out.
 
-    python benchmarks/shipped.py NAME FILE [--data IMAGES] [--samples 1000]
+    python benchmarks/shipped.py NAME [--model MODEL] [--data IMAGES] [--samples 1000]
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LEVELS = np.geomspace(0.02, 20.0, 13)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=NETWORKS)
-    parser.add_argument("file")
+    parser.add_argument("--model")
     parser.add_argument("--data")
     parser.add_argument("--samples", type=int, default=1000)
     asked = parser.parse_args()
-    shipped, model = NETWORKS[asked.name], open_model(asked.file)
+    shipped, model = NETWORKS[asked.name], open_model(asked.model or asked.name)
     where = replace(shipped, data=asked.data or shipped.data).split
     noise = Seeds(range(asked.samples)).randn(model.shape)
     with torch.inference_mode():

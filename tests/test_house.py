@@ -20,7 +20,7 @@ import denoscope
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
     0: "types random files references estimate progress threads theory",
-    1: "schedule nearest store execute coordinates",
+    1: "schedule nearest store execute coordinates shipped",
     1.5: "levels readings",
     2: "distributions networks",
     2.5: "data",

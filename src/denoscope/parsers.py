@@ -102,8 +102,9 @@ def probe() -> Parser:
     )
     add = parser.add_argument
     words = (
-        "files written by denoscope.save, cells or stores of `denoscope run phase_transition`, "
-        "folders of diffusers, FILE.onnx, module:function"
+        "digits-unet or fashion-mnist-unet, which come along, files written by denoscope.save, "
+        "cells or stores of `denoscope run phase_transition`, folders of diffusers, FILE.onnx, "
+        "module:function"
     )
     add("--model", required=True, nargs="+", metavar="PATH", help=words)
     words = "the class, or the number, that a model with labels is asked for"
@@ -148,8 +149,8 @@ def audit() -> Parser:
         "each a folder of images, an .npz of images or features, a .zip, or a set's name "
         "such as digits; SET[0:500] takes a part",
     )
-    words = "the samples; or a model: a folder of diffusers, our own file or cell, FILE.onnx, "
-    words += "module:function"
+    words = "the samples; or a model: digits-unet or fashion-mnist-unet, a folder of diffusers, "
+    words += "our own file or cell, FILE.onnx, module:function"
     what.add_argument("--gen", required=True, metavar="SET", help=words)
     what.add_argument("--train", required=True, metavar="SET", help="what the model was trained on")
     words = "images of the same kind that the model never saw: the control"
@@ -182,7 +183,8 @@ def edit() -> Parser:
         "most inside a mask and least outside it, and the image moved along them.",
     )
     what = parser.add_argument_group("what is edited").add_argument
-    words = "a file of denoscope.save, a stored cell, or a diffusers pipeline's folder"
+    words = "digits-unet or fashion-mnist-unet, which come along, a file of denoscope.save, a "
+    words += "stored cell, or a diffusers pipeline's folder"
     what("--model", required=True, metavar="MODEL", help=words)
     words = "image files, or parts of sets such as digits[5:6]; directions are found on the first"
     what("--image", required=True, nargs="+", metavar="IMAGE", help=words)

@@ -1,10 +1,10 @@
 """The networks that ship, and the one command that trains each of them:
 
-    python -m denoscope.fitting.shipped fashion_mnist --out FOLDER
+    python -m denoscope.fitting.shipped fashion-mnist-unet --out FOLDER
 
 Class-conditional U-Nets with EDM's preconditioning at the spread of the data; a share of the labels
 is dropped, so that each serves without labels too (Ho and Salimans 2022). The command writes
-``FOLDER/NAME.safetensors``; killed and given again it goes on from its last checkpoint and ends
+``FOLDER/network.safetensors``; killed and given again it goes on from its last checkpoint and ends
 with the same bits. Images that are held out are those that all studies hold out.
 """
 
@@ -120,8 +120,8 @@ class Shipped:
 
 
 NETWORKS = {
-    "digits": Shipped("digits", 261, 1, Recipe(net="unet", width=32, steps=4000, lr=2e-3)),
-    "fashion_mnist": Shipped(
+    "digits-unet": Shipped("digits", 261, 1, Recipe(net="unet", width=32, steps=4000, lr=2e-3)),
+    "fashion-mnist-unet": Shipped(
         "fashion_mnist",
         10_000,
         2,

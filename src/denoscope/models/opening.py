@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import torch
 
@@ -13,6 +14,7 @@ from denoscope.models import graphs, saved
 from denoscope.models.functions import function, names_function
 from denoscope.models.model import Label, Model
 from denoscope.models.pipelines import is_pipeline, pipeline, pipeline_hash
+from denoscope.shipped import SHA256, shipped
 from denoscope.store import MODEL
 
 
@@ -24,15 +26,17 @@ def is_model(word: str) -> bool:
     return (
         root.suffix in (saved.SUFFIX, graphs.SUFFIX)
         or any(os.path.isfile(root / name) for name in (MODEL, "store.json"))
+        or word in SHA256
         or is_pipeline(word)
         or names_function(word)
     )
 
 
 def open_model(word: str, *, device: str = "cpu", label: Label | None = None) -> Model:
-    """The model that a word names, on a device, for a label: a file of `denoscope.save`, a cell of
-    a store that keeps its network, a folder of diffusers (``FOLDER::SCHEDULER`` where it names
-    none), an ONNX file, or ``module:function``.
+    """The model that a word names, on a device, for a label: one that comes along by its name
+    (``digits-unet``, ``fashion-mnist-unet``), a file of `denoscope.save`, a cell of a store that
+    keeps its network, a folder of diffusers (``FOLDER::SCHEDULER`` where it names none), an ONNX
+    file, or ``module:function``.
 
     ``label``: one class (or number), or (b,) one for each state of a batch. What cannot be opened
     is a one-line ValueError that says what to do.
@@ -47,7 +51,7 @@ def unlabelled(word: str, device: str = "cpu") -> Model:
         return pipeline(word, place)
     if names_function(word):
         return function(word, place)
-    file = saved.saved_file(located(word))
+    file = _file(word)
     return graphs.graph(file) if file.suffix == graphs.SUFFIX else saved.saved(file, place)
 
 
@@ -58,7 +62,11 @@ def fingerprint(word: str) -> str:
     if names_function(word):
         identity = json.dumps(unlabelled(word).identity, sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()
-    return file_hash(saved.saved_file(located(word)))
+    return file_hash(_file(word))
+
+
+def _file(word: str) -> Path:
+    return shipped(word) if word in SHA256 else saved.saved_file(located(word))
 
 
 def _device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ from typing import Any
 from denoscope.data.refusals import fetch_first
 from denoscope.files import located
 from denoscope.models.opening import is_model
+from denoscope.shipped import SHA256
 from denoscope.store import MODEL, Store
 
 CHOSEN = ("n", "width", "subset", "seed")
@@ -36,7 +37,7 @@ def named(word: str, chosen: Mapping[str, Sequence[int]]) -> list[NamedModel]:
         return [NamedModel(word, {})]
     raise ValueError(
         f"--model {word}: neither a file written by denoscope.save, nor a cell or store of "
-        f"`denoscope run phase_transition`{fetch_first(word)}"
+        f"`denoscope run phase_transition`, nor {' or '.join(SHA256)}{fetch_first(word)}"
     )
 
 
