@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from denoscope.apply.changes import cosine, proportional, share, size
 from denoscope.apply.edit import BEYOND, Directions, Edited, directions, edited, toward
 from denoscope.edits.asked import EditRequest, EditSubject
 from denoscope.edits.kept import Kept
@@ -85,19 +86,14 @@ def beyond(names: Sequence[str], changes: Sequence[Change]) -> list[str]:
 def change(delta: Tensor, places: Sequence[float], mask: Tensor, images: Tensor) -> Change:
     """The numbers of one direction: its change ``delta`` (P, c, h, w) and its images."""
     delta, strengths = delta.double(), torch.tensor(places, dtype=torch.float64)
-    ends = delta[[int(strengths.argmin()), int(strengths.argmax())]]
-    inside, outside = (ends[:, side].square().mean().sqrt() for side in (mask, ~mask))
-    energy = ends.square().sum()
-    slope = torch.einsum("p,p...->...", strengths, delta) / strengths.square().sum()
-    left = delta - torch.einsum("p,...->p...", strengths, slope)
-    total = delta.square().sum()
+    low, high = delta[int(strengths.argmin())], delta[int(strengths.argmax())]
+    ends = torch.hypot(low, high)
     signs = float(strengths.min()) < 0 < float(strengths.max())
-    low, high = (end.flatten() for end in ends)
     return Change(
-        float(inside),
-        float(outside),
-        float(ends[:, mask].square().sum() / energy) if energy else 0.0,
-        float(1 - left.square().sum() / total) if total else 0.0,
-        float(torch.cosine_similarity(-low, high, dim=0)) if signs else None,
+        float(size(ends, mask)) / 2**0.5,
+        float(size(ends, ~mask)) / 2**0.5,
+        float(share(ends, mask)),
+        float(proportional(delta, strengths)),
+        float(cosine(-low, high)) if signs else None,
         float(images.abs().max()),
     )
