@@ -13,6 +13,7 @@ import torch
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.dimension_scaling import METHODS, DimensionScaling
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.editing import Editing
 from denoscope.studies.gaussian_emergence import GaussianEmergence
 from denoscope.studies.jacobian_rank import JacobianRank
 from denoscope.studies.leading_directions import LeadingDirections
@@ -122,6 +123,11 @@ def trajectories(given: Sequence[str]) -> Sweeps:
     }
 
 
+def editing(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"images": 4, "directions": 2, "solver_steps": 3}
+    return {"given": grid(Editing, model=given[0], data="digits", time=[0.2, 0.4], **few)}
+
+
 def linear_vs_network(given: Sequence[str]) -> Sweeps:
     small = {"width": 8, "steps": 60, "samples": 60, "solver_steps": 6, "held": 80}
     return {"digits": grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **small)}
@@ -182,6 +188,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "gaussian_emergence": gaussian_emergence,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
+    "editing": editing,
     "reproducibility": reproducibility,
 }
 

@@ -54,7 +54,18 @@ REMEDIES = {
 }
 DIVERGENCES = {"model||true": "KL(model ‖ true)", "true||model": "KL(true ‖ model)"}
 
-DIRECTIONS = {"principal": "principal directions", "random": "random directions"}
+DIRECTIONS = {
+    "principal": "principal directions",
+    "projected": "masked, projected",
+    "masked": "masked, not projected",
+    "global": "global leading",
+    "frame": "PCA of denoised perturbations",
+    "pixels": "noise on the mask",
+    "random": "random directions",
+    "uniform": "random directions",
+}
+SLOPES = {"lower": "slope of the lower level", "upper": "slope of the upper level"}
+ONTO = {"same": "images of its class", "other": "images of another class"}
 MEASURES = {"ratio": "norm ratio", "cosine": "cosine"}
 METHODS = {
     "clustering": "subspace clustering",
@@ -217,6 +228,9 @@ COORDINATES: dict[str, Coordinate] = {
     "length": Coordinate("length of the step, λ / √d", "λ = {:g} √d", "log"),
     "direction": Coordinate("direction", values=DIRECTIONS),
     "measure": Coordinate("measure", values=MEASURES),
+    "refined": Coordinate("refinements of a step", "{} refinements"),
+    "slope": Coordinate("inversion", values=SLOPES),
+    "onto": Coordinate("carried to", values=ONTO),
     "k": Coordinate("number of subspaces K", "K = {}"),
     "d": Coordinate("dimension d", "d = {}"),
     "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),

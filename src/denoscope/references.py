@@ -330,6 +330,14 @@ _WORKS = (
         arxiv="2409.02374",
     ),
     Reference(
+        "zhang2026",
+        "Yiming Zhang, Sitong Liu, Ke Li, Zhihong Wu, Alex Cloninger, Melvin Leok",
+        "GeoEdit: Local Frames for Fast, Training-Free On-Manifold Editing in Diffusion Models",
+        "Preprint",
+        2026,
+        arxiv="2604.24238",
+    ),
+    Reference(
         "halko2011",
         "Nathan Halko, Per-Gunnar Martinsson, Joel A. Tropp",
         "Finding Structure with Randomness: Probabilistic Algorithms for Constructing "

@@ -87,6 +87,12 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "first_order": "chance",
         "rule": "chance",
         "dimension": "chance",
+        "projected": "network",
+        "masked": "gaussian",
+        "global": "memorizer",
+        "frame": "truth",
+        "pixels": "train",
+        "uniform": "chance",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

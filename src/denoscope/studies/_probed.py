@@ -13,12 +13,11 @@ from torch import Tensor
 from denoscope.coordinates import name_of, order_of
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
-from denoscope.models import ONE_STEP
 from denoscope.models import Model as Opened
 from denoscope.readings import Reading, Readings, collected, stored
 from denoscope.store import Row, Value
 from denoscope.studies._reported import finished, sortable
-from denoscope.studies._subject import Subject, given, known, opened
+from denoscope.studies._subject import Subject, given, known, opened, unasked
 from denoscope.studies._trained import Model, Trained
 from denoscope.study import Result, Work, axis, option
 from denoscope.types import Denoiser
@@ -64,27 +63,13 @@ class Probed(Trained):
         if not self.model:
             return super().infeasible()
         where = self.where()
-        if reason := self.unasked(opened(self.model, self.label)):
+        if reason := unasked(opened(self.model, self.label), self.title(), self.differentiates):
             return f"--model {self.model} {reason}"
         try:
             where.train()
             where.unseen()
         except ValueError as error:
             return f"--n {self.n} --subset {self.subset} of --data {self.data}: {error}"
-        return ""
-
-    def unasked(self, model: Opened) -> str:
-        """Why a model cannot be asked what this study asks, or nothing."""
-        if model.kind == ONE_STEP:
-            return (
-                "is a one-step map and no posterior mean: nothing is asked of its covariance, its "
-                "rank or its Gaussian; `denoscope audit --gen` asks whether it copies"
-            )
-        if self.differentiates and not model.differentiable:
-            return (
-                f"runs forward alone, and {self.title()} asks for derivatives: --studies score_gap "
-                "gaussian_emergence ask for none"
-            )
         return ""
 
     def inputs(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from denoscope.distributions import Empirical
 from denoscope.geometry.distances import outputs
 from denoscope.levels import karras
 from denoscope.metrics.shares import quotient
-from denoscope.models import Model, fingerprint, open_model
+from denoscope.models import ONE_STEP, Model, fingerprint, open_model
 from denoscope.models.labels import single
 from denoscope.nearest import neighbors
 from denoscope.networks.archive import expect
@@ -137,6 +137,21 @@ def given(word: str, data: Split, label: str = "") -> Model:
 def opened(word: str, label: str = "") -> Model:
     """The model that a word names, for a label."""
     return _opened(word, label, known(word))
+
+
+def unasked(model: Model, study: str, differentiates: bool = True) -> str:
+    """Why a model cannot be asked what a study of posterior means asks, or nothing."""
+    if model.kind == ONE_STEP:
+        return (
+            "is a one-step map and no posterior mean: nothing is asked of its covariance, its "
+            "rank or its Gaussian; `denoscope audit --gen` asks whether it copies"
+        )
+    if differentiates and not model.differentiable:
+        return (
+            f"runs forward alone, and {study} asks for derivatives: --studies score_gap "
+            "gaussian_emergence ask for none"
+        )
+    return ""
 
 
 @lru_cache(maxsize=1)
