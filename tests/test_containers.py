@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import shlex
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -20,9 +21,10 @@ from PIL import Image
 from torch import Tensor
 
 from denoscope.audit.sets.inputs import read
+from denoscope.cli import main
 from denoscope.data import images as images_room
 from denoscope.data import read_images
-from denoscope.data.images import OnDemand, from_uint8
+from denoscope.data.images import OnDemand, from_uint8, to_uint8
 
 N = 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (N, 6, 5, 3), dtype=np.uint8)
@@ -280,3 +282,25 @@ def test_labels_of_some_files_are_left_out(tmp_path: Path, table: object, said: 
     assert said in images.warnings[-1]
     some = read_images(path, part=lambda n, test_from: range(2))
     assert (some.labels is None) == ("name" in str(table))
+
+
+@pytest.mark.usefixtures("sketched")
+def test_the_example_of_the_docs_audits_digits_in_three_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    digits = to_uint8(read_images("digits").data[:, 0]).numpy()
+    made, train, held = digits[:60], digits[:200], digits[300:600]
+    np.savez(tmp_path / "samples.npz", made=made, other=made[:1])
+    with tarfile.open(tmp_path / "train.tar", "w") as archive:
+        for i, pixels in enumerate(train):
+            info = tarfile.TarInfo(f"{i:04d}.png")
+            info.size = len(content := png(pixels))
+            archive.addfile(info, io.BytesIO(content))
+    rows = [{"bytes": png(pixels), "path": None} for pixels in held]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "held.parquet")
+    docs = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    line = next(line for line in docs.splitlines() if "samples.npz::made" in line)
+    monkeypatch.chdir(tmp_path)
+    assert main([*shlex.split(line)[1:], "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith("60 of 60 samples")

@@ -71,7 +71,8 @@ def opened(path: Path, name: str) -> Shard:
         raise ValueError(f"{harmless(path)}: {harmless(error)}") from error
     except Exception as error:  # a damaged file makes its readers fail with nearly any exception
         said = harmless(error) or type(error).__name__
-        raise ValueError(f"{harmless(path)} cannot be read: {said}") from error
+        way = "it is cut off or damaged, fetch it again"
+        raise ValueError(f"{harmless(path)} cannot be read, {way} ({said})") from error
 
 
 def _tar(path: Path, name: str) -> Shard:
