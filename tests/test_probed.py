@@ -20,6 +20,7 @@ from denoscope.store import MODEL, Row, Store
 from denoscope.studies._probed import Probed, places_of
 from denoscope.studies._subject import Subject, given
 from denoscope.studies.phase_transition import QUANTITIES, PhaseTransition
+from denoscope.studies.score_gap import ScoreGap
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
 
@@ -28,6 +29,13 @@ SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps":
 def stored(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """Two cells of the main job, with their networks."""
     return run(grid(PhaseTransition, n=[8, 32], **SMALL), Store(tmp_path_factory.mktemp("main")))
+
+
+def test_a_model_that_is_there_is_asked_once(tmp_path: Path) -> None:
+    word = str(save(Preconditioned(MLP((1, 8, 8), 8)), tmp_path / "net.safetensors"))
+    cells = grid(ScoreGap, model=["", word], seed=[0, 1], width=[16, 64], n=[8, 32])
+    assert [cell.model for cell in cells].count("") == 8
+    assert [cell.n for cell in cells if cell.model] == [8, 32]
 
 
 def test_the_main_job_keeps_the_network_that_made_its_samples(stored: list[Row]) -> None:

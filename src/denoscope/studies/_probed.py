@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -54,6 +54,14 @@ class Probed(Trained):
             )
         if self.model:
             known(self.model)
+
+    @classmethod
+    def combined(cls, axes: Mapping[str, Sequence[Any]]) -> Sequence[Self]:
+        """Each model that is there already once: seeds and widths are those of training here."""
+        once: dict[Self, Self] = {}
+        for cell in super().combined(axes):
+            once.setdefault(replace(cell, seed=0, width=1) if cell.model else cell, cell)
+        return list(once.values())
 
     def where(self) -> Split:
         test = self.source(self.test) if self.test else None
@@ -138,7 +146,8 @@ class Probed(Trained):
         places = places_of(rows)
         values = {name: [p[name] for p in places if name in p] for name in ("n", "width", "model")}
         told = [name_of(c, value) for c, some in values.items() for value in order_of(c, some)]
-        return f"{len(rows)} networks on {rows[0].fields['data']}: {', '.join(told)}"
+        networks = f"{len(rows)} network{'s' * (len(rows) > 1)}"
+        return f"{networks} on {rows[0].fields['data']}: {', '.join(told)}"
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
