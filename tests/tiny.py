@@ -21,9 +21,11 @@ from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
 from denoscope.studies.linear_vs_network import LinearVsNetwork
 from denoscope.studies.local_linearity import LocalLinearity
+from denoscope.studies.memorization_time import MemorizationTime
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
 from denoscope.studies.phase_transition import PhaseTransition
+from denoscope.studies.random_feature_training import RandomFeatureTraining
 from denoscope.studies.reproducibility import Reproducibility
 from denoscope.studies.score_gap import ScoreGap
 from denoscope.studies.trajectories import Trajectories
@@ -144,6 +146,19 @@ def gaussian_emergence(given: Sequence[str]) -> Sweeps:
     }
 
 
+def memorization_time(given: Sequence[str]) -> Sweeps:
+    """Networks that copy before they end."""
+    few: dict[str, Any] = {"per_image": 70, "samples": 60, "solver_steps": 9, "snapshots": 6}
+    few |= {"first": 2, "held": 100, "batch_size": 32, "lr": 1e-2, "ema": 0.9}
+    axes: dict[str, Any] = {"n": [8, 16], "width": [32, 64], "subset": [0, 1], "seed": [0, 1]}
+    return {"digits": grid(MemorizationTime, **axes, **few)}
+
+
+def random_feature_training(given: Sequence[str]) -> Sweeps:
+    axes: dict[str, Any] = {"features": [1, 2, 4, 8], "per_d": [2, 3], "noises": [0, 1]}
+    return {"all": grid(RandomFeatureTraining, **axes, d=12, draws=3)}
+
+
 def dimension_scaling(given: Sequence[str]) -> Sweeps:
     few: dict[str, Any] = {"draws": 2, "largest": 256, "probes": 32, "compared": 16, "steps": 8}
     few |= {"width": 8, "batch_size": 8, "level": 0.3}
@@ -186,6 +201,8 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "score_gap": score_gap,
     "linear_vs_network": linear_vs_network,
     "gaussian_emergence": gaussian_emergence,
+    "memorization_time": memorization_time,
+    "random_feature_training": random_feature_training,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
     "editing": editing,

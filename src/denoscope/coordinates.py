@@ -190,6 +190,7 @@ PLACES = {
     "train": "noisy training images",
     "path": "sampling paths",
 }
+LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
     "two_nn": "TwoNN",
@@ -212,6 +213,7 @@ COORDINATES: dict[str, Coordinate] = {
     "leading": Coordinate("leading directions k", "k = {}", "size"),
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
+    "per_image": Coordinate("training steps an image", "{:.3g} steps an image", "log"),
     "side": Coordinate(
         "side",
         values={
@@ -221,6 +223,11 @@ COORDINATES: dict[str, Coordinate] = {
             "far": "farthest twentieth",
         },
     ),
+    "loss": Coordinate("loss", values=LOSSES),
+    "features": Coordinate("features a dimension, p/d", "p/d = {:g}", "log"),
+    "noises": Coordinate("noises a point (0: averaged exactly)", "{} noises a point"),
+    "flow": Coordinate("training time τ", "τ = {:.3g}", "log"),
+    "eigenvalue": Coordinate("eigenvalue λ of U", "{:.3g}", "log"),
     "size": Coordinate("training points N", "N = {}", "log"),
     "ambient": Coordinate("ambient dimension n", "n = {}", "size"),
     "to": Coordinate("distance to", values=ROLES),

@@ -313,6 +313,38 @@ _WORKS = (
         arxiv="2505.17638",
     ),
     Reference(
+        "favero2025",
+        "Alessandro Favero, Antonio Sclocchi, Matthieu Wyart",
+        "Bigger Isn't Always Memorizing: Early Stopping Overparameterized Diffusion Models",
+        "arXiv",
+        2025,
+        arxiv="2505.16959",
+    ),
+    Reference(
+        "gu2025",
+        "Xiangming Gu, Chao Du, Tianyu Pang, Chongxuan Li, Min Lin, Ye Wang",
+        "On Memorization in Diffusion Models",
+        "Transactions on Machine Learning Research",
+        2025,
+        arxiv="2310.02664",
+    ),
+    Reference(
+        "george2025",
+        "Anand Jerry George, Rodrigo Veiga, Nicolas Macris",
+        "Denoising Score Matching with Random Features: Insights on Diffusion Models from "
+        "Precise Learning Curves",
+        "arXiv",
+        2025,
+        arxiv="2502.00336",
+    ),
+    Reference(
+        "urfin2026",
+        "Raphaël Urfin, Tony Bonnaire, Giulio Biroli, Marc Mézard",
+        "Double descent and malign overfitting",
+        "preprint",
+        2026,
+    ),
+    Reference(
         "li2024",
         "Xiang Li, Yixiang Dai, Qing Qu",
         "Understanding Generalizability of Diffusion Models Requires Rethinking the "
