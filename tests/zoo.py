@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from denoscope.distributions import Empirical, Gaussian, GaussianMixture, MoLRG
+from denoscope.distributions import Empirical, Gaussian, GaussianMixture, LocalScore, MoLRG
 from denoscope.random import generator
 
 
@@ -46,3 +46,11 @@ ZOO = {
     "empirical of images": Empirical(normal(9, 1, 2, 3)),
     "empirical, streamed": Empirical(normal(50, 4), max_memory=10_000),
 }
+
+LOCAL = {
+    "windows": LocalScore(normal(9, 2, 4, 5), 3),
+    "windows, anywhere": LocalScore(normal(6, 2, 4, 5), 3, equivariant=True),
+    "windows by level": LocalScore(normal(9, 1, 4, 5), lambda sigma: 3 if sigma < 1 else 7),
+    "windows of the data": LocalScore.wiener(normal(30, 1, 4, 5), 0.1),
+}
+"""Closed-form denoisers that are the posterior mean of no law."""

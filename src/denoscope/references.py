@@ -345,6 +345,22 @@ _WORKS = (
         2026,
     ),
     Reference(
+        "kamb2025",
+        "Mason Kamb, Surya Ganguli",
+        "An Analytic Theory of Creativity in Convolutional Diffusion Models",
+        "ICML",
+        2025,
+        arxiv="2412.20292",
+    ),
+    Reference(
+        "lukoianov2025",
+        "Artem Lukoianov, Chenyang Yuan, Justin Solomon, Vincent Sitzmann",
+        "Locality in Image Diffusion Models Emerges from Data Statistics",
+        "arXiv",
+        2025,
+        arxiv="2509.09672",
+    ),
+    Reference(
         "li2024",
         "Xiang Li, Yixiang Dai, Qing Qu",
         "Understanding Generalizability of Diffusion Models Requires Rethinking the "

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from denoscope.distributions.empirical import Empirical
 from denoscope.distributions.gaussian import Gaussian
+from denoscope.distributions.local import LocalScore
 from denoscope.distributions.mixture import GaussianMixture
 from denoscope.distributions.molrg import MoLRG
 
-__all__ = ["Empirical", "Gaussian", "GaussianMixture", "MoLRG"]
+__all__ = ["Empirical", "Gaussian", "GaussianMixture", "LocalScore", "MoLRG"]
