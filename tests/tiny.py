@@ -21,6 +21,7 @@ from denoscope.studies.linear_dynamics import LinearDynamics
 from denoscope.studies.linear_generalization import LinearGeneralization
 from denoscope.studies.linear_vs_network import LinearVsNetwork
 from denoscope.studies.local_linearity import LocalLinearity
+from denoscope.studies.local_score import LocalMachines
 from denoscope.studies.memorization_time import MemorizationTime
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
@@ -159,6 +160,12 @@ def random_feature_training(given: Sequence[str]) -> Sweeps:
     return {"all": grid(RandomFeatureTraining, **axes, d=12, draws=3)}
 
 
+def local_score(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"n": 6, "width": 4, "steps": 30, "samples": 8, "solver_steps": 3}
+    few |= {"calibrated": 2, "held": 20}
+    return {"digits": grid(LocalMachines, net=["conv", "unet", "mlp"], **few)}
+
+
 def dimension_scaling(given: Sequence[str]) -> Sweeps:
     few: dict[str, Any] = {"draws": 2, "largest": 256, "probes": 32, "compared": 16, "steps": 8}
     few |= {"width": 8, "batch_size": 8, "level": 0.3}
@@ -203,6 +210,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "gaussian_emergence": gaussian_emergence,
     "memorization_time": memorization_time,
     "random_feature_training": random_feature_training,
+    "local_score": local_score,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
     "editing": editing,

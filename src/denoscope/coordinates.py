@@ -190,6 +190,14 @@ PLACES = {
     "train": "noisy training images",
     "path": "sampling paths",
 }
+MACHINES = {
+    "local": "windows, same place",
+    "anywhere": "windows, any place",
+    "wiener": "windows of the data",
+    "memorizer": "memorizer",
+    "gaussian": "Gaussian",
+}
+"""Closed-form denoisers that a network is compared with."""
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -223,6 +231,8 @@ COORDINATES: dict[str, Coordinate] = {
             "far": "farthest twentieth",
         },
     ),
+    "machine": Coordinate("closed form", values=MACHINES),
+    "net": Coordinate("network"),
     "loss": Coordinate("loss", values=LOSSES),
     "features": Coordinate("features a dimension, p/d", "p/d = {:g}", "log"),
     "noises": Coordinate("noises a point (0: averaged exactly)", "{} noises a point"),

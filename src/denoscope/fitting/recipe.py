@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,18 @@ from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet,
 from denoscope.sampling import heun, sample
 from denoscope.types import Denoiser
 
-NETWORKS = {"film": FiLM, "mlp": MLP, "unet": UNet, "uvit": UViT}
+NETWORKS: Mapping[str, Callable[..., Any]] = {
+    "film": FiLM,
+    "mlp": MLP,
+    "unet": UNet,
+    "uvit": UViT,
+    "conv": partial(UNet, attention=False),
+}
 LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
 TRAINING_SHARE = 0.85
 """Of the time to train and sample a fleet, for its progress."""
 SAMPLED_AT_ONCE = 16_000
-RATES = {"film": 26e9, "mlp": 33e9, "unet": 55e9, "uvit": 45e9}
+RATES = {"film": 26e9, "mlp": 33e9, "unet": 55e9, "uvit": 45e9, "conv": 55e9}
 """Floating-point operations a second of one core, all overheads counted; measured with `denoscope
 run phase_transition` on a 2-core machine.
 """
