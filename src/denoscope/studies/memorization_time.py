@@ -281,7 +281,15 @@ def over_sizes(times: Times) -> Iterator[Told]:
         within(0.8, 1.2),
         "1",
         f"Widest network. Copying: {COPYING:.0%} of the samples, beyond what held-out images seem "
-        "to be. Narrower networks copy later than in proportion, and from some N on not at all.",
+        "to be.",
+    )
+    yield Claim(
+        "In narrower networks as well (exponent in N)",
+        narrower(times.exponent("tau_mem", "n")),
+        within(0.8, 1.2),
+        published="1",
+        note="Above 1: later than in proportion, and from some N on not at all, which no exponent "
+        "counts.",
     )
     yield claim(
         "By the 1/3 rule as well, later (exponent in N)",
@@ -328,6 +336,11 @@ def over_sizes(times: Times) -> Iterator[Told]:
 def widest(some: Readings) -> Readings:
     """Those of the widest network."""
     return some.last("width") or some
+
+
+def narrower(some: Readings) -> Readings:
+    """Those of all other networks."""
+    return some.of(width=list(some.along("width"))[:-1])
 
 
 def over_widths(times: Times, found: Readings) -> Iterator[Told]:
