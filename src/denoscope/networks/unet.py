@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,66 @@ class Block(nn.Module):
         return self.straight(h) + self.conv2(F.silu(inner))
 
 
+def level_channels(width: int, *sides: int) -> list[int]:
+    """Channels at each resolution, the full one first."""
+    return [width, *[2 * width] * (level_count(*sides) - 1)]
+
+
+def add_encoder(
+    net: Any, pixels: int, channels: Sequence[int], embedding: int, draw: torch.Generator
+) -> None:
+    """Gives ``net`` the way down, and the embedding of noise levels."""
+    net.embed = nn.ModuleList(
+        [Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)]
+    )
+    net.enter = Conv(pixels, channels[0], 3, draw)
+    net.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
+    net.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairwise(channels))
+
+
+def add_decoder(
+    net: Any,
+    pixels: int,
+    given: Sequence[int],
+    channels: Sequence[int],
+    embedding: int,
+    draw: torch.Generator,
+    attention: bool = True,
+) -> None:
+    """Gives ``net`` bottom and way up in ``channels``; an encoder's maps have those ``given``."""
+    deepest, pairs = channels[-1], list(pairwise(channels))
+    blocks = [Block(c, deepest, embedding, draw) for c in (given[-1], deepest)]
+    net.middle = nn.ModuleList(blocks)
+    net.attention = Attention(deepest, draw) if attention else nn.Identity()
+    net.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
+    met = reversed(list(zip(channels, given)))
+    net.up = nn.ModuleList(Block(c + g, c, embedding, draw) for c, g in met)
+    net.norm = Norm(channels[0])
+    net.leave = Conv(channels[0], pixels, 3, draw, gain=0.0)
+
+
+def encoded(net: Any, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The way down: what arrives at the bottom, and the map of each resolution."""
+    h, passed = net.enter(x), []
+    for level, block in enumerate(net.down):
+        h = block(h, embedding)
+        passed.append(h)
+        if level < len(net.halve):
+            h = net.halve[level](h)
+    return h, passed
+
+
+def decoded(net: Any, h: Tensor, passed: Sequence[Tensor], embedding: Tensor) -> Tensor:
+    """Bottom and way up, with the maps of the way down."""
+    h = net.middle[1](net.attention(net.middle[0](h, embedding)), embedding)
+    for level, (block, met) in enumerate(zip(net.up, reversed(passed))):
+        if level > 0:
+            larger = F.interpolate(h, size=met.shape[-2:], mode="nearest")
+            h = net.enlarge[level - 1](larger)
+        h = block(torch.cat([h, met], dim=-3), embedding)
+    return net.leave(F.silu(net.norm(h)))
+
+
 class UNet(nn.Module):
     """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number a noise level,
     with a prefix of ``lead`` as its shape, as has label: 0 to ``classes`` - 1, or -1 for none.
@@ -65,6 +126,8 @@ class UNet(nn.Module):
     levels scale and shift every block. Odd sizes are halved rounding up, and enlarged to the size
     of the way down. The initial weights are a function of ``seed``; the network starts as zero.
     """
+
+    embed: nn.ModuleList
 
     def __init__(
         self,
@@ -85,21 +148,9 @@ class UNet(nn.Module):
             )
         pixels, *sides = patched(self.shape, patch)
         draw, embedding = generator(seed), 4 * width
-        channels = [width, *[2 * width] * (level_count(*sides) - 1)]
-        pairs = list(pairwise(channels))
-        self.embed = nn.ModuleList(
-            [Linear(FEATURES, embedding, draw), Linear(embedding, embedding, draw)]
-        )
-        self.enter = Conv(pixels, width, 3, draw)
-        self.down = nn.ModuleList(Block(c, c, embedding, draw) for c in channels)
-        self.halve = nn.ModuleList(Conv(a, b, 3, draw, stride=2) for a, b in pairs)
-        deepest = [Block(channels[-1], channels[-1], embedding, draw) for _ in range(2)]
-        self.middle = nn.ModuleList(deepest)
-        self.attention = Attention(channels[-1], draw) if attention else nn.Identity()
-        self.enlarge = nn.ModuleList(Conv(b, a, 3, draw) for a, b in reversed(pairs))
-        self.up = nn.ModuleList(Block(2 * c, c, embedding, draw) for c in reversed(channels))
-        self.norm = Norm(width)
-        self.leave = Conv(width, pixels, 3, draw, gain=0.0)
+        channels = level_channels(width, *sides)
+        add_encoder(self, pixels, channels, embedding, draw)
+        add_decoder(self, pixels, channels, channels, embedding, draw, attention)
         if classes:
             self.label = Labels(classes, embedding, generator(seed, LABELS))
 
@@ -118,20 +169,9 @@ class UNet(nn.Module):
         known = self.embed[1](F.silu(self.embed[0](level)))
         if label is not None:
             known = self.label(over(label, lead).reshape(-1), known)
-        patches = F.pixel_unshuffle(x.reshape(-1, *self.shape), self.patch)
-        return F.pixel_shuffle(self._image(patches, F.silu(known)), self.patch).reshape(x.shape)
-
-    def _image(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h, passed = self.enter(x), []
-        for level, block in enumerate(self.down):
-            h = block(h, embedding)
-            passed.append(h)
-            if level < len(self.halve):
-                h = self.halve[level](h)
-        h = self.middle[1](self.attention(self.middle[0](h, embedding)), embedding)
-        for level, block in enumerate(self.up):
-            if level > 0:
-                larger = F.interpolate(h, size=passed[-1].shape[-2:], mode="nearest")
-                h = self.enlarge[level - 1](larger)
-            h = block(torch.cat([h, passed.pop()], dim=-3), embedding)
-        return self.leave(F.silu(self.norm(h)))
+        patches, embedding = (
+            F.pixel_unshuffle(x.reshape(-1, *self.shape), self.patch),
+            F.silu(known),
+        )
+        image = decoded(self, *encoded(self, patches, embedding), embedding)
+        return F.pixel_shuffle(image, self.patch).reshape(x.shape)
