@@ -25,6 +25,7 @@ from denoscope.studies.local_score import LocalMachines
 from denoscope.studies.memorization_time import MemorizationTime
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
+from denoscope.studies.noise_intervals import NoiseIntervals
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.random_feature_training import RandomFeatureTraining
 from denoscope.studies.reproducibility import Reproducibility
@@ -151,13 +152,18 @@ def memorization_time(given: Sequence[str]) -> Sweeps:
     """Networks that copy before they end."""
     few: dict[str, Any] = {"per_image": 70, "samples": 60, "solver_steps": 9, "snapshots": 6}
     few |= {"first": 2, "held": 100, "batch_size": 32, "lr": 1e-2, "ema": 0.9}
-    axes: dict[str, Any] = {"n": [8, 16], "width": [32, 64], "subset": [0, 1], "seed": [0, 1]}
+    axes: dict[str, Any] = {"n": [8, 16], "width": [56, 64], "subset": [0, 1], "seed": [0, 1]}
     return {"digits": grid(MemorizationTime, **axes, **few)}
 
 
 def random_feature_training(given: Sequence[str]) -> Sweeps:
     axes: dict[str, Any] = {"features": [1, 2, 4, 8], "per_d": [2, 3], "noises": [0, 1]}
     return {"all": grid(RandomFeatureTraining, **axes, d=12, draws=3)}
+
+
+def noise_intervals(given: Sequence[str]) -> Sweeps:
+    axes: dict[str, Any] = {"n": [20, 0], "amplitude": [0.5, 1.0]}
+    return {"digits": grid(NoiseIntervals, **axes, pairs=6, times=24)}
 
 
 def local_score(given: Sequence[str]) -> Sweeps:
@@ -211,6 +217,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "memorization_time": memorization_time,
     "random_feature_training": random_feature_training,
     "local_score": local_score,
+    "noise_intervals": noise_intervals,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
     "editing": editing,

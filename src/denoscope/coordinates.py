@@ -198,6 +198,16 @@ MACHINES = {
     "gaussian": "Gaussian",
 }
 """Closed-form denoisers that a network is compared with."""
+ENDS = {"printed": "as printed", "code": "as in the code"}
+"""How the published similarity to the last time is read."""
+EDGES = {"first": "end of the first", "last": "beginning of the last"}
+"""Boundaries of intervals of noise levels."""
+COMPARED = {
+    "memorizer": "memorizer's similarity",
+    "gaussian": "Gaussian's similarity",
+    "rank": "Gaussian's rank",
+}
+"""By what noise levels are alike."""
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -242,6 +252,12 @@ COORDINATES: dict[str, Coordinate] = {
     "ambient": Coordinate("ambient dimension n", "n = {}", "size"),
     "to": Coordinate("distance to", values=ROLES),
     "time": Coordinate("time t", "t = {:g}"),
+    "later_time": Coordinate("other time", "t' = {:g}"),
+    "amplitude": Coordinate("amplitude A of images in [−A, A]", "amplitude {:g}"),
+    "alpha": Coordinate("least similarity α", "α = {:g}"),
+    "reading": Coordinate("time 1", values=ENDS),
+    "edge": Coordinate("boundary", values=EDGES),
+    "by": Coordinate("alike by", values=COMPARED),
     "length": Coordinate("length of the step, λ / √d", "λ = {:g} √d", "log"),
     "direction": Coordinate("direction", values=DIRECTIONS),
     "measure": Coordinate("measure", values=MEASURES),

@@ -304,6 +304,15 @@ _WORKS = (
         arxiv="2402.18491",
     ),
     Reference(
+        "zhang2024stages",
+        "Huijie Zhang, Yifu Lu, Ismail Alkhouri, Saiprasad Ravishankar, Dogyoon Song, Qing Qu",
+        "Improving Training Efficiency of Diffusion Models via Multi-Stage Framework and "
+        "Tailored Multi-Decoder Architecture",
+        "CVPR",
+        2024,
+        arxiv="2312.09181",
+    ),
+    Reference(
         "bonnaire2025",
         "Tony Bonnaire, Raphaël Urfin, Giulio Biroli, Marc Mézard",
         "Why Diffusion Models Don't Memorize: The Role of Implicit Dynamical "

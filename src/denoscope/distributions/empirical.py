@@ -72,6 +72,29 @@ class Empirical:
         ]
         return torch.cat(parts).reshape(*batch_shape(x, self.event_shape), len(self.data))
 
+    def along(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """The posterior means at x0 + sigma n for many levels (T,) and the same pairs of an image
+        and a noise, (R, *event) each: (T, R, *event). Inner products with the data are taken once.
+        """
+        x, n = x0.flatten(1), noise.flatten(1)
+        part = max(1, self._bound // (8 * 8 * len(self._flat)))
+        found = [self._along(*pair, sigmas) for pair in zip(x.split(part), n.split(part))]
+        return torch.cat(found, 1).reshape(len(sigmas), *x0.shape).to(x0.dtype)
+
+    def _along(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """Of |x0 + sigma n - y|^2 = |x0 - y|^2 + 2 sigma n.(x0 - y) + sigma^2 |n|^2 what depends on
+        y, in double precision.
+        """
+        apart, along = [], []
+        for y in self._flat.split(max(1, self._bound // (8 * 8 * self._flat.shape[1]))):
+            x, n, y = x0.double(), noise.double(), y.double()
+            apart.append((x * x).sum(1, True) - 2 * x @ y.T + (y * y).sum(1))
+            along.append((n * x).sum(1, True) - n @ y.T)
+        square, inner = torch.cat(apart, 1).clamp(min=0), torch.cat(along, 1)
+        levels = sigmas.double().tolist()
+        weights = ((-(square + 2 * s * inner) / (2 * s * s)).softmax(1) for s in levels)
+        return torch.stack([w.to(self._flat) @ self._flat for w in weights])
+
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Log density of x0 + sigma n at x, batch shape; none at sigma = 0: a ValueError."""
         if bool((torch.as_tensor(sigma) == 0).any()):
