@@ -152,7 +152,7 @@ def memorization_time(given: Sequence[str]) -> Sweeps:
     """Networks that copy before they end."""
     few: dict[str, Any] = {"per_image": 70, "samples": 60, "solver_steps": 9, "snapshots": 6}
     few |= {"first": 2, "held": 100, "batch_size": 32, "lr": 1e-2, "ema": 0.9}
-    axes: dict[str, Any] = {"n": [8, 16], "width": [56, 64], "subset": [0, 1], "seed": [0, 1]}
+    axes: dict[str, Any] = {"n": [8, 16], "width": [32, 64], "subset": [0, 1], "seed": [0, 1]}
     return {"digits": grid(MemorizationTime, **axes, **few)}
 
 

@@ -283,14 +283,15 @@ def over_sizes(times: Times) -> Iterator[Told]:
         f"Widest network. Copying: {COPYING:.0%} of the samples, beyond what held-out images seem "
         "to be.",
     )
-    yield Claim(
-        "In narrower networks as well (exponent in N)",
-        narrower(times.exponent("tau_mem", "n")),
-        within(0.8, 1.2),
-        published="1",
-        note="Above 1: later than in proportion, and from some N on not at all, which no exponent "
-        "counts.",
-    )
+    if others := narrower(times.exponent("tau_mem", "n")):
+        yield Claim(
+            "In narrower networks as well (exponent in N)",
+            others,
+            within(0.8, 1.2),
+            published="1",
+            note="Above 1: later than in proportion, and from some N on not at all, which no "
+            "exponent counts.",
+        )
     yield claim(
         "By the 1/3 rule as well, later (exponent in N)",
         "tau_third",
