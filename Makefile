@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum |
 JOBS ?= 2
 DEMO_STORE ?= runs/phase_transition
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint site install clean
 
 demo: install
 	$(BIN)/denoscope run phase_transition --store $(DEMO_STORE)
@@ -21,6 +21,11 @@ test: install
 
 lint: install
 	$(BIN)/python -m pytest .ci/lint.py
+
+# The pages of docs, the README and every public docstring, as build/site/index.html.
+site: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site is build/site/index.html: open it in a browser."
 
 install: $(STAMP)
 

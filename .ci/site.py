@@ -1,0 +1,56 @@
+"""What the site takes from outside `docs`: the README as its first page, the benchmarks, the card
+of the shipped networks, the house rules, the changes, and every public name by its room.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+import denoscope
+
+ROOT = Path(__file__).parent.parent
+TAKEN = {
+    "README.md": "index.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "src/denoscope/shipped/README.md": "shipped.md",
+    "src/denoscope/shipped/fashion_mnist.png": "fashion_mnist.png",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+SOURCES = {page: source for source, page in TAKEN.items()}
+ROOMS = ("apply.edit", "apply.inverse", "apply.watermark", "audit", "guidance", "monitor")
+
+
+def _names() -> str:
+    """Every public name, then the rooms of which one imports more."""
+    top = "\n\n".join(f"::: denoscope.{name}" for name in denoscope.__all__)
+    more = "\n\n".join(f"::: denoscope.{room}" for room in ROOMS)
+    return f"# Python\n\n## From `denoscope`\n\n{top}\n\n## Rooms\n\n{more}\n"
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for page, source in SOURCES.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    files.append(File.generated(config, "api.md", content=_names()))
+    return files
+
+
+def _placed(link: str, source: str) -> str:
+    """Where a link of the file at `source` leads on the site."""
+    path, hash_, anchor = link.partition("#")
+    if "://" in link or not path:
+        return link
+    target = normpath(str(PurePosixPath(source).parent / path))
+    return TAKEN.get(target, target.removeprefix("docs/")) + hash_ + anchor
+
+
+def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    name = page.file.src_uri
+    source = SOURCES.get(name, f"docs/{name}")
+    return re.sub(r"(?<=\]\()([^)\s]+)", lambda found: _placed(found[1], source), text)
