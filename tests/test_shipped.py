@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -148,19 +149,27 @@ def test_a_damaged_or_missing_network_is_refused(
         (tmp_path / "digits-unet.safetensors").write_bytes(content)
 
 
-def test_a_wheel_holds_the_networks_their_card_and_the_notice(tmp_path: Path) -> None:
+def test_a_wheel_and_an_sdist_hold_the_networks_their_card_and_the_notice(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, tmp_path)
     package = tmp_path / "src" / "denoscope"
     shutil.copytree(CARD.parent, package / "shipped")
-    shutil.copy(ROOT / "src" / "denoscope" / "__init__.py", package)
-    build = "import setuptools.build_meta as b; print(b.build_wheel('.'))"
+    for name in ("__init__.py", "py.typed"):
+        shutil.copy(ROOT / "src" / "denoscope" / name, package)
+    build = (
+        "import setuptools.build_meta as b; print(b.build_sdist('.')); print(b.build_wheel('.'))"
+    )
     made = subprocess.run(
         [sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True, text=True
     )
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as source:
+        held = {Path(name).name for name in source.getnames()}
+    assert {"py.typed", "README.md", "LICENSE", "NOTICE"} <= held
+    assert {f"{name}.safetensors" for name in SHA256} <= held
     with ZipFile(tmp_path / made.stdout.split()[-1]) as wheel:
         names = {name.partition("/")[2]: name for name in wheel.namelist()}
-        assert {"shipped/README.md", "licenses/NOTICE"} <= set(names)
+        assert {"shipped/README.md", "py.typed", "licenses/NOTICE"} <= set(names)
         for name, sha256 in SHA256.items():
             content = wheel.read(names[f"shipped/{name}.safetensors"])
             assert hashlib.sha256(content).hexdigest() == sha256

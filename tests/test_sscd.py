@@ -22,7 +22,8 @@ from denoscope.describe.preprocessing import preprocessing
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 needs_weights = pytest.mark.skipif(
-    module.installed() is None, reason=f"the weights of SSCD are not installed: {module._HOW}"
+    module.installed() is None,
+    reason="the weights of SSCD are not installed; .ci/run installs them",
 )
 
 

