@@ -175,3 +175,25 @@ def test_the_module_runs_as_a_program() -> None:
         [sys.executable, "-m", "denoscope.cli", "--version"], capture_output=True, text=True
     )
     assert done.stdout.startswith("denoscope 0.")
+
+
+def test_what_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    commands = ["needed", "--data", "digits", "--out"], ["run", "phase_transition", "--store"]
+    for command in commands:
+        assert main([*command, str(tmp_path / "file" / "out")]) == 2
+        assert "is a file where a folder is needed" in capsys.readouterr().err
+    monkeypatch.setattr("denoscope.files.os.access", lambda *_: False)
+    for command in commands:
+        assert main([*command, str(tmp_path / "out")]) == 2
+        assert f"nothing can be written into {tmp_path}:" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_results_is_no_sound_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["store", "check", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err

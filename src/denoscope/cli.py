@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from denoscope import __version__, parsers, studies
 from denoscope.arguments import Mistake, Parser, add_execution, add_fields, nearest
-from denoscope.files import harmless
+from denoscope.files import harmless, promise
 
 if TYPE_CHECKING:
     from denoscope.study import Study
@@ -59,6 +59,8 @@ def _run(words: Sequence[str]) -> int:
         raise Mistake(f"there is no study {words[0]!r}{nearest(words[0], studies.names())}")
     study = studies.load(words[0])
     options = vars(_run_parser(study).parse(words[1:]))
+    if not options["dry_run"]:
+        promise(options["store"])
     given = {item.name: options.pop(item.name) for item in fields(study) if item.name in options}
     many = {item.name for item in fields(study) if item.metadata["axis"]}
     axes = {
@@ -74,6 +76,8 @@ def _run(words: Sequence[str]) -> int:
 
 def _needed(words: Sequence[str]) -> int:
     options = vars(parsers.needed().parse(words))
+    if not options["dry_run"]:
+        promise(options["out"])
     from denoscope import needed
 
     return needed.command(options, ["needed", *words])
@@ -191,6 +195,8 @@ def _store(words: Sequence[str]) -> int:
         for row in store.rows():
             print(row.key, " ".join(f"{name}={value}" for name, value in row.fields.items()))
         return 0
+    if not store.noted() and not store.folders():
+        raise Mistake(f"{options.store} holds no results: name a folder that `run` filled")
     problems = store.check()
     for problem in problems:
         print(problem)

@@ -124,6 +124,17 @@ and zip archives give their ``first=n`` bytes alone.
 """
 
 
+def promise(folder: Path) -> None:
+    """A ValueError, before any work, if nothing could be written into a folder that may not exist
+    yet: it is read-only, or a file is in its way. Nothing is made.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file where a folder is needed: name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"nothing can be written into {there}: name another folder")
+
+
 def archive(path: Path | str, *, largest: int = 1 << 28) -> list[Member]:
     """The files of a zip archive in name order, each read in memory when asked for, from any
     thread, and never unpacked to disk; it is open as long as one of them is kept.
