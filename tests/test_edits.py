@@ -172,6 +172,7 @@ BAD = {
     "--apply net.safetensors holds no directions": ["--apply", "net.safetensors"],
     "makes no images, but points of shape (5,)": ["--model", "points.safetensors"],
     "--out net.safetensors is a file": ["--out", "net.safetensors"],
+    "net.safetensors is a file where a folder": ["--out", "net.safetensors/out"],
     "unknown argument --masc; did you mean --mask?": ["--masc", "otsu"],
 }
 

@@ -63,6 +63,7 @@ def test_whole_times_are_rounded_where_that_is_said() -> None:
         sigma = SCHEDULE.sigma(t).float()
         torch.testing.assert_close(D(x, sigma), wiener(x, sigma), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(D(x, 1.001 * sigma), D(x, sigma), rtol=0.01, atol=0.02)
+        assert torch.equal(D(x, float(sigma)), D(x, sigma))
     with pytest.raises(ValueError, match=r"takes whole times alone .* give whole=True"):
         from_network(Tutorial(), "eps", SCHEDULE)(x, torch.tensor(0.5))
     broken = from_network(lambda x, t: x @ t, "eps", SCHEDULE)

@@ -302,7 +302,7 @@ def test_folds_are_even_and_other_training_sets_are_apart() -> None:
         (["--data", "one.npz"], "1 image; at least 2"),
         (["--data", "same.npz"], "all 6 images are the same"),
         (["--data", "nan.npz", "--range", "0", "1"], "nan"),
-        (["--data", "digits", "--out", "one.npz"], "--out one.npz is a file"),
+        (["--data", "digits", "--out", "one.npz"], "one.npz is a file where a folder is needed"),
     ],
 )
 def test_mistakes_cost_one_line(

@@ -66,6 +66,7 @@ def test_more_work_takes_longer() -> None:
     ("field", "value", "words"),
     [
         ("steps", 0, "--steps 0: must be at least 1"),
+        ("width", 100_000_000, "--width 100000000: must be at most 8192"),
         ("batch_size", 0, "--batch-size 0"),
         ("lr", -1.0, "--lr -1.0: must be a positive number"),
         ("ema", 1.0, "--ema 1.0: must be at least 0 and below 1"),

@@ -42,9 +42,9 @@ def without_pictures(names: Collection[str]) -> str:
 
 
 def fetch_first(source: str) -> str:
-    """What to do with a name that may be one of a hub; empty for others."""
+    """What to do with a name of nothing that is here, which may be one of a hub."""
     if not _HUB.fullmatch(source):
-        return ""
+        return f"; nothing is downloaded: give the images themselves, {READ}"
     return (
         f"; nothing is downloaded: if {source} lies on the Hugging Face hub, fetch it with "
         f"`hf download {source} --local-dir DIR` (a data set with --repo-type dataset) and give DIR"

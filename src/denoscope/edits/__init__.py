@@ -30,6 +30,7 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     target, say = Path(options["out"]), Voice(options["quiet"])
     if target.exists() and not target.is_dir():
         raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
+    files.promise(target)
     with at_most(options["threads"]):
         found = results(asked, say)
     called = shlex.join(["denoscope", *words])

@@ -35,6 +35,8 @@ NETWORKS: Mapping[str, Callable[..., Any]] = {
     "conv": partial(UNet, attention=False),
 }
 LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
+WIDEST = 1 << 13
+"""A layer between two of these has 2^26 weights, 256 MiB."""
 TRAINING_SHARE = 0.85
 """Of the time to train and sample a fleet, for its progress."""
 SAMPLED_AT_ONCE = 16_000
@@ -61,6 +63,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least(self, LEAST)
+        if self.width > WIDEST:
+            raise ValueError(f"--width {self.width}: must be at most {WIDEST}")
         positive(self, "lr", "level_std")
         among(self, net=tuple(NETWORKS))
         if not math.isfinite(self.level_mean):

@@ -51,7 +51,8 @@ class Foreign(nn.Module):
         clean = self(x, sigma)
         return clean if self.clamp is None else clean.clamp(-self.clamp, self.clamp)
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        sigma = sigma if isinstance(sigma, Tensor) else x.new_tensor(sigma)
         lead = x.shape[: max(sigma.ndim, 1)]
         if self.shape is not None and x.shape[x.ndim - len(self.shape) :] == self.shape:
             lead = x.shape[: x.ndim - len(self.shape)]
