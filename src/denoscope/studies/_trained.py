@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from denoscope.data.sources import Source, load
 from denoscope.data.splits import Split
 from denoscope.fitting.closed_forms import ClosedForms
-from denoscope.fitting.recipe import Member, Recipe, at_least, generate, learned
+from denoscope.fitting.recipe import (
+    Member,
+    Recipe,
+    at_least,
+    batches,
+    fleet,
+    generate,
+    learned,
+)
+from denoscope.fitting.snapshots import Training
 from denoscope.metrics.pool_descriptors import PoolDescriptors
 from denoscope.networks import Fleet, best_size
 from denoscope.networks import load as load_network
@@ -225,6 +234,25 @@ class Trained(Learned, Imaged):
             checkpoint=work.checkpoint,
             tell=work.tell,
             teacher=cls.teacher(cells, work),
+        )
+
+    @classmethod
+    def course(cls, cells: Sequence[Any], work: Work, part: float = 1.0) -> Training:
+        """The training of a fleet of these cells with snapshots at their ``moments``, that part of
+        the job's time.
+        """
+        first, where = cells[0], cells[0].where()
+        recipe, members = first.recipe(), [cell.member() for cell in cells]
+        shape, spread = where.images().shape, where.spread()
+        return Training(
+            lambda device: fleet(recipe, members, shape, spread).to(device),
+            batches(recipe, members, where.images().data),
+            first.moments(),
+            first.lr,
+            first.ema,
+            work.device,
+            work.folder,
+            lambda fraction: work.tell(part * fraction),
         )
 
     @classmethod

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from denoscope.estimate import exact, mean, share
-from denoscope.fitting.recipe import at_least, batches, fleet
-from denoscope.fitting.snapshots import Training, snapshot_steps
+from denoscope.fitting.recipe import at_least
+from denoscope.fitting.snapshots import snapshot_steps
 from denoscope.geometry.distances import outputs, rmse
 from denoscope.geometry.linearization import superposition
 from denoscope.metrics.similarity import paired_similarity
@@ -119,28 +119,11 @@ class GaussianEmergence(Probed):
         if cells[0].model:
             yield from super().batch(cells, work)
             return
-        trained = cls.course(cells, work).denoisers()
+        trained = cls.course(cells, work, _TRAINING).denoisers()
         for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
             work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
             seen = {step: item.subject(D) for step, D in course.items()}
             yield item, Result({"stopped": stopped}) if stopped else item.followed(seen)
-
-    @classmethod
-    def course(cls, cells: Sequence[Any], work: Work) -> Training:
-        """The training of a fleet of these cells, with its snapshots."""
-        first, where = cells[0], cells[0].where()
-        recipe, members = first.recipe(), [cell.member() for cell in cells]
-        shape, spread = where.images().shape, where.spread()
-        return Training(
-            lambda device: fleet(recipe, members, shape, spread).to(device),
-            batches(recipe, members, where.images().data),
-            first.moments(),
-            first.lr,
-            first.ema,
-            work.device,
-            work.folder,
-            lambda fraction: work.tell(_TRAINING * fraction),
-        )
 
     def measure(self, subject: Subject) -> Result:
         """A network at the end of a training that nobody looked at: step 0."""

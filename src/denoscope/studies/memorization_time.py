@@ -25,8 +25,8 @@ import numpy as np
 
 from denoscope.data.splits import Split
 from denoscope.estimate import Estimate, Resampled
-from denoscope.fitting.recipe import at_least, batches, fleet
-from denoscope.fitting.snapshots import Training, snapshot_steps
+from denoscope.fitting.recipe import at_least
+from denoscope.fitting.snapshots import snapshot_steps
 from denoscope.metrics.copying import excess
 from denoscope.metrics.crossings import as_size, crossing, joint, less, slope, together
 from denoscope.metrics.crossings import spread as range_of
@@ -118,19 +118,8 @@ class MemorizationTime(Trained):
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet and measures all snapshots."""
-        first, where = cells[0], cells[0].where()
-        recipe, members = first.recipe(), [cell.member() for cell in cells]
-        training = Training(
-            lambda device: fleet(recipe, members, where.images().shape, where.spread()).to(device),
-            batches(recipe, members, where.images().data),
-            first.moments(),
-            first.lr,
-            first.ema,
-            work.device,
-            work.folder,
-            lambda fraction: work.tell(_TRAINING * fraction),
-        )
-        for index, (item, (course, stopped)) in enumerate(zip(cells, training.denoisers())):
+        trained = cls.course(cells, work, _TRAINING).denoisers()
+        for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
             work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
             yield item, Result({"stopped": stopped}) if stopped else item.followed(course)
 

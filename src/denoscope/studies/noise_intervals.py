@@ -49,9 +49,10 @@ from denoscope.theory.stages import (
     true_noise,
 )
 
-PUBLISHED, NEAR = (0.442, 0.631), 0.05
-"""Boundaries for CIFAR-10, and how near counts as the same."""
-ALPHAS = (0.8, 0.9, 0.95)
+PUBLISHED, NEAR = {"printed": 0.442, "code": 0.631}, 0.05
+"""Boundaries for CIFAR-10 with pixels in [0, 1], and how near counts as the same."""
+ALPHA, AMPLITUDE = 0.9, 0.5
+ALPHAS = (0.8, ALPHA, 0.95)
 COARSE = 24
 """Times of the matrix of similarities."""
 WIDEST = 4096
@@ -173,7 +174,7 @@ class NoiseIntervals(Imaged):
     def story(cls, found: Readings) -> Iterator[Told]:
         """The results in order; what these cells do not test is left out by itself."""
         every = boundaries(found)
-        main = every.of("boundary", alpha=0.9).dropped("alpha")
+        main = every.of("boundary", alpha=ALPHA).dropped("alpha")
         most = largest(largest(main, "n"), "amplitude")
         yield Claim(
             "With more images the first interval ends earlier (t of the most less the fewest)",
@@ -193,27 +194,21 @@ class NoiseIntervals(Imaged):
             above(0),
             note="Read as in the code. More noise is needed to hide them.",
         )
-        for side, reading, published in (
-            ("first", None, PUBLISHED[0]), ("last", "code", PUBLISHED[1])
-        ):  # fmt: skip
-            at = most.of(edge=side, reading=reading or "printed")
+        for (reading, published), edge in zip(PUBLISHED.items(), ("first", "last")):
             yield Claim(
-                f"The {side} boundary is that of CIFAR-10 (t)",
-                at,
+                f"The {edge} boundary is that of CIFAR-10 (t)",
+                largest(main, "n").of(edge=edge, reading=reading, amplitude=AMPLITUDE),
                 within(published - NEAR, published + NEAR),
                 published=f"{published:g}",
-                beside={"All sets and amplitudes": main.of(edge=side)},
-                note="α = 0.9; the published α is not known."
-                + (" Read as in the code." if reading else ""),
+                beside={"All sets and amplitudes": main.of(edge=edge)},
+                note=f"Images in [0, 1] as published, α = {ALPHA:g}, which is not."
+                + (" Read as in the code." if reading == "code" else ""),
             )
-        half = {f"α = {ALPHAS[1]:g}": ALPHAS[1]}
-        kept = {"panel": "amplitude", "limits": (0, 1.02), "levels": half}
         yield figure(
             "noise_intervals",
             "**Similarity of the optimal noise prediction to that at time 0 and at time 1**, "
             "against time.",
-            Plot(found.of("start"), "time", "n", **kept),
-            Plot(found.of("end"), "time", "n", look="reading", **kept),
+            *curves(found.of("start"), found.of("end")),
         )
         yield "Boundaries"
         keys = ["edge", "reading", "alpha", "amplitude", "n"]
@@ -226,14 +221,20 @@ class NoiseIntervals(Imaged):
             "noise_intervals_gaussian",
             "**The same similarities of the Gaussian**, in closed form: it has no first interval, "
             "since it knows no single image.",
-            Plot(found.of("start_law"), "time", "n", **kept),
-            Plot(found.of("end_law"), "time", "n", look="reading", **kept),
+            *curves(found.of("start_law"), found.of("end_law")),
         )
         yield figure(
             "noise_intervals_rank",
             "**Rank of the Gaussian's Jacobian**: directions with 99 % of its squares.",
             Plot(found.of("rank"), "time", "n", panel="amplitude"),
         )
+
+
+def curves(start: Readings, end: Readings) -> Iterator[Plot]:
+    """Similarities to either end of the schedule, and alpha."""
+    level = {f"α = {ALPHA:g}": ALPHA}
+    for some, look in ((start, ""), (end, "reading")):
+        yield Plot(some, "time", "n", look=look, panel="amplitude", limits=(0, 1.02), levels=level)
 
 
 def coarse(count: int) -> np.ndarray:
@@ -281,7 +282,7 @@ def boundaries(found: Readings) -> Readings:
 
 
 def said(time: Resampled, at: Mapping[str, object]) -> Iterator[Reading]:
-    """A time, its noise level, and its signal-to-noise ratio at amplitude 1."""
+    """A time, its noise level, and the signal-to-noise ratio there, 1 over its square."""
     sigma = time.map(lambda t: VPSDE().sigma(torch.as_tensor(t)).numpy())
     yield Reading("boundary", at, time)
     yield Reading("level", at, sigma)

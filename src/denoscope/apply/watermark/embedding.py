@@ -23,8 +23,9 @@ from torch import Tensor
 
 from denoscope.apply.edit import BATCH, REFINED, path
 from denoscope.apply.watermark.carriers import Carrier
+from denoscope.apply.watermark.detection import states
 from denoscope.apply.watermark.keys import Key
-from denoscope.sampling import euler, invert, sample
+from denoscope.sampling import euler, sample
 from denoscope.types import Denoiser
 
 WAYS = ("additive", "informed", "replace")
@@ -107,7 +108,7 @@ def marked(
     """
     key.check(x0.shape[1:])
     levels = path(key.sigma, sigmas)
-    x = torch.cat([invert(D, part, levels, refine=refine) for part in x0.split(batch)])
+    x = states(D, x0, key.sigma, sigmas, refine=refine, batch=batch)
     toward = key.direction if direction is None else direction
     return decoded(D, x, mark(x, toward, key.space, key.sigma, strength, how), levels, batch)
 
