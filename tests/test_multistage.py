@@ -13,7 +13,7 @@ from torch import Tensor
 from denoscope import UNet, load, save
 from denoscope.fitting import denoising_loss
 from denoscope.levels import log_normal
-from denoscope.networks import Fleet, MultiStage, Preconditioned, jumps
+from denoscope.networks import Experts, Fleet, MultiStage, Preconditioned, jumps
 from denoscope.random import generator
 
 SHAPE, EDGES, WIDTHS = (1, 9, 8), (0.5, 3.0), (12, 8, 2)
@@ -173,3 +173,20 @@ def test_bad_stages_are_refused(
 def test_jumps_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="not of UNet"):
         jumps(Preconditioned(UNet(SHAPE, 4)), points(), points())
+
+
+def test_experts_are_a_network_a_stage(tmp_path: Path) -> None:
+    D, x = Preconditioned(shaken(Experts(SHAPE, EDGES, WIDTHS, seed=3))), points()
+    net = D.net
+    assert isinstance(net, Experts)
+    each = [Preconditioned(net.alone(k)) for k in range(3)]
+    rows = [each[k](x[i : i + 1], s)[0] for i, (k, s) in enumerate(zip(STAGE, SIGMA))]
+    torch.testing.assert_close(D(x, SIGMA), torch.stack(rows), rtol=1e-4, atol=1e-5)
+    mapped = torch.func.vmap(D)(x[:, None], SIGMA[:, None])[:, 0]
+    torch.testing.assert_close(mapped, D(x, SIGMA), rtol=1e-4, atol=1e-5)
+    again = load(save(D, tmp_path / "net.safetensors"))
+    assert torch.equal(again(x, SIGMA), D(x, SIGMA))
+    D(x, SIGMA)[0].sum().backward()
+    given = [[p.grad for p in s.parameters() if p.grad is not None] for s in net.stages]
+    spent = [sum(float(g.abs().sum()) for g in some) for some in given]
+    assert spent[0] > 0 == spent[1] == spent[2]

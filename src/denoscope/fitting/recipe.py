@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from denoscope.fitting.arithmetic import operations
 from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import training
@@ -92,7 +92,7 @@ class Recipe:
     def seconds(self, shape: Sequence[int], sampled: int, *, trained: bool = True) -> float:
         """Seconds of one core: to train, and for ``sampled`` forward passes of one image each."""
         images = 3 * self.steps * self.batch_size * trained + sampled
-        return operations(self.net, tuple(shape), self.width) * images / RATES[self.net]
+        return _operations(self.net, tuple(shape), self.width) * images / RATES[self.net]
 
     def evaluations(self, samples: int) -> int:
         """Forward passes that so many samples take."""
@@ -143,13 +143,10 @@ def flag(field: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def operations(net: str, shape: tuple[int, ...], width: int) -> int:
-    """Floating-point operations of one forward pass for one image."""
+def _operations(net: str, shape: tuple[int, ...], width: int) -> int:
     with torch.device("meta"):
         network = NETWORKS[net](shape, width)
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, *shape), torch.empty(1))
-    return counter.get_total_flops()
+    return operations(network, shape)
 
 
 @dataclass(frozen=True, eq=False)

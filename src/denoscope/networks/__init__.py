@@ -6,7 +6,7 @@ from denoscope.networks.fleet import Fleet, best_size
 from denoscope.networks.foreign import from_denoiser, from_network
 from denoscope.networks.linear_maps import Descent, LinearMaps, descend, largest_rate
 from denoscope.networks.mlp import MLP, FiLM
-from denoscope.networks.multistage import MultiStage, jumps
+from denoscope.networks.multistage import Experts, MultiStage, jumps
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
@@ -16,6 +16,7 @@ __all__ = [
     "MLP",
     "Averaged",
     "Descent",
+    "Experts",
     "FiLM",
     "Fleet",
     "LinearMaps",

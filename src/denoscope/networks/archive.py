@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from denoscope import files
 from denoscope.networks.linear_maps import LinearMaps
 from denoscope.networks.mlp import MLP, FiLM
-from denoscope.networks.multistage import MultiStage
+from denoscope.networks.multistage import Experts, MultiStage
 from denoscope.networks.precondition import Preconditioned
 from denoscope.networks.subspaces import Subspaces
 from denoscope.networks.unet import UNet
@@ -23,7 +23,8 @@ from denoscope.networks.uvit import UViT
 from denoscope.types import Denoiser
 
 NETWORKS = {
-    each.__name__: each for each in (MLP, FiLM, UNet, UViT, MultiStage, LinearMaps, Subspaces)
+    each.__name__: each
+    for each in (MLP, FiLM, UNet, UViT, MultiStage, Experts, LinearMaps, Subspaces)
 }
 
 

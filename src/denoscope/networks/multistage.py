@@ -19,8 +19,15 @@ from torch import Tensor, nn
 from denoscope.estimate import Estimate, proportion
 from denoscope.networks.layers import noise_features, over
 from denoscope.networks.precondition import Preconditioned
-from denoscope.networks.unet import add_decoder, add_encoder, decoded, encoded, level_channels
-from denoscope.random import generator
+from denoscope.networks.unet import (
+    UNet,
+    add_decoder,
+    add_encoder,
+    decoded,
+    encoded,
+    level_channels,
+)
+from denoscope.random import derive, generator
 from denoscope.types import Levels, pad
 
 DRAWN = 100_000
@@ -88,11 +95,7 @@ class MultiStage(nn.Module):
 
     def shares(self, c: Tensor) -> Tensor:
         """How much of each stage a row at c = ln(sigma)/4 takes, (*c.shape, stages); sums to 1."""
-        edges = torch.tensor(self.edges, dtype=c.dtype, device=c.device).log() / 4
-        beyond = c.unsqueeze(-1) - edges
-        passed = (4 * beyond / self.blend + 0.5).clamp(0, 1) if self.blend else beyond >= 0
-        ends = torch.ones_like(c).unsqueeze(-1)
-        return -torch.cat([ends, passed.to(c), 0 * ends], -1).diff(dim=-1)
+        return _shares(c, self.edges, self.blend)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         c = over(c, x.shape[:-3]).reshape(-1)
@@ -132,6 +135,41 @@ class MultiStage(nn.Module):
         return [proportion(count, DRAWN) for count in counts]
 
 
+class Experts(nn.Module):
+    """``net(x, c)`` as :class:`MultiStage`, of stages that share nothing: stage k is a
+    ``UNet(shape, widths[k])`` of its own, trained by its rows alone.
+    """
+
+    def __init__(
+        self, shape: Iterable[int], edges: Sequence[float], widths: Sequence[int], *, seed: int = 0
+    ):
+        super().__init__()
+        self.shape, self.edges, self.widths = tuple(shape), tuple(edges), tuple(widths)
+        _check(self.shape, self.edges, self.widths, 0.0)
+        each = (UNet(self.shape, w, seed=derive(seed, k)) for k, w in enumerate(self.widths))
+        self.stages = nn.ModuleList(each)
+
+    @property
+    def config(self) -> dict[str, object]:
+        lists = {name: list(getattr(self, name)) for name in ("shape", "edges", "widths")}
+        return {"class": "Experts", **lists}
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        c, flat = over(c, x.shape[:-3]).reshape(-1), x.reshape(-1, *self.shape)
+        shares = _shares(c, self.edges)
+        out = torch.zeros_like(flat)
+        for stage, rows, share in zip(self.stages, _rows(shares), shares.unbind(-1)):
+            if rows is None:
+                out = out + pad(share, flat) * stage(flat, c)
+            elif len(rows):
+                out = out.index_add(0, rows, stage(flat[rows], c[rows]))
+        return out.reshape(x.shape)
+
+    def alone(self, stage: int) -> nn.Module:
+        """The network of one stage, which shares the parameters."""
+        return self.stages[stage]
+
+
 def jumps(D: Preconditioned, x0: Tensor, noise: Tensor) -> Tensor:
     """By how much the two decoders that meet at each edge differ at x0 + edge noise, root mean
     square a pixel, (edges, b): the jump of a :class:`MultiStage` denoiser, or what a blend spreads.
@@ -145,6 +183,13 @@ def jumps(D: Preconditioned, x0: Tensor, noise: Tensor) -> Tensor:
         x, sigma = x0 + edge * noise, x0.new_full((len(x0),), edge)
         found[k] = (each[k + 1](x, sigma) - each[k](x, sigma)).flatten(1).square().mean(1).sqrt()
     return found
+
+
+def _shares(c: Tensor, edges: Sequence[float], blend: float = 0.0) -> Tensor:
+    beyond = c.unsqueeze(-1) - torch.tensor(edges, dtype=c.dtype, device=c.device).log() / 4
+    passed = (4 * beyond / blend + 0.5).clamp(0, 1) if blend else beyond >= 0
+    ends = torch.ones_like(c).unsqueeze(-1)
+    return -torch.cat([ends, passed.to(c), 0 * ends], -1).diff(dim=-1)
 
 
 def _rows(shares: Tensor) -> list[Tensor | None]:
