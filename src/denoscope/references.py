@@ -313,6 +313,14 @@ _WORKS = (
         arxiv="2312.09181",
     ),
     Reference(
+        "katharopoulos2018",
+        "Angelos Katharopoulos, François Fleuret",
+        "Not All Samples Are Created Equal: Deep Learning with Importance Sampling",
+        "ICML",
+        2018,
+        arxiv="1803.00942",
+    ),
+    Reference(
         "bonnaire2025",
         "Tony Bonnaire, Raphaël Urfin, Giulio Biroli, Marc Mézard",
         "Why Diffusion Models Don't Memorize: The Role of Implicit Dynamical "

@@ -6,11 +6,13 @@ from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import Progress, fit, rate_factor, training
 from denoscope.fitting.loss import denoising_loss, flat, min_snr, snr
+from denoscope.fitting.policies import StagedLoss, visit_shares
 
 __all__ = [
     "ConsistencyLoss",
     "Draws",
     "Progress",
+    "StagedLoss",
     "denoising_loss",
     "draws",
     "fit",
@@ -19,4 +21,5 @@ __all__ = [
     "rate_factor",
     "snr",
     "training",
+    "visit_shares",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,7 +18,8 @@ Weight = Callable[[Tensor], Tensor]
 
 class Loss(Protocol):
     """``loss(D, x0, sigma, noise, weight)``, shape sigma.shape[:-1]. One that changes as training
-    goes on has ``at(step)``, the loss at that step, and ``fingerprint()``, a hash of all in it.
+    goes on has ``at(step)``, the loss at that step, and ``fingerprint()``, a hash of all in it; one
+    that learns has ``learned()``, JSON for a checkpoint, and ``take_up`` of it.
     """
 
     def __call__(
@@ -49,7 +51,15 @@ def denoising_loss(
     A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b).
     ``weight`` is D's own where it has one, else 1.
     """
+    errors = weighted_errors(D, x0, sigma, noise, weight)
+    return errors.mean(-1) / math.prod(x0.shape[sigma.ndim :])
+
+
+def weighted_errors(
+    D: Denoiser, x0: Tensor, sigma: Tensor, noise: Tensor, weight: Weight | None = None
+) -> Tensor:
+    """weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 of every row, of sigma's shape."""
     own: Weight = getattr(D, "weight", flat)
     answer = D(torch.addcmul(x0, pad(sigma, x0), noise), sigma)
     error = F.mse_loss(answer, x0, reduction="none").flatten(sigma.ndim)
-    return ((weight or own)(sigma) * error.sum(-1)).mean(-1) / error.shape[-1]
+    return (weight or own)(sigma) * error.sum(-1)

@@ -151,6 +151,8 @@ class State:
             "stopped": self.stopped,
             "updates": self.ema.updates if self.ema else 0,
         }
+        if hasattr(self.loss, "learned"):
+            about["learned"] = self.loss.learned()  # pyright: ignore[reportAttributeAccessIssue]
         write_tensors(path, tensors, {"kind": "training", "fingerprint": self.fingerprint, **about})
 
     @torch.no_grad()
@@ -180,6 +182,8 @@ class State:
                 }
         self.step, self.seconds = about["step"], about["seconds"]
         self.stopped = {int(i): reason for i, reason in about["stopped"].items()}
+        if "learned" in about:
+            self.loss.take_up(about["learned"])  # pyright: ignore[reportAttributeAccessIssue]
         if self.ema:
             self.ema.updates = about["updates"]
         for i in self.stopped:

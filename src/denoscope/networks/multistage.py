@@ -129,8 +129,7 @@ class MultiStage(nn.Module):
         counts = found.sum(0).tolist()
         for stage, count in enumerate(counts):
             if not count:
-                ends = (0.0, *self.edges, math.inf)[stage : stage + 2]
-                said = f"stage {stage} (sigma from {ends[0]:g} to {ends[1]:g})"
+                said = stage_name(stage, self.edges)
                 warnings.warn(f"{said} is never trained at these levels", stacklevel=2)
         return [proportion(count, DRAWN) for count in counts]
 
@@ -183,6 +182,12 @@ def jumps(D: Preconditioned, x0: Tensor, noise: Tensor) -> Tensor:
         x, sigma = x0 + edge * noise, x0.new_full((len(x0),), edge)
         found[k] = (each[k + 1](x, sigma) - each[k](x, sigma)).flatten(1).square().mean(1).sqrt()
     return found
+
+
+def stage_name(stage: int, edges: Sequence[float]) -> str:
+    """A stage by its number and its levels."""
+    low, high = (0.0, *edges, math.inf)[stage : stage + 2]
+    return f"stage {stage} (sigma from {low:g} to {high:g})"
 
 
 def _shares(c: Tensor, edges: Sequence[float], blend: float = 0.0) -> Tensor:
