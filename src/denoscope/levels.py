@@ -58,6 +58,26 @@ def log_normal(mean: float = -1.2, std: float = 1.2) -> Levels:
     )
 
 
+def sparing(mean: float, std: float, low: float, high: float, share: float) -> Levels:
+    """Training levels of :func:`log_normal` whose density between ``low`` and ``high`` is only
+    ``share`` of what it was, before all is scaled to 1 again; float32.
+    """
+    _check_levels(1, low, high)
+    between("std", std, 0)
+    ends = torch.tensor([low, high], dtype=torch.float64).log().sub(mean).div(std)
+    below, inside = torch.special.ndtr(ends).diff(prepend=torch.zeros(1)).tolist()
+
+    def drawn(n: int, generator: torch.Generator) -> Tensor:
+        u = torch.rand(n, generator=generator, dtype=torch.float64)
+        u = u * (1 - (1 - share) * inside)
+        within = below + (u - below) / max(share, 1e-300)
+        beyond = u + (1 - share) * inside
+        place = torch.where(u < below, u, torch.where(u < below + share * inside, within, beyond))
+        return torch.special.ndtri(place).mul(std).add(mean).exp().float()
+
+    return drawn
+
+
 def log_uniform(low: float = 0.002, high: float = 80.0) -> Levels:
     """Training levels with log sigma uniform between ``log low`` and ``log high``, float32."""
     _check_levels(1, low, high)

@@ -2,6 +2,7 @@
 checkpoints that resume bit for bit.
 """
 
+from denoscope.fitting.augmentation import Augmentation
 from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import Progress, fit, rate_factor, training
@@ -9,6 +10,7 @@ from denoscope.fitting.loss import denoising_loss, flat, min_snr, snr
 from denoscope.fitting.policies import StagedLoss, visit_shares
 
 __all__ = [
+    "Augmentation",
     "ConsistencyLoss",
     "Draws",
     "Progress",

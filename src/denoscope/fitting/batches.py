@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from denoscope.files import content_hash
+from denoscope.fitting.augmentation import AS_THEY_ARE, Augmentation
 from denoscope.networks.layers import NO_LABEL
 from denoscope.random import generator
 from denoscope.types import Levels
@@ -39,6 +40,7 @@ class Draws:
         step: int,
         labels: Tensor | None = None,
         dropped: float = 0.0,
+        augment: Augmentation = AS_THEY_ARE,
     ):
         if len(subsets) != len(seeds) or not len(seeds):
             raise ValueError(
@@ -65,14 +67,19 @@ class Draws:
             levels,
             step,
         )
-        self.labels, self.dropped = labels, dropped
+        if augment and (data.ndim != 4 or augment.shift >= min(data.shape[-2:])):
+            raise ValueError(
+                "only images (N, c, h, w) are mirrored, or shifted by less than their sides, got "
+                f"data of shape {tuple(data.shape)} and a shift of {augment.shift}"
+            )
+        self.labels, self.dropped, self.augment = labels, dropped, augment
         self.together = max(1, CHUNK // (batch * data[0].numel()))
-        self._chunk, self._drawn = -1, (torch.empty(0),) * 4
+        self._chunk, self._drawn = -1, (torch.empty(0),) * 5
 
     def at(self, step: int) -> Draws:
         """The same draws from ``step`` on."""
         how = self.subsets, self.seeds, self.batch, self.levels, step, self.labels, self.dropped
-        return Draws(self.data, *how)
+        return Draws(self.data, *how, self.augment)
 
     def fingerprint(self) -> str:
         """A hash of all that decides the draws; the levels enter by 16 values that they give."""
@@ -80,6 +87,8 @@ class Draws:
         rest = [images, self.seeds, self.batch, self.step, self.levels(16, generator(0)).tolist()]
         if self.labels is not None:
             rest += [content_hash(self.labels.numpy()), self.dropped]
+        if self.augment:
+            rest += [self.augment.mirror, self.augment.shift]
         return hashlib.sha256(json.dumps(rest).encode()).hexdigest()
 
     def __iter__(self) -> Draws:
@@ -90,14 +99,15 @@ class Draws:
         if chunk != self._chunk:
             self._chunk, self._drawn = chunk, self._draw(chunk)
         self.step += 1
-        rows, sigma, noise, kept = (drawn[:, place] for drawn in self._drawn)
+        rows, sigma, noise, kept, moves = (drawn[:, place] for drawn in self._drawn)
+        images = self.augment(self.data[rows], moves) if self.augment else self.data[rows]
         if self.labels is None:
-            return self.data[rows], sigma, noise
-        return self.data[rows], sigma, noise, self.labels[rows].where(kept, NO_LABEL)
+            return images, sigma, noise
+        return images, sigma, noise, self.labels[rows].where(kept, NO_LABEL)
 
-    def _draw(self, chunk: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rows, levels, noise and whether labels are kept of all members in all steps of a chunk,
-        (m, steps, b, ...).
+    def _draw(self, chunk: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Rows, levels, noise, whether labels are kept and moves of images of all members in all
+        steps of a chunk, (m, steps, b, ...).
         """
         size = (self.together, self.batch)
         rows, sigma = (
@@ -106,6 +116,7 @@ class Draws:
         )
         noise = self.data.new_empty((len(self.seeds), *size, *self.data.shape[1:]))
         kept = torch.ones_like(rows, dtype=torch.bool)
+        moves = rows.new_zeros((*rows.shape, 3))
         for i, (seed, subset) in enumerate(zip(self.seeds, self.subsets)):
             draw = generator(seed, chunk)
             rows[i] = subset[torch.randint(len(subset), size, generator=draw)]
@@ -113,7 +124,9 @@ class Draws:
             noise[i].normal_(generator=draw)
             if self.labels is not None:  # drawn last: images, levels and noise stay as without
                 kept[i] = torch.rand(size, generator=draw) >= self.dropped
-        return rows, sigma, noise, kept
+            if self.augment:
+                moves[i] = self.augment.drawn(size, draw)
+        return rows, sigma, noise, kept, moves
 
 
 def draws(
@@ -126,12 +139,13 @@ def draws(
     start: int = 0,
     labels: Tensor | None = None,
     dropped: float = 0.1,
+    augment: Augmentation = AS_THEY_ARE,
 ) -> Draws:
     """Endless draws for m members: x0 (m, b, *shape) from ``data[subsets[i]]`` with replacement,
     sigma (m, b) from ``levels``, and noise; with ``labels`` (N,) of the data those of x0, each
-    ``dropped`` (-1) with that probability.
+    ``dropped`` (-1) with that probability; with ``augment`` x0 is mirrored or shifted.
 
     What member i draws at step k depends on (seeds[i], k) alone; ``start`` is the first step.
     ``data`` (N, *shape) and the index tensors ``subsets`` live on the CPU.
     """
-    return Draws(data, subsets, seeds, batch, levels, start, labels, dropped)
+    return Draws(data, subsets, seeds, batch, levels, start, labels, dropped, augment)

@@ -79,6 +79,7 @@ def training(
     steps: int | None = None,
     lr: float = 1e-3,
     rate: Rate = "constant",
+    weight_decay: float = 0.0,
     ema: Averaged | None = None,
     weight: Weight | None = None,
     loss: Loss = denoising_loss,
@@ -92,7 +93,8 @@ def training(
 
     Stops after ``steps``, when the draws end, or when every member has stopped: a member whose loss
     or gradient is not finite keeps the parameters (and averages) it had before, while the others go
-    on unchanged bit for bit. ``ema`` is updated after every step.
+    on unchanged bit for bit. ``ema`` is updated after every step. With ``weight_decay`` every step
+    first multiplies the weights by 1 - lr weight_decay (Loshchilov and Hutter 2019).
 
     With ``checkpoint`` the state is written there every ``every`` seconds and at the end,
     atomically, and a call with equal arguments takes it up: the result is bitwise that of an
@@ -101,6 +103,8 @@ def training(
     checkpoint ends.
     """
     rate_factor(rate, 0, steps)
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be at least 0 and finite, got {weight_decay}")
     if isinstance(draws, Draws) and draws.labels is not None:
         given(net, draws.labels)  # raises where there is a label that the network does not know
     settings = {
@@ -114,7 +118,9 @@ def training(
     if loss is not denoising_loss:  # as before there were others, for checkpoints from then
         named = getattr(loss, "fingerprint", lambda: getattr(loss, "__qualname__", ""))
         settings["loss"] = named()
-    state = State(net, lr, ema, weight, settings, loss)
+    if weight_decay:
+        settings["weight_decay"] = weight_decay
+    state = State(net, lr, ema, weight, settings, loss, weight_decay)
     if checkpoint is not None:
         state.load(checkpoint)
     rest = (

@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.fitting.arithmetic import operations
+from denoscope.fitting.augmentation import Augmentation
 from denoscope.fitting.batches import Draws, draws
 from denoscope.fitting.consistency import ConsistencyLoss
 from denoscope.fitting.loop import training
 from denoscope.fitting.loss import Loss, denoising_loss
-from denoscope.levels import karras, log_normal
+from denoscope.levels import karras, log_normal, sparing
 from denoscope.networks import MLP, Averaged, FiLM, Fleet, Preconditioned, UNet, UViT
 from denoscope.sampling import heun, sample
-from denoscope.types import Denoiser
+from denoscope.types import Denoiser, Levels
 
 NETWORKS: Mapping[str, Callable[..., Any]] = {
     "film": FiLM,
@@ -34,7 +35,7 @@ NETWORKS: Mapping[str, Callable[..., Any]] = {
     "uvit": UViT,
     "conv": partial(UNet, attention=False),
 }
-LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1}
+LEAST = {"width": 1, "steps": 1, "batch_size": 1, "solver_steps": 1, "weight_decay": 0, "shift": 0}
 WIDEST = 1 << 13
 """A layer between two of these has 2^26 weights, 256 MiB."""
 TRAINING_SHARE = 0.85
@@ -60,6 +61,12 @@ class Recipe:
     level_mean: float = -0.6
     level_std: float = 1.4
     solver_steps: int = 18
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    mirror: bool = False
+    shift: int = 0
+    band: tuple[float, float] = (1.0, 1.0)
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         at_least(self, LEAST)
@@ -69,12 +76,15 @@ class Recipe:
         among(self, net=tuple(NETWORKS))
         if not math.isfinite(self.level_mean):
             raise ValueError(f"--level-mean {self.level_mean}: must be a number")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"--ema {self.ema}: must be at least 0 and below 1")
+        for name in ("ema", "dropout"):
+            if not 0 <= (given := getattr(self, name)) < 1:
+                raise ValueError(f"{flag(name)} {given}: must be at least 0 and below 1")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"--share {self.share}: must lie between 0 and 1")
 
     def network(self, shape: Sequence[int], seed: int) -> MLP | UNet | UViT:
         """The untrained network for data of ``shape``."""
-        return NETWORKS[self.net](shape, self.width, seed=seed)
+        return NETWORKS[self.net](shape, self.width, seed=seed, dropout=self.dropout)
 
     def denoiser(self, shape: Sequence[int], spread: float, seed: int) -> Preconditioned:
         """The untrained network as a denoiser of data of that standard deviation."""
@@ -83,6 +93,12 @@ class Recipe:
     def sigmas(self) -> Tensor:
         """The solver's levels, float64, the last one 0; a consistency model's one step."""
         return karras(1 if self.kind == "consistency" else self.solver_steps)
+
+    def levels(self) -> Levels:
+        """The noise levels of training, those in the ``band`` only ``share`` as often as else."""
+        if self.share == 1:
+            return log_normal(self.level_mean, self.level_std)
+        return sparing(self.level_mean, self.level_std, *self.band, self.share)
 
     def loss(self, teacher: Denoiser | None = None) -> Loss:
         """What is trained: denoising, or consistency with itself or a ``teacher``."""
@@ -174,7 +190,8 @@ def batches(recipe: Recipe, members: Sequence[Member], data: Tensor) -> Draws:
         [member.rows for member in members],
         [member.order for member in members],
         batch=recipe.batch_size,
-        levels=log_normal(recipe.level_mean, recipe.level_std),
+        levels=recipe.levels(),
+        augment=Augmentation(recipe.mirror, recipe.shift),
     )
 
 
@@ -198,6 +215,7 @@ def train(
         steps=recipe.steps,
         lr=recipe.lr,
         rate="one_cycle",
+        weight_decay=recipe.weight_decay,
         ema=averaged,
         checkpoint=checkpoint,
         loss=recipe.loss(teacher),

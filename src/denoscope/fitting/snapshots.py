@@ -90,6 +90,7 @@ class Training:
     steps: Sequence[int]
     lr: float
     ema: float
+    weight_decay: float = 0.0
     device: str = "cpu"
     folder: Path | None = None
     tell: Callable[[float], None] = lambda fraction: None
@@ -140,6 +141,7 @@ class Training:
             steps=self.steps[-1],
             lr=self.lr,
             rate="constant",
+            weight_decay=self.weight_decay,
             ema=averaged,
             checkpoint=None if self.folder is None else self.folder / CHECKPOINT,
             report=0.0,

@@ -18,6 +18,7 @@ from denoscope.fitting.batches import Draw
 from denoscope.fitting.loss import Loss, Weight, denoising_loss
 from denoscope.guidance import given
 from denoscope.networks.archive import read_tensors, write_tensors
+from denoscope.networks.dropout import dropping, dropping_layers
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet
 
@@ -41,6 +42,7 @@ class State:
         weight: Weight | None,
         settings: Mapping[str, Any],
         loss: Loss = denoising_loss,
+        weight_decay: float = 0.0,
     ):
         self.net, self.lr, self.ema, self.weight, self.loss = net, lr, ema, weight, loss
         self.parameters = [p for p in net.parameters() if p.requires_grad]
@@ -49,7 +51,12 @@ class State:
                 "there is nothing to train: the network has no parameter that requires a gradient"
             )
         self.averages = list(ema.net.parameters()) if ema else []
-        self.optimizer = torch.optim.Adam(self.parameters, lr=lr, fused=True)
+        self.optimizer = (
+            torch.optim.AdamW(self.parameters, lr, weight_decay=weight_decay, fused=True)
+            if weight_decay
+            else torch.optim.Adam(self.parameters, lr, fused=True)
+        )
+        self.dropping = dropping_layers(net)
         self.device = self.parameters[0].device
         self.members = net.size if isinstance(net, Fleet) else None
         self.step, self.seconds = 0, 0.0
@@ -72,8 +79,9 @@ class State:
         x0, sigma, noise, *label = (part.to(self.device) for part in draw)
         D = given(self.net, *label) if label else self.net
         at = getattr(self.loss, "at", lambda step: self.loss)
-        loss = at(self.step)(D, x0, sigma, noise, self.weight)
-        loss.sum().backward()
+        with dropping(self.dropping, noise, self.step, self.members is not None):
+            loss = at(self.step)(D, x0, sigma, noise, self.weight)
+            loss.sum().backward()
         loss = loss.detach()
         self._stop_broken(loss)
         self.optimizer.param_groups[0]["lr"] = self.lr * factor

@@ -82,9 +82,9 @@ class Fleet(nn.Module):
         if self.native:
             return self.stacked(x, sigma, *label)
         each = (s.expand(self.size) if s.ndim == 0 else s for s in (sigma, *label))
-        parameters = dict(self.stacked.named_parameters())
+        stacked = {**dict(self.stacked.named_parameters()), **dict(self.stacked.named_buffers())}
         called = torch.vmap(lambda p, *given: functional_call(self.stacked, p, given))
-        return called(parameters, x, *each)
+        return called(stacked, x, *each)
 
 
 def best_size(denoiser: nn.Module) -> int:

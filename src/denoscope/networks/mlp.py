@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denoscope.networks.dropout import Dropout, drop_out, told
 from denoscope.networks.layers import FEATURES, LABELS, Labels, Linear, noise_features, over
 from denoscope.random import generator
 
@@ -26,7 +27,8 @@ class MLP(nn.Module):
     level enters as learned linear functions of :func:`~denoscope.networks.layers.noise_features`.
     The gain, one factor a pixel and level, gives every width the best diagonal denoiser: without it
     a width below the number of pixels cannot remove the noise from all of them. The initial weights
-    are a function of ``seed``; the network starts as zero.
+    are a function of ``seed``; the network starts as zero. ``dropout``: the share of each block's
+    numbers after silu that a step of training leaves out.
     """
 
     stackable = True
@@ -39,9 +41,11 @@ class MLP(nn.Module):
         *,
         seed: int = 0,
         classes: int = 0,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.shape, self.width, self.classes = tuple(shape), width, classes
+        self.dropout = dropout
         if not self.shape or min(*self.shape, width, blocks, classes + 1) < 1:
             raise ValueError(
                 f"{type(self).__name__} needs a shape, a width and blocks of at least 1 and "
@@ -52,6 +56,8 @@ class MLP(nn.Module):
         self.enter = Linear(size, width, draw)
         self.noise = Linear(FEATURES, width, draw)
         self.blocks = nn.ModuleList(self.block(draw) for _ in range(blocks))
+        self.drops = nn.ModuleList(Dropout() for _ in range(blocks))
+        drop_out(self, dropout)
         self.leave = Linear(width, size, draw, gain=0.0)
         self.gain = Linear(FEATURES, size, draw, gain=0.0)
         if classes:
@@ -60,7 +66,8 @@ class MLP(nn.Module):
     @property
     def config(self) -> dict[str, object]:
         size = {"width": self.width, "blocks": len(self.blocks), "classes": self.classes}
-        return {"class": type(self).__name__, "shape": list(self.shape), **size}
+        named = {"class": type(self).__name__, "shape": list(self.shape)}
+        return {**named, **size, **told(self.dropout)}
 
     def block(self, draw: torch.Generator) -> nn.Module:
         """What one block learns."""
@@ -70,8 +77,8 @@ class MLP(nn.Module):
         """All blocks, for h (*members, rows, width) and features of the noise levels (*members,
         rows, FEATURES).
         """
-        for block in self.blocks:
-            h = h + F.silu(block(h))
+        for block, drop in zip(self.blocks, self.drops):
+            h = h + drop(F.silu(block(h)))
         return h
 
     def forward(self, x: Tensor, c: Tensor, label: Tensor | None = None) -> Tensor:
@@ -103,16 +110,17 @@ class FiLM(MLP):
         *,
         seed: int = 0,
         classes: int = 0,
+        dropout: float = 0.0,
     ):
-        super().__init__(shape, width, blocks, seed=seed, classes=classes)
+        super().__init__(shape, width, blocks, seed=seed, classes=classes, dropout=dropout)
         self.strength = Linear(FEATURES, width, generator(seed), gain=0.0)
 
     def block(self, draw: torch.Generator) -> nn.Module:
         return Modulated(self.width, draw)
 
     def body(self, h: Tensor, level: Tensor) -> Tensor:
-        for block in self.blocks:
-            h = block(h, level)
+        for block, drop in zip(self.blocks, self.drops):
+            h = block(h, level, drop)
         return torch.addcmul(h, h, self.strength(level))
 
 
@@ -127,7 +135,8 @@ class Modulated(nn.Module):
         self.scale = Linear(FEATURES, width, draw, gain=SMALL)
         self.shift = Linear(FEATURES, width, draw, gain=SMALL)
 
-    def forward(self, h: Tensor, level: Tensor) -> Tensor:
+    def forward(self, h: Tensor, level: Tensor, drop: nn.Module) -> Tensor:
         square = torch.linalg.vecdot(h, h).unsqueeze(-1) / h.shape[-1]
         u = self.up(h * (square + EPSILON).rsqrt())
-        return self.down(F.silu(torch.addcmul(self.shift(level, u), u, self.scale(level))), h)
+        found = F.silu(torch.addcmul(self.shift(level, u), u, self.scale(level)))
+        return self.down(drop(found), h)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denoscope.networks.dropout import Dropout, drop_out, told
 from denoscope.networks.layers import (
     FEATURES,
     LABELS,
@@ -49,11 +50,12 @@ class Block(nn.Module):
         self.noise = Linear(embedding, 2 * fan_out, generator, gain=0.1)
         self.norm2, self.conv2 = Norm(fan_out), Conv(fan_out, fan_out, 3, generator, gain=0.0)
         self.straight = Conv(fan_in, fan_out, 1, generator) if fan_in != fan_out else nn.Identity()
+        self.drop = Dropout()
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.noise(embedding)[..., None, None].chunk(2, dim=-3)
         inner = torch.addcmul(shift, self.norm2(self.conv1(F.silu(self.norm1(h)))), 1 + scale)
-        return self.straight(h) + self.conv2(F.silu(inner))
+        return self.straight(h) + self.conv2(self.drop(F.silu(inner)))
 
 
 def level_channels(width: int, *sides: int) -> list[int]:
@@ -125,6 +127,8 @@ class UNet(nn.Module):
     residual block a level on either way, a block, self-attention and a block at the bottom; noise
     levels scale and shift every block. Odd sizes are halved rounding up, and enlarged to the size
     of the way down. The initial weights are a function of ``seed``; the network starts as zero.
+    ``dropout``: the share of each block's numbers before its last convolution that a step of
+    training leaves out.
     """
 
     embed: nn.ModuleList
@@ -138,9 +142,11 @@ class UNet(nn.Module):
         classes: int = 0,
         patch: int = 1,
         attention: bool = True,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.shape, self.width, self.classes, self.patch = tuple(shape), width, classes, patch
+        self.dropout = dropout
         if len(self.shape) != 3 or min(*self.shape, width, classes + 1) < 1:
             raise ValueError(
                 "a U-Net needs a shape (channels, height, width), a width of at least 1 and "
@@ -151,13 +157,15 @@ class UNet(nn.Module):
         channels = level_channels(width, *sides)
         add_encoder(self, pixels, channels, embedding, draw)
         add_decoder(self, pixels, channels, channels, embedding, draw, attention)
+        drop_out(self, dropout)
         if classes:
             self.label = Labels(classes, embedding, generator(seed, LABELS))
 
     @property
     def config(self) -> dict[str, object]:
         options = {"classes": self.classes, "patch": self.patch, "attention": self.attends}
-        return {"class": "UNet", "shape": list(self.shape), "width": self.width, **options}
+        size = {"shape": list(self.shape), "width": self.width}
+        return {"class": "UNet", **size, **options, **told(self.dropout)}
 
     @property
     def attends(self) -> bool:

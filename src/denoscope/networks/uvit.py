@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denoscope.networks.dropout import Dropout, drop_out, told
 from denoscope.networks.layers import (
     FEATURES,
     LABELS,
@@ -54,13 +55,13 @@ class TokenBlock(nn.Module):
         self.out = Linear(width, width, draw, gain=0.0)
         self.norm2, self.up = TokenNorm(width), Linear(width, WIDER * width, draw)
         self.down = Linear(WIDER * width, width, draw, gain=0.0)
-        self.heads = math.gcd(HEADS, width)
+        self.heads, self.drop = math.gcd(HEADS, width), Dropout()
 
     def forward(self, h: Tensor) -> Tensor:
         heads = self.qkv(self.norm1(h)).mT.unflatten(-2, (3, self.heads, -1))
         found = attend(*heads.unbind(-4)).flatten(-3, -2).mT
         h = h + self.out(found)
-        return h + self.down(F.gelu(self.up(self.norm2(h))))
+        return h + self.down(self.drop(F.gelu(self.up(self.norm2(h)))))
 
 
 class UViT(nn.Module):
@@ -69,7 +70,8 @@ class UViT(nn.Module):
 
     Patches of ``patch`` x ``patch`` pixels are tokens of ``width`` numbers; ``depth`` blocks on the
     way in are each joined to one on the way out, with a block between. The initial weights are a
-    function of ``seed``; the network starts as zero.
+    function of ``seed``; the network starts as zero. ``dropout``: the share of each block's widened
+    numbers that a step of training leaves out.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class UViT(nn.Module):
         seed: int = 0,
         patch: int = 2,
         classes: int = 0,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.shape, self.width, self.patch, self.classes = tuple(shape), width, patch, classes
+        self.dropout = dropout
         if len(self.shape) != 3 or min(*self.shape, width, depth, classes + 1) < 1:
             raise ValueError(
                 "a U-ViT needs a shape (channels, height, width), a width and depth of at least 1 "
@@ -101,6 +105,7 @@ class UViT(nn.Module):
         self.outward = nn.ModuleList(TokenBlock(width, draw) for _ in range(depth))
         self.norm = TokenNorm(width)
         self.leave = Linear(width, pixels, draw, gain=0.0)
+        drop_out(self, dropout)
         if classes:
             self.label = Labels(classes, width, generator(seed, LABELS))
             self.unlabelled = normal((width,), PLACED, generator(seed, LABELS + 1))
@@ -108,7 +113,8 @@ class UViT(nn.Module):
     @property
     def config(self) -> dict[str, object]:
         size = {"shape": list(self.shape), "width": self.width, "depth": len(self.inward)}
-        return {"class": "UViT", **size, "patch": self.patch, "classes": self.classes}
+        options = {"patch": self.patch, "classes": self.classes}
+        return {"class": "UViT", **size, **options, **told(self.dropout)}
 
     def forward(self, x: Tensor, c: Tensor, label: Tensor | None = None) -> Tensor:
         lead = x.shape[:-3]

@@ -47,6 +47,12 @@ class Swept:
     subset: int = 0
     net: str = "film"
     kind: str = "edm"
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    mirror: bool = False
+    shift: int = 0
+    band: tuple[float, float] = (1.0, 1.0)
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +256,7 @@ class Trained(Learned, Imaged):
             first.moments(),
             first.lr,
             first.ema,
+            recipe.weight_decay,
             work.device,
             work.folder,
             lambda fraction: work.tell(part * fraction),
