@@ -388,7 +388,7 @@ def test_cells_of_stores_and_what_is_a_model(network: str, pipeline: str, tmp_pa
 
 
 def test_resize_is_that_of_all_sets(pipeline: str, tmp_path: Path) -> None:
-    small = Preparation.square(5)
+    small = Preparation.of("resize:5")
     found = generate("gen", pipeline, asked(tmp_path), QUIET, like=like((1, 5, 5)), prepare=small)
     assert found.images is not None
     assert found.images.shape == (1, 5, 5)

@@ -167,7 +167,7 @@ def test_folders_archives_and_arrays_are_one_set(tmp_path: Path) -> None:
     assert ranged.images is not None  # images are better than features
     assert torch.allclose(ranged.images.data, images.data, atol=1e-6)
     refused("gen", tmp_path / "images.npz", "--range LOW HIGH")
-    small = read("gen", str(tmp_path / "set"), prepare=Preparation.square(4))
+    small = read("gen", str(tmp_path / "set"), prepare=Preparation.of("resize:4"))
     assert small.images is not None
     assert small.images.shape == (3, 4, 4)
 

@@ -413,7 +413,7 @@ def test_resize_makes_one_size(tmp_path: Path) -> None:
     assert torch.equal(
         to_uint8(images.data[1]), torch.from_numpy(picture(3, 8, 8)).permute(2, 0, 1)
     )
-    flat = prepared(Images(torch.full((1, 3, 9, 7), 1.0), "white"), Preparation.square(4))
+    flat = prepared(Images(torch.full((1, 3, 9, 7), 1.0), "white"), Preparation.of("resize:4"))
     assert torch.allclose(flat.data, torch.ones(1, 3, 4, 4))
     with pytest.raises(ValueError, match="such as resize:64"):
         read_images(tmp_path, prepare="resize:0")

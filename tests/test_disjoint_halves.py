@@ -175,6 +175,7 @@ def test_training_errors_of_halves_stand_side_by_side(found: Readings) -> None:
     assert test.one.shape == (60,)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_report_is_written_with_its_tables(rows: list[Row], tmp_path: Path) -> None:
     text = write_all(DisjointHalves, rows, Store(tmp_path)).read_text()
     assert "Geometry-adaptive harmonic bases" in text

@@ -177,6 +177,7 @@ def test_a_given_model_is_measured_as_the_trained_one_was(tmp_path: Path) -> Non
             assert np.allclose(mine[name], there[name], atol=2.01 / 64)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "run jacobian_rank --data molrg --n 16 --seed 0 --width 4 --steps 20 "

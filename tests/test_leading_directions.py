@@ -149,6 +149,7 @@ def test_one_cell_has_a_page(rows: list[Row]) -> None:
         assert "not tested" not in page.answer
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "run leading_directions --data power2 --n 9 --draws 2 --d 4 --on serial --quiet"
     assert main([*words.split(), "--store", str(tmp_path)]) == 0

@@ -135,3 +135,11 @@ def test_bad_input_is_one_line(
     assert main(["run", "linear_dynamics", *words.split(), "--store", str(tmp_path / "s")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert said in error[-1]
+
+
+def test_an_option_takes_as_many_numbers_as_are_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"run linear_dynamics --abar 0.5 0.9 0.99 --n 8 --data power1 --store {tmp_path / 's'}"
+    assert main([*words.split(), "--dry-run"]) == 0
+    assert "1 to measure" in capsys.readouterr().err

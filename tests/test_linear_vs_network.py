@@ -146,6 +146,7 @@ def test_one_network_has_a_page(rows: list[Row]) -> None:
     assert page.opening
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "run linear_vs_network --n 16 --seed 0 --width 4 --steps 30 --samples 30 "

@@ -201,6 +201,7 @@ def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> 
         assert np.allclose(trained.arrays[name], given.arrays[name], atol=1e-4), name
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "run local_linearity --n 8 --seed 0 --data molrg --width 4 --steps 20 "

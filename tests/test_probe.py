@@ -95,6 +95,7 @@ def test_a_network_is_one_line_and_claims_come_from_units() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
 def test_all_studies_on_one_page_and_again_from_what_is_stored(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +131,7 @@ def test_all_studies_on_one_page_and_again_from_what_is_stored(
     assert "1 already stored, 0 to measure" in said.err
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_given_file_is_asked_with_the_images_it_was_trained_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +155,25 @@ def test_a_given_file_is_asked_with_the_images_it_was_trained_on(
     found = json.loads(said.out)
     assert list(found["studies"]) == ["local_linearity"]
     assert (tmp_path / "out" / "local_linearity" / "report.html").is_file()
+
+
+def test_images_are_prepared_as_the_network_saw_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colour pictures of 12 × 8 pixels, and a network of 4 × 4 grey ones."""
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), dtype=np.uint8)
+    np.savez(tmp_path / "wide.npz", images=pictures)
+    save(Preconditioned(MLP((1, 4, 4), 4)), tmp_path / "net.safetensors")
+    words = ["probe", "--model", str(tmp_path / "net.safetensors"), "--held", "8", "--quiet"]
+    words += ["--data", str(tmp_path / "wide.npz"), "--studies", "score_gap"]
+    words += ["--on", "serial", "--json", "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "does not take images of (3, 8, 12)" in capsys.readouterr().err
+    assert main([*words, "--prepare", "crop-centre", "resize:4", "grey"]) == 0
+    numbers = json.loads(capsys.readouterr().out)["studies"]["score_gap"]
+    (cell,) = Store(tmp_path / "out" / "score_gap").rows()
+    assert cell.fields["prepare"] == ["crop-centre", "resize:4", "grey"]
+    assert numbers
 
 
 @pytest.mark.parametrize(

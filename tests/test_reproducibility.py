@@ -14,16 +14,21 @@ import torch
 
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.cli import main
+from denoscope.data.sources import Source
+from denoscope.data.splits import Split
 from denoscope.estimate import crossed
 from denoscope.fitting.frameworks import FRAMEWORKS, WAYS
 from denoscope.metrics.probability_flow import sample_distance
 from denoscope.readings import Readings
 from denoscope.report.pairs import triangles
 from denoscope.store import Row
+from denoscope.studies._behind import STD, Behind, operators
 from denoscope.studies.reproducibility import EDM, NAMES, Reproducibility
 from denoscope.study import swept
 
 WIDTH = 16
+DIGITS = Split(Source("digits"), None, 40, 200, 0)
+BEHIND = Behind(DIGITS, 24, 18)
 GOLDEN = json.loads((Path(__file__).parent / "golden_keys.json").read_text())["reproducibility"]
 
 
@@ -169,3 +174,39 @@ def test_bad_input_is_one_line(
     few += "" if "--maker" in words else " --maker edm"
     assert main(["run", "reproducibility", *words.split(), *few.split(), "--store", "s"]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def behind_gaussian() -> dict[str, torch.Tensor]:
+    """What the Gaussian of 200 digits takes to be behind measurements of held-out ones."""
+    return dict(BEHIND.of(DIGITS.gaussian(), 0))
+
+
+@pytest.mark.parametrize("way", ["inpainted", "enlarged"])
+def test_images_behind_a_measurement_have_it_and_their_own_noise_where_it_says_so(
+    way: str, behind_gaussian: dict[str, torch.Tensor]
+) -> None:
+    shared, other = behind_gaussian[way], behind_gaussian[f"{way}_other"]
+    measure = operators(tuple(shared.shape[1:]))[way]
+    for made in (shared, other):
+        apart = measure(made) - measure(DIGITS.unseen()[: len(made)])
+        assert float(apart.std()) < 1.5 * STD
+    assert float((shared - other).std()) > 2 * STD
+    again = dict(BEHIND.of(DIGITS.gaussian(), 1))
+    torch.testing.assert_close(again[way], shared)
+    assert not torch.allclose(again[f"{way}_other"], other, atol=0.1)
+
+
+def test_a_closed_form_agrees_with_itself_behind_every_measurement() -> None:
+    units = {
+        (r.name, r.at["way"], r.at.get("who")): r.value
+        for r in BEHIND.measured(DIGITS.gaussian(), 0)
+    }
+    for way in ("inpainted", "enlarged"):
+        assert units["rp_closed", way, "gaussian"].all()
+        assert units["rp_closed", way, "memorizer"].mean() < 0.5
+        assert units["rp_closed", f"{way}_other", "gaussian"].mean() < 0.8
+
+
+def test_images_of_one_row_are_not_measured() -> None:
+    assert not operators((1, 1, 48))

@@ -218,6 +218,7 @@ def test_a_given_network_gets_the_numbers_of_the_trained_one(tmp_path: Path) -> 
     assert value.n == 60
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_report_is_written(rows: list[Row], tmp_path: Path) -> None:
     text = write_all(ScoreGap, rows, Store(tmp_path)).read_text()
     assert "95 % between σ = 0.012 and 221; 16 % of them at σ ≥ 20" in text

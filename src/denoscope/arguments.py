@@ -99,12 +99,14 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
                 help=common["help"],
                 default=argparse.SUPPRESS,
             )
+        elif item.type == "tuple[str, ...]":
+            group.add_argument(flag, nargs="+", **{**common, "metavar": "WORD"})
         elif kind is tuple:
+            pair = {} if item.default else {"nargs": 2, "metavar": ("LOW", "HIGH")}
             group.add_argument(
                 flag,
-                nargs=2,
                 type=lambda word: values(float, word)[0],
-                **{**common, "metavar": ("LOW", "HIGH")},
+                **{**common, "nargs": "+", "metavar": "FLOAT", **pair},
             )
         elif many:
             group.add_argument(

@@ -179,6 +179,10 @@ WAYS = {
     "ddpm_other": "DDPM, 36 steps, the first noise shared",
     "two": "two steps, both noises shared",
     "two_other": "two steps, the first noise shared",
+    "inpainted": "behind an upper half, noise shared",
+    "inpainted_other": "behind an upper half, other noise",
+    "enlarged": "behind 2 × 2 means, noise shared",
+    "enlarged_other": "behind 2 × 2 means, other noise",
 }
 """How samples are drawn."""
 

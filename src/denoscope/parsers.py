@@ -20,6 +20,12 @@ GEOMETRY = (
 
 DEFAULT = " (default: %(default)s)"
 PRINTED = "print the {} as JSON on standard output, nothing else"
+PREPARED: dict[str, Any] = {
+    "nargs": "+",
+    "default": (),
+    "metavar": "WORD",
+    "help": "how files become what the model saw, such as: exif crop-centre resize:64 grey",
+}
 
 
 def needed() -> Parser:
@@ -59,8 +65,7 @@ def needed() -> Parser:
     parser.add_argument(
         "--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)"
     )
-    words = "how files become images, in words such as: exif crop-centre resize:64 grey"
-    parser.add_argument("--prepare", nargs="+", default=(), metavar="WORD", help=words)
+    parser.add_argument("--prepare", **PREPARED)
     parser.add_argument(
         "--resize", type=int, default=0, help="make all images squares of that side"
     )
@@ -118,6 +123,7 @@ def probe() -> Parser:
         add(f"--{name}", nargs="+", type=int, default=(), help=f"which {of} {words}")
     words = "images of --data that the network never saw, where there is no --test (default: 261)"
     add("--held", type=int, help=words)
+    add("--prepare", **PREPARED)
     _reading(parser, None, None)
     words = f"which of {', '.join(GEOMETRY)} (default: all)"
     add("--studies", nargs="+", metavar="STUDY", choices=GEOMETRY, default=GEOMETRY, help=words)
@@ -195,8 +201,7 @@ def edit() -> Parser:
     what("--mask", nargs="+", default=(), metavar="MASK", help=words)
     words = "take the directions of this directions.safetensors instead of finding them"
     what("--apply", default="", metavar="FILE", help=words)
-    words = "how an image becomes what the model saw, such as: crop-centre resize:28 grey"
-    what("--prepare", nargs="+", default=(), metavar="WORD", help=words)
+    what("--prepare", **PREPARED)
     look = {"nargs": 2, "metavar": ("LOW", "HIGH"), "default": ()}
     what("--range", type=float, **look, help="of values that are not 8-bit")
     _directing(parser.add_argument_group("how").add_argument)
@@ -294,8 +299,7 @@ def watermark(action: str) -> Parser:
     if action == "key":
         words += ": at which --carrier null is measured"
     add("--images", required=action in ("detect", "attack"), default="", metavar="SET", help=words)
-    words = "how an image becomes what the model saw, such as: crop-centre resize:28 grey"
-    add("--prepare", nargs="+", default=(), metavar="WORD", help=words)
+    add("--prepare", **PREPARED)
     look = {"nargs": 2, "metavar": ("LOW", "HIGH"), "default": ()}
     add("--range", type=float, **look, help="of values that are not 8-bit")
     add("--skip-bad", action="store_true", help="count unreadable images and go on")

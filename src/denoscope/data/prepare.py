@@ -106,11 +106,6 @@ class Preparation:
             raise ValueError(f"prepare: {late} is about the file, so write it first")
         return Preparation(words)
 
-    @staticmethod
-    def square(side: int) -> Preparation:
-        """Squares of that side whatever the proportions; 0 changes nothing."""
-        return Preparation((f"resize:{side}",) if side else ())
-
     @property
     def side(self) -> int:
         """The side of squares that are all that is asked for, else 0."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from denoscope.data import synthetic
 from denoscope.data.images import Images, fits
@@ -17,12 +19,26 @@ SYNTHETIC = "molrg"
 
 @dataclass(frozen=True)
 class Source:
-    """Arguments of :func:`denoscope.read_images`, or ``molrg``; 0 and () change nothing."""
+    """Arguments of :func:`denoscope.read_images`, or ``molrg``; 0 and () change nothing.
+    ``prepare`` are the words of a preparation, ``resize`` is its word ``resize:N``, the last one.
+    """
 
     data: str
     skip_bad: bool = False
     resize: int = 0
     range: tuple[float, ...] = ()
+    prepare: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], data: str) -> Source:
+        """The set ``data``, read as a stored cell with these fields read its images."""
+        names = ("skip_bad", "resize", "range", "prepare")
+        given = {name: fields[name] for name in names if name in fields}
+        return cls(data, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+    def preparation(self) -> Preparation:
+        """How files become images; a word that is not known is a ValueError."""
+        return Preparation.of(self.prepare).resized(self.resize)
 
 
 @lru_cache(maxsize=2)
@@ -31,11 +47,10 @@ def load(source: Source) -> Images:
     if source.data == SYNTHETIC:
         return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None
-    how = Preparation.square(source.resize)
     return read_images(
         source.data,
         skip_bad=source.skip_bad,
-        prepare=how,
+        prepare=source.preparation(),
         value_range=value_range,
         expect=fits,
     )

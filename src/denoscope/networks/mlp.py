@@ -83,6 +83,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor, label: Tensor | None = None) -> Tensor:
         lead = x.shape[: x.ndim - len(self.shape)]
+        if x.shape[len(lead) :] != self.shape:
+            raise ValueError(f"the network takes states of {self.shape}, got {tuple(x.shape)}")
         rows = (*self.enter.weight.shape[:-2], -1)
         level = noise_features(over(c, lead)).reshape(*rows, FEATURES)
         flat = x.reshape(*rows, self.enter.weight.shape[-2])

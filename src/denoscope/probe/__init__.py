@@ -18,7 +18,7 @@ from denoscope.store import Row, Store, plain
 from denoscope.studies._probed import Probed
 from denoscope.study import versions
 
-READING = ("data", "test", "held", "skip_bad", "resize", "range")
+READING = ("data", "test", "held", "skip_bad", "resize", "range", "prepare")
 """The options that say which images a plain file was trained on."""
 
 
@@ -31,7 +31,8 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     chosen = {name: options[name] for name in CHOSEN if options[name]}
     models = [model for path in options["model"] for model in named(path, chosen)]
     label = options["label"]
-    given = {name: options[name] for name in READING if options[name] not in (None, False, ())}
+    asked = {name: options[name] for name in READING if options[name] not in (None, False, ())}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
     measured: dict[type[Probed], list[Row]] = {}
     for name in options["studies"]:
         study = _study(name)

@@ -163,9 +163,8 @@ class Probed(Trained):
 def _split(row: Row) -> Split:
     """The images of a cell's model."""
     fields: dict[str, Any] = row.fields
-    reading = (fields["skip_bad"], fields["resize"], tuple(fields["range"]))
-    test = Source(fields["test"], *reading) if fields["test"] else None
-    source = Source(fields["data"], *reading)
+    test = Source.of(fields, fields["test"]) if fields["test"] else None
+    source = Source.of(fields, fields["data"])
     return Split(source, test, fields["held"], fields["n"], fields["subset"])
 
 

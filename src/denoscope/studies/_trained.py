@@ -66,11 +66,12 @@ class Imaged(Reported):
     )
     skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
+    prepare: tuple[str, ...] = option((), "how files become images, such as: exif crop-centre resize:64")
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def source(self, name: str = "") -> Source:
         """The cell's images, or another set that is read as these are."""
-        return Source(name or self.data, self.skip_bad, self.resize, self.range)
+        return Source(name or self.data, self.skip_bad, self.resize, self.range, self.prepare)
 
     def inputs(self) -> dict[str, str]:
         return {self.data: load(self.source()).sha256}

@@ -40,6 +40,7 @@ from denoscope.metrics.pool_descriptors import PoolDescriptors
 from denoscope.metrics.probability_flow import bias, squared_distances, variance
 from denoscope.metrics.remainders import beyond, likeness
 from denoscope.models import ONE_STEP, open_model
+from denoscope.models.model import Model as Other
 from denoscope.networks import Fleet
 from denoscope.random import derive
 from denoscope.readings import Quantity, Reading, Readings, collected, stored
@@ -50,6 +51,7 @@ from denoscope.report.plots import Plot, figure, heat_maps
 from denoscope.report.story import Told, crosstab, table
 from denoscope.sampling import euler, heun, sample
 from denoscope.store import Row, Value
+from denoscope.studies._behind import Behind
 from denoscope.studies._reported import finished
 from denoscope.studies._subject import known
 from denoscope.studies._trained import Model, Trained
@@ -67,8 +69,10 @@ EDM = NAMES["edm"]
 NOISES = {
     "Two-step consistency samples agree more if both noises are shared (change of RP)": "two",
     "DDPM samples agree more if all noises are shared, not the first (change of RP)": "ddpm",
+    "Images behind an upper half agree more if the noise is shared (change of RP)": "inpainted",
+    "Images behind 2 × 2 means agree more if the noise is shared (change of RP)": "enlarged",
 }
-"""Claims of stochastic samplers, by their way."""
+"""Claims of samples with further noises, or behind a measurement, by their way."""
 SHOWN = 8
 """Noises of the gallery."""
 SETS = 4
@@ -86,6 +90,7 @@ QUANTITIES = {
     "cosine": Quantity("cosine"),
     "rp": Quantity("RP", interval=share, tip="noises from which two models make the same image"),
     "rp_by_way": Quantity("RP", interval=share, tip="mean over pairs of models"),
+    "rp_closed": Quantity("RP with a closed form", interval=share),
     "rp_published": Quantity("RP", f"at cosine {PUBLISHED:g} of pixels", share),
     "mae": Quantity("MAE score", interval=share, tip="same to 15 grey levels of 255 on average"),
     "chance": Quantity("chance level", interval=exact, form=".3f"),
@@ -153,6 +158,8 @@ class Reproducibility(Trained):
         ]
         single = {k: v[0] for k, v in rest.items() if k not in ("maker", "n", "width", "subset")}
         others = [cls(**single, model=word, n=0) for word in given if word]
+        for other in others:  # before anything is trained
+            other.opened()
         return [*main, *(c for c in fits if c not in main), *others]
 
     def infeasible(self) -> str:
@@ -193,24 +200,26 @@ class Reproducibility(Trained):
     @classmethod
     def learned(cls, cells: Sequence[Any], work: Work) -> Iterator[Model]:
         if cells[0].model:
-            return (cell.opened() for cell in cells)
+            return (cell.sampled_once() for cell in cells)
         return super().learned(cells, work)
 
-    def opened(self) -> Model:
-        """Another model with its samples from the shared noises; one that makes images of another
-        shape is a ValueError.
-        """
+    def opened(self) -> Other:
+        """Another model; one that makes images of another shape is a ValueError."""
         name, _, path = self.model.partition("=")
         try:
             found = open_model(path)
         except ValueError as error:
             raise ValueError(f"--model {name}={path}: {error}") from error
-        noise = self.noise()
-        if tuple(found.shape) != tuple(noise.shape[1:]):
-            raise ValueError(
-                f"--model {name} makes images of {tuple(found.shape)}, {self.data} has "
-                f"{tuple(noise.shape[1:])}: samples of unlike shapes cannot be paired"
-            )
+        shape = tuple(self.where().images().shape)
+        if tuple(found.shape) != shape:
+            says = f"{tuple(found.shape)}, {self.data} has {shape}"
+            unlike = "samples of unlike shapes cannot be paired"
+            raise ValueError(f"--model {name} makes images of {says}: {unlike}")
+        return found
+
+    def sampled_once(self) -> Model:
+        """Another model with its samples from the shared noises."""
+        found, noise = self.opened(), self.noise()
         once = found.kind == ONE_STEP
         sigmas = found.levels(1 if once else self.solver_steps)
         made = sample(found.sampled, found.start(noise), sigmas, euler if once else heun)
@@ -241,6 +250,8 @@ class Reproducibility(Trained):
         for way, how in ((k, v) for k, v in ways if v.one_step == consistent):
             drawn = self.clipped(how.sampled(D, self.noise(), own))
             readings.append(Reading("sampled", {"way": way}, drawn.numpy().astype(np.float16)))
+        if recipe.net == "film" and not consistent and not self.subset:
+            readings += Behind(where, self.samples // 10, self.solver_steps).measured(D, own)
         return values, readings
 
     def closed(self) -> dict[str, Tensor]:
@@ -442,7 +453,9 @@ def otherwise(found: Readings) -> Iterator[Told]:
     yield Claim(says, both.of("rp"), above(0.5), published, beside=beside)
     for says, way in NOISES.items():
         less = by_way.of(way=way).against(by_way.of(way=f"{way}_other"), name="change", apart="way")
-        yield Claim(says, less.dropped("way"), above(0), note="Paired by noise.")
+        shown = found.of("rp_closed", way=way).over("maker").dropped("way")
+        beside = {f"With the {NAMES[who]}": some for who, some in shown.by("who")}
+        yield Claim(says, less.dropped("way"), above(0), beside=beside, note="Paired by noise.")
     yield "How samples are drawn"
     yield crosstab("RP by sampler, mean over pairs of models", by_way, "way", "n")
 

@@ -63,6 +63,5 @@ def _kept(source: str) -> dict[str, Any]:
 
 
 def _split(fields: dict[str, Any]) -> Split:
-    reading = fields["skip_bad"], fields["resize"], tuple(fields["range"])
-    source = Source(fields["data"], *reading)
+    source = Source.of(fields, fields["data"])
     return Split(source, None, fields["held"], fields["n"], fields["subset"])
