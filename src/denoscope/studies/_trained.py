@@ -66,7 +66,7 @@ class Imaged(Reported):
     )
     skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")
-    prepare: tuple[str, ...] = option((), "how files become images, such as: exif crop-centre resize:64")
+    prepare: tuple[str, ...] = option((), "how files become images: exif crop-centre resize:64 …")
     range: tuple[float, ...] = option((), "LOW HIGH: the range of floating-point arrays")
 
     def source(self, name: str = "") -> Source:
