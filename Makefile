@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum |
 JOBS ?= 2
 DEMO_STORE ?= runs/phase_transition
 
-.PHONY: demo test lint site install clean
+.PHONY: demo test lint site tutorials install clean
 
 demo: install
 	$(BIN)/denoscope run phase_transition --store $(DEMO_STORE)
@@ -24,8 +24,12 @@ lint: install
 
 # The pages of docs, the README and every public docstring, as build/site/index.html.
 site: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "The site is build/site/index.html: open it in a browser."
+
+# Runs the notebooks of docs/tutorials and writes what they print and draw into them.
+tutorials: install
+	$(BIN)/python .ci/tutorials.py
 
 install: $(STAMP)
 

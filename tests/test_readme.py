@@ -163,7 +163,7 @@ def test_make_targets_and_linked_files_exist() -> None:
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir"]
     done = subprocess.run(
         [*words, str(tmp_path / "site")], cwd=ROOT, capture_output=True, text=True
     )
