@@ -14,8 +14,11 @@ from denoscope.estimate import (
     Estimate,
     bootstrap,
     bounded,
+    counted,
+    distance,
     mean,
     paired,
+    paired_shares,
     percentiles,
     permutation,
     proportion,
@@ -177,6 +180,33 @@ def test_runs_are_by_t_and_one_alone_by_its_own_error() -> None:
     alone = runs(units[:1], level=0.9)
     assert alone.high - 1 == pytest.approx(0.1 * stats.norm.isf(0.05))
     assert alone.high - 1 == pytest.approx(1 - alone.low)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_paired_shares_and_distances_cover_and_are_never_of_width_zero(level: float) -> None:
+    """Pairs that agree in most rows, and samples of the uniform law against it."""
+    rng, trials, n = np.random.default_rng(0), 2000, 60
+    both = rng.random((trials, n)) < 0.5
+    a, b = (np.where(rng.random((trials, n)) < 0.2, rng.random((trials, n)) < p, both)
+            for p in (0.8, 0.3))  # fmt: skip
+    covered = 0
+    for first, second in zip(a, b):
+        e = paired_shares(first, second, level)
+        covered += e.low <= 0.1 <= e.high
+        assert e.value == pytest.approx(first.mean() - second.mean())
+    assert covered / trials > level - sigmas() * (level * (1 - level) / trials) ** 0.5
+    same = paired_shares(np.zeros(n), np.zeros(n), level)
+    assert same.low < same.value == 0 < same.high
+    u = np.sort(rng.random((trials, n)), 1)
+    gaps = np.maximum(np.arange(1, n + 1) / n - u, u - np.arange(n) / n).max(1)
+    low = np.array([distance(np.array([gap, n]), level).low for gap in gaps])
+    assert (low == 0).mean() > level - sigmas() * (level * (1 - level) / trials) ** 0.5
+    with pytest.raises(ValueError, match="equal shapes"):
+        paired_shares(np.zeros(2), np.zeros(3))
+
+
+def test_counts_have_the_interval_of_their_proportion() -> None:
+    assert counted(np.array([3.0, 50.0]), 0.9) == proportion(3, 50, 0.9)
 
 
 def test_bounded_intervals_stay_in_the_unit_interval_and_hold_their_value() -> None:

@@ -67,3 +67,10 @@ def test_intervals_widen_with_their_level(make: Callable[..., Estimate]) -> None
     for measured in (partial(make, *errors), partial(psnr.output, errors[0])):
         narrow, wide = measured(level=0.8), measured(level=0.99)
         assert wide.low < narrow.low < narrow.value == wide.value < narrow.high < wide.high
+
+
+def test_a_difference_to_what_is_known_is_the_ratio_moved() -> None:
+    errors = np.random.default_rng(0).gamma(2.0, size=40)
+    plain, moved = psnr.output(errors), psnr.beyond(errors, np.array([20.0]))
+    ends = (plain.value, plain.low, plain.high)
+    assert (moved.value, moved.low, moved.high) == pytest.approx([end - 20 for end in ends])

@@ -200,6 +200,17 @@ def test_p_is_uniform_for_every_image_that_does_not_depend_on_the_key(kind: str)
     assert stats.kstest(white.p.numpy(), "uniform").pvalue < FAILURE_RATE
 
 
+def test_published_readings_of_many_keys_are_those_of_each() -> None:
+    space = Carrier(SHAPE)
+    z = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0)).double()
+    keys = key_directions(space, (secret(4, i) for i in range(3)))
+    found = published(z, keys, space, 2.0)
+    for i in range(3):
+        one = published(z[i : i + 1], keys[i], space, 2.0)
+        assert float(found.p[i]) == pytest.approx(float(one.p))
+        assert float(found.distance[i]) == pytest.approx(float(one.distance))
+
+
 def test_keys_are_uniform_on_the_sphere_of_the_carrier() -> None:
     space, count = Carrier(SHAPE, band(SHAPE, "high", 2)), 4000
     rows = key_directions(space, (secret(1, i) for i in range(count))).flatten(1)

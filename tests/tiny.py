@@ -31,6 +31,7 @@ from denoscope.studies.random_feature_training import RandomFeatureTraining
 from denoscope.studies.reproducibility import Reproducibility
 from denoscope.studies.score_gap import ScoreGap
 from denoscope.studies.trajectories import Trajectories
+from denoscope.studies.watermark import Watermark
 from denoscope.study import Study
 
 SMALL: dict[str, Any] = {"width": 8, "steps": 40, "samples": 20, "solver_steps": 4, "held": 60}
@@ -132,6 +133,14 @@ def editing(given: Sequence[str]) -> Sweeps:
     return {"given": grid(Editing, model=given[0], data="digits", time=[0.2, 0.4], **few)}
 
 
+def watermark(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"images": 16, "pairs": 160, "solver_steps": 4, "time": [0.3, 1.0]}
+    axes: dict[str, Any] = {"carrier": ["all", "low", "high", "null", "replaced"]}
+    cells = [c for model in ("gaussian", given[0]) for c in grid(Watermark, model=model,
+             data="digits", **axes, **few)]  # fmt: skip
+    return {"digits": cells}
+
+
 def linear_vs_network(given: Sequence[str]) -> Sweeps:
     small = {"width": 8, "steps": 60, "samples": 60, "solver_steps": 6, "held": 80}
     return {"digits": grid(LinearVsNetwork, n=[16, 200], seed=[0, 1], **small)}
@@ -221,6 +230,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,
     "editing": editing,
+    "watermark": watermark,
     "reproducibility": reproducibility,
 }
 

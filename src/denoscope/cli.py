@@ -229,13 +229,9 @@ def _cite(words: Sequence[str]) -> int:
                 f"{options.what!r} is neither a study nor a "
                 f"store{nearest(options.what, [*studies.names(), *COMMANDS])}"
             )
-    works = (
-        references(
-            ("denoscope", *(COMMANDS[name] if name in COMMANDS else studies.load(name).references))
-        )
-        if name
-        else everything()
-    )
+    cited = [*COMMANDS.get(name, ())]
+    cited += studies.load(name).references if name in studies.names() else ()
+    works = references(("denoscope", *cited)) if name else everything()
     print(
         "\n\n".join(work.bibtex() for work in works)
         if options.bibtex

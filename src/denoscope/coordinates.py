@@ -212,6 +212,48 @@ COMPARED = {
     "rank": "Gaussian's rank",
 }
 """By what noise levels are alike."""
+CARRIERS = {
+    "all": "every pixel",
+    "low": "low band",
+    "ring": "ring",
+    "high": "high band",
+    "null": "null space",
+    "null_most": "null space, most removed",
+    "replaced": "low band replaced at T (Tree-Ring)",
+    "dct": "spread spectrum (DCT)",
+}
+"""Where marks are put."""
+RIVALS = {
+    "dct": "spread spectrum (DCT)",
+    "high": "high band at 0.3T",
+    "null": "null space at 0.3T",
+}
+KINDS = {
+    "gen": "unmarked samples",
+    "test": "unmarked real images",
+    "attacked": "attacked unmarked images",
+    "other": "images with another key's mark",
+}
+"""Images that do not depend on the key that is looked for."""
+ATTACKS = {
+    "none": "none",
+    "noise": "noise, deviation 0.05",
+    "blur": "blur, 0.5 pixels",
+    "jpeg": "JPEG, quality 75",
+    "brightness": "brightness times 1.1",
+    "median": "median of 3 × 3",
+    "resize": "to 3/4 of each side and back",
+    "crop": "crop to 0.9 of each side",
+    "shift": "shift by a pixel",
+    "rotation": "rotation by 5°",
+    "wrong": "inversion by a wrong model",
+    "regenerate": "noise at 0.1T, sampled down",
+    "regenerate_more": "noise at 0.3T, sampled down",
+    "remark": "a second mark, of another owner",
+    "subtract": "mean of marked images of one key taken off",
+    "forge": "that mean put on clean images, one key for all",
+    "forge_own": "that mean put on clean images, a key for each",
+}
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -315,6 +357,13 @@ COORDINATES: dict[str, Coordinate] = {
     "asked_on": Coordinate("inputs", values=INPUTS),
     "regime": Coordinate("noise", values=REGIMES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),
+    "carrier": Coordinate("carrier", values=CARRIERS),
+    "rival": Coordinate("rival", values=RIVALS),
+    "strength": Coordinate("strength of the mark λ", "λ = {:.3g}"),
+    "marked_psnr": Coordinate("PSNR (dB)", "{:.1f} dB"),
+    "p": Coordinate("found at p at most", "p ≤ {:g}", "log"),
+    "kind": Coordinate("images", values=KINDS),
+    "attack": Coordinate("attack", values=ATTACKS),
 }
 
 

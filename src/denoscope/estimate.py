@@ -144,6 +144,21 @@ def runs(units: np.ndarray, level: float = 0.95) -> Estimate:
     return Estimate(value, value - half, value + half, 1, level, "normal, one run alone")
 
 
+def counted(counts: np.ndarray, level: float = 0.95) -> Estimate:
+    """The exact interval of counts (2,): how many, of how many."""
+    return proportion(*np.reshape(counts, 2), level=level)
+
+
+def distance(units: np.ndarray, level: float = 0.95) -> Estimate:
+    """The largest distance (2,) of an empirical distribution function from a known law's, with its
+    number of units (Dvoretzky, Kiefer and Wolfowitz 1956, with the constant of Massart 1990).
+    """
+    value, n = map(float, np.reshape(units, 2))
+    half = math.sqrt(math.log(2 / (1 - level)) / (2 * n))
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return Estimate(value, low, high, int(n), level, "Dvoretzky-Kiefer-Wolfowitz")
+
+
 def bounded(make: Callable[..., Estimate]) -> Callable[..., Estimate]:
     """A maker of intervals of numbers in [0, 1], which never leave it."""
 
@@ -278,6 +293,21 @@ def paired(
     if first.shape != second.shape:
         raise ValueError(f"paired values need equal shapes, got {first.shape} and {second.shape}")
     return mean(first - second, level)
+
+
+def paired_shares(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95
+) -> Estimate:
+    """The share of units that are 1 in ``a`` less that in ``b``, paired row by row, each 0 or 1: by
+    the exact intervals of both kinds of unlike pairs (Bonferroni), never of width 0.
+    """
+    first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    if first.shape != second.shape:
+        raise ValueError(f"paired values need equal shapes, got {first.shape} and {second.shape}")
+    n, half = first.size, (1 + level) / 2
+    more, less = (proportion(int(x.sum()), n, half) for x in (first & ~second, second & ~first))
+    value, low, high = more.value - less.value, more.low - less.high, more.high - less.low
+    return Estimate(value, low, high, n, level, "Clopper-Pearson of unlike pairs")
 
 
 def unpaired(

@@ -635,6 +635,14 @@ _WORKS = (
         "Scandinavian Journal of Statistics 6(2):65-70",
         1979,
     ),
+    Reference(
+        "massart1990",
+        "Pascal Massart",
+        "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality",
+        "The Annals of Probability 18(3):1269-1283",
+        1990,
+        doi="10.1214/aop/1176990746",
+    ),
 )
 
 NEEDED = ("mergergoldt2025", "wang2025", "maillardgoldt2026", "ledoitpeche2011")

@@ -9,6 +9,7 @@ are those of the MSE by t over images, carried to dB by the slope of the logarit
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -53,6 +54,12 @@ def gain(errors: np.ndarray, others: np.ndarray, level: float = 0.95) -> Estimat
     relative = np.asarray(errors) / math.exp(first) - np.asarray(others) / math.exp(second)
     variance = float(relative.var(ddof=1)) / n if n > 1 else math.inf
     return _estimate(_DB * (second - first), variance, n - 1, n, level)
+
+
+def beyond(errors: np.ndarray, known: np.ndarray, level: float = 0.95) -> Estimate:
+    """Output PSNR of images with mean squared errors (images,) less one that is ``known`` (1,)."""
+    e, db = output(errors, level), float(np.reshape(known, ()))
+    return replace(e, value=e.value - db, low=e.low - db, high=e.high - db)
 
 
 def _estimate(db: float, variance: float, freedom: float, n: int, level: float) -> Estimate:

@@ -93,6 +93,14 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "frame": "truth",
         "pixels": "train",
         "uniform": "chance",
+        "all": "test",
+        "low": "memorizer",
+        "ring": "train",
+        "high": "gaussian",
+        "null": "network",
+        "null_most": "truth",
+        "replaced": "gen",
+        "dct": "distillate",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

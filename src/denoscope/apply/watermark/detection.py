@@ -155,16 +155,17 @@ class PublishedReading(NamedTuple):
 
 
 def published(z: Tensor, direction: Tensor, space: Carrier, amplitude: float) -> PublishedReading:
-    """States z (n, *shape) against the target ``amplitude * direction`` in the carrier.
+    """States z (n, *shape) against the target ``amplitude * direction``, ((n,) *shape), in the
+    carrier.
 
     ``eta = m |target - part|^2 / |part|^2`` is taken as non-central chi-squared with m degrees of
     freedom and non-centrality ``m |target|^2 / |part|^2``: true if the part were white. Wen et al.
     2023, eq. 5-6; Li et al. 2024, eq. 7.
     """
     part, m = space.project(z).flatten(1), space.dimension
-    target = amplitude * direction.to(part).flatten()
+    target = amplitude * direction.to(part).flatten(direction.ndim - len(space.shape))
     variance = part.square().sum(1) / m
     off = (part - target).square().sum(1)
-    off_center = (target.square().sum() / variance).cpu().numpy()
+    off_center = (target.square().sum(-1) / variance).cpu().numpy()
     p = ncx2.cdf((off / variance).cpu().numpy(), m, off_center)
     return PublishedReading(torch.as_tensor(p), (off / m).sqrt())
