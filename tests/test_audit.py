@@ -706,8 +706,8 @@ def test_places_that_cannot_be_written(
     (tmp_path / "file").write_text("mine")
     for place, said in (
         (tmp_path / "file", "is a file"),
-        (tmp_path / "file" / "below", "cannot be made"),
-        ("/proc/nothing", "cannot be made"),
+        (tmp_path / "file" / "below", "is a file"),
+        ("/proc/nothing", "nothing can be written into /proc"),
     ):
         refused(capsys, tmp_path, run("--gen", sets / "fresh.npz", "--out", place), said)
     assert (tmp_path / "file").read_text() == "mine"
@@ -740,7 +740,7 @@ def test_a_full_disk_leaves_the_last_report(
     assert output == ""
     assert re.fullmatch(
         r"denoscope: the report cannot be written into .*, where nothing was changed: "
-        r"No space left on device\n",
+        r"no space is left in .*: make room and run the same command again\n",
         error,
     )
     left = {

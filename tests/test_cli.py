@@ -4,15 +4,25 @@ stands alone.
 
 from __future__ import annotations
 
+import errno
+import inspect
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import Field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from denoscope import studies
 from denoscope.cli import main
+from denoscope.studies._declared import declaration
+from denoscope.study import declared
 from denoscope.sweep import makespan
 
 TINY = [
@@ -181,15 +191,139 @@ def test_what_cannot_be_written_is_said_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    commands = ["needed", "--data", "digits", "--out"], ["run", "phase_transition", "--store"]
+    commands = (
+        ["needed", "--data", "digits", "--out"],
+        ["run", "phase_transition", "--store"],
+        ["audit", "--gen", "digits[0:50]", "--train", "digits[50:]", "--out"],
+        ["probe", "--model", "digits-unet", "--out"],
+        ["edit", "--model", "digits-unet", "--image", "digits[0:1]", "--mask", "otsu", "--out"],
+        ["watermark", "detect", "--model", "digits-unet", "--images", "a", "--key", "k", "--out"],
+    )
     for command in commands:
         assert main([*command, str(tmp_path / "file" / "out")]) == 2
         assert "is a file where a folder is needed" in capsys.readouterr().err
     monkeypatch.setattr("denoscope.files.os.access", lambda *_: False)
     for command in commands:
         assert main([*command, str(tmp_path / "out")]) == 2
-        assert f"nothing can be written into {tmp_path}:" in capsys.readouterr().err
+        assert f"nothing can be written into {tmp_path} (" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_fields_read_from_a_file_are_those_of_the_class(name: str) -> None:
+    def told(items: Sequence[Field[Any]]) -> list[tuple[Any, ...]]:
+        return [(item.name, item.type, item.default, dict(item.metadata)) for item in items]
+
+    study = studies.load(name)
+    doc, items = declaration(name)
+    assert told(items) == told(declared(study))
+    assert doc == inspect.cleandoc(study.__doc__ or "")
+
+
+def test_help_says_every_value_that_is_swept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "phase_transition", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "capacity dial (takes several; default: 32 64 128)" in words
+    assert "training steps (default: 3200)" in words
+
+
+HUB = "org/model"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["edit", "--model", HUB, "--image", "digits[0:1]", "--mask", "otsu"],
+        ["audit", "--gen", HUB, "--train", "digits"],
+        ["audit", "--gen", "digits[0:9]", "--train", HUB],
+        ["probe", "--model", HUB, "--data", "digits"],
+        ["watermark", "key", "--model", HUB, "--key", "k.json"],
+        ["needed", "--data", HUB],
+    ],
+)
+def test_names_of_a_hub_get_a_way_out(
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"nothing is downloaded: if {HUB} lies on the Hugging Face hub, fetch it with" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+SMALL = {
+    "run": [
+        *["run", "linear_generalization", "--data", "power1", "--n", "8", "200", "--d", "20"],
+        *["--draws", "3", "--steps", "50", "--on", "serial", "--store", "OUT"],
+    ],
+    "edit": [
+        *["edit", "--model", "digits-unet", "--image", "digits[0:1]", "--mask", "otsu", "--out"],
+        *["OUT", "--steps", "4", "--directions", "1", "--project", "0"],
+    ],
+    "embed": [
+        *["watermark", "embed", "--model", "digits-unet", "--images", "digits[0:2]", "--key"],
+        *["KEY", "--out", "OUT"],
+    ],
+    "needed": ["needed", "--data", "digits", "--n", "60", "--out", "OUT"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
+@pytest.mark.parametrize("name", SMALL)
+def test_a_full_disk_costs_one_line_and_the_same_command_goes_on(
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The disk is full at the first write of a command, in the middle and at the last one."""
+    key, out = tmp_path / "key.json", tmp_path / "out"
+    main(["watermark", "key", "--model", "digits-unet", "--steps", "4", "--key", str(key)])
+    places = {"OUT": str(out), "KEY": str(key)}
+    words = [*(places.get(word, word) for word in SMALL[name]), "--quiet"]
+    written, left = Path.write_bytes, [0]
+
+    def filling(path: Path, content: bytes) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            written(path, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", filling)
+    left[0] = many = 10**6
+    assert main(words) == 0
+    count, whole = many - left[0], _contents(out)
+    for room in sorted({0, count // 2}):
+        shutil.rmtree(out)
+        left[0] = room
+        capsys.readouterr()
+        assert main(words) == 1
+        output, error = capsys.readouterr()
+        assert output == ""
+        assert re.fullmatch(
+            r"denoscope: .*no space is left in .*: make room and run the same command again\n",
+            error,
+        )
+        assert all(name in whole for name in _contents(out))
+        left[0] = many
+        assert main(words) == 0
+        assert _contents(out).keys() == whole.keys()
+
+
+def _contents(folder: Path) -> dict[str, int]:
+    """Files that are no scratch, with their sizes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    return {
+        n: size
+        for n, size in names.items()
+        if n.split("/")[0] not in ("locks", "work", "plan.json")
+    }
 
 
 def test_a_folder_without_results_is_no_sound_store(

@@ -19,7 +19,7 @@ import denoscope
 
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
-    0: "types random files references estimate progress threads theory",
+    0: "types random files fields references estimate progress threads theory",
     1: "schedule nearest store execute coordinates shipped",
     1.5: "levels readings",
     2: "distributions networks",
@@ -131,8 +131,11 @@ def test_type_checkers_see_the_names_that_load_lazily() -> None:
 LIGHT = """
 import sys
 from denoscope.cli import main
+from denoscope.studies import names
 for words in ["--help"], ["list"], ["--version"], ["cite"], ["run", "nonsense"], ["needed",
-"--help"]:
+"--help"], ["run", "--help"], *(
+    ["run", name, flag] for name in names() for flag in ("--help", "--typo")
+):
     main(words)
     heavy = {"torch", "numpy", "scipy", "matplotlib", "sklearn"} & set(sys.modules)
     if heavy:

@@ -415,6 +415,9 @@ def test_wrong_arguments_are_refused():
         Preconditioned(MLP((2,)), sigma_data=0.0)
     with pytest.raises(ValueError, match="prediction must be"):
         from_network(MLP((2,)), "edm", VP.linear(10))
+    for word, meant in {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}.items():
+        with pytest.raises(ValueError, match=f"for '{word}' write '{meant}'"):
+            from_network(MLP((2,)), word, VP.linear(10))
     for kind in MLP, FiLM:
         with pytest.raises(ValueError, match=f"{kind.__name__} needs"):
             kind((2,), 0)

@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kills import killed
+from kills import killed, wait_for
 from toy_study import Toy
 
 from denoscope import Estimate, grid, run
@@ -216,6 +217,40 @@ def test_only_one_process_claims_a_job(tmp_path: Path) -> None:
         assert done.stdout.strip() == "False", done.stderr
     with Store(tmp_path).claim("j") as mine:
         assert mine
+
+
+HELD = """
+import sys; sys.path.insert(0, {tests!r})
+from toy_study import Toy
+from denoscope import grid, run
+run(grid(Toy, n=[2], seed=[0], wait=2.0), {store!r})
+"""
+
+
+def test_a_second_command_says_once_whom_it_waits_for(tmp_path: Path) -> None:
+    script = HELD.format(tests=str(Path(__file__).parent), store=str(tmp_path))
+    cells, said = grid(Toy, n=[2], seed=[0], wait=2.0), []
+    with subprocess.Popen([sys.executable, "-c", script]) as other:
+        work = tmp_path / "work"
+        wait_for(lambda: work.is_dir() and any(work.iterdir()), other)
+        assert len(run(cells, tmp_path, say=said.append)) == 1
+    assert said == [f"waiting for process {other.pid}, which measures the rest"]
+
+
+def test_a_claim_that_waits_says_for_whom(tmp_path: Path) -> None:
+    store, said = Store(tmp_path), []
+    with ThreadPoolExecutor() as threads:
+        with store.claim("j"):
+
+            def wait() -> bool:
+                with Store(tmp_path).claim("j", wait=True, say=said.append) as mine:
+                    return mine
+
+            waiting = threads.submit(wait)
+            while not said:
+                time.sleep(0.01)
+        assert waiting.result()
+    assert said == [f"waiting for process {os.getpid()} in {tmp_path}"]
 
 
 SWEEP = """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from denoscope.study import Study
+    from dataclasses import Field
 
 _MOST = 10_000_000  # numbers of a range
 
@@ -73,33 +73,22 @@ def values(kind: type, text: str) -> list[Any]:
         ) from None
 
 
-def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
-    """One flag for every field of the study; axes take several values."""
-    group = parser.add_argument_group(f"fields of {study.title()}")
-    from denoscope.study import declared
-
-    for item in declared(study):
+def add_fields(parser: argparse.ArgumentParser, study: str, items: Sequence[Field[Any]]) -> None:
+    """One flag for every field of the study of that name; axes take several values."""
+    group = parser.add_argument_group(f"fields of {study}")
+    for item in items:
         kind = type(item.default)
-        many = bool(item.metadata["axis"])
         flag = f"--{item.name.replace('_', '-')}"
-        text = (
-            f"{item.metadata['help']} (default: {item.default}{', takes several' if many else ''})"
-        )
         common: dict[str, Any] = {
             "dest": item.name,
-            "help": text.replace("%", "%%"),
+            "help": f"{item.metadata['help']}{_when_left_out(item)}".replace("%", "%%"),
             "default": argparse.SUPPRESS,
-            "metavar": kind.__name__.upper(),
         }
         if kind is bool:
-            group.add_argument(
-                flag,
-                action="store_true",
-                dest=item.name,
-                help=common["help"],
-                default=argparse.SUPPRESS,
-            )
-        elif item.type == "tuple[str, ...]":
+            group.add_argument(flag, action="store_true", **common)
+            continue
+        common["metavar"] = kind.__name__.upper()
+        if item.type == "tuple[str, ...]":
             group.add_argument(flag, nargs="+", **{**common, "metavar": "WORD"})
         elif kind is tuple:
             pair = {} if item.default else {"nargs": 2, "metavar": ("LOW", "HIGH")}
@@ -108,7 +97,7 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
                 type=lambda word: values(float, word)[0],
                 **{**common, "nargs": "+", "metavar": "FLOAT", **pair},
             )
-        elif many:
+        elif item.metadata["axis"]:
             group.add_argument(
                 flag, nargs="+", type=lambda word, kind=kind: values(kind, word), **common
             )
@@ -119,6 +108,17 @@ def add_fields(parser: argparse.ArgumentParser, study: type[Study]) -> None:
                 choices=item.metadata["choices"] or None,
                 **common,
             )
+
+
+def _when_left_out(item: Field[Any]) -> str:
+    """What a field is where its flag is not given: every value of an axis that is swept."""
+    if item.metadata["axis"]:
+        swept = " ".join(str(value) or "none" for value in item.metadata["sweep"])
+        return f" (takes several; default: {swept})"
+    value = item.default
+    if isinstance(value, str | tuple):
+        value = " ".join(map(str, [value] if isinstance(value, str) else value)) or "none"
+    return "" if value is False else f" (default: {value})"
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:

@@ -8,33 +8,32 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoscope import __version__, parsers, studies
 from denoscope.arguments import Mistake, Parser, add_execution, add_fields, nearest
-from denoscope.files import harmless, promise
+from denoscope.files import NoRoom, harmless, no_room, promise
 
 if TYPE_CHECKING:
-    from denoscope.study import Study
+    from dataclasses import Field
 
 
 def _one(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _run_parser(study: type[Study]) -> Parser:
+def _run_parser(study: str, told: str, items: Sequence[Field[Any]]) -> Parser:
     parser = Parser(
-        prog=f"denoscope run {study.title()}",
-        description=study.__doc__,
+        prog=f"denoscope run {study}",
+        description=told,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_fields(parser, study)
+    add_fields(parser, study, items)
     parser.add_argument(
         "--store",
         type=Path,
-        default=Path("runs") / study.title(),
+        default=Path("runs") / study,
         help="folder of the results; running again resumes (default: %(default)s)",
     )
     add_execution(parser)
@@ -57,12 +56,12 @@ def _run(words: Sequence[str]) -> int:
         raise Mistake(f"run needs a study first: {', '.join(studies.names())}")
     if words[0] not in studies.names():
         raise Mistake(f"there is no study {words[0]!r}{nearest(words[0], studies.names())}")
-    study = studies.load(words[0])
-    options = vars(_run_parser(study).parse(words[1:]))
+    told, items = studies.described(words[0])
+    options = vars(_run_parser(words[0], told, items).parse(words[1:]))
     if not options["dry_run"]:
-        promise(options["store"])
-    given = {item.name: options.pop(item.name) for item in fields(study) if item.name in options}
-    many = {item.name for item in fields(study) if item.metadata["axis"]}
+        promise(options["store"], "--store")
+    given = {item.name: options.pop(item.name) for item in items if item.name in options}
+    many = {item.name for item in items if item.metadata["axis"]}
     axes = {
         name: [v for part in value for v in part] if name in many else _one(value)
         for name, value in given.items()
@@ -70,7 +69,10 @@ def _run(words: Sequence[str]) -> int:
     from denoscope import sweep
 
     return sweep.command(
-        study, axes, options, [*sys.argv[:1], "run", *words] if sys.argv else list(words)
+        studies.load(words[0]),
+        axes,
+        options,
+        [*sys.argv[:1], "run", *words] if sys.argv else list(words),
     )
 
 
@@ -85,6 +87,8 @@ def _needed(words: Sequence[str]) -> int:
 
 def _probe(words: Sequence[str]) -> int:
     options = vars(parsers.probe().parse(words))
+    if not options["dry_run"]:
+        promise(options["out"])
     from denoscope import probe
 
     return probe.command({**options, "range": tuple(options["range"] or ())}, ["probe", *words])
@@ -92,6 +96,8 @@ def _probe(words: Sequence[str]) -> int:
 
 def _audit(words: Sequence[str]) -> int:
     options = vars(parsers.audit().parse(words))
+    if not options["dry_run"]:
+        promise(options["out"])
     plain = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
@@ -105,6 +111,7 @@ def _audit(words: Sequence[str]) -> int:
 
 def _edit(words: Sequence[str]) -> int:
     options = vars(parsers.edit().parse(words))
+    promise(options["out"])
     from denoscope import edits
 
     return edits.command(options, ["edit", *words])
@@ -122,6 +129,8 @@ def _watermark(words: Sequence[str]) -> int:
     if words[0] not in parsers.MARKING:
         raise Mistake(f"watermark {words[0]!r}: must be one of {actions}")
     options = vars(parsers.watermark(words[0]).parse(words[1:]))
+    if "out" in options:
+        promise(options["out"])
     from denoscope import marks
 
     return marks.command(words[0], options, list(words))
@@ -301,6 +310,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"denoscope: interrupted; {kept}", file=sys.stderr)
         return 130
     except (RuntimeError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and not isinstance(error, NoRoom):
+            error = no_room(error, error.filename or "a folder for temporary files")
         print(f"denoscope: {_line(error)}", file=sys.stderr)
         return 1
 

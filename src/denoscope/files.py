@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -41,9 +42,24 @@ def write(path: Path | str, content: bytes | str) -> Path:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         _sync(temporary)
         temporary.replace(path)
+    except OSError as error:
+        raise no_room(error, path.parent) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+class NoRoom(OSError):
+    """A full disk, in one line that says what to do."""
+
+
+def no_room(error: OSError, place: Path | str) -> OSError:
+    """What to do where no space is left at ``place``, as an error of one line; any other error as
+    it is.
+    """
+    if not isinstance(error, NoRoom) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    return NoRoom(f"no space is left in {place}: make room and run the same command again")
 
 
 def write_json(path: Path | str, value: object) -> Path:
@@ -124,15 +140,22 @@ and zip archives give their ``first=n`` bytes alone.
 """
 
 
-def promise(folder: Path) -> None:
-    """A ValueError, before any work, if nothing could be written into a folder that may not exist
-    yet: it is read-only, or a file is in its way. Nothing is made.
+def promise(folder: Path, flag: str = "--out") -> None:
+    """A ValueError, before any work, if nothing could be written into the folder of ``flag``, which
+    may not exist yet: it is read-only, or full, or a file is in its way. Nothing is left there.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise ValueError(f"{there} is a file where a folder is needed: name another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"nothing can be written into {there}: name another folder")
+        raise ValueError(f"{flag} {there} is a file where a folder is needed: name another folder")
+    try:
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is read-only")
+        tempfile.TemporaryDirectory(dir=there, prefix=".writable-").cleanup()
+    except OSError as error:
+        raise ValueError(
+            f"{flag} {folder}: nothing can be written into {there} ({error.strerror}): "
+            "name another folder"
+        ) from error
 
 
 def archive(path: Path | str, *, largest: int = 1 << 28) -> list[Member]:
@@ -210,21 +233,23 @@ def read_regular(path: Path | str, *, largest: int = 1 << 28, first: int = -1) -
 
 
 @contextmanager
-def staged(target: Path, old: str) -> Iterator[Path]:
+def staged(target: Path, old: str = "") -> Iterator[Path]:
     """Yields an empty folder inside ``target``; when the block ends without an error all its files
     take their places, and files of the pattern ``old`` that are not among them are removed. What
     cannot be written is an OSError that names ``target``.
     """
     try:
+        target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=target, prefix=".report-", ignore_cleanup_errors=True
         ) as made:
             yield Path(made)
             _placed(Path(made), target, old)
     except OSError as error:
+        told = no_room(error, target)
         raise OSError(
             f"the report cannot be written into {target}, where nothing was changed: "
-            f"{error.strerror or error}"
+            f"{told.strerror or told}"
         ) from error
 
 
@@ -234,6 +259,6 @@ def _placed(made: Path, target: Path, old: str) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         (made / name).replace(target / name)
-    for file in target.glob(old):
+    for file in target.glob(old) if old else ():
         if file.relative_to(target) not in names:
             file.unlink(missing_ok=True)

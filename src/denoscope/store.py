@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -227,9 +228,11 @@ class Store:
         shutil.rmtree(self.root / "work" / job, ignore_errors=True)
 
     @contextmanager
-    def claim(self, job: str, *, wait: bool = False) -> Iterator[bool]:
+    def claim(
+        self, job: str, *, wait: bool = False, say: Callable[[str], None] = lambda line: None
+    ) -> Iterator[bool]:
         """Whether this process may do the job now: False while another process on the same machine
-        does it, unless told to wait for it.
+        does it, unless told to wait for it, which it then says once.
 
         The lock is the operating system's and goes with its process, however that ends. Where there
         are none (Windows) every claim succeeds: then two processes may do the same work, and the
@@ -242,13 +245,25 @@ class Store:
             return
         path = self.root / "locks" / f"{job}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as handle:
+        with open(path, "ab+", buffering=0) as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                yield False
-                return
+                if not wait:
+                    yield False
+                    return
+                say(f"waiting for {self.holder(job)} in {self.root}")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(OSError):  # a full disk: others wait for a process without a number
+                handle.truncate(0)
+                handle.write(str(os.getpid()).encode())
             yield True
+
+    def holder(self, job: str) -> str:
+        """Who claimed the job last."""
+        path = self.root / "locks" / f"{job}.lock"
+        number = path.read_text() if path.is_file() else ""
+        return f"process {number}" if number else "another process"
 
     def free(self, job: str) -> bool:
         """Whether no process holds the job at this moment."""

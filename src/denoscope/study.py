@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from denoscope.execute import Executor, Tell, serial
+from denoscope.fields import axes_first
+from denoscope.fields import axis as axis
+from denoscope.fields import option as option
 from denoscope.store import MODEL, Row, Store, Value
 
 if TYPE_CHECKING:
@@ -61,23 +64,9 @@ class Work:
         return None if self.folder is None else self.folder / "training.safetensors"
 
 
-def axis(default: Any, help: str, sweep: Sequence[Any] = ()) -> Any:
-    """A study's field that may take many values; ``sweep`` are those that the command line takes
-    when none are given.
-    """
-    return field(
-        default=default, metadata={"axis": True, "help": help, "sweep": tuple(sweep) or (default,)}
-    )
-
-
-def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
-    """A study's field that has one value in a sweep; ``choices`` lists the valid ones."""
-    return field(default=default, metadata={"axis": False, "help": help, "choices": tuple(choices)})
-
-
 def declared(study: type[Study]) -> list[Field[Any]]:
     """The fields of a study, axes first."""
-    return sorted(fields(study), key=lambda item: not item.metadata.get("axis", False))
+    return axes_first(fields(study))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,11 +341,11 @@ def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     return sorted(jobs, key=lambda job: -sum(cell.cost() for cell in job))
 
 
-def _planned(cells: Sequence[S], store: Store) -> list[list[S]]:
+def _planned(cells: Sequence[S], store: Store, say: Callable[[str], None]) -> list[list[S]]:
     """:func:`pending`, with the plan written down beside what other commands on the store still
     have to do; done jobs lose their scratch.
     """
-    with store.claim("plan", wait=True):
+    with store.claim("plan", wait=True, say=say):
         jobs = pending(cells, store)
         names = {_job_name(job) for job in jobs}
         others = []
@@ -398,19 +387,26 @@ def run(
     *,
     device: str = "cpu",
     progress: Callable[[float, int], None] = lambda fraction, done: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """Brings the store to hold every cell and returns their rows in order; ``progress(fraction of
     the cost, cells done)`` is called often.
 
     Cells already stored are kept. When jobs fail, the others still finish and then the first error
-    is raised. Jobs that another process on the same store is doing are waited for.
+    is raised. Jobs that another process on the same store is doing are waited for, which ``say`` is
+    told once.
     """
     store = store if isinstance(store, Store) else Store(store)
-    while jobs := _planned(cells, store):
-        jobs = [job for job in jobs if store.free(_job_name(job))]
-        if not jobs:  # another process on this store is doing all that is left
+    waits = False
+    while jobs := _planned(cells, store, say):
+        taken = [job for job in jobs if not store.free(_job_name(job))]
+        if len(taken) == len(jobs):  # another process on this store is doing all that is left
+            if not waits:
+                say(f"waiting for {store.holder(_job_name(taken[0]))}, which measures the rest")
+            waits = True
             time.sleep(0.5)
             continue
+        jobs = [job for job in jobs if job not in taken]
         errors = []
         tell = _teller(jobs, len(cells) - len(missing(cells, store)), progress)
         for index, outcome in executor(

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,14 @@ def _measure(
         executor = execute.processes(workers, threads=options["threads"])
     try:
         with bar(len(cells), "cells", options["quiet"]) as progress:
-            run(cells, store, executor, device=options["device"], progress=progress)
+            run(
+                cells,
+                store,
+                executor,
+                device=options["device"],
+                progress=progress,
+                say=partial(say, quiet=options["quiet"]),
+            )
     except BaseException:
         note(False)
         raise

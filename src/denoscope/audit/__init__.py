@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,7 +50,6 @@ def command(flags: Mapping[str, Any], words: Sequence[str]) -> int:
     if flags["dry_run"]:
         print(*plan(options, say), sep="\n")
         return 0
-    _writable(options.out)
     found = _examined(options, say)
     called = shlex.join(["denoscope", *words])
     numbers = as_json(found, called)
@@ -75,16 +72,6 @@ def _examined(options: AuditOptions, say: Voice) -> Audit:
     except Unsettled as asked:
         print(*asked.table, sep="\n", file=sys.stderr)
         raise
-
-
-def _writable(folder: Path) -> None:
-    """A ValueError if nothing can be written there, before hours are spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out {folder} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"--out {folder} cannot be written to; name another folder")
 
 
 def _failed(found: Audit) -> int:

@@ -75,10 +75,6 @@ class AuditOptions:
                 raise ValueError(
                     f"--{name} is missing: a folder, an .npz, a .zip or a set's name such as digits"
                 )
-        if self.out.exists() and not self.out.is_dir():
-            raise ValueError(
-                f"--out {self.out} is a file; name a folder, or one that does not exist yet"
-            )
         if not 0 <= self.false_alarm < 1:
             raise ValueError(f"--false-alarm {self.false_alarm:g}: must lie between 0 and 1")
         if not 0 <= self.duplicates <= 0.5:

@@ -43,8 +43,14 @@ def without_pictures(names: Collection[str]) -> str:
 
 def fetch_first(source: str) -> str:
     """What to do with a name of nothing that is here, which may be one of a hub."""
+    found = on_hub(source)
+    return found or f"; nothing is downloaded: give the images themselves, {READ}"
+
+
+def on_hub(source: str) -> str:
+    """How to fetch what may be the name of a repository; empty for any other name."""
     if not _HUB.fullmatch(source):
-        return f"; nothing is downloaded: give the images themselves, {READ}"
+        return ""
     return (
         f"; nothing is downloaded: if {source} lies on the Hugging Face hub, fetch it with "
         f"`hf download {source} --local-dir DIR` (a data set with --repo-type dataset) and give DIR"

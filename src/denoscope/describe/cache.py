@@ -10,7 +10,6 @@ many are good: a run that was killed goes on from there.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -239,13 +238,9 @@ def _one_line(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            line = (
-                f"no space is left in the cache {folder}: make room, or name another, "
-                "and run the same command again"
-            )
-        else:
-            line = (
+        told = files.no_room(error, f"the cache {folder}")
+        if told is error:
+            told = OSError(
                 f"the cache {folder} cannot be used: {error.strerror or error}; name another folder"
             )
-        raise OSError(line) from error
+        raise told from error

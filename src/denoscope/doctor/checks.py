@@ -41,7 +41,8 @@ def _covers(audits: Readings, metric: str, case: str, truth: float) -> tuple[str
     holds the truth.
     """
     found = _of(audits, case, metric).estimate
-    return f"{case}: {found}", 2 * found.low - found.value <= truth <= 2 * found.high - found.value
+    low, high = 2 * found.low - found.value, 2 * found.high - found.value
+    return f"{case}: {found}, twice as wide [{low:.3g}, {high:.3g}]", low <= truth <= high
 
 
 def _as_control(audits: Readings, metric: str) -> tuple[str, bool]:
@@ -79,9 +80,9 @@ LAWS: list[tuple[Any, ...]] = [
         (metric, *law)
         for metric in ("excess", "excess_combined")
         for law in (
-            ("interval covers 0 without copies", _covers, FRESH, 0.0),
-            ("interval covers 2 %", _covers, FEW, 0.02),
-            ("interval covers 20 %", _covers, MANY, 0.2),
+            ("twice the interval covers 0 without copies", _covers, FRESH, 0.0),
+            ("twice the interval covers 2 %", _covers, FEW, 0.02),
+            ("twice the interval covers 20 %", _covers, MANY, 0.2),
             (f"1 {BACK}", _near, SAME, 1.0, 0.02),
             (TWICE, _near, DOUBLED, 1.0, 0.05),
         )
@@ -91,14 +92,14 @@ LAWS: list[tuple[Any, ...]] = [
     ("memorized", TWICE, _near, DOUBLED, 1.0, 0.05),
     ("memorized_plain", "counts 20 % copies", _near, MANY, 0.2, 0.02),
     ("memorized_plain", "is blind to copies of doubled rows, as known", _near, DOUBLED, 0.0, 0.5),
-    ("nearness", "interval covers ½ without copies", _covers, FRESH, 0.5),
+    ("nearness", "twice the interval covers ½ without copies", _covers, FRESH, 0.5),
     ("nearness", "falls with fewer copies", _order, SAME, MANY, FRESH),
     ("authenticity", SAME_AS_HELD, _as_control),
     ("authenticity", "falls with copies", _order, FRESH, MANY, SAME),
     ("generalization", SAME_AS_HELD, _as_control),
     ("generalization", f"0 {BACK}", _near, SAME, 0.0),
     ("reproducibility", "1 for equal twins, less for independent ones", _order, MANY, FRESH),
-    ("copying_test", "interval covers 0 without copies", _covers, FRESH, 0.0),
+    ("copying_test", "twice the interval covers 0 without copies", _covers, FRESH, 0.0),
     ("copying_test", "falls with copies", _order, FRESH, MANY, SAME),
     ("feature_likelihood", "rises with copies and with missing modes", _order, DROPPED, FRESH),
     ("feature_likelihood", "the training set itself is worse than fresh rows", _order, SAME, FRESH),
@@ -112,7 +113,7 @@ LAWS: list[tuple[Any, ...]] = [
     ("coverage", "falls with missing modes", _order, FRESH, DROPPED),
     ("density", "1 without copies", _near, FRESH, 1.0, 0.2),
     ("frechet", "rises with missing modes", _order, DROPPED, FRESH),
-    ("kernel", "interval covers 0 without copies", _covers, FRESH, 0.0),
+    ("kernel", "twice the interval covers 0 without copies", _covers, FRESH, 0.0),
     ("kernel", "rises with missing modes", _order, DROPPED, FRESH),
     ("vendi", "falls with missing modes", _order, FRESH, DROPPED),
     ("exact_duplicates", "0 without copies", _near, FRESH, 0.0),

@@ -28,22 +28,21 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     """
     asked = EditRequest(**{item.name: options[item.name] for item in fields(EditRequest)})
     target, say = Path(options["out"]), Voice(options["quiet"])
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
-    files.promise(target)
     with at_most(options["threads"]):
         found = results(asked, say)
     called = shlex.join(["denoscope", *words])
     numbers = as_json(found, called)
-    found.kept.write(target / "directions.safetensors")
-    _write_pictures(found, target)
-    files.write_json(target / "edit.json", numbers)
-    path = report.write(build(found, called, versions()), target, "edit")
+    page = build(found, called, versions())
+    with files.staged(target) as folder:
+        found.kept.write(folder / "directions.safetensors")
+        _write_pictures(found, folder)
+        files.write_json(folder / "edit.json", numbers)
+        report.write(page, folder, "edit")
     say("done")
     if options["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print(answer(found).replace("**", ""), *found.warnings, path, sep="\n")
+        print(answer(found).replace("**", ""), *found.warnings, target / "edit.html", sep="\n")
     return 0
 
 

@@ -20,10 +20,10 @@ from denoscope.integrations.coordinates import (
     Preserving,
     Straight,
 )
+from denoscope.networks.precondition import DIFFUSERS
 from denoscope.schedule import from_betas
 from denoscope.types import pad
 
-_PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 _FAINTEST = 2.0**-24
 """Stands for abar = 0 at the end of a schedule, whose level would be infinite: 4096, more where the
 level before is near that.
@@ -60,7 +60,7 @@ def limit_of(config: Mapping[str, Any]) -> Limit | None:
 
 def _preserving(folder: Path, scheduler: Any) -> Preserving:
     config = scheduler.config
-    prediction = _PREDICTIONS.get(config.get("prediction_type", "epsilon"))
+    prediction = DIFFUSERS.get(config.get("prediction_type", "epsilon"))
     if (
         prediction is None
         or config.get("use_flow_sigmas")
@@ -73,7 +73,7 @@ def _preserving(folder: Path, scheduler: Any) -> Preserving:
         )
         raise ValueError(
             f"{folder}: the scheduler's {said} cannot be read; known are "
-            f"{', '.join(_PREDICTIONS)} at discrete times"
+            f"{', '.join(DIFFUSERS)} at discrete times"
         )
     abar = scheduler.alphas_cumprod.to(torch.float64)
     if config.get("rescale_betas_zero_snr") or abar[-1] <= 0:

@@ -36,13 +36,14 @@ def command(action: str, options: Mapping[str, Any], words: Sequence[str]) -> in
         found = {"embed": _embed, "detect": _detect, "attack": _attack}[action](asked, target, say)
     answer = ANSWERS[action](found)
     numbers = as_json(found, answer, called)
-    files.write_json(target / f"{action}.json", numbers)
-    path = report.write(build(found, answer, called, versions()), target, action)
+    with files.staged(target) as folder:
+        files.write_json(folder / f"{action}.json", numbers)
+        report.write(build(found, answer, called, versions()), folder, action)
     say("done")
     if options["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print(answer.replace("**", ""), *found.warnings, path, sep="\n")
+        print(answer.replace("**", ""), *found.warnings, target / f"{action}.html", sep="\n")
     return 0
 
 

@@ -20,8 +20,6 @@ class Rows:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]):
         self.folder, about = folder, json.loads(json.dumps(about))
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"--out {folder} is a file; name a folder, or one that does not exist")
         settings = self._read("settings.json")
         if settings is not None and settings != about:
             names = sorted(k for k in {*settings, *about} if settings.get(k) != about.get(k))

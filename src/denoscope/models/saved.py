@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denoscope import guidance
+from denoscope.data.refusals import on_hub
 from denoscope.files import file_hash
 from denoscope.levels import karras
 from denoscope.models.model import ONE_STEP, POSTERIOR_MEAN, Label, Model
@@ -25,7 +26,8 @@ def saved_file(root: Path) -> Path:
     file = root / MODEL if root.is_dir() else root
     if not os.path.isfile(file):
         hint = "; name one of its cells, DIR/cells/KEY" if (file.parent / "cells").is_dir() else ""
-        raise ValueError(f"there is no file {file.name} there{hint}")
+        fetch = on_hub(str(root)) if root.suffix != SUFFIX and not root.parent.exists() else ""
+        raise ValueError(f"there is no file {file.name} there{hint or fetch}")
     return file
 
 

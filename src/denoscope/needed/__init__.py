@@ -35,8 +35,6 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     asked = Question(**{item.name: options[item.name] for item in fields(Question)})
     asked.check()
     target = Path(options["out"])
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
     say = Voice(options["quiet"])
     with at_most(options["threads"]):
         found = arranged(asked, say)
@@ -48,13 +46,14 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
         called = shlex.join(["denoscope", *words])
         numbers = _finite(as_json(answers, sample, called))
         page = build(answers, sample, called, versions())
-        files.write(target / "needed.csv", _csv(numbers["sizes"]))
-        files.write_json(target / "needed.json", numbers)
-        path = report.write(page, target, "needed")
+        with files.staged(target) as folder:
+            files.write(folder / "needed.csv", _csv(numbers["sizes"]))
+            files.write_json(folder / "needed.json", numbers)
+            report.write(page, folder, "needed")
     if options["json"]:
         print(json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print(*numbers["verdict"], path, sep="\n\n")
+        print(*numbers["verdict"], target / "needed.html", sep="\n\n")
     return 0
 
 

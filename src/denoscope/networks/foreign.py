@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from denoscope.levels import karras, uniform
-from denoscope.networks.precondition import PREDICTIONS, posterior
+from denoscope.networks.precondition import PREDICTIONS, posterior, unknown
 from denoscope.schedule import Schedule
 from denoscope.types import pad
 
@@ -75,7 +75,7 @@ class FromNetwork(Foreign):
     ):
         super().__init__(shape, clamp)
         if prediction not in PREDICTIONS:
-            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}: {prediction!r}")
+            raise ValueError(unknown("prediction", prediction, PREDICTIONS))
         self.net, self.prediction, self.schedule, self.whole = net, prediction, schedule, whole
 
     def levels(self, n: int) -> Tensor:

@@ -23,6 +23,7 @@ the flow ends, at the level ``CONSISTENT_FROM``, where it is x itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ from torch import Tensor, nn
 from denoscope.types import pad
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
+DIFFUSERS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
+"""What schedulers of diffusers call three of them."""
 POSTERIOR_MEANS = ("edm", *PREDICTIONS)
 KINDS = (*POSTERIOR_MEANS, "consistency")
 CONSISTENT_FROM = 0.002
@@ -49,7 +52,13 @@ def posterior(prediction: str, alpha: Tensor, std: Tensor) -> tuple[Tensor, Tens
         case "flow":
             return 1 / (alpha + std), -std / (alpha + std)
         case _:
-            raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}: {prediction!r}")
+            raise ValueError(unknown("prediction", prediction, PREDICTIONS))
+
+
+def unknown(what: str, word: str, valid: Sequence[str]) -> str:
+    """A line on a word that is not valid, with the one that is meant if it is one of diffusers."""
+    meant = f"; for {word!r} write {DIFFUSERS[word]!r}" if word in DIFFUSERS else ""
+    return f"{what} must be one of {', '.join(valid)}, got {word!r}{meant}"
 
 
 class Preconditioned(nn.Module):
@@ -63,7 +72,7 @@ class Preconditioned(nn.Module):
     def __init__(self, net: nn.Module, kind: str = "edm", sigma_data: float = 0.5):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+            raise ValueError(unknown("kind", kind, KINDS))
         if not (0 < sigma_data < math.inf):
             raise ValueError(f"sigma_data must be positive and finite, got {sigma_data}")
         self.net, self.kind, self.sigma_data = net, kind, float(sigma_data)

@@ -26,8 +26,6 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
     """Measures the models study by study, writes probe.html and .json, returns the exit code."""
     sweep.check_options(options)
     target = Path(options["out"])
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"--out {target} is a file; name a folder, or one that does not exist yet")
     chosen = {name: options[name] for name in CHOSEN if options[name]}
     models = [model for path in options["model"] for model in named(path, chosen)]
     label = options["label"]
@@ -47,10 +45,11 @@ def command(options: Mapping[str, Any], words: Sequence[str]) -> int:
         return 0
     called = shlex.join(["denoscope", *words])
     numbers = as_json(measured, models, called)
-    files.write_json(target / "probe.json", numbers)
-    path = report.write(build(measured, called), target, "probe")
+    with files.staged(target) as folder:
+        files.write_json(folder / "probe.json", numbers)
+        report.write(build(measured, called), folder, "probe")
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
-    print(text if options["json"] else path)
+    print(text if options["json"] else target / "probe.html")
     return 0
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+    from typing import Any
+
     from denoscope.study import Study
 
 
@@ -31,3 +34,18 @@ def load(name: str) -> type[Study]:
     classes = (value for value in vars(module).values() if isinstance(value, type))
     own = (value for value in classes if value.__module__ == module.__name__)
     return next(value for value in own if issubclass(value, Study))
+
+
+def described(name: str) -> tuple[str, list[Field[Any]]]:
+    """A study's docstring and its fields, axes first; read without importing it where its files
+    say them.
+    """
+    from denoscope.studies._declared import declaration
+
+    try:
+        return declaration(name)
+    except LookupError:
+        from denoscope.study import declared
+
+        study = load(name)
+        return study.__doc__ or "", declared(study)

@@ -144,8 +144,9 @@ def _undecided(audit: Audit, together: Calibrated, excess: Estimate) -> tuple[st
         return _CANNOT, f"{why}. Give more {thing(audit)} to calibrate on."
     n, worth = together.best.gen.n, together.best.gen.rows
     alike = f", worth {worth:.2g} different ones," if worth < n else ""
+    verb = "excludes" if n == 1 else "exclude"
     return _CANNOT, (
-        f"{_rates(audit, together)}. {things(n, 'sample')}{alike} exclude no share of copies: take "
+        f"{_rates(audit, together)}. {things(n, 'sample')}{alike} {verb} no share of copies: take "
         "more."
     )
 
