@@ -65,7 +65,8 @@ def _draw(panels: Sequence[Panel], width: float, height: float, base: int) -> Fi
         dashes = legend.reference_dashes(panels)
         drawn = list(zip(grid.flat, panels))
         for axes, panel in drawn:
-            _panel(axes, replace(panel, title=_title(panel.title, width / columns)), base, dashes)
+            title, y = _title(panel.title, width / columns), _beside(panel.y, height)
+            _panel(axes, replace(panel, title=title, y=y), base, dashes)
         for axes in grid.flat[len(panels) :]:
             axes.remove()
         parts = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
@@ -103,6 +104,11 @@ def _title(title: str, width: float) -> str:
     room = 60 * width / theme.BOLD
     lines = theme.wrapped(title, room, theme.FONT_SIZE)
     return "\n".join(theme.shortened(line, room, theme.FONT_SIZE) for line in lines)
+
+
+def _beside(label: str, height: float) -> str:
+    """The label of a y axis in one or two lines that fit beside it."""
+    return "\n".join(theme.wrapped(label, 50 * height, theme.FONT_SIZE))
 
 
 def _columns(count: int, width: float) -> int:
