@@ -53,6 +53,9 @@ class Module(dict[str, Any]):
                 return tuple(self._items(parts))
             case ast.Dict(keys=names, values=parts):
                 return {self.value(name): self.value(part) for name, part in zip(names, parts)}
+            case ast.Subscript(value=part, slice=ast.Slice(lower=low, upper=high)):
+                ends = (None if end is None else self.value(end) for end in (low, high))
+                return self.value(part)[slice(*ends)]
             case ast.UnaryOp(op=ast.USub(), operand=part):
                 return -self.value(part)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
@@ -68,7 +71,7 @@ class Module(dict[str, Any]):
             case ast.Call(func=ast.Name(id="tuple"), args=[part]):
                 return tuple(self.value(part))
             case ast.Call(func=ast.Name(id=name)) if name in _MAKERS:
-                named = {each.arg: self.value(each.value) for each in node.keywords}
+                named = {str(each.arg): self.value(each.value) for each in node.keywords}
                 return _MAKERS[name](*self._items(node.args), **named)
         return UNREAD
 
