@@ -20,7 +20,7 @@ from denoscope.cli import main
 from denoscope.data.embedded import digits
 from denoscope.distributions import Gaussian
 from denoscope.levels import karras
-from denoscope.readings import Readings
+from denoscope.readings import Readings, expanded
 from denoscope.store import Row
 from denoscope.studies._detected import by_chance, chances, named, perturbed
 from denoscope.studies._marked import (
@@ -32,7 +32,7 @@ from denoscope.studies._marked import (
     squares,
     unclamped,
 )
-from denoscope.studies._predicted import Predicted, posterior_change
+from denoscope.studies._predicted import Predicted, half_found, posterior_change
 from denoscope.studies.watermark import QUANTITIES, Watermark
 
 SHAPE, STEPS = (1, 8, 8), karras(12, high=noise_level(1))
@@ -105,6 +105,18 @@ def test_slopes_of_a_network_are_the_jacobians_products(law: Gaussian, here: Bea
     """Of a linear law both are one number."""
     found = read(posterior_change(here, None))
     assert np.allclose(found.of("kept").one, found.of("kept_linear").one, rtol=1e-6)
+
+
+def test_half_of_the_marks_are_found_where_the_power_says_so(law: Gaussian, here: Bearer) -> None:
+    """The PSNR that is read off a line, put back into the closed form; no crossing, no number."""
+    some = Predicted.of(here, law)
+    lines = expanded(some.readings(), QUANTITIES).of("power_line").named(
+        model="gaussian", carrier="all", time=0.3)  # fmt: skip
+    db = half_found(lines).one.item()
+    theory = read(some.readings()).of("psnr_theory").one[0]
+    at = Predicted.of(here.at(6.0 * 10 ** ((theory - db) / 20)), law).readings()
+    assert read(at).of("power").one[-1].mean() == pytest.approx(0.5, abs=0.02)
+    assert not half_found(lines.map(lambda power: power / 3))
 
 
 def test_spread_spectrum_leaves_the_lowest_coefficients_alone(here: Bearer) -> None:

@@ -33,7 +33,7 @@ from denoscope.fitting.recipe import at_least
 from denoscope.fitting.shipped import NETWORKS
 from denoscope.levels import karras
 from denoscope.metrics.log_means import root_mean
-from denoscope.metrics.psnr import beyond, gain, output
+from denoscope.metrics.psnr import gain, output
 from denoscope.random import Seeds
 from denoscope.readings import Quantity, Reading, Readings, estimated, expanded, stored
 from denoscope.report.claims import Claim, Expected, above, within
@@ -62,7 +62,12 @@ from denoscope.studies._marked import (
     spread_spectrum,
     told,
 )  # fmt: skip
-from denoscope.studies._predicted import Predicted, posterior_change
+from denoscope.studies._predicted import (
+    Predicted,
+    closed_forms,
+    half_found,
+    posterior_change,
+)
 from denoscope.studies._subject import known, opened, unasked
 from denoscope.studies._trained import Imaged
 from denoscope.study import Result, Work, axis, option
@@ -92,15 +97,14 @@ QUANTITIES = {
     "psnr_theory": Quantity("PSNR", "dB, closed form", exact, ".1f"),
     "recovered": Quantity("recovered share", form=".3f", tip="of the step, before 8 bits"),
     "recovered_theory": Quantity("recovered share", "closed form", exact, ".3f"),
-    "kept": Quantity(
-        "change of the posterior mean", "over the step", root_mean, ".3f", "root mean square"
-    ),
-    "kept_linear": Quantity("change", "by the Jacobian", root_mean, ".3f"),
+    "kept": Quantity("change of E[x₀ | x]", "per step", root_mean, ".3f", "root mean square"),
+    "kept_linear": Quantity("change of E[x₀ | x]", "by the Jacobian", root_mean, ".3f"),
     "kept_ratio": Quantity("measured over ‖JP‖/√m", interval=root_mean, form=".3f"),
     "found": Quantity("share found", interval=share, form=".3f", tip="of 8-bit images"),
     "found_raw": Quantity("share found", "before 8 bits", share, ".3f"),
     "power": Quantity("power", "closed form", form=".3f"),
     "power_line": Quantity("power", "closed form", exact, ".3f"),
+    "half": Quantity("PSNR where half are found", "dB, closed form", exact, ".1f"),
     "attacked": Quantity("share found", "after the attack", share, ".3f"),
     "accused": Quantity("clean images accused", interval=share, form=".3f"),
     "alarms": Quantity("false alarms", interval=counted, form=".5f"),
@@ -378,34 +382,6 @@ def compared(who: str, found: Readings) -> Iterator[Told]:
         )
 
 
-def closed_forms(gaussian: Readings, networks: Readings) -> Iterator[Told]:
-    """What is measured, against what is exact on the Gaussian."""
-    for some, said in ((gaussian, "on the Gaussian"), (networks, "in networks, of the Jacobian")):
-        yield Claim(
-            f"The posterior mean changes by λ‖JP‖/√m, {said} (root mean square, ratio)",
-            some.of("kept").against(some.of("kept_linear"), np.divide, "kept_ratio"),
-            within(0.95, 1.05),
-        )
-    less = estimated(beyond)
-    hits = gaussian.of("found_raw")
-    yield Claim(
-        "PSNR is that of the closed form (before clamp and 8 bits, difference in dB)",
-        gaussian.of("psnr").against(gaussian.of("psnr_theory"), less, "decibels"),
-        within(-0.5, 0.5),
-    )
-    yield Claim(
-        "The share of a step that inversion brings back is that of the closed form (difference)",
-        gaussian.of("recovered").against(gaussian.of("recovered_theory"), name="difference"),
-        within(-0.02, 0.02),
-    )
-    yield Claim(
-        "Marks are found as often as the closed form says (before clamp and 8 bits, difference)",
-        hits.against(gaussian.of("power"), name="difference"),
-        within(-0.1, 0.1),
-        beside={"In 8 bits less": more_found(gaussian.of("found"), hits)},
-    )
-
-
 def rivals(main: Readings) -> Iterator[Told]:
     """Others at equal PSNR."""
     hits, other = main.of("found", p=FOUND), main.of("rival", p=FOUND)
@@ -467,9 +443,10 @@ def by_level(main: Readings) -> Iterator[Told]:
     yield figure(
         "watermark_levels",
         "**PSNR of the mark**, before clamp and 8 bits, and **share found at p ≤ 10⁻⁶**, 8 bits, at"
-        " equal λ. Lines without marks: closed form.",
+        " equal λ; **PSNR at which half are found**. Lines without marks: closed form.",
         Plot(main.of("psnr"), **how, theory=main.of("psnr_theory")),
         Plot(main.of("found", p=FOUND), **how),
+        Plot(half_found(main.of("power_line")), **how),
     )
     exactly = main.of("kept_linear", model=GAUSSIAN).map(np.sqrt)
     yield figure(
