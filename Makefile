@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum |
 JOBS ?= 2
 DEMO_STORE ?= runs/phase_transition
 
-.PHONY: demo test lint site tutorials install clean
+.PHONY: demo test lint site tutorials wheel-check licences install clean
 
 demo: install
 	$(BIN)/denoscope run phase_transition --store $(DEMO_STORE)
@@ -30,6 +30,14 @@ site: install
 # Runs the notebooks of docs/tutorials and writes what they print and draw into them.
 tutorials: install
 	$(BIN)/python .ci/tutorials.py
+
+# Builds the wheel and audits a folder with it in fresh environments, minimal and full, of each Python that is found.
+wheel-check: install
+	$(BIN)/python .ci/wheel_check.py --pip='$(PIP_EXTRA)'
+
+# The licences of all that is needed to run, by what the packages say.
+licences: install
+	$(BIN)/python .ci/licences.py
 
 install: $(STAMP)
 

@@ -118,7 +118,7 @@ def main() -> None:
         faiss.omp_set_num_threads(options.threads)
         rivals["faiss"] = lambda: found.update(faiss=flat(query, bank, options.k))
     except ImportError:
-        print("faiss is not installed: pip install 'denoscope[ann]'")
+        print("faiss is not installed: pip install -c constraints.txt faiss-cpu")
     times = {name: [] for name in rivals}
     for _ in range(options.rounds):
         for name, call in rivals.items():

@@ -66,7 +66,7 @@ def at_most(count: int) -> Iterator[None]:
     """The matrix libraries of torch and numpy with ``count`` threads; 0: as they are. A number that
     no machine has is a ValueError.
     """
-    from threadpoolctl import threadpool_limits  # what scikit-learn limits its threads with
+    from threadpoolctl import threadpool_limits
 
     if not 0 <= count <= MOST:
         raise ValueError(f"--threads {count}: must lie between 1 and {MOST}, or be 0 for all cores")

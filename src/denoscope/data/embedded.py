@@ -1,4 +1,6 @@
-"""Image sets that need no download: in a package's wheel, or one Debian package away."""
+"""Image sets that need no download: in this package, in another's wheel, or one Debian package
+away.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from denoscope.data.images import Images, check_memory
 
 EMBEDDED = ("digits", "fashion_mnist", "emoji", "faces")
 """The sets that have a name."""
+_DIGITS = Path(__file__).with_name("digits.safetensors")
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -30,11 +34,9 @@ def missing(name: str, looked: list[Path], command: str) -> ValueError:
 
 def digits() -> Images:
     """1 797 handwritten digits, 8 x 8 grey, x / 8 - 1 of 0..16 (Alpaydin and Kaynak 1998)."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    data = torch.from_numpy(pixels.reshape(-1, 1, 8, 8) / 8 - 1).to(torch.float32)
-    return Images(data, "digits", labels=torch.from_numpy(labels.astype(np.int64)))
+    raw = load_file(_DIGITS)
+    data = raw["images"][:, None].to(torch.float32) / 8 - 1
+    return Images(data, "digits", labels=raw["labels"].to(torch.int64))
 
 
 def fashion_mnist(root: Path | None = None) -> Images:
