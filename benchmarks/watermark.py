@@ -98,7 +98,7 @@ def whole(found: Tensor, sent: Tensor) -> Estimate:
 
 
 def curve(sender: Sender, counts: Sequence[int], strengths: Sequence[float], how: str) -> None:
-    """The most bits that are carried, a line a strength."""
+    """The most bits that are carried, a line per strength."""
     print(f"\n{how}, {sender.key.name}, m = {sender.key.dimension}, n = {len(sender.images)}")
     print("lambda  PSNR dB  " + "  ".join(f"{name:>9}" for name in ATTACKS))
     for strength in strengths:

@@ -507,7 +507,7 @@ def test_features_must_be_of_one_kind(tmp_path: Path) -> None:
         (sets(gen=plain, train=plain, test="digits"), "--test holds images"),
         (
             sets(gen=save(tmp_path / "o.npz", reps=other), train=plain),
-            "--gen has 5 features a row and --train has 4",
+            "--gen has 5 features per row and --train has 4",
         ),
         (
             sets(gen=named[0], train=plain, test=named[1]),

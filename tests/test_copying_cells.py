@@ -247,10 +247,13 @@ def test_cells_do_not_depend_on_the_order_of_rows_or_on_chunks(
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: copying_test(GEN[:, :4], TRAIN, TEST), "gen has 4 features a row and train has 5"),
+        (
+            lambda: copying_test(GEN[:, :4], TRAIN, TEST),
+            "gen has 4 features per row and train has 5",
+        ),
         (
             lambda: copying_test(GEN, TRAIN, TEST[:, :4]),
-            "test has 4 features a row and train has 5",
+            "test has 4 features per row and train has 5",
         ),
         (lambda: copying_test(GEN, TRAIN, TEST[:0]), "needs rows .* 0 test"),
         (lambda: copying_test(GEN, TRAIN, TEST, cells=0), "at least 1 cell"),

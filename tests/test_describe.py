@@ -370,7 +370,7 @@ def test_a_function_that_gives_no_features(own: Path) -> None:
             Custom(f"own_features:{word}")(images(6))
     wild = Custom("own_features:wild")
     wild(images(6))
-    with pytest.raises(ValueError, match="5 features an image, and 6 before"):
+    with pytest.raises(ValueError, match="5 features per image, and 6 before"):
         wild(images(5))
     for word, line in (
         ("own_features:scored", "'ratio' or 'cosine', got 'distance'"),

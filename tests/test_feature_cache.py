@@ -287,7 +287,7 @@ def test_features_of_changing_width_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Cache(tmp_path).features(images(), "a", Costly(stop_after=30), batch=10)
     with pytest.raises(
-        ValueError, match="3 features an image, and 5 in the run that was interrupted"
+        ValueError, match="3 features per image, and 5 in the run that was interrupted"
     ):
         Cache(tmp_path).features(images(), "a", Costly(width=3), batch=10)
 

@@ -105,7 +105,7 @@ def test_answers_of_diffusers_and_learned_variances() -> None:
 
 
 def per_state(x: Tensor, sigma: Tensor) -> Tensor:
-    """As k-diffusion's denoisers: one level a state."""
+    """As k-diffusion's denoisers: one level per state."""
     return VARIANCE / (VARIANCE + sigma[:, None, None, None] ** 2) * x
 
 

@@ -300,7 +300,7 @@ def test_the_intervals_cover_the_mean_over_models_samples_and_held_out_sets() ->
     [
         (
             lambda: feature_likelihood(GEN[:, :4], TRAIN, TEST),
-            "gen has 4 features a row and train has 6",
+            "gen has 4 features per row and train has 6",
         ),
         (lambda: feature_likelihood(GEN[:7], TRAIN, TEST), "at least 8 rows of gen, got 7"),
         (lambda: feature_likelihood(GEN, TRAIN[:3], TEST), "at least 4 rows of train, got 3"),

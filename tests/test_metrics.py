@@ -413,7 +413,7 @@ def test_every_metric_names_its_sources() -> None:
             lambda: generalization(torch.zeros(2, 1, 4, 4), TRAIN),
             "gen is a batch of images .* describe first",
         ),
-        (lambda: generalization(GEN, TRAIN[:, :5]), "gen has 6 features a row and train has 5"),
+        (lambda: generalization(GEN, TRAIN[:, :5]), "gen has 6 features per row and train has 5"),
         (lambda: generalization(GEN[:0], TRAIN), "gen has no rows"),
         (
             lambda: excess(GEN, TRAIN, torch.full_like(TEST, torch.nan)),

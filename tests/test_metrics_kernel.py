@@ -150,7 +150,7 @@ def test_measure_compares_with_held_out_rows() -> None:
     [
         (lambda: kernel(GEN[:1], REAL), "at least 2 rows, gen has 1"),
         (lambda: kernel(GEN, REAL[:0]), "at least 2 rows, real has 0"),
-        (lambda: kernel(GEN, REAL[:, :4]), "gen has 5 features a row and real has 4"),
+        (lambda: kernel(GEN, REAL[:, :4]), "gen has 5 features per row and real has 4"),
         (lambda: kernel(GEN, REAL * torch.inf), "real has a value that is not finite"),
         (lambda: kernel(torch.zeros(9, 1, 2, 3), REAL), "describe first"),
     ],

@@ -199,7 +199,7 @@ def test_measure_compares_with_the_training_set() -> None:
     [
         (lambda: mifid(GEN[:2], TRAIN), "at least 3 rows, gen has 2"),
         (lambda: mifid(GEN, TRAIN[:0]), "at least 3 rows, train has 0"),
-        (lambda: mifid(GEN, TRAIN[:, :3]), "gen has 4 features a row and train has 3"),
+        (lambda: mifid(GEN, TRAIN[:, :3]), "gen has 4 features per row and train has 3"),
         (lambda: mifid(GEN * torch.nan, TRAIN), "gen has a value that is not finite"),
         (lambda: mifid(torch.zeros(9, 1, 2, 2), TRAIN), "describe first"),
     ],

@@ -244,7 +244,7 @@ def test_measure_computes_them_once_by_name() -> None:
         (lambda: prdc(GEN, REAL, k=0), "k counts neighbours"),
         (lambda: prdc(GEN[:0], REAL), "gen has 0"),
         (lambda: prdc(1e160 * GEN, REAL), "distances overflow"),
-        (lambda: prdc(GEN, REAL[:, :5]), "gen has 6 features a row and real has 5"),
+        (lambda: prdc(GEN, REAL[:, :5]), "gen has 6 features per row and real has 5"),
         (lambda: prdc(torch.full_like(GEN, torch.nan), REAL), "gen has a value that is not finite"),
         (lambda: prdc(torch.zeros(9, 1, 2, 3), REAL), "describe first"),
     ],

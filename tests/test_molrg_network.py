@@ -150,7 +150,7 @@ def _claim(told: Story, words: str) -> Claim:
 @pytest.mark.parametrize(("shift", "verdict"), [(1.0, "supported"), (0.0, "contradicted")])
 def test_claims_know_whether_curves_collapse(shift: float, verdict: str) -> None:
     told = MolrgNetwork.told(_planted(shift))
-    assert _claim(told, "Points a dimension decide").verdict() == verdict
+    assert _claim(told, "Points per dimension decide").verdict() == verdict
     together = _claim(told, "the curves draw together")
     assert together.verdict() == verdict
     assert _claim(told, "samples lie near one subspace").verdict() == "supported"

@@ -370,7 +370,7 @@ def test_no_images_are_no_images() -> None:
         (lambda: Crop(1.2), "got 1.2"),
         (lambda: Shift(-1), "0, 1, ... pixels, got -1"),
         (lambda: Rotation(math.inf), "finite angle"),
-        (lambda: Median(4), "1, 3, 5, ... pixels a side, got 4"),
+        (lambda: Median(4), "1, 3, 5, ... pixels per side, got 4"),
         (lambda: Resize(0.0), r"share in \(0, 1\], got 0.0"),
         (lambda: Erase(1.5), r"share in \[0, 1\], got 1.5"),
         (lambda: Brightness(-1.0), "factor is at least 0, got -1.0"),

@@ -127,13 +127,13 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
         "--on",
         choices=["processes", "serial"],
         default="processes",
-        help="one single-threaded process a core, or this process alone",
+        help="one single-threaded process per core, or this process alone",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, help="number of processes (default: one a core)"
+        "--workers", type=int, default=None, help="number of processes (default: one per core)"
     )
     parser.add_argument(
-        "--threads", type=int, default=1, help="threads a process (default: %(default)s)"
+        "--threads", type=int, default=1, help="threads per process (default: %(default)s)"
     )
     parser.add_argument(
         "--device", default="cpu", help="torch device to train and sample on (default: %(default)s)"

@@ -191,7 +191,7 @@ def _store(words: Sequence[str]) -> int:
     parser.add_argument(
         "action",
         choices=["check", "ls"],
-        help="check: read everything and compare hashes; ls: one line a cell",
+        help="check: read everything and compare hashes; ls: one line per cell",
     )
     parser.add_argument("store", type=Path, metavar="STORE")
     options = parser.parse(words)

@@ -277,7 +277,7 @@ COORDINATES: dict[str, Coordinate] = {
     "leading": Coordinate("leading directions k", "k = {}", "size"),
     "rank": Coordinate("rank k", "k = {}"),
     "step": Coordinate("training step", "step {}", "log"),
-    "per_image": Coordinate("training steps an image", "{:.3g} steps an image", "log"),
+    "per_image": Coordinate("training steps per image", "{:.3g} steps per image", "log"),
     "side": Coordinate(
         "side",
         values={
@@ -290,8 +290,8 @@ COORDINATES: dict[str, Coordinate] = {
     "machine": Coordinate("closed form", values=MACHINES),
     "net": Coordinate("network"),
     "loss": Coordinate("loss", values=LOSSES),
-    "features": Coordinate("features a dimension, p/d", "p/d = {:g}", "log"),
-    "noises": Coordinate("noises a point (0: averaged exactly)", "{} noises a point"),
+    "features": Coordinate("features per dimension, p/d", "p/d = {:g}", "log"),
+    "noises": Coordinate("noises per point (0: averaged exactly)", "{} noises per point"),
     "flow": Coordinate("training time τ", "τ = {:.3g}", "log"),
     "eigenvalue": Coordinate("eigenvalue λ of U", "{:.3g}", "log"),
     "size": Coordinate("training points N", "N = {}", "log"),
@@ -312,7 +312,7 @@ COORDINATES: dict[str, Coordinate] = {
     "onto": Coordinate("carried to", values=ONTO),
     "k": Coordinate("number of subspaces K", "K = {}"),
     "d": Coordinate("dimension d", "d = {}"),
-    "n_k": Coordinate("points a subspace, N_k", "N_k = {}", "size"),
+    "n_k": Coordinate("points per subspace, N_k", "N_k = {}", "size"),
     "ratio": Coordinate("N_k / d", "N_k/d = {:.3g}", "size"),
     "per_d": Coordinate("rows per dimension, N/d", "N/d = {:.3g}", "log"),
     "score": Coordinate("score", values=SCORES),

@@ -71,7 +71,7 @@ def _call(index: int, job: Job) -> Any:
 
 
 def processes(workers: int | None = None, *, threads: int = 1) -> Executor:
-    """An executor on ``workers`` fresh processes (default: one a core) of ``threads`` threads each.
+    """An executor on ``workers`` fresh processes (default: one per core), ``threads`` threads each.
 
     A worker that dies (killed, out of memory) is reported in place of its jobs' results.
     """

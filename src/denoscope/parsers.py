@@ -41,7 +41,7 @@ def needed() -> Parser:
         "--kl",
         type=float,
         default=0.1,
-        help="divergence from the best linear model to reach, nats a dimension "
+        help="divergence from the best linear model to reach, nats per dimension "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -267,7 +267,7 @@ def _judging(add: Callable[..., Any]) -> None:
 
 
 def _sampling(add: Callable[..., Any]) -> None:
-    words = "one sample a seed, such as 0-9999 (default: the protocol's)"
+    words = "one sample per seed, such as 0-9999 (default: the protocol's)"
     add("--seeds", nargs="+", type=lambda word: values(int, word), default=(), help=words)
     samplers = ["ddim", "heun", "dpmpp", "ddpm"]
     add("--sampler", choices=samplers, default="ddim", help="default: %(default)s")
@@ -319,7 +319,7 @@ def _keying(add: Callable[..., Any]) -> None:
     carriers = ["high", "low", "ring", "all", "null"]
     words = "where the mark lies: bands of frequencies, everywhere, or off the leading directions "
     add("--carrier", choices=carriers, default="high", help=f"{words}of the Jacobian{DEFAULT}")
-    words = "of a band, cycles an image (default: a seventh of the shorter side)"
+    words = "of a band, cycles per image (default: a seventh of the shorter side)"
     add("--radius", type=float, help=words)
     words = "directions that null leaves out (default: an eighth of all, at most 80)"
     add("--rank", type=int, help=words)

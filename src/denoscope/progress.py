@@ -100,5 +100,5 @@ def bar(total: int, unit: str, quiet: bool) -> Iterator[Tell]:
 
 
 def _rate(a_second: float) -> str:
-    """Units a minute, or a second where these are many."""
+    """Units per minute, or a second where these are many."""
     return f"{a_second:.0f}/s" if a_second >= 10 else f"{60 * a_second:.0f}/min"

@@ -43,7 +43,7 @@ def generator(seed: int, *path: int) -> torch.Generator:
 
 
 class Seeds:
-    """One generator a sample: ``Seeds(range(1000)).randn((1, 8, 8))`` is 1 000 noises, each a
+    """One generator per sample: ``Seeds(range(1000)).randn((1, 8, 8))`` is 1 000 noises, each a
     function of its own seed.
 
     Follows EDM's rule (Karras et al. 2022, code of the paper): the generator of a sample is seeded
@@ -72,7 +72,7 @@ class Seeds:
         """A noise source for stochastic samplers: call k gives row i the k-th draw of seed i, after
         the one that ``randn`` gave.
 
-        The states it is called with have one row a seed on their first axis; a batch of another
+        The states it is called with have one row per seed on their first axis; a batch of another
         length is a ValueError.
         """
         generators = self._generators()

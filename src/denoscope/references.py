@@ -1,4 +1,4 @@
-"""What to cite: one entry a work, gathered from what a run used."""
+"""What to cite: one entry per work, gathered from what a run used."""
 
 from __future__ import annotations
 

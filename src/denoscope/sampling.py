@@ -1,5 +1,5 @@
 """Sampling: from the state at the first of some levels to the state at the last, one
-:data:`~denoscope.types.Step` a level.
+:data:`~denoscope.types.Step` per level.
 
 All steps discretise the probability-flow equation ``dx/dsigma = (x - D(x, sigma)) / sigma`` or its
 stochastic counterpart. States are the library's coordinates x = x0 + sigma n, so the first state is

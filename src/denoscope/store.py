@@ -1,4 +1,4 @@
-"""Results on disk: one folder a cell, written whole or not at all, readable by people.
+"""Results on disk: one folder per cell, written whole or not at all, readable by people.
 
 ``STORE/cells/KEY/result.json`` holds a cell's fields, its measured values and how it was made;
 ``arrays.safetensors`` lies beside it, and so do whole files such as a trained network

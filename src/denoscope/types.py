@@ -2,8 +2,8 @@
 
 A denoiser is any callable ``D(x, sigma) -> E[x0 | x]`` for ``x = x0 + sigma * n`` with standard
 normal ``n`` (variance-exploding coordinates, images in [-1, 1]). ``sigma.shape`` is a prefix of
-``x.shape``: ``()`` for one level, ``(b,)`` for one level a point, ``(m, b)`` for m networks with b
-points each. :func:`pad` states that rule once.
+``x.shape``: ``()`` for one level, ``(b,)`` for one level per point, ``(m, b)`` for m networks with
+b points each. :func:`pad` states that rule once.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ An image x0 is inverted to the state x at the noise level sigma, moved along a d
 
     x0(s) = sample(x + l v),      l = s sqrt(n) sqrt(1 + sigma^2)
 
-for n numbers an image: the strength s is a step in parts of sqrt(n) in variance-preserving
+for n numbers per image: the strength s is a step in parts of sqrt(n) in variance-preserving
 coordinates, x/sqrt(1 + sigma^2), whose length is about sqrt(n). Where D is linear along v the edit
 is linear in s, flips with its sign, is the same on every image and adds up with others.
 """

@@ -82,7 +82,7 @@ def posterior_samples(
     directions: int = 8,
 ) -> Tensor:
     """What D's model takes to be behind the measurement ``y``, of standard deviation ``std``, one
-    draw for each unit ``noise`` (k, *event); y is one measurement, or (k, *measured) one a row.
+    draw for each unit ``noise`` (k, *event); y is one measurement, or (k, *measured) one per row.
 
     Deterministic for a deterministic step: the same noise into two models tells whether they agree.
     """
@@ -95,7 +95,7 @@ def measured(
 ) -> Denoiser:
     """D given the measurement: the denoiser E[x0 | x, y] of points x (b, *event) on one batch axis.
 
-    It costs two products with J a direction. A ``std`` that is not positive, an operator that is
+    It costs two products with J per direction. A ``std`` that is not positive, an operator that is
     not linear, and a ``y`` that is none of its measurements are a ValueError; so is a denoiser
     without derivatives.
     """

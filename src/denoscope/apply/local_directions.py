@@ -29,7 +29,7 @@ from denoscope.types import Denoiser, pad
 RANK = 5
 """Leading vectors of the outside that are projected off, as published; small images need more."""
 BLOCK = 3
-"""Directions a step of the search: fewer take fewer products in all, and longer each."""
+"""Directions per step of the search: fewer take fewer products in all, and longer each."""
 KEPT = 1e-3
 """The least part of a direction that must be left off the outside's vectors."""
 

@@ -53,7 +53,7 @@ class _Stage:
 
 
 def plan(options: AuditOptions, say: Voice) -> list[str]:
-    """One line a stage. The estimates take a machine for granted where nothing could be timed."""
+    """One line per stage. The estimates take a machine for granted where nothing could be timed."""
     rules = understood(options)
     models = {role: getattr(options, role) for role in ("gen", "twin") if sampled(options, role)}
     apart({role: path for role in ROLES if (path := getattr(options, role))})

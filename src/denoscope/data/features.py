@@ -18,8 +18,8 @@ from denoscope.files import harmless
 @dataclass(frozen=True, eq=False)
 class Features:
     """``rows`` float32 (n, k), all finite, n and k at least 1. ``names`` and ``seeds`` have one
-    entry a row or are empty; ``protocol`` says how the rows were made, empty if the file does not;
-    ``source`` what kind of file it was; ``warnings`` what was changed in reading.
+    entry per row or are empty; ``protocol`` says how the rows were made, empty if the file does
+    not; ``source`` what kind of file it was; ``warnings`` what was changed in reading.
     """
 
     rows: Tensor

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _SEAM = 2.0  # how much more neighbours differ across a seam than elsewhere
-_MOST = 64  # cells a side
+_MOST = 64  # cells per side
 _COLOUR, _MOSTLY = 24, 0.9  # levels of 255 by which most of a line may differ where it was JPEG
 
 

@@ -42,7 +42,7 @@ def _signs(n: int, numbers: int, seed: int) -> Tensor:
 
 
 def _columns(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    """The columns of ``values`` (n, k), a number an image, as (n, 1, 1, 1) like ``images``."""
+    """The columns of ``values`` (n, k), a number per image, as (n, 1, 1, 1) like ``images``."""
     return values.to(images)[:, :, None, None, None].unbind(1)
 
 
@@ -285,7 +285,7 @@ class Median(Perturbation):
 
     def __post_init__(self) -> None:
         odd = self.size >= 1 and self.size % 2 == 1
-        _require(odd, f"a median is over 1, 3, 5, ... pixels a side, got {self.size}")
+        _require(odd, f"a median is over 1, 3, 5, ... pixels per side, got {self.size}")
 
     def _apply(self, images: Tensor, seed: int) -> Tensor:
         around = pad(images, (self.size // 2,) * 4, mode="replicate")

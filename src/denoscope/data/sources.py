@@ -1,4 +1,4 @@
-"""Which images are read, and how, read once a process; and their true denoiser, where known."""
+"""Which images are read, and how, read once per process; and their true denoiser, where known."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Source:
 
 @lru_cache(maxsize=2)
 def load(source: Source) -> Images:
-    """The image set, read once a process."""
+    """The image set, read once per process."""
     if source.data == SYNTHETIC:
         return synthetic.images()
     value_range = (source.range[0], source.range[1]) if source.range else None

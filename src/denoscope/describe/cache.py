@@ -188,7 +188,7 @@ def _computed(blocks: _Blocks, place: Path, about: Mapping[str, Any]) -> Tensor:
                 digest = _digest(file, file.tell())
             if block.shape[1] != width:
                 raise ValueError(
-                    f"{blocks.descriptor.name} gave {block.shape[1]} features an image, "
+                    f"{blocks.descriptor.name} gave {block.shape[1]} features per image, "
                     f"and {width} in the run that was interrupted"
                 )
             file.write(block.data)

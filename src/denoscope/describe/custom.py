@@ -44,7 +44,7 @@ class Custom:
     """The function ``module:function`` as a descriptor, imported from the current directory too.
 
     Its attributes ``score`` ("cosine" unless given), ``protocol`` (words) and ``identity`` (JSON)
-    are taken over. What it gives must be 2-D, finite, one row an image, always as wide. Each
+    are taken over. What it gives must be 2-D, finite, one row per image, always as wide. Each
     failure is a one-line ValueError naming the function.
     """
 
@@ -92,7 +92,7 @@ class Custom:
             )
         if self._width not in (None, features.shape[1]):
             raise ValueError(
-                f"{self.name} gave {features.shape[1]} features an image, and "
+                f"{self.name} gave {features.shape[1]} features per image, and "
                 f"{self._width} before; the number must not change"
             )
         self._width = features.shape[1]

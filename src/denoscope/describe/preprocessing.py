@@ -82,7 +82,7 @@ def preprocessing(name: str) -> Preprocessing:
         return Preprocessing(name, 224, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     if match := re.fullmatch(r"square-(\d{1,6})", name):
         if not _SIDES[0] <= int(match[1]) <= _SIDES[1]:
-            raise ValueError(f"{name}: a square has {_SIDES[0]} to {_SIDES[1]} pixels a side")
+            raise ValueError(f"{name}: a square has {_SIDES[0]} to {_SIDES[1]} pixels per side")
         return Preprocessing(name, int(match[1]))
     close = difflib.get_close_matches(name, (*NAMES, "square-96"), 1, 0.0)[0]
     raise ValueError(

@@ -37,7 +37,7 @@ class SSCD:
 
     ``protocol`` names the preprocessing (:mod:`denoscope.describe.preprocessing`); without ``file``
     the network of an installed package is taken. A graph of 8-bit pixels normalises by itself and
-    takes only preprocessings with ImageNet's normalisation. ONNX graphs run one batch a core,
+    takes only preprocessings with ImageNet's normalisation. ONNX graphs run one batch per core,
     TorchScript where the images are; ``batch`` images at once. What cannot be used is a one-line
     ValueError.
     """

@@ -1,5 +1,5 @@
 """The Gaussian: its posterior mean is the Wiener filter, affine in x, one scalar ``lam / (lam +
-sigma^2)`` a mode of the covariance.
+sigma^2)`` per mode of the covariance.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _average(shares: Tensor, values: list[Tensor]) -> Tensor:
 
 
 class GaussianMixture(Mixture):
-    """The mixture of N(means[k], covs[k]): ``means`` (K, *event) with n numbers an event, ``covs``
+    """The mixture of N(means[k], covs[k]): ``means`` (K, *event) with n numbers per event, ``covs``
     (K, n, n), ``weights`` (K,) normalised.
 
     Misshapen, asymmetric or indefinite covariances and negative weights are a ValueError.

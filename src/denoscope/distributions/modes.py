@@ -2,7 +2,7 @@
 numbers, V of shape (n, d).
 
 With x = x0 + sigma n every mode is denoised by its own scalar ``variance / (variance + sigma^2)``,
-so nothing here is ever an n x n inverse: the cost is O(n d) a point. :class:`Gaussian`,
+so nothing here is ever an n x n inverse: the cost is O(n d) per point. :class:`Gaussian`,
 :class:`GaussianMixture` and :class:`MoLRG` are made of these.
 """
 

@@ -111,7 +111,7 @@ class MoLRG(Mixture):
         component k, in order.
 
         ``perturbation``: standard deviation an entry of normal e_i added to the points, which this
-        law does not know of (its own ``noise`` it does). A count below 1, or not one a component,
+        law does not know of (its own ``noise`` it does). A count below 1, or not one per component,
         is a ValueError.
         """
         if not 0 <= perturbation < math.inf:

@@ -89,7 +89,7 @@ def _not_a_number(seed: int) -> Check:
 
 
 def _table(found: Sequence[Check]) -> str:
-    """One line a check, and how many passed."""
+    """One line per check, and how many passed."""
     wide = max(len(item.metric) for item in found)
     law = max(len(item.law) for item in found)
     lines = [

@@ -96,7 +96,7 @@ def as_json(found: Results, called: str) -> dict[str, Any]:
 
 
 def _write_pictures(found: Results, target: Path) -> None:
-    """A contact sheet a direction, and every edited image at its own size."""
+    """A contact sheet per direction, and every edited image at its own size."""
     words = [f"{value:+g}" if value else "0" for value in found.asked.strengths]
     for name, images, delta in zip(found.kept.names, found.strips.images, found.strips.change):
         slug = name.replace(" ", "-")

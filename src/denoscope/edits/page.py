@@ -137,7 +137,7 @@ def _strips(found: Results) -> Iterator[Block]:
     strengths = [(i, _word(value)) for i, value in enumerate(found.asked.strengths)]
     images, delta = found.strips.images[:, :, 0], found.strips.change[:, :, 0]
     yield Gallery(
-        "Edited images, a strength a row",
+        "Edited images, a strength per row",
         found.kept.names,
         [Strip(_pictures(images[:, i]), caption=word) for i, word in strengths],
     )
@@ -237,7 +237,8 @@ def _conditions(found: Results, command: str, versions: Mapping[str, str]) -> di
         "directions found on": f"{kept.image} (`{asked.apply}`)" if about.given else kept.image,
         "mask": f"{' '.join(kept.words)}: {percent(found.spread)} of the image",
         "noise level": f"σ = {kept.sigma:.4g}, where a state has the norm √(d (1 + σ²)), about",
-        "strength": f"parts of that norm; {len(found.places)} places a slider (at least {PLACES})",
+        "strength": f"parts of that norm; {len(found.places)} places per slider "
+        f"(at least {PLACES})",
         "projection": f"off {kept.project} leading directions of the outside"
         if kept.project
         else "none",

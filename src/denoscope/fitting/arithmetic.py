@@ -13,8 +13,8 @@ from denoscope.networks import Experts, MultiStage
 
 
 def operations(network: nn.Module, shape: Sequence[int]) -> int:
-    """Those of ``network(x, c)`` for one image of ``shape``, two a multiply-add; with all decoders
-    of a network of several stages. Nothing is computed.
+    """Those of ``network(x, c)`` for one image of ``shape``, two per multiply-add; with all
+    decoders of a network of several stages. Nothing is computed.
     """
     empty = copy.deepcopy(network).to("meta")
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
@@ -24,7 +24,7 @@ def operations(network: nn.Module, shape: Sequence[int]) -> int:
 
 def expected_operations(net: MultiStage | Experts, shares: Sequence[float]) -> float:
     """Those that a row takes on average where stage k takes part in a share ``shares[k]`` of rows:
-    the sum of shares[k] times those of ``net.alone(k)``, an encoder that is shared counted once a
+    the sum of shares[k] times those of ``net.alone(k)``, an encoder that is shared counted once per
     row, also where a blend asks two decoders.
     """
     each = [operations(net.alone(k), net.shape) for k in range(len(net.widths))]

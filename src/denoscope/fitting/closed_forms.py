@@ -1,6 +1,6 @@
 """The closed forms that a network is compared with: linear model and memorizer of its training set,
 sampled from the same noises with the same solver, and their denoising errors at the same noisy
-images; made once a process.
+images; made once per process.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def instances(
     starts: int,
     start: str,
 ) -> Instances:
-    """``trials`` instances for every number of points a subspace in ``counts``, in that order;
+    """``trials`` instances for every number of points per subspace in ``counts``, in that order;
     ``start`` is one of ``STARTS``.
 
     Subspaces, coefficients, noise directions and starts of an instance are functions of (n, k, d,

@@ -55,7 +55,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 @dataclass(frozen=True)
 class Progress:
     """Where a training is: ``step`` steps done of ``steps`` (None: until the draws end), at
-    ``rate`` steps a second.
+    ``rate`` steps per second.
 
     ``loss``: the mean since the last report, scalar, or (m,) for a fleet, NaN for stopped members.
     ``stopped``: why and when members stopped, {0: reason} for a single network. ``seconds``: spent

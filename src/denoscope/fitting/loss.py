@@ -48,7 +48,7 @@ def denoising_loss(
     """The mean of weight(sigma) |D(x0 + sigma noise, sigma) - x0|^2 over pixels and the last axis
     of sigma, shape sigma.shape[:-1].
 
-    A scalar for a network with sigma (b,), one loss a member for a fleet with sigma (m, b).
+    A scalar for a network with sigma (b,), one loss per member for a fleet with sigma (m, b).
     ``weight`` is D's own where it has one, else 1.
     """
     errors = weighted_errors(D, x0, sigma, noise, weight)

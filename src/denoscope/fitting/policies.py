@@ -54,9 +54,9 @@ def visit_shares(edges: Sequence[float], mean: float, std: float) -> np.ndarray:
 
 class StagedLoss:
     """The denoising loss under a policy, for ``training(..., loss=...)`` with levels
-    ``log_normal(mean, std)``; one a training, since it learns.
+    ``log_normal(mean, std)``; one per training, since it learns.
 
-    ``shares`` (stages,), or one row a member of a fleet, are those of now, float64; policies that
+    ``shares`` (stages,), or one row per member of a fleet, are those of now, float64; policies that
     learn look again after every ``every`` steps. A checkpoint holds what they learned.
     """
 

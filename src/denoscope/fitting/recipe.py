@@ -42,7 +42,7 @@ TRAINING_SHARE = 0.85
 """Of the time to train and sample a fleet, for its progress."""
 SAMPLED_AT_ONCE = 16_000
 RATES = {"film": 26e9, "mlp": 33e9, "unet": 55e9, "uvit": 45e9, "conv": 55e9}
-"""Floating-point operations a second of one core, all overheads counted; measured with `denoscope
+"""Floating-point operations per second of one core, all overheads counted; measured with `denoscope
 run phase_transition` on a 2-core machine.
 """
 

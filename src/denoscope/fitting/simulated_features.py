@@ -2,7 +2,7 @@
 :mod:`denoscope.theory.random_features` is compared with.
 
 The feature matrices U = E[f f^T] and V = E[f xi^T], with ``f = tanh(W x_t/sqrt(d))``, are averages
-over the training points with the noise averaged exactly, over m noises a point, or over the law
+over the training points with the noise averaged exactly, over m noises per point, or over the law
 itself. The exact ones are by Mehler's formula: two features see one noise xi as standard normals of
 correlation ``r = w w'/(|w| |w'|)``, so ``E[f f'] = sum_k r^k c_k c'_k`` with the Hermite
 coefficients ``c_k`` of each feature as a function of its own normal; the diagonal, r = 1, is an
@@ -50,7 +50,7 @@ class SimulatedFeatures:
         return (seen**2).sum(1), (seen * true).sum(1), law
 
     def trained(self, tau: float) -> tuple[float, float]:
-        """Training and test loss a dimension after gradient flow for ``tau`` from zero."""
+        """Training and test loss per dimension after gradient flow for ``tau`` from zero."""
         rate = 2 * self.noise * tau * self.v.shape[1] / len(self.u)
         values = self.modes[0]
         kept = np.where(values > 1e-12, values, 1.0)

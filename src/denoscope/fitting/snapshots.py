@@ -36,7 +36,7 @@ def snapshot_steps(first: int, last: int, count: int) -> list[int]:
 
 class Snapshots:
     """The weights of a fleet by training step, in memory and, where a ``folder`` is given, in one
-    file a step that outlives the process.
+    file per step that outlives the process.
     """
 
     def __init__(self, folder: Path | None):

@@ -36,7 +36,7 @@ LONGEST = 20.0
 """The largest Frobenius norm of one step."""
 
 SCREENED, JUDGED = 8, 16
-"""Steps that all starts train before the best are chosen; noises a point of final losses."""
+"""Steps that all starts train before the best are chosen; noises per point of final losses."""
 
 AT_ONCE = 40
 """Instances worked on together: what they need then stays in the processor's cache."""
@@ -104,7 +104,7 @@ def _real(x: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, noise: Tensor, level: Tensor, bases: Tensor) -> Tensor:
-    """The gradient of :func:`losses` for one noise a point, up to what a polar factor removes."""
+    """The gradient of :func:`losses` for one noise per point, up to what a polar factor removes."""
     b, tries, count, n, d = bases.shape
     both = torch.cat([x, noise], 1)
     clean, extra = _products(both, bases).chunk(2, 1)
@@ -167,7 +167,7 @@ def train_subspaces(
 
     All starts train for ``SCREENED`` steps at the full rate; the ``keep`` with the least loss train
     on for ``steps`` with a rate that falls to 0 as a cosine; the best of them is the one with the
-    least loss on ``JUDGED`` noises a point, the same for all and for the truth.
+    least loss on ``JUDGED`` noises per point, the same for all and for the truth.
     """
     parts = []
     for first in range(0, len(of), AT_ONCE):

@@ -59,7 +59,7 @@ class Certified:
 
 class Search:
     """A basis and probes at some points (named by their ``places`` in a group) that have taken the
-    same steps; ``spent``: products a point so far.
+    same steps; ``spent``: products per point so far.
     """
 
     def __init__(self, operator: Operator, seed: int):

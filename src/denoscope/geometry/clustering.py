@@ -16,7 +16,7 @@ assignments. With ``S_k = sum_{i in C_k} x_i x_i^T`` the steps here are
 f is the largest of convex functions of U, and the polar factor maximises its tangent, so no step
 lowers f. A little of U is added to S_k U_k (S_k plus a multiple of the identity, which changes no
 maximiser): directions that no point informs stay as they are. Without the joint constraint any
-split of the points into groups of d keeps everything, so d points a subspace identify nothing.
+split of the points into groups of d keeps everything, so d points per subspace identify nothing.
 
 Rows of zeros are padding: they belong to no subspace and count for nothing.
 """

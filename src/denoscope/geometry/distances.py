@@ -3,9 +3,9 @@ that all of linearity is measured by.
 
 The score at level sigma is ``(D(y) - y)/sigma^2``, so two scores differ by ``(D_1 - D_2)/sigma^2``:
 the distance between denoisers is that between score fields, in the units of the data at every
-level. The error of a score field is ``E |D_1 - D_2|/sqrt(n)``, n numbers a point. Points are given,
-not drawn: draw noise once, ``y = x + sigma n``, and compare many denoisers on it. Intervals hold
-for independent rows; of several noises of one image they are too short.
+level. The error of a score field is ``E |D_1 - D_2|/sqrt(n)``, n numbers per point. Points are
+given, not drawn: draw noise once, ``y = x + sigma n``, and compare many denoisers on it. Intervals
+hold for independent rows; of several noises of one image they are too short.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def score_distance(
     """The mean over noisy points of ``|D1(y) - D2(y)|/sqrt(n)``, or ``relative``: of ``|D1(y) -
     D2(y)|/|D1(y)|``, with its t interval.
 
-    ``y`` (b, *event), ``sigma`` one level or one a row (b,). Relative to a D1 that is zero
+    ``y`` (b, *event), ``sigma`` one level or one per row (b,). Relative to a D1 that is zero
     somewhere while D2 is not, it is not available. Source: Li, Dai and Qu 2024, "score field
     approximation error".
     """
@@ -53,9 +53,10 @@ def pairwise_distances(
     batch: int = 256,
 ) -> dict[tuple[str, str], Estimate]:
     """:func:`score_distance` of every pair (a, b), a before b in the mapping (and relative to a),
-    each denoiser called once a point.
+    each denoiser called once per point.
 
-    Holds the answers of all denoisers, 8 bytes a number. Fewer than two denoisers are a ValueError.
+    Holds the answers of all denoisers, 8 bytes per number. Fewer than two denoisers are a
+    ValueError.
     """
     if len(denoisers) < 2:
         raise ValueError(f"distances need at least 2 denoisers, got {len(denoisers)}")
@@ -67,8 +68,8 @@ def pairwise_distances(
 
 
 def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) -> Tensor:
-    """D at the points ``y`` (b, *event), at most ``batch`` a call: rows (b, n) in float64;
-    ``sigma`` one level or one a row (b,).
+    """D at the points ``y`` (b, *event), at most ``batch`` per call: rows (b, n) in float64;
+    ``sigma`` one level or one per row (b,).
 
     Points without a batch axis, or levels of another shape, are a ValueError.
     """
@@ -89,9 +90,9 @@ def outputs(D: Denoiser, y: Tensor, sigma: Tensor | float, *, batch: int = 256) 
 
 
 def denoising_errors(D: Denoiser, images: Tensor, levels: ArrayLike, *, least: int = 256) -> Tensor:
-    """Mean squared denoising errors a pixel at each of ``levels`` (L,), one a noisy image, (L, M)
-    in float64: of M = ``least`` at least, images repeated with fresh noise where there are fewer;
-    the same noise at every level and for every denoiser.
+    """Mean squared denoising errors per pixel at each of ``levels`` (L,), one per noisy image, (L,
+    M) in float64: of M = ``least`` at least, images repeated with fresh noise where there are
+    fewer; the same noise at every level and for every denoiser.
     """
     repeats = -(-least // len(images))
     clean = images.repeat(repeats, *(1,) * (images.ndim - 1))[: max(len(images), least)]
@@ -117,7 +118,9 @@ def rmse(first: Tensor, second: Tensor) -> Tensor:
 
 
 def averaged(values: Tensor) -> Estimate:
-    """The mean of one value a point (b,) with its t interval; not available if one is infinite."""
+    """The mean of one value per point (b,) with its t interval; not available if one is
+    infinite.
+    """
     if not bool(values.isfinite().all()):
         return unavailable("relative to an answer of length 0", len(values))
     return mean(values.tolist())

@@ -58,7 +58,7 @@ def distill(
     Each image is taken with ``repeats`` noises, every second one the opposite of that before it; by
     default as many as make at least 8 (n + 1) rows in all. The noise of an image depends on
     ``seed`` and its place alone. ``ridge``: absolute, in units of a variance of one number of y.
-    With no more than n rows, W is the solution of least norm. At most ``batch`` rows a call of D,
+    With no more than n rows, W is the solution of least norm. At most ``batch`` rows per call of D,
     some n^2 float64 in memory. A level that is not one positive number, a negative ridge, or
     repeats or batch below 1, are a ValueError.
     """

@@ -22,8 +22,8 @@ from denoscope.theory.molrg import expected_loss
 
 
 class Departure(NamedTuple):
-    """Losses summed over the n numbers of a point and averaged over the points, a row a level and a
-    column a draw of the noise.
+    """Losses summed over the n numbers of a point and averaged over the points, a row per level and
+    a column a draw of the noise.
 
     ``exact`` (levels,): the formula, with the clean assignment. ``clean``: the same by Monte Carlo.
     ``argmax`` and ``soft``: the loss less that of the clean assignment on the same noise, for the
@@ -52,7 +52,7 @@ def departures(
     subspaces with these orthonormal ``bases``.
 
     The bases may be the truth's or any others, K tensors (n, d_k) or one (K, n, d). ``draws``
-    noises a point, the same at every level: what varies over them is the noise, the points being
+    noises per point, the same at every level: what varies over them is the noise, the points being
     given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
     """
     if draws < 2:

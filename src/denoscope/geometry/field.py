@@ -140,8 +140,8 @@ class Field:
 
 
 class Linearized:
-    """A field with its graph kept, ``copies`` rows a point: further products cost a pass backward,
-    not a pass through the denoiser.
+    """A field with its graph kept, ``copies`` rows per point: further products cost a pass
+    backward, not a pass through the denoiser.
 
     ``J^T u`` is the reverse-mode derivative; it is linear in u, and ``J v`` its own reverse-mode
     derivative, which costs a third of a forward-mode product; that is taken where an operation

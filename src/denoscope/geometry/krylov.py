@@ -2,7 +2,7 @@
 with full re-orthonormalisation.
 
 From random directions V_1 (n, s), each step takes ``Q_j = orth(J V_j - ...)`` and ``V_{j+1} =
-orth(J^T Q_j - ...)``, two products a direction. With ``Q = [Q_1 .. Q_j]`` (k columns) and ``V =
+orth(J^T Q_j - ...)``, two products per direction. With ``Q = [Q_1 .. Q_j]`` (k columns) and ``V =
 [V_1 .. V_{j+1}]`` (k + s columns) orthonormal,
 
     J^T Q = V T          exactly, T (k + s, k) upper block bidiagonal, J V_k = Q M          exactly,
@@ -112,7 +112,7 @@ class Krylov:
         return self.right.shape[2] + self.block <= min(self.operator.shape)
 
     def grow(self) -> None:
-        """One block more, by 2 s products a point."""
+        """One block more, by 2 s products per point."""
         new = self.operator.times(self.right[..., -self.block :])
         self.left = torch.cat([self.left, self._orthonormal(new, self.left)], 2)
         pulled = self.operator.transposed_times(self.left[..., -self.block :])

@@ -24,7 +24,7 @@ from denoscope.random import derive
 
 _DENSE = 128  # numbers of a point up to which the matrix is made
 _SPARE = 8  # directions beyond the wanted ones, which let the last of those settle
-_BLOCK = 16  # most directions a step
+_BLOCK = 16  # most directions per step
 _MOST = 128  # directions a basis may always have
 
 

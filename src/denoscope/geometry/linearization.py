@@ -41,7 +41,7 @@ class FirstOrder(NamedTuple):
 
 class Superposition(NamedTuple):
     """``cosine`` of D(a x1 + b x2) and a D(x1) + b D(x2), with its sign, and ``error`` relative to
-    the first: one a pair (b,), float64.
+    the first: one per pair (b,), float64.
     """
 
     cosine: Tensor
@@ -55,8 +55,8 @@ def first_order(
     sigma: Tensor | float,
     steps: Sequence[float] | Tensor,
 ) -> FirstOrder:
-    """All comparisons of D(x + l v) with D(x) + l J v at the ``steps`` l: one derivative a point
-    and one call of D a step.
+    """All comparisons of D(x + l v) with D(x) + l J v at the ``steps`` l: one derivative per point
+    and one call of D per step.
 
     x (*b, *event), sigma (*b); ``direction`` broadcasts to x and is normalised to length 1 at each
     point. Two zero vectors have cosine 1 and ratio 1 (error 0); a zero one against another cosine 0
@@ -100,7 +100,7 @@ def superposition(
     """D(a x1 + b x2) against a D(x1) + b D(x2) for each pair of rows of ``x1`` and ``x2`` (b,
     *event), ``a^2 = share``, ``b^2 = 1 - share``.
 
-    ``x1``, ``x2``: noisy inputs at ``sigma``, one level or one a pair (b,), with independent
+    ``x1``, ``x2``: noisy inputs at ``sigma``, one level or one per pair (b,), with independent
     noises. Inputs of different shapes or a share outside [0, 1] are a ValueError.
     """
     if x1.shape != x2.shape:

@@ -24,8 +24,8 @@ from denoscope.random import derive, generator
 
 @dataclass(frozen=True)
 class Stochastic:
-    """``value`` (*b) with its standard ``error`` (*b) from ``probes`` random directions a point; an
-    exact value has 0 probes and error 0.
+    """``value`` (*b) with its standard ``error`` (*b) from ``probes`` random directions per point;
+    an exact value has 0 probes and error 0.
 
     The errors of different points are independent. ``(value - truth)/error`` is about Student's t
     with ``probes - 1`` degrees of freedom.

@@ -6,7 +6,7 @@ u_i|`` (zero but for rounding) and ``r_i = |J^T u_i - s_i v_i|`` of the k leadin
 triplets are small enough: below a tolerance times s_1; signs and rotations among equal singular
 values do not matter to them. Or below a tolerance times the gap g_i to the nearest other value,
 since ``sin(v_i, true v_i) <= r_i/g_i`` (Davis and Kahan 1970; Wedin 1972). The bases are cut back
-to the leading triplets when they have grown to a few times k, so memory grows with k n a point.
+to the leading triplets when they have grown to a few times k, so memory grows with k n per point.
 What the power method of Chen et al. 2024 finds in some 10 to 50 iterations takes a handful of
 blocks here, because all products are kept. Sources: Halko, Martinsson and Tropp 2011; Musco and
 Musco 2015.
@@ -128,7 +128,7 @@ def dense(operator: Operator) -> Tensor:
 
 
 def block_of(k: int) -> int:
-    """Directions a step: more than k, so that equal values are all found, but for a large k."""
+    """Directions per step: more than k, so that equal values are all found, but for a large k."""
     return min(k + 2, LARGEST_BLOCK)
 
 
@@ -136,7 +136,7 @@ def leading(
     operator: Operator, k: int, enough: Rule, seed: int, block: int | None = None
 ) -> Triplets:
     """The leading triplets of the points of one group, until they are ``enough``; from the matrix
-    where that takes fewer products. A small ``block`` of directions a step takes fewer products
+    where that takes fewer products. A small ``block`` of directions per step takes fewer products
     and may miss some of more than ``block`` equal values.
     """
     size, points = min(operator.shape), len(operator.field)

@@ -2,7 +2,7 @@
 of one path of the flow have one answer.
 
 Each takes a model, raises an AssertionError that says by how much it is missed, and returns that
-number, root mean squared a pixel.
+number, root mean squared per pixel.
 """
 
 from __future__ import annotations

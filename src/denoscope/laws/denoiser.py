@@ -33,7 +33,7 @@ class ClosedForm(Protocol):
 
 
 def _points(sigma: Tensor, shape: Sequence[int], seed: int) -> Tensor:
-    """One point a level: shape (*sigma.shape, *shape)."""
+    """One point per level: shape (*sigma.shape, *shape)."""
     noise = torch.randn(
         (*sigma.shape, *shape), generator=torch.Generator().manual_seed(seed), dtype=sigma.dtype
     )
@@ -77,7 +77,7 @@ def check_prefix_rule(
     _close(D(x, level), want, tolerance, "prefix rule, sigma of shape () against (b,)")
     levels = torch.tensor([0.2, 0.7, 2.0, 9.0], dtype=dtype)
     each = torch.cat([D(x[i : i + 1], levels[i : i + 1]) for i in range(4)])
-    _close(D(x, levels), each, tolerance, "prefix rule, one level a point against one call a point")
+    _close(D(x, levels), each, tolerance, "prefix rule, levels per point against calls per point")
 
 
 def check_extra_axes(

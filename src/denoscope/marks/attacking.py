@@ -133,7 +133,7 @@ def settings(asked: MarkRequest, words: Sequence[str]) -> dict[str, Any]:
 
 
 def attack_all(asked: MarkRequest, target: Path, say: Voice) -> tuple[list[Row], ImageSet]:
-    """A PNG an image and attack, in a folder named after the attack, and their rows."""
+    """A PNG per image and attack, in a folder named after the attack, and their rows."""
     given = images_of(asked, asked.images, "images")
     clean = images_of(asked, asked.clean, "clean", given.images.shape) if asked.clean else None
     known: list[Tensor] = []

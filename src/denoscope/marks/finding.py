@@ -29,7 +29,7 @@ def settings(asked: MarkRequest, about: Asking, keys: Sequence[Key]) -> dict[str
 def detect_all(
     asked: MarkRequest, about: Asking, keys: Sequence[Key], target: Path, say: Voice
 ) -> tuple[list[Row], ImageSet]:
-    """A row an image and key: ``p`` of this key alone, ``adjusted_p`` of all keys together."""
+    """A row per image and key: ``p`` of this key alone, ``adjusted_p`` of all keys together."""
     given = images_of(asked, asked.images, "images", about.model.shape)
     rows = Rows(target, settings(asked, about, keys))
     with say.counting("images", len(given.names)) as told:

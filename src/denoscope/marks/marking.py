@@ -71,7 +71,7 @@ def settings(asked: MarkRequest, about: Asking, key: Key) -> dict[str, Any]:
 def embed_all(
     asked: MarkRequest, about: Asking, key: Key, target: Path, say: Voice
 ) -> tuple[list[Row], ImageSet | None]:
-    """A marked PNG an image in ``images/``, the decode without a mark in ``unmarked/``, and their
+    """A marked PNG per image in ``images/``, the decode without a mark in ``unmarked/``, and their
     rows.
     """
     given = None

@@ -148,7 +148,7 @@ def _detected(found: Outcome) -> tuple[list[Block], list[Section]]:
     more = [Text(f"{left} more lines are in rows.csv.")] if left else []
     return [_curve(found)], [
         Section("How many images carry a mark", [_levels(found.rows, "p", found.keys)]),
-        Section("Images", [Table("A line an image and key", columns, lines), *more]),
+        Section("Images", [Table("A line per image and key", columns, lines), *more]),
     ]
 
 
@@ -195,7 +195,7 @@ def _curve(found: Outcome) -> Figure:
 
 
 def _levels(rows: Sequence[Row], name: str, keys: Sequence[Key] = ()) -> Table:
-    """The share of images at or below each level, a line a key."""
+    """The share of images at or below each level, a line per key."""
     many = [key.fingerprint for key in keys] or [rows[0]["key"]]
     columns = [Column("key"), *(Column(f"p ≤ {level:g}") for level in LEVELS)]
     lines = []

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 class Rows:
-    """``rows.csv`` and ``rows.json``, a line an image (and key, or attack), in a folder whose
+    """``rows.csv`` and ``rows.json``, a line per image (and key, or attack), in a folder whose
     ``settings.json`` says what they were made of. Other settings are a ValueError.
     """
 

@@ -27,7 +27,7 @@ _HELD = 1 << 25  # squared distances that each of two fits keeps
 
 @dataclass(frozen=True)
 class SetSizes:
-    """Rows of the sets, 0 where not given, and features a row."""
+    """Rows of the sets, 0 where not given, and features per row."""
 
     gen: int
     train: int

@@ -56,7 +56,7 @@ def rises(
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     if x.ndim != 1 or y.shape[-1:] != x.shape or w.shape[-1:] != x.shape:
         raise ValueError(
-            f"a curve needs one value and one weight a size, got {x.shape}, {y.shape} and {w.shape}"
+            f"a curve needs a value and a weight per size, got {x.shape}, {y.shape} and {w.shape}"
         )
     if (np.diff(x) <= 0).any() or (w <= 0).any() or not np.isfinite(y).all():
         raise ValueError("sizes must increase, weights be positive and values finite")

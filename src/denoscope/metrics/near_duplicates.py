@@ -85,7 +85,7 @@ class SelfNeighbors:
         return apart[apart.isfinite()]
 
     def near(self, rows: Tensor, spacing: float | Tensor) -> NearDuplicates:
-        """The rows nearer to one another than ``spacing``, one number or one a row, or equal."""
+        """The rows nearer to one another than ``spacing``, one number or one per row, or equal."""
         reach = torch.as_tensor(spacing, dtype=torch.float64).expand(len(self))
         listed = (self.found.distance.double() < reach[:, None]) | (self.found.distance == 0)
         full = listed.all(1) & (

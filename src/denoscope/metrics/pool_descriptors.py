@@ -47,7 +47,7 @@ class PoolDescriptors:
 
     @staticmethod
     def of(where: Split) -> PoolDescriptors:
-        """Those of a split's pool, made once a process."""
+        """Those of a split's pool, made once per process."""
         return _made(where.whole())
 
     def nearest(self, made: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:

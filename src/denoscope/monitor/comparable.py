@@ -13,7 +13,7 @@ from denoscope.nearest import neighbors
 
 LEAST = 4
 """Images of a set, at least: a threshold is chosen by one half of them and counted on the other."""
-_SAME = 1e-3  # standard deviations, a number: images nearer than this are one image
+_SAME = 1e-3  # standard deviations, per number: images nearer than this are one image
 _THIRD, _MANY = 1 / 3, 0.05  # a larger share of held-out images so near is said
 
 

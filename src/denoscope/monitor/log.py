@@ -1,4 +1,4 @@
-"""The log of a monitor: one line of JSON a look, the file whole at any moment."""
+"""The log of a monitor: one line of JSON per look, the file whole at any moment."""
 
 from __future__ import annotations
 

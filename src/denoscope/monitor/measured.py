@@ -43,7 +43,7 @@ _POINTS, _COMPARED = 256, 64  # images of a set that are denoised, points for cl
 _STEPS, _LOW, _HIGH = 16, 0.004, 160.0  # of the sampler; its levels in standard deviations
 _TOGETHER = 1 << 21  # numbers in one call of D
 _SPACING = 0.01  # the quantile of nearest distances below which images are near-duplicates
-_WIDE = 4096  # numbers an image beyond which a covariance is that of so many images
+_WIDE = 4096  # numbers per image beyond which a covariance is that of so many images
 
 
 @dataclass(frozen=True)

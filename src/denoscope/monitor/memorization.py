@@ -32,7 +32,7 @@ class MemorizationMonitor:
     ``train`` (N, *shape) is what is trained on, as the network sees it, and ``held`` images like
     these that it never sees; rows of latents will do. ``every``: look after every so many steps, or
     after the steps in it; ``budget``: look as often as this share of all time allows (default 0.05
-    where neither is given). ``log``: a file that takes one line of JSON a look, with a figure
+    where neither is given). ``log``: a file that takes one line of JSON per look, with a figure
     beside it (the same name with .svg), and from which the same monitor goes on after a kill; or a
     callable that takes a dictionary of numbers. ``stop``: end the training when copying is certain.
     Looks take ``samples`` samples, noises from ``seed``, nothing from the training's generators.

@@ -23,7 +23,7 @@ def within(
     *,
     max_memory: str | int = "1GiB",
 ) -> Tensor:
-    """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one a
+    """The pairs (i, j) of a query row and a bank row nearer than ``radius``, one number or one per
     query row, or at distance 0; int64 (m, 2).
 
     In the order of i, then j. Distances are Euclidean and those of :func:`neighbors` to the last

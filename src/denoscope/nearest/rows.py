@@ -67,7 +67,7 @@ def same_space(
     a, b = (features(x, name, half=half) for x, name in zip((first, second), names, strict=True))
     if a.shape[1] != b.shape[1]:
         raise ValueError(
-            f"{names[0]} has {a.shape[1]} features a row and {names[1]} has {b.shape[1]}: "
+            f"{names[0]} has {a.shape[1]} features per row and {names[1]} has {b.shape[1]}: "
             "use one descriptor for both"
         )
     dtype = torch.promote_types(a.dtype, b.dtype)

@@ -77,7 +77,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class BlockSizes:
-    """Block sizes under a memory bound: queries at once, tile rows and columns, columns a group,
+    """Block sizes under a memory bound: queries at once, tile rows and columns, columns per group,
     and pairs held before they are thinned.
     """
 
@@ -99,7 +99,7 @@ class BlockSizes:
             )
         tile = min(
             1 << 22, bound // 256
-        )  # numbers in a tile; its worst case, every pair a candidate, takes 64 bytes a number
+        )  # numbers in a tile; its worst case, every pair a candidate, takes 64 bytes per number
         columns = min(4096, widest, tile, bank)
         columns = math.ceil(bank / math.ceil(bank / columns))
         group = max(1, min(64, columns // (4 * k)))

@@ -2,8 +2,8 @@
 and what to do until then.
 
 The model samples N(mu_0, Sigma_0 + c I); c is added by the ridge abar c at each noise level. Losses
-are those of noise prediction a dimension, divergences nats a dimension, variances those of images
-in [-1, 1]. Merger and Goldt 2025.
+are those of noise prediction per dimension, divergences nats per dimension, variances those of
+images in [-1, 1]. Merger and Goldt 2025.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _times(found: Law, gaussian: int) -> Estimate:
 def _table(
     asked: Question, spectrum: np.ndarray, found: Law, sizes: Sequence[int]
 ) -> list[dict[str, float]]:
-    """One row a training set size: what theory expects there, a dimension."""
+    """One row per training set size: what theory expects there, per dimension."""
     d, f = len(spectrum), found.factor
     most = max(16 * d, 2 * max(sizes))
     wall = [d, d + 1, d + 3, *(math.ceil(d * part) for part in (1.02, 1.05, 1.1))]

@@ -1,7 +1,7 @@
 """How far the samples' law is expected to be from the best linear model of the images: predicted by
 their kurtosis, and measured where enough images are left over.
 
-Both are KL(model||true) of a model without ridge in nats a dimension, averaged over training sets
+Both are KL(model||true) of a model without ridge in nats per dimension, averaged over training sets
 of N images; infinite where such a set leaves a direction empty.
 """
 
@@ -29,12 +29,12 @@ from denoscope.theory.linear.kurtosis import (
 )
 
 ENOUGH = 20  # images left over a dimension, by which a divergence is measured
-KNOWN = 5  # images a dimension, below which the kurtosis is not told
+KNOWN = 5  # images per dimension, below which the kurtosis is not told
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Means over training sets, each against all images outside of it: the divergence, the loss a
+    """Means over training sets, each against all images outside of it: the divergence, the loss per
     dimension trained to the end, the share of variance outside the span. The sets hold ``count``
     images and are checked by ``left`` others (0: by cross-validation); ``over`` says what the
     intervals are over.

@@ -20,7 +20,7 @@ DRAWN = 300
 """Ranks of a spectrum that are drawn, evenly spread in their logarithm."""
 
 _Exact = partial(Quantity, interval=exact)
-_LOSS, _NATS = "squared error of the noise a dimension, of Gaussian images", "nats a dimension"
+_LOSS, _NATS = "squared error of the noise per dimension, of Gaussian images", "nats per dimension"
 QUANTITIES = {
     "kl": _Exact("KL", form=".3g", tip=f"model ‖ best linear model, {_NATS}, no regularisation"),
     "kl_ridge": _Exact("ridged", form=".3g", tip="the same at the best ridge, estimated"),
@@ -36,7 +36,7 @@ QUANTITIES = {
     "needed": _Exact("images needed", form=".0f"),
     "divergence": _Exact("divergence", _NATS),
     "variance": _Exact("variance", "pixels in [−1, 1]"),
-    "loss": _Exact("loss a dimension"),
+    "loss": _Exact("loss per dimension"),
     "gain": Quantity("loss, of that trained to the end", form=".3f"),
     "unseen": Quantity("variance outside the span", form=".2%"),
     "predicted": Quantity("by kurtosis", form=".2g"),

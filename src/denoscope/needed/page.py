@@ -57,7 +57,7 @@ def conditions(
         "directions": f"d = {count(found.d)}"
         + (f"; {count(constant)} of {count(sample.pixels)} pixels never vary" if constant else ""),
         "units": "pixels in [−1, 1] and not standardised, variances in their square; x_t = √ᾱ x0 + "
-        "√(1 − ᾱ) ε; losses are squared errors of the noise, divergences nats, a dimension",
+        "√(1 − ᾱ) ε; losses are squared errors of the noise, divergences nats, per dimension",
         "kurtosis": "E|z|⁴ − d over d (d + 1), z the whitened image: geometric mean of whitening "
         "by all images and by all others; intervals by t over images",
         "cross-validation": f"{len(sample.folds)} folds at random by seed {asked.seed}",

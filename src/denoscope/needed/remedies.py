@@ -22,8 +22,8 @@ def held_out(
     ridge: float | np.ndarray = 0.0,
     k: float | np.ndarray | None = None,
 ) -> np.ndarray:
-    """The mean loss a dimension on held-out images, of ridge c = ``ridge`` and training time ``k``
-    (None: to the end).
+    """The mean loss per dimension on held-out images, of ridge c = ``ridge`` and training time
+    ``k`` (None: to the end).
     """
     return np.mean(
         [

@@ -38,12 +38,12 @@ def told(found: Answers, sample: Sample) -> Iterator[Told]:
     yield _spectrum(found, read)
     yield "Until there are enough"
     yield _remedies(found, read)
-    levels = "Loss a dimension on held-out images, by noise level"
+    levels = "Loss per dimension on held-out images, by noise level"
     yield table(levels, read.without("divergence"), ["abar"], LEVELS)
     yield "Size by size"
     kept = {found.n, *marks(found.plain, found.ridged)}
     shown = [row["n"] for i, row in enumerate(found.table) if row["n"] in kept or i % 4 == 0]
-    title = "Nats and losses a dimension expected at N images (all sizes: needed.csv)"
+    title = "Nats and losses per dimension expected at N images (all sizes: needed.csv)"
     yield table(title, read.of(*SIZES, size=shown), ["size"], SIZES)
 
 
@@ -52,7 +52,7 @@ def _claims(found: Answers, read: Readings) -> Iterator[Claim]:
         f"Samples of a linear model of {count(found.n)} images are as near the best one as asked",
         found.law.decisive,
         below(found.asked.kl),
-        published=f"at most {found.asked.kl:g} nats a dimension",
+        published=f"at most {found.asked.kl:g} nats per dimension",
         beside={"Predicted": read.of("predicted"), "Measured": read.of("measured")},
         note="KL divergence without regularisation, mean over training sets.",
     )
@@ -159,7 +159,7 @@ def _remedies(found: Answers, read: Readings) -> Figure | None:
             "remedy",
             title=title,
             scale="linear" if values.max() < _FLAT * values.min() else "log",
-            y="held-out loss a dimension",
+            y="held-out loss per dimension",
             levels={"trained to the end": level.trained, "least possible": level.least},
             positions={"recommended": best} if 0 < best < math.inf else {},
         )

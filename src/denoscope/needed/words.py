@@ -84,7 +84,7 @@ def because(found: Answers) -> str:
     """What is meant by enough, what the divergence is at this N, and what was measured of it."""
     law, e, seen = found.law, found.law.predicted, found.law.measured.kl
     goal = (
-        f"Enough is within {found.asked.kl:g} nats a dimension of the best linear model (KL "
+        f"Enough is within {found.asked.kl:g} nats per dimension of the best linear model (KL "
         "divergence without regularisation, mean over training sets)"
     )
     parts = [f"{goal}: {needed(found.plain, law.few)} images." if law.infinite else f"{goal}."]
@@ -109,7 +109,7 @@ def because(found: Answers) -> str:
 def _advice(found: Answers) -> str:
     level, measured = found.level, found.law.measured
     least = f"the least possible is {level.least:.4g}" + ("" if measured.enough else " (estimated)")
-    held = f"at ᾱ = {level.abar:g} the loss a dimension on held-out images is "
+    held = f"at ᾱ = {level.abar:g} the loss per dimension on held-out images is "
     held += f"{said(measured.loss, '.4g')} when trained to the end"
     ridge = f"A ridge c = {found.ridge:.2g} (a standard deviation of {grey(found.ridge)})"
     ridge = ridge if found.ridge > 0 else "No ridge"

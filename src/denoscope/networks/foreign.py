@@ -188,7 +188,7 @@ def from_denoiser(
     high: float = 80.0,
     clamp: float | None = None,
 ) -> FromDenoiser:
-    """The denoiser of a foreign one that wants sigma of shape (b,), one level a state, as
+    """The denoiser of a foreign one that wants sigma of shape (b,), one level per state, as
     k-diffusion's do; trained at levels from ``low`` to ``high``.
     """
     return FromDenoiser(D, shape, low, high, clamp)

@@ -22,13 +22,13 @@ class MLP(nn.Module):
     """``net(x, c, label)`` = leave(h) + gain(c) x, where h starts as enter(x) + noise(c), plus a
     learned vector of the label where one is given, and each of ``blocks`` adds silu(W h) to it.
 
-    x has shape (*lead, *shape) and is flattened inside; c, one number a noise level, has a prefix
+    x has shape (*lead, *shape) and is flattened inside; c, one number per noise level, has a prefix
     of ``lead`` as its shape, and so has label: 0 to ``classes`` - 1, or -1 for none. The noise
     level enters as learned linear functions of :func:`~denoscope.networks.layers.noise_features`.
-    The gain, one factor a pixel and level, gives every width the best diagonal denoiser: without it
-    a width below the number of pixels cannot remove the noise from all of them. The initial weights
-    are a function of ``seed``; the network starts as zero. ``dropout``: the share of each block's
-    numbers after silu that a step of training leaves out.
+    The gain, one factor per pixel and level, gives every width the best diagonal denoiser: without
+    it a width below the number of pixels cannot remove the noise from all of them. The initial
+    weights are a function of ``seed``; the network starts as zero. ``dropout``: the share of each
+    block's numbers after silu that a step of training leaves out.
     """
 
     stackable = True

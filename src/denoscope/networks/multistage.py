@@ -171,7 +171,8 @@ class Experts(nn.Module):
 
 def jumps(D: Preconditioned, x0: Tensor, noise: Tensor) -> Tensor:
     """By how much the two decoders that meet at each edge differ at x0 + edge noise, root mean
-    square a pixel, (edges, b): the jump of a :class:`MultiStage` denoiser, or what a blend spreads.
+    square per pixel, (edges, b): the jump of a :class:`MultiStage` denoiser, or what a blend
+    spreads.
     """
     net = D.net
     if not isinstance(net, MultiStage):

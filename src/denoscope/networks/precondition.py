@@ -63,7 +63,7 @@ def unknown(what: str, word: str, valid: Sequence[str]) -> str:
 
 class Preconditioned(nn.Module):
     """The denoiser D(x, s) = c_skip x + c_out net(c_in x, ln(s)/4) of a network that maps (x, one
-    number a level) to x's shape; D(x, s, label) where the network knows ``classes``.
+    number per level) to x's shape; D(x, s, label) where the network knows ``classes``.
 
     ``kind`` is "edm", "eps", "x0", "v", "flow" or "consistency"; ``sigma_data`` is the standard
     deviation of the data (used by "edm" and "consistency" alone).

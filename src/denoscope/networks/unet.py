@@ -119,12 +119,12 @@ def decoded(net: Any, h: Tensor, passed: Sequence[Tensor], embedding: Tensor) ->
 
 
 class UNet(nn.Module):
-    """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number a noise level,
+    """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number per level,
     with a prefix of ``lead`` as its shape, as has label: 0 to ``classes`` - 1, or -1 for none.
 
     It works on patches of ``patch`` x ``patch`` pixels, each a pixel of patch^2 as many channels.
     ``width`` channels at full resolution and twice as many below (:func:`level_count`), one
-    residual block a level on either way, a block, self-attention and a block at the bottom; noise
+    residual block per level on either way, a block, self-attention and a block at the bottom; noise
     levels scale and shift every block. Odd sizes are halved rounding up, and enlarged to the size
     of the way down. The initial weights are a function of ``seed``; the network starts as zero.
     ``dropout``: the share of each block's numbers before its last convolution that a step of

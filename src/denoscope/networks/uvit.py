@@ -65,7 +65,7 @@ class TokenBlock(nn.Module):
 
 
 class UViT(nn.Module):
-    """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number a noise level,
+    """``net(x, c, label)`` for x (*lead, channels, height, width) and c, one number per level,
     with a prefix of ``lead`` as its shape, as has label: 0 to ``classes`` - 1, or -1 for none.
 
     Patches of ``patch`` x ``patch`` pixels are tokens of ``width`` numbers; ``depth`` blocks on the

@@ -1,4 +1,4 @@
-"""The page: one line a network, what all of them are asked in common, then each study folded."""
+"""The page: one line per network, what all of them are asked in common, then each study folded."""
 
 from __future__ import annotations
 

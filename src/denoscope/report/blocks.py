@@ -51,7 +51,7 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class Claims:
-    """A table of claims, one a line; ``foot`` says in one line what these cells do not test."""
+    """A table of claims, one per line; ``foot`` says in one line what these cells do not test."""
 
     rows: Sequence[ClaimRow]
     foot: str = ""

@@ -167,7 +167,7 @@ def _gallery(block: Gallery) -> list[dict[str, Any]]:
 
 
 def _sliders(block: Sliders) -> list[dict[str, Any]]:
-    """Cards: of each view a stack of tiles, one a position."""
+    """Cards: of each view a stack of tiles, one per position."""
     cards = []
     for row in block.rows:
         if len(row.frames) != len(block.positions):

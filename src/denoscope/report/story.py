@@ -100,7 +100,9 @@ def _only(found: Readings) -> object:
 
 
 def crosstab(title: str, readings: Readings, rows: str, columns: str) -> Table | None:
-    """One quantity: a row a value of ``rows``, a column a value of ``columns``; None of nothing."""
+    """One quantity: a row per value of ``rows``, a column per value of ``columns``; None of
+    nothing.
+    """
     if not readings:
         return None
     q, along = readings.quantity, readings.along(columns)

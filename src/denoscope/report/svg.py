@@ -20,7 +20,7 @@ _DROPPED = {"metadata", "style"}
 
 
 def export(figure: Figure, form: Literal["svg", "png"], salt: str = "") -> bytes:
-    """The figure on white, for a paper: SVG, letters as outlines, or PNG at 200 dots an inch."""
+    """The figure on white, for a paper: SVG, letters as outlines, or PNG at 200 dots per inch."""
     return _render(figure, form, salt, fonts="path", ground=theme.GROUND)
 
 

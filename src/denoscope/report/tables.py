@@ -40,7 +40,7 @@ def write_table(
 
 
 def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> None:
-    """Writes ``claims.json``, one object a claim, and ``claims.csv``, one line a number."""
+    """Writes ``claims.json``, one object per claim, and ``claims.csv``, one line per number."""
     target = Path(folder)
     write_json(target / "claims.json", [_json(claim) for claim in claims])
     text = io.StringIO()

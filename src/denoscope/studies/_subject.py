@@ -89,7 +89,7 @@ class Subject:
     def errors(
         self, D: Denoiser, kind: Literal["train", "test"], levels: Sequence[float], points: int
     ) -> Tensor:
-        """Mean squared errors a number of a denoiser at up to ``points`` noisy images, averaged
+        """Mean squared errors per number of a denoiser at up to ``points`` noisy images, averaged
         over the noises of an image, (levels, images).
         """
         images = min(points, len(self.data.train() if kind == "train" else self.data.unseen()))

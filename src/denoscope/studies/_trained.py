@@ -87,7 +87,7 @@ class Learned(Swept, Reported):
     """How many at least, where there are as many cells: two keep two cores busy."""
 
     steps: int = option(8000, "training steps")
-    batch_size: int = option(64, "images or points a training step")
+    batch_size: int = option(64, "images or points per training step")
     lr: float = option(4e-3, "peak learning rate of the one-cycle schedule")
     ema: float = option(0.999, "decay of the averaged weights that are sampled")
     level_mean: float = option(-0.6, "mean of log sigma in training")
@@ -123,7 +123,7 @@ class Learned(Swept, Reported):
     @classmethod
     def plan(cls, cells: Sequence[Any]) -> list[list[Any]]:
         """Alike cells in fleets as large as pays, evenly filled, those of one training set together
-        (its closed forms are made once a job); large networks one a job.
+        (its closed forms are made once per job); large networks one per job.
         """
         jobs = []
         for some in alike(cells, *cls.members):
@@ -213,7 +213,7 @@ class Trained(Learned, Imaged):
 
     @property
     def seen_by(self) -> PoolDescriptors:
-        """What tells images apart, made of the pool once a process."""
+        """What tells images apart, made of the pool once per process."""
         return PoolDescriptors.of(self.where())
 
     @classmethod

@@ -105,7 +105,7 @@ class DimensionScaling(Reported):
     compared: int = option(256, "points of each sample between which W2 is computed")
     width: int = option(128, "width of the networks")
     steps: int = option(800, "training steps of the networks")
-    batch_size: int = option(64, "points a training step")
+    batch_size: int = option(64, "points per training step")
     lr: float = option(5e-3, "learning rate of the networks")
     seed: int = option(0, "seed of everything")
 

@@ -147,7 +147,7 @@ class DisjointHalves(Probed):
 
 
 def denoising(subject: Subject) -> Iterator[Reading]:
-    """Mean squared errors a number (levels, images), and some answers (levels, points, numbers)."""
+    """Mean squared errors per number (levels, images), some answers (levels, points, numbers)."""
     levels = psnr.noise_level(INPUTS).tolist()
     for who, D in subject.everyone().items():
         at = {"who": who, "psnr": INPUTS}
@@ -228,7 +228,7 @@ def plain(a: Model, b: Model) -> Tensor:
 
 
 def distance(a: Model, b: Model) -> np.ndarray:
-    """Root mean squared difference a number of the two denoisers, (points,)."""
+    """Root mean squared difference per number of the two denoisers, (points,)."""
     return np.sqrt(np.square(a["answer"] - b["answer"]).mean(-1, dtype=np.float64))
 
 
@@ -251,7 +251,7 @@ COMPARISONS: Mapping[str, tuple[Any, ...]] = {
 
 
 def summary(every: Readings) -> Readings:
-    """One number a noise or point of every comparison, averaged over the pairs of a kind."""
+    """One number per noise or point of every comparison, averaged over the pairs of a kind."""
     mean = every.without("psnr").over("subset", "seed")
     several = mean.map(lambda units: units.reshape(len(units), -1).mean(1))
     return several + every.of(psnr=HARMONIC).over("subset", "seed").dropped("psnr")

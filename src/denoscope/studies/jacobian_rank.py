@@ -138,7 +138,7 @@ class JacobianRank(Probed):
 
     @classmethod
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
-        return {**super().about(rows), "points a level": rows[0].values.get("points")}
+        return {**super().about(rows), "points per level": rows[0].values.get("points")}
 
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:

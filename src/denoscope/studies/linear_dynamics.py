@@ -214,7 +214,7 @@ def followed(course: Course, item: TrainingSet) -> Course:
 def courses(
     source: str, runs: Sequence[Course], d: int, axes: Mapping[str, np.ndarray]
 ) -> Iterator[Reading]:
-    """Losses (R, levels), here a dimension, and weights (R, levels, modes) of several runs."""
+    """Losses (R, levels), here per dimension, and weights (R, levels, modes) of several runs."""
     at, stack = {"source": source, **axes}, Course(*(np.array(part) for part in zip(*runs)))
     for images, losses in (("train", stack.train), ("test", stack.test)):
         units = np.float32(losses.transpose(2, 1, 0) / d)

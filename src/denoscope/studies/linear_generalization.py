@@ -2,7 +2,7 @@
 simulation.
 
 The optimal linear denoiser of N training rows predicts the noise in x_t = sqrt(abar) x_0 +
-sqrt(1 - abar) eps by W_t (x_t + b_t), one map a noise level. It depends on the rows only through
+sqrt(1 - abar) eps by W_t (x_t + b_t), one map per noise level. It depends on the rows only through
 their mean mu_0 and covariance Sigma_0, and what it samples is Gaussian, N(mu_0, Sigma_0 + c): every
 number is exact for its training set. Rows come from Gaussian data with power-law spectra or from
 real images; their averages stand beside deterministic equivalents for Gaussian data of the same
@@ -47,25 +47,25 @@ AWAY = 1.5  # from N = d, by this factor: nearer the averages have heavy tails a
 FAR, HALF = 4.0, 0.5  # N/d above which divergences are d/(4N), and at which a model overfits
 
 QUANTITIES = {
-    "train": Quantity("train", form=".3g", tip="train loss a dimension at the level shown"),
-    "test": Quantity("test", form=".3g", tip="test loss a dimension at the level shown"),
-    "gap": Quantity("gap", form=".3g", tip="test less train loss, a dimension"),
+    "train": Quantity("train", form=".3g", tip="train loss per dimension at the level shown"),
+    "test": Quantity("test", form=".3g", tip="test loss per dimension at the level shown"),
+    "gap": Quantity("gap", form=".3g", tip="test less train loss, per dimension"),
     "train_mean": Quantity("train, all levels", form=".3g", tip="averaged over the schedule"),
     "test_mean": Quantity("test, all levels", form=".3g", tip="averaged over the schedule"),
     "test_ridge": Quantity("test, ridge", form=".3g", tip="test loss with the best ridge"),
     "ridge": Quantity("best ridge", form=".3g", tip="with the least test loss at the level shown"),
     "test_stopped": Quantity("test, stopped", form=".3g", tip="test loss at the best time to stop"),
     "k": Quantity("best time", "", median, ".3g", "2 × rate × steps, median over training sets"),
-    "kl": Quantity("KL(m‖t)", "nats", form=".3g", tip="KL(model ‖ true) a dimension"),
-    "kl_reverse": Quantity("KL(t‖m)", "nats", form=".3g", tip="KL(true ‖ model) a dimension"),
+    "kl": Quantity("KL(m‖t)", "nats", form=".3g", tip="KL(model ‖ true) per dimension"),
+    "kl_reverse": Quantity("KL(t‖m)", "nats", form=".3g", tip="KL(true ‖ model) per dimension"),
     "kl_ridge": Quantity("KL(m‖t), ridge", "nats", form=".3g", tip="with the best ridge"),
     "kl_reverse_ridge": Quantity("KL(t‖m), ridge", "nats", form=".3g", tip="with the best ridge"),
     "frobenius": Quantity("|Σ₀ − Σ|²/|Σ|²", form=".3g", tip="squared error of the covariance"),
     "unseen": Quantity("unseen variance", "share", form=".3g", tip="not spanned by the rows"),
     "spectrum": Quantity("eigenvalues of Σ"),
-    "bayes": Quantity("Bayes", "", exact, ".3g", "least loss a dimension that the data allow"),
+    "bayes": Quantity("Bayes", "", exact, ".3g", "least loss per dimension that the data allow"),
     "bayes_mean": Quantity("Bayes, all levels", "", exact, ".3g"),
-    "floor": Quantity("limit", "nats", exact, ".2g", "divergence a dimension at N = ∞"),
+    "floor": Quantity("limit", "nats", exact, ".2g", "divergence per dimension at N = ∞"),
     "d_eff": Quantity("d_eff/d", "", exact, ".3f", "(Tr Σ)²/Tr Σ², the participation ratio"),
     "bound": Quantity("lower bound of the gap", form=".3g"),
     "loss": Quantity("loss / d", form=".3g"),
@@ -211,7 +211,7 @@ def enough(found: Readings) -> Iterator[Told]:
     samples = samples.of(source=["simulation", "theory"]) + first_order(found).named("further")
     caption = (
         "**How many rows are enough.** Left: test loss over the least there is. Right: divergence "
-        "of the exact law of the samples from the data's, a dimension, less its limit at N = ∞."
+        "of the exact law of the samples from the data's, per dimension, less its limit at N = ∞."
     )
     yield figure(
         "enough",

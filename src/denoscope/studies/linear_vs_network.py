@@ -106,8 +106,8 @@ class LinearVsNetwork(Trained):
     def about(cls, rows: Sequence[Row]) -> dict[str, object]:
         first = rows[0]
         return {
-            "data": f"{first.fields['data']}, {first.values.get('dimension')} numbers an image in"
-            f" [−1, 1]; {first.fields['held']} images held out; one training set a size, the"
+            "data": f"{first.fields['data']}, {first.values.get('dimension')} numbers per image in"
+            f" [−1, 1]; {first.fields['held']} images held out; one training set per size, the"
             " smaller within the larger; covariances with 1/N",
             "intervals": "by t over noises crossed with training seeds; where a number is one of a"
             " whole network, over seeds",
@@ -198,8 +198,8 @@ def agreement(made: Mapping[str, np.ndarray], model: LinearModel) -> Iterator[Re
 
 
 def denoised(forms: ClosedForms, denoiser: Denoiser, kind: str) -> Iterator[Reading]:
-    """Denoising errors a pixel at every level, (levels, noisy images), of network and closed forms,
-    exact errors of the Gaussians, and the network's place between the two solutions.
+    """Denoising errors per pixel at every level, (levels, noisy images), of network and closed
+    forms, exact errors of the Gaussians, and the network's place between the two solutions.
     """
     model, at = forms.linear(), {"images": kind, "sigma": LEVELS}
     own = denoising_errors(denoiser, forms.images(kind), LEVELS).numpy()

@@ -299,7 +299,7 @@ def claimed(network: Readings) -> Iterator[Told]:
 
 
 def along_steps(network: Readings, *names: str) -> Iterator[Told]:
-    """Measures of the networks against the length of the step, a panel a noise level."""
+    """Measures of the networks against the length of the step, a panel per noise level."""
     for name in names:
         yield figure(
             f"local_linearity_{name}",

@@ -1,7 +1,7 @@
 """When, in training, a network makes good samples, and when it begins to copy: over training size
 and width.
 
-Every network is trained at a constant rate for the same number of steps an image and looked at in
+Every network is trained at a constant rate for the same number of steps per image and looked at in
 snapshots evenly spaced in the logarithm of the step: copies by the 1/3 rule, copies beyond those
 that held-out images seem to be, denoising errors, and the Fréchet distance of its samples to
 held-out images over that of as many real ones. Claimed (Bonnaire et al. 2025): good samples come at
@@ -86,7 +86,7 @@ class MemorizationTime(Trained):
     seed: int = axis(0, "training seed: initialisation, batches and noise", (0, 1))
     net: str = option("film", "network", ("film", "mlp", "unet", "uvit"))
     steps: int = option(64_000, "training steps at most")
-    per_image: int = option(60, "training steps an image: N times as many steps in all")
+    per_image: int = option(60, "training steps per image: N times as many steps in all")
     lr: float = option(2e-3, "learning rate, the same at every step")
     ema: float = option(
         0.999, "decay of the averaged weights that are measured, at most (1 + k)/(10 + k) at step k"
@@ -124,7 +124,7 @@ class MemorizationTime(Trained):
             yield item, Result({"stopped": stopped}) if stopped else item.followed(course)
 
     def followed(self, course: Mapping[int, Denoiser]) -> Result:
-        """Every reading of a network along its training, by step: one number a run."""
+        """Every reading of a network along its training, by step: one number per run."""
         looks = [list(self.looked(D)) for D in course.values()]
         if not np.isfinite([r.value for look in looks for r in look]).all():
             return Result({"stopped": "its samples are not finite"})
@@ -157,7 +157,7 @@ class MemorizationTime(Trained):
 
     @classmethod
     def found(cls, rows: Sequence[Any]) -> Readings:
-        """One unit a run; what held-out errors are beside training errors among them."""
+        """One unit per run; what held-out errors are beside training errors among them."""
         found = super().found(rows).joined("subset", "seed")
         train, test = (found.of("error", images=images) for images in ("train", "test"))
         return found + test.against(train, np.divide, "gap", apart="images").dropped("images")
@@ -308,7 +308,7 @@ def over_sizes(times: Times) -> Iterator[Told]:
     )
     scaled, plain = map(widest, spreads)
     yield Claim(
-        "In steps an image the times of copying agree (range of log2 over N, in octaves)",
+        "In steps per image the times of copying agree (range of log2 over N, in octaves)",
         scaled,
         below(1),
         published="curves in τ/N collapse",
@@ -343,7 +343,7 @@ def over_widths(times: Times, found: Readings) -> Iterator[Told]:
             published="−1",
         )
     yield Claim(
-        "The largest training set that is memorized to 90 % in these steps an image, by width",
+        "The largest training set that is memorized to 90 % in these steps per image, by width",
         memorized(found),
         note="The N from which the share of copies stays below 90 %, at the end; 0: none is here.",
     )
@@ -372,7 +372,7 @@ def memorized(found: Readings) -> Readings:
 
 
 def drawn(found: Readings, times: Times) -> Iterator[Told]:
-    """Curves over steps, in steps an image, and times over N."""
+    """Curves over steps, in steps per image, and times over N."""
     half = {"half of the samples": COPYING}
     yield figure(
         "memorization_time_courses",
@@ -382,10 +382,10 @@ def drawn(found: Readings, times: Times) -> Iterator[Told]:
         Plot(found.of("quality"), "step", "n", panel="width", scale="log", levels={"good": GOOD}),
     )
     scaled = found.named(per_image=lambda at: at["step"] / at["n"]).dropped("step")
-    yield "In steps an image"
+    yield "In steps per image"
     yield figure(
         "memorization_time_collapse",
-        "**The same copies in steps an image**, and those beyond held-out images: curves of all N "
+        "**The same copies in steps per image**, and those beyond held-out images: curves of all N "
         "fall on one another where the time of copying grows like N.",
         Plot(scaled.of("copies"), "per_image", "n", panel="width", levels=half),
         Plot(scaled.of("excess"), "per_image", "n", panel="width"),

@@ -1,4 +1,4 @@
-"""Generic networks on mixtures of low-rank Gaussians: how many points a dimension it takes to go
+"""Generic networks on mixtures of low-rank Gaussians: how many points per dimension it takes to go
 from copying to generalizing.
 
 Multilayer perceptrons or small U-Nets are trained on exactly N_k points of each of K orthogonal
@@ -55,7 +55,7 @@ WIDTHS = {"mlp": 128, "unet": 32}
 OVERHEAD = {"mlp": 1.0, "unet": 2.4}
 """Time of a step over that by arithmetic: images of 4 x 4 do not keep a U-Net busy."""
 MEASURING = 0.5
-"""Seconds a cell for its scores."""
+"""Seconds per cell for its scores."""
 HALF, NEAR_ONE = 0.5, 0.9
 HEIGHTS = (0.25, HALF, 0.75, NEAR_ONE)
 """GL at which crossings are read."""
@@ -70,7 +70,7 @@ PARTS = dict.fromkeys(("inside", "nearest"), "energy_share")
 PARTS |= dict.fromkeys(("distance", "between"), "squared")
 """What figures show together, and as which quantity."""
 Z = 1.959963984540054  # half a 95 % interval of one run, in standard errors
-PUBLISHED = "50 to 60 points a dimension, of a large U-Net (Fig. 5)"
+PUBLISHED = "50 to 60 points per dimension, of a large U-Net (Fig. 5)"
 
 QUANTITIES = {
     "gl": Quantity("GL", "", runs, ".3f", "0 copies, 1 as far from them as fresh points"),
@@ -161,7 +161,7 @@ class MolrgNetwork(Learned):
         return derive(self.seed, self.n, self.k, self.d, self.n_k)
 
     def data(self) -> MixtureSplit:
-        """The data, made once a process: no two cells of a sweep share any of them."""
+        """The data, made once per process: no two cells of a sweep share any of them."""
         return mixture_split(self.run_seed(), self.n, self.k, self.d, self.n_k, self.noise)
 
     def denoiser(self) -> Preconditioned:
@@ -216,7 +216,7 @@ class MolrgNetwork(Learned):
         yield transition_figure(found)
         yield figure(
             "half_points",
-            "**How many points a dimension it takes**: N_k/d at which GL crosses each height, of "
+            "**How many points per dimension it takes**: N_k/d at which GL crosses each height, of "
             "all distances and within the subspaces, where noise off them does not pass for "
             "novelty. Flat: N_k/d decides; halving with every doubling of d: N_k alone decides.",
             Plot(
@@ -311,7 +311,8 @@ def points_a_dimension(found: Readings) -> Iterator[Claim]:
         return found.of(name, score=score, height=height)
 
     yield Claim(
-        "Points a dimension decide: N_k at a GL of one half grows in proportion to d (power of d)",
+        "Points per dimension decide: N_k at a GL of one half grows in proportion to d "
+        "(power of d)",
         at("power"),
         within(*PROPORTIONAL),
         "curves of d = 3 to 6 fall on one against N_k/d, Fig. 5",
@@ -321,7 +322,7 @@ def points_a_dimension(found: Readings) -> Iterator[Claim]:
         },
     )
     yield Claim(
-        "Counted in points a dimension, the curves draw together at one half (range over d)",
+        "Counted in points per dimension, the curves draw together at one half (range over d)",
         at("narrowing"),
         below(0),
         "curves collapse against N_k/d, Fig. 5",
@@ -336,7 +337,7 @@ def points_a_dimension(found: Readings) -> Iterator[Claim]:
         },
     )
     yield Claim(
-        "Points a dimension for a GL of one half, geometric mean over d",
+        "Points per dimension for a GL of one half, geometric mean over d",
         at("ratio"),
         beside={
             "N_k/d": at("needed"),
@@ -346,7 +347,7 @@ def points_a_dimension(found: Readings) -> Iterator[Claim]:
         },
     )
     yield Claim(
-        f"Points a dimension for a GL of {NEAR_ONE:g}, geometric mean over d",
+        f"Points per dimension for a GL of {NEAR_ONE:g}, geometric mean over d",
         at("ratio", height=NEAR_ONE),
         published=PUBLISHED,
         beside={

@@ -56,7 +56,7 @@ AGREEING, RARE, FEW, MOST = 0.95, 0.01, 0.05, 0.9
 SMALL = 0.01
 """Relative change of the loss that counts as none."""
 SIGMAS, SHOWN_POINTS = np.geomspace(0.02, 4.0, 16), 50
-"""Noise levels, and points a subspace, at which denoising is compared with clustering."""
+"""Noise levels, and points per subspace, at which denoising is compared with clustering."""
 
 of_instances = partial(Quantity, unit="share", interval=share, form=".3f")
 QUANTITIES = {
@@ -101,8 +101,8 @@ class MolrgRecovery(Reported):
         "neighbours", f"where both methods start: {' or '.join(STARTS)}", ("neighbours",)
     )
     method: str = axis("clustering", f"{' or '.join(METHODS)}", METHODS)
-    fewest: int = option(2, "least number of points a subspace, N_k")
-    most: int = option(15, "largest number of points a subspace; every one between is measured")
+    fewest: int = option(2, "least number of points per subspace, N_k")
+    most: int = option(15, "largest number of points per subspace; every one between is measured")
     trials: int = option(20, "random instances for each K, d and N_k")
     n: int = option(48, "dimension of the space")
     starts: int = option(64, "starts of each instance")
@@ -116,7 +116,7 @@ class MolrgRecovery(Reported):
             raise ValueError(f"--most {self.most}: must be at least --fewest {self.fewest}")
 
     def counts(self) -> range:
-        """The numbers of points a subspace."""
+        """The numbers of points per subspace."""
         return range(self.fewest, self.most + 1)
 
     def instances(self) -> Instances:

@@ -56,7 +56,7 @@ ALPHAS = (0.8, ALPHA, 0.95)
 COARSE = 24
 """Times of the matrix of similarities."""
 WIDEST = 4096
-"""Numbers an image up to which the Gaussian's closed form is made."""
+"""Numbers per image up to which the Gaussian's closed form is made."""
 FIRST = 1e-3
 _DRAWS, _FEW = 2000, 200
 

@@ -191,7 +191,9 @@ class PhaseTransition(Trained):
 
     @classmethod
     def compare(cls, rows: Sequence[Row]) -> list[Row]:
-        """Agreements and transitions as rows: one a kind, pair of widths and size, one a width."""
+        """Agreements and transitions as rows: one per kind, pair of widths and size, one per
+        width.
+        """
         found, made = cls.found(rows), []
         names = ("rp", "chance", "rp_corrected", "rp_fixed", "pairs")
         for pair, width, n, some in found.of(*names).crossed(*RUN).by("pair", "width", "n"):
@@ -255,7 +257,7 @@ class PhaseTransition(Trained):
 
 
 def over_runs(found: Readings, name: str, called: str = "mean") -> Readings:
-    """A value of each cell, one unit a training run."""
+    """A value of each cell, one unit per training run."""
     values = found.of(name).estimates().map(lambda e: np.array([e.value]), called)
     return values.joined(*RUN)
 

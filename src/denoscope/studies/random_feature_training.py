@@ -4,7 +4,7 @@ simulated, beside their theory.
 The spectrum of the feature matrix U has a bulk of the population's, which is learned within the
 relaxation time of its low end whatever the number of points n, and for p > n one of the single
 training points, whose low end is learned later by a factor of order n/d (Bonnaire et al. 2025).
-With m noises a point instead of all, the loss on new points peaks at p = n m (Urfin et al. 2026).
+With m noises per point instead of all, the loss on new points peaks at p = n m (Urfin et al. 2026).
 Matrices are those of finite d with the noise averaged exactly or drawn; the theory is for large d,
 so that what is left between them shrinks with d.
 """
@@ -76,11 +76,11 @@ class RandomFeatureTraining(Reported):
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     places: ClassVar[tuple[str, ...]] = ("features", "per_d", "noises")
 
-    features: float = axis(8.0, "features a dimension, p/d", (1, 2, 4, 6, 8, 12, 16, 24))
-    per_d: float = axis(4.0, "training points a dimension, n/d", (2, 4, 8))
-    noises: int = axis(0, "noises a training point; 0: averaged exactly", (0, 1, 2))
+    features: float = axis(8.0, "features per dimension, p/d", (1, 2, 4, 6, 8, 12, 16, 24))
+    per_d: float = axis(4.0, "training points per dimension, n/d", (2, 4, 8))
+    noises: int = axis(0, "noises per training point; 0: averaged exactly", (0, 1, 2))
     d: int = option(64, "dimension of the data")
-    draws: int = option(5, "models a cell: features and points of their own")
+    draws: int = option(5, "models per cell: features and points of their own")
     time: float = option(0.1, "noise: time of the Ornstein-Uhlenbeck process")
     ridge: tuple[float, ...] = option((1e-3, 0.1), "ridges, added to the feature matrix")
     seed: int = option(0, "seed of the draws")
@@ -342,7 +342,7 @@ def peaks(found: Readings) -> Iterator[Told]:
             at = {"per_d": per_d, "noises": noises}
             places.append(Reading("peak", at, summit(np.array(sizes) / wanted, units)))
     yield Claim(
-        "With m noises a point the loss on new points peaks at p = n m (p there, over n m)",
+        "With m noises per point the loss on new points peaks at p = n m (p there, over n m)",
         Readings(places, QUANTITIES),
         within(0.7, 1.4),
         published="p = n m",

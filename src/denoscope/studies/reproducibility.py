@@ -13,7 +13,7 @@ forms, and models of others; with few training images (they copy) and with many.
   (:mod:`denoscope.metrics.remainders`). Most of reproducibility is shared Gaussian statistics
   (Wang, Zavatone-Veth and Pehlevan 2026), so the Gaussian of the training images is a row.
 * Probability-flow distance (Zhang et al. 2025): the root mean squared distance of what two models
-  make of the same noises, a pixel; to the memorizer, to the truth where it is known, and its
+  make of the same noises, per pixel; to the memorizer, to the truth where it is known, and its
   variance over four disjoint training sets.
 
 Intervals are over the noises that all models share; of several training sets, crossed with these.
@@ -428,7 +428,7 @@ def frameworks(found: Readings) -> Iterator[Told]:
 
 
 def galleries(found: Readings) -> Iterator[Told]:
-    """A noise a column, a model a row."""
+    """A noise per column, a model per row."""
     yield "Samples"
     heads = [f"noise {i + 1}" for i in range(SHOWN)]
     made = found.of("sample").without("width", "subset")

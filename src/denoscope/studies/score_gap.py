@@ -310,7 +310,8 @@ def distances(network: Readings, every: Readings) -> Iterator[Told]:
     pairs = every.of(to=["gaussian", "memorizer", "truth"]).of(who=lambda who: who != "control")
     yield figure(
         "score_gap_sizes",
-        "**Memorizing and generalizing networks**: distances pair by pair, a line a training size.",
+        "**Memorizing and generalizing networks**: distances pair by pair, "
+        "a line per training size.",
         by_level(pairs, color="n", panel=("who", "to", "model", "width"), levels=SAME),
     )
 

@@ -15,7 +15,7 @@ part in the carrier has the length r: with u = cos(z, k) before, the cosine afte
 which is at least t for ``u >= (-L (1 - t^2) + t s)/r``, ``s^2 = r^2 - L^2 (1 - t^2)``; where L > r
 also for ``u <= (-L (1 - t^2) - t s)/r``, and for every u where s^2 < 0.
 
-On a Gaussian whose covariance has the eigenvalues v_i, every step is one factor a direction. With
+On a Gaussian whose covariance has the eigenvalues v_i, every step is one factor per direction. With
 ``shares_i = |P u_i|^2`` of its eigenvectors, which sum to m, the mean over keys of |G k|^2 is
 ``sum g_i^2 shares_i / m = |G P|_F^2 / m`` for any G with factors g_i on the eigenvectors.
 """

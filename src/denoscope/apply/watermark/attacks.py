@@ -1,5 +1,5 @@
 """Attacks on marks that take a model or several images; those on one image alone are in
-:mod:`denoscope.data.perturb`. All take and give images as files have them, 8 bits a number.
+:mod:`denoscope.data.perturb`. All take and give images as files have them, 8 bits per number.
 
     regenerated      x0 + sigma n sampled down again by a model: noise at "0.3T" takes fine marks
     mark_estimate    mean of n marked images, less the mean of n clean ones where there are any:

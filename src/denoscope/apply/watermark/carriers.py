@@ -3,8 +3,8 @@
 Bands are sets M of frequencies with ``-f`` in M for every f in M, so that real images of them are a
 real space with as many dimensions as M has members, in each channel: a pair of mirrored frequencies
 has a cosine and a sine, a frequency that is its own mirror has the cosine alone. Distances are
-taken from ``fftfreq``, in cycles an image (of the shorter side), from 0 ("low", "ring") or from the
-highest frequency on both axes ("high"): right for odd sizes too. "null" is what lies off the
+taken from ``fftfreq``, in cycles per image (of the shorter side), from 0 ("low", "ring") or from
+the highest frequency on both axes ("high"): right for odd sizes too. "null" is what lies off the
 leading right singular vectors of the denoiser's Jacobian, or of its mean over images: along it the
 posterior mean hardly moves, and one carrier serves images that are not known.
 """

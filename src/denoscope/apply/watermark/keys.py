@@ -107,9 +107,10 @@ class Key:
         """The key of a seed (or of 32 secret bytes) for images of ``shape`` at the noise level
         ``sigma``.
 
-        "high", "low" and "ring" take a ``radius`` in cycles an image. "null" needs D and ``images``
-        (N, *shape), which are inverted along ``sigmas`` (default: ``karras(steps)``); it leaves out
-        the ``rank`` leading directions of the mean Jacobian there.
+        "high", "low" and "ring" take a ``radius`` in cycles per image. "null" needs D and
+        ``images`` (N, *shape), which are inverted along ``sigmas`` (default:
+        ``karras(steps)``); it leaves out the ``rank`` leading directions of the mean
+        Jacobian there.
         """
         shape = tuple(map(int, shape))
         if carrier not in CARRIERS:

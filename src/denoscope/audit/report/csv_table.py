@@ -1,4 +1,4 @@
-"""An audit as one CSV line a sample.
+"""An audit as one CSV line per sample.
 
 Names of files are data of strangers: characters that do not print are escaped, and a name that a
 spreadsheet would take for a formula has an apostrophe before it.
@@ -34,7 +34,7 @@ _LONGEST = 1 << 16
 
 
 def as_csv(audit: Audit) -> str:
-    """One line a sample, by the first descriptor: the ``nearest`` training image, the cosine
+    """One line per sample, by the first descriptor: the ``nearest`` training image, the cosine
     ``similarity`` to it, the distance to the ``second`` nearest that is no near-duplicate of it,
     and the ``ratio`` of both distances.
 

@@ -58,7 +58,7 @@ def short(name: str, letters: int = _LETTERS) -> str:
 
 
 def shown(audit: Audit, role: str, row: int) -> np.ndarray:
-    """An image of a set, (c, h, w) in [-1, 1], of at most 128 pixels a side."""
+    """An image of a set, (c, h, w) in [-1, 1], of at most 128 pixels per side."""
     images = audit.inputs[role].images
     assert images is not None  # only sets of images have galleries
     image = images[row : row + 1]

@@ -1,5 +1,5 @@
-"""Samples of a model that was given in place of images: one generator a seed, stored as they come,
-so that the same command goes on.
+"""Samples of a model that was given in place of images: one generator per seed, stored as they
+come, so that the same command goes on.
 
 The samples are what saved images would be: clipped to [-1, 1] and rounded to 8 bits. Row i depends
 on seed i (and in its last bits on the batch it was computed in), so the same seeds give two models

@@ -25,7 +25,7 @@ from denoscope.files import Member, harmless, located
 from denoscope.random import generator
 
 SIDE = 16
-"""Pixels a side at which pictures are compared here: what is cropped shows, what is blurred does
+"""Pixels per side at which pictures are compared here: what is cropped shows, what is blurred does
 not.
 """
 

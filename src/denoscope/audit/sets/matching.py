@@ -71,7 +71,7 @@ def _one_space(inputs: dict[str, InputSet]) -> dict[str, InputSet]:
     for role, size in sizes.items():
         if size != sizes["train"]:
             raise ValueError(
-                f"--{role} has {size} features a row and --train has {sizes['train']}: "
+                f"--{role} has {size} features per row and --train has {sizes['train']}: "
                 "describe both with one descriptor"
             )
     for role, protocol in stated.items():

@@ -73,7 +73,7 @@ class Settled:
 
     @property
     def table(self) -> list[str]:
-        """What was tried, a line a way."""
+        """What was tried, a line per way."""
         return _table(self.tried)
 
 
@@ -256,7 +256,7 @@ def _asked(said: Sequence[str], flags: Sequence[str], why: str) -> str:
 
 
 def _table(tried: Sequence[tuple[str, Fit]]) -> list[str]:
-    """What was tried, a line a way."""
+    """What was tried, a line per way."""
     width = max((len(name) for name, _ in tried), default=0)
     lines = [f"  {'':{width}}  distance  nearer  best for  fits"]
     for name, one in tried:

@@ -1,4 +1,4 @@
-"""The linear diffusion model: one affine map a noise level, trained in closed form, by gradient
+"""The linear diffusion model: one affine map per noise level, trained in closed form, by gradient
 descent, or on the denoising loss.
 
 Merger and Goldt 2025: ``eps_theta(x_t, t) = W_t (x_t + b_t)`` predicts the noise in ``x_t = sqrt(y)

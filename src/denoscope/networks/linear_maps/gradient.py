@@ -61,7 +61,7 @@ def descend(
 
     Each step is ``W_t <- W_t - rate dL/dW_t`` with the gradient of ``E|eps - W_t (x_t + b_t)|^2 +
     gamma_t |W_t|_F^2``; the bias is set to ``-sqrt(y) mean0`` first. ``rate`` and ``ridge``: one
-    number or one a level; ``scaled``: gamma_t = ridge abar_t. A rate that diverges
+    number or one per level; ``scaled``: gamma_t = ridge abar_t. A rate that diverges
     (:func:`largest_rate`) is a ValueError. Stop where you like: the maps are those of the step last
     yielded. Merger and Goldt 2025.
     """

@@ -157,9 +157,9 @@ class LinearMaps(nn.Module):
         zero, on data of these moments (cov0 with 1/N).
 
         ``W_t = sqrt(1-y) C_t^-1 (I - exp(-k C_t))``, ``C_t = y cov0 + (1 - y + gamma_t) I``, y =
-        abar_t. ``ridge`` is gamma_t, one number or one a level; with ``scaled`` it is gamma_t /
+        abar_t. ``ridge`` is gamma_t, one number or one per level; with ``scaled`` it is gamma_t /
         abar_t, which makes the optimum that of ``cov0 + ridge I`` without a ridge. ``k``: one
-        number or one a level. ``mean0`` of the event shape, ``cov0`` (d, d), numpy or torch.
+        number or one per level. ``mean0`` of the event shape, ``cov0`` (d, d), numpy or torch.
         float64. Merger and Goldt 2025.
         """
         trained = partial(_flowed, k=k)

@@ -14,7 +14,7 @@ from denoscope.schedule import VP
 from denoscope.theory.inputs import covariance, eigen, finite
 
 Numbers = float | Sequence[float] | Tensor | np.ndarray
-"""One number, or one a level."""
+"""One number, or one per level."""
 
 
 @dataclass(frozen=True)

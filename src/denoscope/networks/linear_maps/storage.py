@@ -54,7 +54,7 @@ def _level(index: Tensor, level: Tensor, sigma: Tensor, dtype: torch.dtype) -> S
 
 
 class Dense(nn.Module):
-    """``weight`` (T, d, d) and ``bias`` (T, d), all trainable; a call gathers one matrix a number
+    """``weight`` (T, d, d) and ``bias`` (T, d), all trainable; a call gathers one matrix per number
     in sigma. Between levels Q and m are linear in log sigma.
 
     The eigenvalues of the optimum's Q, for any covariance, are then off by at most h^2 / (12 sqrt

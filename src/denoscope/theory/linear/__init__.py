@@ -2,7 +2,7 @@
 many samples are enough.
 
 The model predicts the noise of ``x_t = sqrt(abar) x0 + sqrt(1 - abar) eps`` by W (x_t + b), one
-affine map a level. Conventions of every name here: losses are summed over the d dimensions,
+affine map per level. Conventions of every name here: losses are summed over the d dimensions,
 covariances are 1/N, the true law comes first and the suffix 0 marks the training set, ``ridge`` is
 gamma_t itself and ``k = 2 eta tau`` the training time of gradient flow. Numpy or torch in, the same
 kind out, float64. Merger and Goldt 2025.

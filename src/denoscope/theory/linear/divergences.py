@@ -8,7 +8,7 @@ ridge y c, which makes it the exact predictor of N(mu_0, S_0 + c); in u = ln(y/(
 du, and the integrand is analytic for
 |Im u| < pi and falls exponentially on both sides. On average over training sets (c = 0, more items
 than dimensions) both are digamma functions of n and d alone, whatever the mean and covariance, and
-d/(4n) a dimension to first order.
+d/(4n) per dimension to first order.
 """
 
 from __future__ import annotations

@@ -226,5 +226,5 @@ def _descent(rate: Any, steps: Any) -> tuple[np.ndarray, np.ndarray]:
 def _alike(name: str, value: Any, lam: np.ndarray) -> np.ndarray:
     values = spectrum(name, value)
     if values.shape != lam.shape:
-        raise ValueError(f"{name} must have one value a mode, {len(lam)}, got {len(values)}")
+        raise ValueError(f"{name} must have one value per mode, {len(lam)}, got {len(values)}")
     return values

@@ -60,7 +60,7 @@ def expected_numbers(
 
 
 def sampled_floors(spectrum: np.ndarray, betas: np.ndarray) -> dict[str, float]:
-    """Divergences a dimension of samples of the true optimum: what no rows take away."""
+    """Divergences per dimension of samples of the true optimum: what no rows take away."""
     return _aligned(spectrum, ddpm_law(spectrum, betas, last_noise=True))
 
 
@@ -91,7 +91,9 @@ def _divergences(
 
 
 def _aligned(spectrum: np.ndarray, variances: np.ndarray) -> dict[str, float]:
-    """Each divergence, a dimension, of centred samples with these variances along the true axes."""
+    """Each divergence, per dimension, of centred samples with these variances along the true
+    axes.
+    """
     d = len(spectrum)
     return {
         name: float(kl_along(spectrum, np.zeros(d), variances, np.eye(d), direction=direction)) / d

@@ -65,7 +65,7 @@ def kurtosis_factor(ratio: ArrayLike, d: int) -> Any:
 
 @numeric
 def any_law_kl(d: int, n: ArrayLike, factor: ArrayLike = 1.0) -> Any:
-    """The expected divergence model||true in nats a dimension, ``f (g - 1/(2n)) + 1/(2n)`` with g
+    """The expected divergence model||true in nats per dimension, ``f (g - 1/(2n)) + 1/(2n)`` with g
     the exact one of Gaussian items; n and ``factor`` broadcast, +inf for n <= d.
     """
     mean_share, exact = 1 / (2 * within("n", n, 0, np.inf)), np.asarray(expected_kl(d, n)) / d

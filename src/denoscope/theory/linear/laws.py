@@ -64,8 +64,8 @@ def ddpm_law(
     """Variances of ancestral samples, starting at N(0, I); betas[0] = beta_1 is the least noise.
 
     ``sigma_t^2`` is beta_t, with ``posterior_variance`` beta_t (1-abar_{t-1})/(1-abar_t), and 0 at
-    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one a beta; k with two axes
-    or more are several models, which broadcast against lam. Ho et al. 2020, algorithm 2.
+    t = 1 without ``last_noise``. ``ridge`` and ``k`` are one number or one per beta; k with two
+    axes or more are several models, which broadcast against lam. Ho et al. 2020, algorithm 2.
     """
     return _ddpm(lam, betas, ridge, k, _ancestral_noises(betas, last_noise, posterior_variance))[0]
 
@@ -116,7 +116,7 @@ def ddim_law(
     """Variances of DDIM samples on the grid ``abars``, rising from abar_T to 1 or to a last level
     below 1, whose x_t they then describe.
 
-    ``ridge`` and ``k`` are one number or one an abar; the last level's is not used. An eta that
+    ``ridge`` and ``k`` are one number or one per abar; the last level's is not used. An eta that
     asks for more noise than a level has is a ValueError. At the optimum and eta = 0 it is
     ``v*_S/v*_0`` times the squared cosines of the steps between the angles ``atan2(sqrt(1-abar),
     sqrt(abar lam))``. Song et al. 2021 (DDIM), eqs. 12 and 16.
@@ -270,6 +270,6 @@ def _grid(abars: Any) -> np.ndarray:
 def _each(name: str, value: np.ndarray, count: int) -> np.ndarray:
     if value.ndim > 1 or (value.ndim == 1 and len(value) != count):
         raise ValueError(
-            f"{name} must be one number or one a level, {count}, got shape {value.shape}"
+            f"{name} must be one number or one per level, {count}, got shape {value.shape}"
         )
     return np.broadcast_to(value, (count,))

@@ -55,7 +55,7 @@ def optimal_bias(mean0: ArrayLike, abar: ArrayLike) -> Any:
 @numeric
 def modes(cov: ArrayLike, cov0: ArrayLike, mean: ArrayLike, mean0: ArrayLike) -> Modes:
     """What every loss needs of the truth (cov, mean) and the training set (cov0, mean0): one
-    eigendecomposition, then numbers a mode.
+    eigendecomposition, then numbers per mode.
     """
     true = _semidefinite("cov", cov)
     lam, vectors = eigen("cov0", cov0)

@@ -31,7 +31,7 @@ from denoscope.theory.linear.equivalents import (
 from denoscope.theory.linear.optimum import bayes_loss_of
 from denoscope.theory.spectra import support
 
-Trial = Callable[[Traces, np.ndarray], np.ndarray]  # (traces at c, c) -> one number an element
+Trial = Callable[[Traces, np.ndarray], np.ndarray]  # (traces at c, c) -> one number per element
 
 
 @numeric
@@ -131,7 +131,7 @@ def samples_needed(
     direction: Direction = "model||true",
 ) -> int:
     """The least number of items whose model N(mean_0, S_0 + c) has an expected divergence of at
-    most ``kl_per_dim`` nats a dimension.
+    most ``kl_per_dim`` nats per dimension.
 
     c = 0: exact, and the same for every spectrum (about d/(4 kl_per_dim)); c > 0 and "best" (the
     best c at each number of items): deterministic equivalents. ``spectrum`` (d,); variances within
@@ -165,7 +165,7 @@ def _divergence(spectrum: np.ndarray, n: int, c: float | str, direction: Directi
 
 
 def _floor(spectrum: np.ndarray, c: float, direction: Direction) -> float:
-    """The divergence a dimension that c costs even where S_0 = S."""
+    """The divergence per dimension that c costs even where S_0 = S."""
     ratio = c / spectrum
     gain = ratio if forward(direction) else -ratio / (1 + ratio)
     return 0.5 * float(

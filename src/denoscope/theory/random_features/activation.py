@@ -5,7 +5,7 @@ With ``G^2 = e^{-2t} variance + D`` the variance of x_t and u, v, w standard nor
 E[sigma(G u) u]``, ``a = mu/G`` and ``b = sqrt(D) mu/G`` (Stein) are the coefficients of the signal
 and of the noise, ``v^2 = E[sigma(x_t) sigma(x_t')] - a^2 e^{-2t} variance`` over two noises on one
 point, and ``s^2 = E sigma^2 - mu^2 - v^2``. As functions of x the features act like ``W(a e^{-t}
-x_0 + b xi)/sqrt(d) + v (one Gaussian a point) + s (one Gaussian a noise)``.
+x_0 + b xi)/sqrt(d) + v (one Gaussian per point) + s (one Gaussian per noise)``.
 """
 
 from __future__ import annotations

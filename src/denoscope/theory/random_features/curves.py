@@ -1,5 +1,5 @@
 """Training and test loss of random features fitted to the end, with a ridge, for any number of
-noises a training point.
+noises per training point.
 
 With ``tau = e1/m + (1 - 1/m) e2``, the minimum of the training objective is ``1 - T`` with ``T = 1
 - tau + b^2 psi_p s tau^2`` at z =
@@ -47,7 +47,7 @@ def losses(
     activation: Activation = np.tanh,
 ) -> Losses:
     """Losses of the minimum of the training objective at ``psi_p = p/d``, ``psi_n = n/d``,
-    ``noises`` m a training point; all four broadcast.
+    ``noises`` m per training point; all four broadcast.
 
     ``ridge`` is added to U; it may be 0 where the noise is averaged exactly (m = inf), and must be
     positive for finite m, where the test loss peaks at p = n m as it falls. ``spectrum`` holds the
