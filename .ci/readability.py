@@ -2,7 +2,7 @@
 
 ``python .ci/readability.py [FILE ...]`` prints a line per file. Words are those that are seen
 outside blocks of code. Sentences are those of paragraphs and list items, without headings and
-tables; a piece of code inside one counts as a word.
+tables; a piece of code counts as a word, and may begin one.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ class Text:
     @property
     def mean(self) -> float:
         """Words per sentence."""
-        return sum(map(_length, self.sentences)) / max(len(self.sentences), 1)
+        return sum(map(length, self.sentences)) / max(len(self.sentences), 1)
 
     @property
     def longest(self) -> str:
         """The sentence of most words."""
-        return max(self.sentences, key=_length, default="")
+        return max(self.sentences, key=length, default="")
 
 
-def _length(sentence: str) -> int:
+def length(sentence: str) -> int:
+    """The words of a sentence."""
     return len(re.findall(r"\S*\w\S*", sentence))
 
 
@@ -56,14 +57,14 @@ def _prose(text: str) -> list[str]:
 def read(markdown: str) -> Text:
     """What a text in Markdown measures."""
     text = _visible(markdown)
-    prose = [re.sub(r"`[^`]+`", "code", part) for part in _prose(text)]
+    prose = [re.sub(r"`[^`]+`", "Code", part) for part in _prose(text)]
     ends = r"(?<=[.!?])[*\"')]*\s+(?=[\W_]*[A-Z0-9])"
     sentences = [sentence for part in prose for sentence in re.split(ends, part)]
-    return Text(_length(text), [sentence for sentence in sentences if _length(sentence)])
+    return Text(length(text), [sentence for sentence in sentences if length(sentence)])
 
 
 if __name__ == "__main__":
     print(f"{'words':>6} {'mean':>5} {'longest':>7}")
     for path in [Path(name) for name in sys.argv[1:]] or TEXTS:
         found = read(path.read_text())
-        print(f"{found.words:6} {found.mean:5.1f} {_length(found.longest):7}  {path.name}")
+        print(f"{found.words:6} {found.mean:5.1f} {length(found.longest):7}  {path.name}")

@@ -322,7 +322,7 @@ def test_what_the_page_of_watermarks_shows_works(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("networks").symlink_to(ROOT / "networks")
-    shell, python = re.findall(r"```(?:sh|python)\n(.*?)```", DOCS, flags=re.DOTALL)
+    shell, python = re.findall(r"```(?:sh|python)\n(.*?)```", DOCS, flags=re.DOTALL)[:2]
     for line in shell.splitlines():
         assert main([*shlex.split(line)[1:], "--quiet"]) == 0, line
     capsys.readouterr()

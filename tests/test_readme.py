@@ -105,6 +105,17 @@ def test_the_first_page_is_short() -> None:
     assert len(found.longest.split()) <= 30, found.longest
 
 
+LONGER = {"audit", "design", "edit", "models", "networks", "studies"}
+"""Pages of longer sentences."""
+
+
+@pytest.mark.parametrize("page", sorted(set(DOCS) - LONGER))
+def test_the_sentences_of_a_page_are_short(page: str) -> None:
+    found = readability.read(DOCS[page])
+    assert found.mean <= 17
+    assert readability.length(found.longest) <= 35, found.longest
+
+
 def test_sentences_end_where_they_end() -> None:
     prose = "# A title\n\nOne two *three.* Four,\nfive `six seven`!\n* Eight\n"
     text = prose + "\n| a | b |\n```sh\nx\n```\n"
