@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from rates import sigmas
 
+from denoscope.data import synthetic
 from denoscope.data.sources import Source, load, truth
 from denoscope.data.splits import Split
 from denoscope.data.synthetic import SPREAD
@@ -52,3 +56,16 @@ def test_the_synthetic_set_knows_its_truth() -> None:
     linear = Split(Source("molrg"), None, 100, 0, 0).gaussian()
     errors = [(f(noisy, torch.tensor(0.3)) - x).square().mean() for f in (D, linear)]
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_the_mixture_knows_its_truth_and_its_classes() -> None:
+    """Within range, at two centres with unit covariance about them, and each label its side."""
+    images, law = load(Source("mixture")), synthetic.mixture()
+    rows, sides = images.data.flatten(1).double(), law.means.flatten(1)
+    assert images.data.abs().max() < 1
+    assert images.labels is not None
+    assert torch.equal((rows @ sides.T).argmax(1), images.labels)
+    within = (rows - sides[images.labels]) / synthetic.CENTRE
+    error = within.T @ within / len(within) - torch.eye(64)
+    assert float(error.abs().max()) < sigmas(64**2) * math.sqrt(2 / len(within))
+    assert truth(Source("mixture")) is law

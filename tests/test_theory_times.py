@@ -21,6 +21,7 @@ from denoscope.theory.times import (
     collapse_time_from,
     excess_entropy,
     excess_entropy_gaussian,
+    excess_entropy_mixture,
     measured_collapse_time,
     ou_time,
     potential,
@@ -382,3 +383,44 @@ def test_bad_input_is_one_line_that_names_it(call: object, name: str) -> None:
     with pytest.raises(ValueError, match=name) as caught:
         call()  # type: ignore[operator]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("t", "n", "separation", "variance"), [(1.2, 300, 0.7, 0.5), (2.0, 9, 1, 1)]
+)
+def test_excess_entropy_of_a_mixture_is_that_of_its_density(
+    t: float, n: int, separation: float, variance: float
+) -> None:
+    """What of ln n is left when the entropy of the noised law, less that of the noise, is taken
+    off: by Monte Carlo over the density.
+    """
+    d, draws = 6, 200_000
+    source = np.random.default_rng(0)
+    signal = math.exp(-2 * t)
+    spread = 1 - signal + variance * signal
+    centre = np.full(d, separation * math.exp(-t))
+    x = source.choice([-1.0, 1.0], (draws, 1)) * centre
+    x = x + math.sqrt(spread) * source.standard_normal((draws, d))
+    each = [stats.norm.logpdf(x, sign * centre, math.sqrt(spread)).sum(1) for sign in (-1, 1)]
+    density = np.logaddexp(*each) - math.log(2)
+    filled = -density - 0.5 * d * math.log(2 * math.pi * math.e * (1 - signal))
+    wanted = 1 - filled.mean() / math.log(n)
+    error = filled.std() / math.sqrt(draws) / math.log(n)
+    found = excess_entropy_mixture(t, n, d, separation=separation, variance=variance)
+    assert abs(found - wanted) < sigmas(2) * error
+
+
+def test_excess_entropy_of_a_mixture_ends_at_the_collapse_within_a_class() -> None:
+    sizes = np.array([64.0, 4000.0])
+    root = collapse_time(sizes / 2, 256, 0.5)
+    law = {"separation": 2.0, "variance": 0.5}
+    np.testing.assert_allclose(excess_entropy_mixture(0.999 * root, sizes, 256, **law), 0, atol=0)
+    after = excess_entropy_mixture(1.01 * root, sizes, 256, **law)
+    assert (after > 0).all()
+    assert (after < 0.05).all()
+    assert excess_entropy_mixture(50.0, 9, 256) == pytest.approx(1)
+    assert excess_entropy_mixture(1.0, 1, 256) == 0
+    one = excess_entropy_gaussian(np.full(8, 0.7), 50, [0.5, 2.0])
+    np.testing.assert_allclose(
+        excess_entropy_mixture([0.5, 2.0], 50, 8, separation=0.0, variance=0.7), one
+    )

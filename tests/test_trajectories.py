@@ -19,8 +19,9 @@ from denoscope.data.sources import Source
 from denoscope.data.splits import Split
 from denoscope.readings import Readings, expanded
 from denoscope.store import Row
+from denoscope.studies._paths import settled, staying
 from denoscope.studies._subject import Subject
-from denoscope.studies.trajectories import QUANTITIES, Trajectories, settled, staying, strip
+from denoscope.studies.trajectories import QUANTITIES, Trajectories, strip
 
 DATA = Split(Source("digits"), None, 24, 20, 0)
 

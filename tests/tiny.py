@@ -13,6 +13,7 @@ import torch
 from denoscope import MLP, Preconditioned, grid, save
 from denoscope.studies.dimension_scaling import METHODS, DimensionScaling
 from denoscope.studies.disjoint_halves import DisjointHalves
+from denoscope.studies.dynamical_regimes import DynamicalRegimes
 from denoscope.studies.editing import Editing
 from denoscope.studies.gaussian_emergence import GaussianEmergence
 from denoscope.studies.jacobian_rank import JacobianRank
@@ -170,6 +171,11 @@ def random_feature_training(given: Sequence[str]) -> Sweeps:
     return {"all": grid(RandomFeatureTraining, **axes, d=12, draws=3)}
 
 
+def dynamical_regimes(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {**SMALL, "n": 6, "many": 96, "path_steps": 8}
+    return {"both": grid(DynamicalRegimes, data=["digits", "mixture"], seed=[0, 1], **few)}
+
+
 def noise_intervals(given: Sequence[str]) -> Sweeps:
     axes: dict[str, Any] = {"n": [20, 0], "amplitude": [0.5, 1.0]}
     return {"digits": grid(NoiseIntervals, **axes, pairs=6, times=24)}
@@ -225,6 +231,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "gaussian_emergence": gaussian_emergence,
     "memorization_time": memorization_time,
     "random_feature_training": random_feature_training,
+    "dynamical_regimes": dynamical_regimes,
     "local_score": local_score,
     "noise_intervals": noise_intervals,
     "dimension_scaling": dimension_scaling,

@@ -117,8 +117,12 @@ SOURCES = {
     "rule": "one over the unseen variance",
     "bound": "lower bound",
     "bayes": "Bayes",
+    "data": "training images",
+    "paths": "paths",
 }
-"""Where a number comes from: training sets, those of the data's Gaussian twin, or theory."""
+"""Where a number comes from: training sets, those of the data's Gaussian twin, or theory; or, of
+when a path decides, the training images alone, or paths.
+"""
 
 TRAININGS = {
     "trained": "trained to the end",
@@ -254,6 +258,11 @@ ATTACKS = {
     "forge": "that mean put on clean images, one key for all",
     "forge_own": "that mean put on clean images, a key for each",
 }
+SWITCHED = {
+    "memorizing": "memorizing inside the band, generalizing outside",
+    "generalizing": "generalizing inside the band, memorizing outside",
+}
+"""Two networks as one denoiser, switched by noise level."""
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -355,6 +364,8 @@ COORDINATES: dict[str, Coordinate] = {
     "who": Coordinate("denoiser", values=ROLES),
     "images": Coordinate("images", values=IMAGES),
     "asked_on": Coordinate("inputs", values=INPUTS),
+    "band": Coordinate("middle of the band, σ over the spread", "σ about {:g} spreads", "log"),
+    "switched": Coordinate("networks", values=SWITCHED),
     "regime": Coordinate("noise", values=REGIMES),
     "psnr": Coordinate("input PSNR (dB)", "input {:g} dB"),
     "carrier": Coordinate("carrier", values=CARRIERS),

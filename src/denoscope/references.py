@@ -304,6 +304,15 @@ _WORKS = (
         arxiv="2402.18491",
     ),
     Reference(
+        "dodson2026",
+        "Nick Dodson, Xinyu Gao, Qingsong Wang, Yusu Wang, Zhengchao Wan",
+        "Two Calm Ends and the Wild Middle: A Geometric Picture of Memorization in Diffusion "
+        "Models",
+        "arXiv",
+        2026,
+        arxiv="2602.17846",
+    ),
+    Reference(
         "zhang2024stages",
         "Huijie Zhang, Yifu Lu, Ismail Alkhouri, Saiprasad Ravishankar, Dogyoon Song, Qing Qu",
         "Improving Training Efficiency of Diffusion Models via Multi-Stage Framework and "

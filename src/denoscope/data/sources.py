@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from denoscope.data import synthetic
@@ -13,13 +14,19 @@ from denoscope.data.prepare import Preparation
 from denoscope.data.reading import read_images
 from denoscope.types import Denoiser
 
-SYNTHETIC = "molrg"
-"""The set whose true denoiser is known; a folder of that name is written ``./molrg``."""
+MIXTURE = "mixture"
+SYNTHETIC = MappingProxyType(
+    {
+        "molrg": (synthetic.images, synthetic.truth),
+        MIXTURE: (synthetic.mixture_images, synthetic.mixture),
+    }
+)
+"""Sets whose true denoiser is known; a folder of such a name is written ``./molrg``."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Arguments of :func:`denoscope.read_images`, or ``molrg``; 0 and () change nothing.
+    """Arguments of :func:`denoscope.read_images`, or a drawn set; 0 and () change nothing.
     ``prepare`` are the words of a preparation, ``resize`` is its word ``resize:N``, the last one.
     """
 
@@ -44,8 +51,8 @@ class Source:
 @lru_cache(maxsize=2)
 def load(source: Source) -> Images:
     """The image set, read once per process."""
-    if source.data == SYNTHETIC:
-        return synthetic.images()
+    if source.data in SYNTHETIC:
+        return SYNTHETIC[source.data][0]()
     value_range = (source.range[0], source.range[1]) if source.range else None
     return read_images(
         source.data,
@@ -58,4 +65,4 @@ def load(source: Source) -> Images:
 
 def truth(source: Source) -> Denoiser | None:
     """The true denoiser of the set's law, where it is known."""
-    return synthetic.truth() if source.data == SYNTHETIC else None
+    return SYNTHETIC[source.data][1]() if source.data in SYNTHETIC else None

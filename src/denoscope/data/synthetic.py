@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denoscope.data.images import Images
-from denoscope.distributions import MoLRG
+from denoscope.distributions import GaussianMixture, MoLRG
 from denoscope.random import generator
 from denoscope.types import Denoiser
 
@@ -21,6 +21,12 @@ SPREAD = 0.4
 """Standard deviation along a basis vector: so that no image leaves [-1, 1]."""
 
 COUNT = 8192
+CENTRED = (1, 8, 8)
+"""Shape of an image of ``mixture``, the balanced mixture of two Gaussians at plus and minus m."""
+CENTRE = 1 / 7
+"""Standard deviation of each Gaussian, and size of every number of m: the published setting, scaled
+so that no image leaves [-1, 1].
+"""
 _SEED = 0
 
 
@@ -53,3 +59,20 @@ def images() -> Images:
 def truth() -> Denoiser:
     """The true denoiser of ``molrg``."""
     return Shaped(law(), SHAPE)
+
+
+@lru_cache(maxsize=1)
+def mixture() -> GaussianMixture:
+    """The two Gaussians behind ``mixture``, float64 (Biroli et al. 2024)."""
+    n = math.prod(CENTRED)
+    signs = torch.randint(0, 2, CENTRED, generator=generator(_SEED, 2)) * 2.0 - 1
+    means = torch.stack([signs, -signs]).double() * CENTRE
+    return GaussianMixture(means, torch.eye(n, dtype=torch.float64).expand(2, n, n) * CENTRE**2)
+
+
+@lru_cache(maxsize=1)
+def mixture_images() -> Images:
+    """The set ``mixture``: 8 192 images of 8 x 8, each with its Gaussian as its label."""
+    labels = mixture().labels(COUNT, generator(_SEED, 3))
+    points = mixture().sample_of(labels, generator(_SEED, 4))
+    return Images(points.float(), "mixture", labels)

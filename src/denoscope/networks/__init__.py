@@ -1,6 +1,7 @@
 """Networks that are trained to be denoisers, the affine table for it, and fleets of them."""
 
 from denoscope.networks.archive import dump, load, save
+from denoscope.networks.bands import switched
 from denoscope.networks.ema import Averaged
 from denoscope.networks.fleet import Fleet, best_size
 from denoscope.networks.foreign import from_denoiser, from_network
@@ -34,4 +35,5 @@ __all__ = [
     "largest_rate",
     "load",
     "save",
+    "switched",
 ]

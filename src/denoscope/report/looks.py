@@ -101,6 +101,11 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "null_most": "truth",
         "replaced": "gen",
         "dct": "distillate",
+        "data": "train",
+        "class": "gaussian",
+        "image": "memorizer",
+        "memorizing": "memorizer",
+        "generalizing": "network",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

@@ -61,8 +61,8 @@ class Imaged(Reported):
 
     data: str = option(
         "digits",
-        "image set: digits, fashion_mnist, emoji, faces, molrg (true denoiser known), or "
-        "a folder, .npz or .zip of images",
+        "image set: digits, fashion_mnist, emoji, faces, molrg or mixture (true denoiser "
+        "known), or a folder, .npz or .zip of images",
     )
     skip_bad: bool = option(False, "leave out images that cannot be read, and count them")
     resize: int = option(0, "make every image this many pixels wide and high; 0 keeps them")

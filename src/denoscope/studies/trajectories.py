@@ -33,8 +33,8 @@ from denoscope.report.claims import Claim, above, below, number, within
 from denoscope.report.pictures import Tile, gallery
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
-from denoscope.sampling import trajectory
 from denoscope.store import Row, Value
+from denoscope.studies._paths import Known, Path, settled, staying, walked
 from denoscope.studies._probed import Probed
 from denoscope.studies._subject import Subject
 from denoscope.study import option
@@ -98,11 +98,11 @@ class Trajectories(Probed):
 
     def readings(self, subject: Subject) -> Iterator[Reading]:
         models = {who: D for who, D in subject.everyone().items() if who != "gaussian_all"}
-        known = Known.of(subject)
-        memorizer = walked(models["memorizer"], subject)
+        known = Known.of(subject.data)
+        memorizer = walked(models["memorizer"], subject.start(), subject.sigmas)
         theirs = known.nearest(memorizer.end)
         for who, D in models.items():
-            path = memorizer if who == "memorizer" else walked(D, subject)
+            path = memorizer if who == "memorizer" else walked(D, subject.start(), subject.sigmas)
             yield from followed(path, known, {"who": who})
             if who != "memorizer":
                 met = known.nearest(path.end) == theirs
@@ -156,52 +156,6 @@ class Trajectories(Probed):
 # What is measured
 
 
-@dataclass(frozen=True)
-class Path:
-    """States and posterior means (levels, m, c, h, w) at ``sigmas`` (levels,), and the ``end`` (m,
-    c, h, w).
-    """
-
-    sigmas: Tensor
-    states: Tensor
-    means: Tensor
-    end: Tensor
-
-
-@dataclass(frozen=True)
-class Known:
-    """The training images, with the class of each where there are classes."""
-
-    images: Tensor
-    labels: Tensor | None
-
-    @classmethod
-    def of(cls, subject: Subject) -> Known:
-        labels = subject.data.images().labels
-        rows = subject.data.train_rows()
-        return cls(subject.data.train(), None if labels is None else labels[rows])
-
-    def nearest(self, x: Tensor) -> Tensor:
-        """The row of the training image nearest to each of x (..., c, h, w)."""
-        rows = x.reshape(-1, self.images[0].numel())
-        found = neighbors(rows, self.images.flatten(1)).index
-        return found[:, 0].reshape(x.shape[:-3])
-
-    def choices(self, chosen: Tensor) -> dict[str, Tensor]:
-        """What is settled on: the image, and its class."""
-        named = {} if self.labels is None else {"class": self.labels[chosen]}
-        return {"image": chosen, **named}
-
-
-def walked(D: Denoiser, subject: Subject) -> Path:
-    """The path of a denoiser from every shared noise."""
-    *states, end = trajectory(D, subject.start(), subject.sigmas)
-    sigmas = subject.sigmas[:-1]
-    with torch.no_grad():
-        means = [D(x, sigma) for x, sigma in zip(states, sigmas)]
-    return Path(sigmas, torch.stack(states), torch.stack(means), end)
-
-
 def followed(path: Path, known: Known, at: Mapping[str, Any]) -> Iterator[Reading]:
     """When a path settles and on what, how far its end still is, and its first pictures."""
     chosen = torch.cat([known.nearest(path.means), known.nearest(path.end)[None]])
@@ -224,22 +178,6 @@ def followed(path: Path, known: Known, at: Mapping[str, Any]) -> Iterator[Readin
     yield picture("target", at, torch.stack([path.end[:SHOWN], known.images[chosen[-1, :SHOWN]]]))
     for name, each in zip(("number", "label"), known.choices(chosen).values()):
         yield Reading(name, {**few, **at}, each[some, :SHOWN].numpy())
-
-
-def staying(chosen: Tensor) -> Tensor:
-    """Where the choice (levels + 1, m) is the last one, from there on to the end, bool (levels,
-    m).
-    """
-    same = (chosen[:-1] == chosen[-1]).long()
-    return same.flip(0).cumprod(0).flip(0).bool()
-
-
-def settled(stays: Tensor, sigmas: Tensor) -> Tensor:
-    """log2 of the highest level from which on the choice stays, (m,); of half the lowest one where
-    it only comes with the end.
-    """
-    ladder = torch.cat([sigmas, sigmas[-1:] / 2]).log2()
-    return ladder[len(sigmas) - stays.sum(0)]
 
 
 def strip(sigmas: Tensor) -> Tensor:

@@ -86,13 +86,7 @@ def clone_agreement(times: Any, d: Any, *, separation: Any = 1.0, variance: Any 
     any dimension. Arguments broadcast. Source: Biroli et al. 2024.
     """
     signal = np.exp(-2 * within("times", times, 0.0, math.inf, closed=True))
-    centre = np.square(finite("separation", separation)) * within("d", d, 0.0, math.inf)
-    spread = 1 - signal + within("variance", variance, 0.0, math.inf, closed=True) * signal
-    power, spread = np.broadcast_arrays(centre * signal, spread)
-    k = np.minimum(
-        np.sqrt(np.divide(power, spread, out=np.full(power.shape, math.inf), where=spread > 0)),
-        40.0,
-    )
+    k = _parted(signal, d, separation, variance)
     scale = np.maximum(k, 4.0)[
         ..., None
     ]  # the trapezoidal rule, wherever the integrand is: exact to rounding for analytic functions
@@ -103,6 +97,17 @@ def clone_agreement(times: Any, d: Any, *, separation: Any = 1.0, variance: Any 
         / math.sqrt(2 * math.pi)
     )
     return 1 - 0.5 * np.exp(-0.5 * k**2) * mean
+
+
+def _parted(signal: Any, d: Any, separation: Any, variance: Any) -> Any:
+    """How far a centre of the noised mixture is from the middle, in standard deviations, at most
+    40.
+    """
+    centre = np.square(finite("separation", separation)) * within("d", d, 0.0, math.inf)
+    spread = 1 - signal + within("variance", variance, 0.0, math.inf, closed=True) * signal
+    power, spread = np.broadcast_arrays(centre * signal, spread)
+    far = np.full(power.shape, math.inf)
+    return np.minimum(np.sqrt(np.divide(power, spread, out=far, where=spread > 0)), 40.0)
 
 
 @numeric
@@ -175,11 +180,42 @@ def excess_entropy_gaussian(spectrum: Any, n: Any, times: Any) -> Any:
     0 at t = 0 if anything varies, and for one point. Source: Biroli et al. 2024.
     """
     lam, size = variances("spectrum", spectrum), _counts(n)
-    grown = np.expm1(2 * within("times", times, 0.0, math.inf, closed=True))[..., None]
-    ratio = np.divide(lam, grown, out=np.where(lam > 0, math.inf, 0.0) + 0 * grown, where=grown > 0)
-    share = 0.5 * np.log1p(ratio).sum(-1)
-    left = np.log(size) - share
-    return np.where(size > 1, np.maximum(left, 0.0) / np.where(size > 1, np.log(size), 1.0), 0.0)
+    time = within("times", times, 0.0, math.inf, closed=True)[..., None]
+    return _left(size, 0.5 * _grown(lam, time).sum(-1))
+
+
+@numeric
+def excess_entropy_mixture(
+    times: Any, n: Any, d: Any, *, separation: Any = 1.0, variance: Any = 1.0
+) -> Any:
+    """f(t)/alpha of n points of the balanced mixture of :func:`clone_agreement`: what x_t says of
+    the class and, within it, of the point is filled, ``1 - (I + d/2 ln(1 + variance snr))/ln n``,
+    never below 0; arguments broadcast.
+
+    ``I = ln 2 - E ln(1 + e^{-2k(k + z)})`` is the information of x_t on the class, z standard
+    normal: ln 2 after speciation, where :func:`collapse_time` of n/2 points is the root. One point:
+    0. Source: Biroli et al. 2024.
+    """
+    time, size = within("times", times, 0.0, math.inf, closed=True), _counts(n)
+    k, z = _parted(np.exp(-2 * time), d, separation, variance), _GRID / 4
+    density = np.exp(-0.5 * z**2) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
+    told = math.log(2) - (density * np.logaddexp(0, -2 * k[..., None] * (k[..., None] + z))).sum(-1)
+    within_class = 0.5 * np.asarray(d) * _grown(np.asarray(variance, float), time)
+    return _left(size, told + within_class)
+
+
+def _left(size: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    """max(0, 1 - filled/ln n) of n = ``size`` points; 0 of one."""
+    left = np.maximum(np.log(size) - filled, 0.0)
+    return np.where(size > 1, left / np.where(size > 1, np.log(size), 1.0), 0.0)
+
+
+def _grown(variance: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """ln(1 + variance snr(times)): 0 without variance, infinite at time 0 with any."""
+    grown = np.expm1(2 * times)
+    variance, grown = np.broadcast_arrays(variance, grown)
+    ratio = np.where(variance > 0, math.inf, 0.0)
+    return np.log1p(np.divide(variance, grown, out=ratio, where=grown > 0))
 
 
 @numeric
