@@ -19,6 +19,7 @@ import denoscope
 
 SOURCE = Path(denoscope.__file__).parent
 RANKS: dict[float, str] = {
+    -1: "display",
     0: "types random files fields references estimate progress threads theory",
     1: "schedule nearest store execute coordinates shipped",
     1.5: "levels readings",

@@ -14,8 +14,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.special import bdtr, betaincinv, ndtri, stdtrit
 
+from denoscope.display import html_table, shortened
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """A value, its interval [low, high] at ``level``, the number of units behind it, and how the
     interval was made.
@@ -38,6 +40,16 @@ class Estimate:
         if math.isnan(self.value):
             return f"not available ({self.method})"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def __repr__(self) -> str:
+        made = f"{100 * self.level:.4g} % {self.method}".strip()
+        what = str(self) if math.isnan(self.value) else f"{self}, {made}, n={self.n}"
+        return shortened(f"{type(self).__name__}({what})")
+
+    def _repr_html_(self) -> str:
+        numbers = [f"{number:.3g}" for number in (self.value, self.low, self.high)]
+        row = [*numbers, f"{100 * self.level:.4g} %", self.n, self.method]
+        return html_table(["value", "low", "high", "level", "n", "method"], [row])
 
     def complement(self) -> Estimate:
         """1 minus this estimate, its interval turned over."""

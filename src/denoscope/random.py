@@ -53,6 +53,10 @@ class Seeds:
     def __init__(self, seeds: Iterable[int]):
         self.seeds = [int(seed) for seed in seeds]
 
+    def __repr__(self) -> str:
+        ends = ", ".join(map(str, self.seeds[:1])) + f" … {self.seeds[-1]}" * (len(self) > 1)
+        return f"Seeds({len(self)}: {ends})"
+
     def __len__(self) -> int:
         return len(self.seeds)
 

@@ -28,11 +28,17 @@ from typing import Any
 import numpy as np
 
 from denoscope.coordinates import COORDINATES, check, nearest, order_of
+from denoscope.display import html_table, shortened, sized
 from denoscope.estimate import Estimate, bounded, exact, mean, share
 from denoscope.estimate import crossed as crossed_mean
 from denoscope.store import Row
 
 Units = np.ndarray
+_SHOWN = 20  # rows of the table that a notebook shows
+
+
+def _ends(values: Sequence[Any]) -> str:
+    return f"{values[0]} … {values[-1]}" if len(values) > 2 else ", ".join(map(str, values))
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Quantity:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading:
     """A quantity called ``name`` at the coordinates ``at``.
 
@@ -66,6 +72,15 @@ class Reading:
     name: str
     at: Mapping[str, Any]
     value: Any
+
+    def __repr__(self) -> str:
+        place = ", ".join(f"{name}={value}" for name, value in self.at.items())
+        found = f"{sized(self.value.shape) or 1} numbers" if _is_array(self.value) else self.value
+        return shortened(f"Reading({self.name}{' at ' * bool(place)}{place}: {found})")
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
 
 
 class Readings(tuple[Reading, ...]):
@@ -79,6 +94,27 @@ class Readings(tuple[Reading, ...]):
         self = super().__new__(cls, items)
         self.quantities = {} if quantities is None else quantities
         return self
+
+    def __repr__(self) -> str:
+        names = ", ".join(dict.fromkeys(r.name for r in self))
+        places = " ".join(f"{c}={_ends(self.along(c))}" for c in self.varied())
+        told = f": {names}" * bool(names) + f"; {places}" * bool(places)
+        return shortened(f"Readings({len(self)}{told})")
+
+    def _repr_html_(self) -> str:
+        shown, places = self[:_SHOWN], list(dict.fromkeys(c for r in self for c in r.at))
+        rows = [[self._label(r), *(r.at.get(c, "") for c in places), self._shown(r)] for r in shown]
+        more = f", the first {_SHOWN} of them" if len(self) > _SHOWN else ""
+        return html_table(["quantity", *places, "value"], rows, f"{len(self)} readings{more}")
+
+    def _label(self, r: Reading) -> str:
+        return self.quantities[r.name].axis if r.name in self.quantities else r.name
+
+    def _shown(self, r: Reading) -> object:
+        try:
+            return self.estimate(r)
+        except (ValueError, TypeError):  # units that no interval is made of
+            return f"{sized(np.shape(r.value))} numbers"
 
     def _like(self, items: Iterable[Reading]) -> Readings:
         return Readings(items, self.quantities)

@@ -15,6 +15,7 @@ from denoscope import execute, studies
 from denoscope.earlier import current
 from denoscope.progress import bar, duration
 from denoscope.report import write, write_claims, write_table
+from denoscope.report.tables import table
 from denoscope.store import Row, Store
 from denoscope.study import (
     Study,
@@ -100,19 +101,6 @@ def report(root: Path) -> Path:
             f"{root} holds no finished cell yet; run `denoscope run {name} --store {root}` first"
         )
     return write_all(study, current(study, rows, root), store, quiet=False)
-
-
-def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as flat dictionaries of key, fields, values and, where they were measured, seconds."""
-    return [
-        {
-            "cell": row.key,
-            **row.fields,
-            **row.values,
-            **({"seconds": row.made["seconds"]} if row.made else {}),
-        }
-        for row in rows
-    ]
 
 
 def _noted(store: Store, study: type[Study]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from denoscope.audit.options import AuditOptions
 from denoscope.audit.sets.inputs import InputSet
 from denoscope.audit.sets.overlap import Overlap
 from denoscope.audit.sets.settled import Settled
+from denoscope.display import html_table, shortened
 from denoscope.estimate import Estimate
 from denoscope.metrics.controlled_rates import Calibrated
 from denoscope.metrics.copy_scores import CopyScores
@@ -79,7 +80,7 @@ class Evidence:
         return self.rates is not None and self.rates.sees
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MetricResult:
     """One metric with one descriptor: the ``estimate`` (not available: NaN, its method is the
     reason) and the ``control``, the same of held-out images.
@@ -89,6 +90,10 @@ class MetricResult:
     control: Estimate | None = None
     threshold: float | None = None
     extra: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        beside = "" if self.control is None else f", held-out {self.control}"
+        return shortened(f"MetricResult({self.estimate}{beside})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +117,7 @@ class TrainingDuplicates:
         return int((self.cluster >= 0).sum())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """Everything that was found. ``mirrored`` is how many samples, of how many, repeat training
     images mirrored where only images as they are were compared. ``metrics`` maps a metric's name
@@ -130,6 +135,24 @@ class Audit:
     warnings: tuple[str, ...]
     settled: Settled = field(default_factory=lambda: Settled({}))
     mirrored: tuple[int, int] = (0, 0)
+
+    def __repr__(self) -> str:
+        from denoscope.audit.report.verdict import state  # which is told of what is found here
+
+        counts = ", ".join(f"{role} {len(one)}" for role, one in self.inputs.items())
+        excess = f", excess {self.combined.excess}" if self.combined else ""
+        return shortened(f"Audit({state(self)}{excess}; {counts})")
+
+    def _repr_html_(self) -> str:
+        from denoscope.audit.report.verdict import state
+
+        rows = [
+            [name, descriptor, one.estimate, one.control or ""]
+            for name, each in self.metrics.items()
+            for descriptor, one in each.items()
+        ]
+        header = ["metric", "descriptor", "samples", "held-out images"]
+        return html_table(header, rows, f"{state(self)}, of these metrics")
 
     @property
     def flips(self) -> bool:

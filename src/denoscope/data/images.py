@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from denoscope.display import shortened, sized
 from denoscope.files import content_hash
 
 _FALLBACK_MEMORY = 8 << 30
@@ -65,7 +66,7 @@ def batches(shape: Sequence[int]) -> Iterator[slice]:
     return (slice(start, min(start + many, shape[0])) for start in range(0, shape[0], many))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """Images in [-1, 1], their labels, and everything about their reading that a report must say.
 
@@ -105,6 +106,13 @@ class Images:
                 raise ValueError(f"{self.name}: {what} are int64 ({len(self)},), got {got}")
         if self.files and len(self.files) != len(self):
             raise ValueError(f"{self.name}: {len(self.files)} file names for {len(self)} images")
+
+    def __repr__(self) -> str:
+        told = [f"{len(self)} of {sized(self.stored.shape[1:])}"]
+        told += [f"{len(self.labels.unique())} labels"] if self.labels is not None else []
+        told += [f"{len(self.skipped)} skipped"] if self.skipped else []
+        told += [f"{len(self.warnings)} warnings"] if self.warnings else []
+        return shortened(f"Images({self.name}: {', '.join(told)})")
 
     def __len__(self) -> int:
         return len(self.stored)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from denoscope.display import sized
 from denoscope.distributions.points import batch_shape, rows
 from denoscope.nearest import bytes_of
 
@@ -45,6 +46,9 @@ class Empirical:
             0
         ).double()  # any point near the data serves; a float64 mean would copy all of them
         self._bound = bytes_of(max_memory)
+
+    def __repr__(self) -> str:
+        return f"Empirical({len(self.data)} points of {sized(self.event_shape)})"
 
     @property
     def mean(self) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from denoscope.display import sized
 from denoscope.distributions.modes import GaussianModes, from_covariance
 from denoscope.distributions.points import batch_shape, rows
 
@@ -22,6 +23,9 @@ class Gaussian:
     def __init__(self, mean: Tensor, cov: Tensor):
         self.event_shape = mean.shape
         self.modes = from_covariance(mean, cov)
+
+    def __repr__(self) -> str:
+        return f"Gaussian(of {sized(self.event_shape)})"
 
     @classmethod
     def from_data(cls, x: Tensor, ridge: float = 0.0) -> Gaussian:

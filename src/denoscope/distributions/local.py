@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, unfold
 
+from denoscope.display import sized
 from denoscope.distributions.gaussian import Gaussian
 from denoscope.distributions.points import rows
 
@@ -43,6 +44,9 @@ class LocalScore:
         self._seen: Callable[[float], Tensor] = self._around
         self._varies = callable(window)
         _size(window, 1.0)
+
+    def __repr__(self) -> str:
+        return f"LocalScore({len(self.data)} images of {sized(self.event_shape)})"
 
     @classmethod
     def wiener(cls, data: Tensor, threshold: float = 0.02) -> LocalScore:

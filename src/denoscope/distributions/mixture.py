@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from denoscope.display import sized
 from denoscope.distributions.gaussian import refuse_singular
 from denoscope.distributions.modes import GaussianModes, from_covariance
 from denoscope.distributions.points import batch_shape, log_weights, rows
@@ -26,6 +27,11 @@ class Mixture:
         self.components = components
         self.event_shape = event_shape
         self.log_weights = log_weights(weights, len(components), components[0].mean)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({len(self.components)} components of {sized(self.event_shape)})"
+        )
 
     @property
     def means(self) -> Tensor:

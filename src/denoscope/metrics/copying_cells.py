@@ -50,7 +50,7 @@ class PartitionCell:
     nearer: Estimate | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CopyingTest(Estimate):
     """C_T with its ``cells``, and ``nearer``: P(L_gen < L_test) over the cells that count, where
     1/2 is no copying.

@@ -168,7 +168,7 @@ def _blocks(a: Tensor, b: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return blocks(a, seed=seed), blocks(b, seed=derive(seed, 1))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FrechetDistance(Estimate):
     """The distance of sets of this size, and ``limit``, its extrapolation to infinitely many rows
     of both.

@@ -50,7 +50,7 @@ _HELD = (
 _CANCELLED = 1e-8  # squared distances below this share of the squared lengths come from differences
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FeatureLikelihood(Estimate):
     """FLD with its memorization ``gap``, FLD against each of the ``splits`` of the training set,
     and each generated row's ``variances`` (m,).

@@ -32,7 +32,7 @@ REAL_LIKE = (0.02, 0.10)
 """Where both tails of samples lie that are as near as real images, if nearness is 1/2."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Nearness(Estimate):
     """Nearness, and the shares of samples ``near``: nearer than the nearest 5 % of held-out images,
     and ``far``: farther than their farthest 5 %.

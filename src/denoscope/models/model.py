@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from denoscope.display import shortened
 from denoscope.levels import karras
 from denoscope.types import Denoiser
 
@@ -19,7 +20,7 @@ Label = int | float | Tensor
 """The class, or the number, that a model is asked for: one, or (b,) one for each state."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A ``denoiser`` of states of ``shape``, sampled from ``start(noise)`` down ``levels(n)``, n
     levels and then 0.
@@ -54,6 +55,10 @@ class Model:
         for name, value in unset.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        classes = f", {self.classes} classes" if self.classes else ""
+        return shortened(f"Model({self.kind}{classes}: {self.denoiser!r})")
 
     def given(self, label: Label | None) -> Model:
         """The model of a label; a ValueError where there are none, or it does not exist, or one is

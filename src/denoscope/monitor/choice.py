@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
+from denoscope.display import shortened
 from denoscope.estimate import Estimate, paired
 from denoscope.monitor.log import LookAt
 
@@ -24,13 +25,16 @@ _UNSEEN = (
 _GAP = 2.0  # looks whose steps have a larger ratio leave something unseen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Choice:
     """The ``step`` whose checkpoint to keep, the ``reason`` in words, and its ``estimates``."""
 
     step: int
     reason: str
-    estimates: Mapping[str, Estimate] = field(repr=False)
+    estimates: Mapping[str, Estimate]
+
+    def __repr__(self) -> str:
+        return shortened(f"Choice(step {self.step}: {self.reason})")
 
 
 def choose(looks: Sequence[LookAt], held: bool) -> Choice:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from denoscope.display import shortened, sized
 from denoscope.levels import karras, uniform
 from denoscope.networks.precondition import PREDICTIONS, posterior, unknown
 from denoscope.schedule import Schedule
@@ -31,8 +32,14 @@ class Foreign(nn.Module):
 
     def __init__(self, shape: Sequence[int] | None, clamp: float | None):
         super().__init__()
+        self.net: Any = None
         self.shape = None if shape is None else tuple(shape)
         self.clamp = clamp
+
+    def __repr__(self) -> str:
+        of = f" of {sized(self.shape)}" if self.shape else ""
+        name = getattr(self.net, "__name__", type(self.net).__name__)
+        return shortened(f"{type(self).__name__}({name}{of})")
 
     def clean(self, rows: Tensor, levels: Tensor) -> Tensor:
         """The posterior mean of rows (b, *event) at levels (b,)."""

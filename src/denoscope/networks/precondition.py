@@ -28,6 +28,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from denoscope.display import shortened, sized
 from denoscope.types import pad
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
@@ -76,6 +77,14 @@ class Preconditioned(nn.Module):
         if not (0 < sigma_data < math.inf):
             raise ValueError(f"sigma_data must be positive and finite, got {sigma_data}")
         self.net, self.kind, self.sigma_data = net, kind, float(sigma_data)
+
+    def __repr__(self) -> str:
+        shape = getattr(self.net, "shape", ())
+        of = f" of {sized(shape)}" if shape else ""
+        count = sum(p.numel() for p in self.parameters())
+        return shortened(
+            f"Preconditioned({self.kind}, {type(self.net).__name__}{of}, {count:,} weights)"
+        )
 
     @property
     def config(self) -> dict[str, object]:

@@ -30,6 +30,9 @@ from denoscope.report.panels import Marker as Marker
 from denoscope.report.panels import Panel as Panel
 from denoscope.report.panels import Position as Position
 from denoscope.report.panels import Series as Series
+from denoscope.report.pictures import plot_pairs as plot_pairs
+from denoscope.report.tables import frame as frame
+from denoscope.report.tables import scalars as scalars
 from denoscope.report.tables import write_claims as write_claims
 from denoscope.report.tables import write_table as write_table
 from denoscope.report.theme import INK as INK

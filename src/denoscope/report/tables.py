@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from denoscope.estimate import Estimate
 from denoscope.files import write, write_json
+from denoscope.store import Row, Store
 
 
 def write_table(
@@ -39,6 +40,60 @@ def write_table(
     )
 
 
+def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as flat dictionaries of key, fields, values and, where they were measured, seconds."""
+    return [
+        {
+            "cell": row.key,
+            **row.fields,
+            **row.values,
+            **({"seconds": row.made["seconds"]} if row.made else {}),
+        }
+        for row in rows
+    ]
+
+
+def frame(store: Store | Path | str) -> Any:
+    """The cells of a store as a pandas DataFrame: a row each, with the columns of ``table.csv``."""
+    try:
+        import pandas  # pyright: ignore[reportMissingImports] -- an extra
+    except ImportError as error:
+        raise ImportError(
+            "frame needs pandas: pip install 'denoscope[pandas]'; table.csv of the store has the "
+            "same columns"
+        ) from error
+    found = store if isinstance(store, Store) else Store(store)
+    return pandas.DataFrame([_parts(row) for row in table(found.rows())])
+
+
+def scalars(result: Any) -> dict[str, float]:
+    """The numbers of a result by name, for any logger of experiments: of an estimate NAME, NAME/low
+    and NAME/high. What is not finite, or no number, is left out.
+
+    ``result`` is a mapping such as :func:`~denoscope.measure` returns, or has one as ``metrics``,
+    ``estimates`` or ``values``: an audit, a monitor's choice or look, a stored row. Mappings in it
+    are joined by a slash.
+    """
+    held = (getattr(result, name, None) for name in ("metrics", "estimates", "values"))
+    found = next((one for one in (result, *held) if isinstance(one, Mapping)), None)
+    if found is None:
+        raise ValueError(f"a {type(result).__name__} has no named numbers")
+    return {name: number for name, number in _numbers(found, "") if math.isfinite(number)}
+
+
+def _numbers(found: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
+    for key, value in found.items():
+        name, value = f"{before}{key}", getattr(value, "estimate", value)
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{name}/")
+        elif isinstance(value, Estimate):
+            yield from zip(
+                (name, f"{name}/low", f"{name}/high"), (value.value, value.low, value.high)
+            )
+        elif isinstance(value, bool | int | float | np.number):
+            yield name, float(value)
+
+
 def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> None:
     """Writes ``claims.json``, one object per claim, and ``claims.csv``, one line per number."""
     target = Path(folder)
@@ -57,12 +112,17 @@ def write_claims(claims: Sequence[Mapping[str, Any]], folder: Path | str) -> Non
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    return {key: _text(value) for key, value in _parts(row).items()}
+
+
+def _parts(row: Mapping[str, object]) -> dict[str, object]:
+    """A row with three columns for each estimate."""
     out: dict[str, object] = {}
     for key, value in row.items():
         parts = {"": value}
         if isinstance(value, Estimate):
             parts = {"": value.value, "_low": value.low, "_high": value.high}
-        out |= {key + suffix: _text(part) for suffix, part in parts.items()}
+        out |= {key + suffix: part for suffix, part in parts.items()}
     return out
 
 

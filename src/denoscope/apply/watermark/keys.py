@@ -32,6 +32,7 @@ from denoscope.apply.watermark.carriers import (
     leading_directions,
     usual_radius,
 )
+from denoscope.display import shortened, sized
 from denoscope.files import harmless, read_regular, write_json
 from denoscope.levels import karras
 from denoscope.sampling import invert
@@ -72,7 +73,7 @@ def key_directions(space: Carrier, secrets: Iterable[bytes], word: str = "direct
     return (part / part.norm(dim=1, keepdim=True)).reshape(-1, *space.shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Key:
     """A ``secret`` with the carrier (``name``, ``radius`` of bands, ``removed`` (n, r) directions)
     and the noise level at which it is embedded, the ``steps`` of the sampler, and the hash of the
@@ -87,6 +88,11 @@ class Key:
     radius: float | None = None
     model: str = ""
     removed: Tensor | None = None
+
+    def __repr__(self) -> str:
+        """Never the secret."""
+        what = f"{self.fingerprint}, {self.name} of {sized(self.shape)}, sigma {self.sigma:.4g}"
+        return shortened(f"Key({what})")
 
     @classmethod
     def make(
@@ -156,7 +162,7 @@ class Key:
         named.
         """
         if tuple(shape) != self.shape:
-            (found, wanted) = (" × ".join(map(str, part)) for part in (tuple(shape), self.shape))
+            (found, wanted) = (sized(part) for part in (tuple(shape), self.shape))
             raise ValueError(f"the key is for images of {wanted} numbers, not of {found}")
         if model and self.model and model != self.model:
             raise ValueError(
