@@ -105,14 +105,14 @@ def test_the_first_page_is_short() -> None:
     assert len(found.longest.split()) <= 30, found.longest
 
 
-LONGER = {"audit", "design", "edit", "models", "networks", "studies"}
+LONGER = {"design", "studies"}
 """Pages of longer sentences."""
 
 
 @pytest.mark.parametrize("page", sorted(set(DOCS) - LONGER))
 def test_the_sentences_of_a_page_are_short(page: str) -> None:
     found = readability.read(DOCS[page])
-    assert found.mean <= 17
+    assert found.mean <= 16
     assert readability.length(found.longest) <= 35, found.longest
 
 
