@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from denoscope import MLP, Preconditioned, grid, save
+from denoscope.studies.capacity_by_noise import CapacityByNoise
 from denoscope.studies.dimension_scaling import METHODS, DimensionScaling
 from denoscope.studies.disjoint_halves import DisjointHalves
 from denoscope.studies.dynamical_regimes import DynamicalRegimes
@@ -26,6 +27,7 @@ from denoscope.studies.local_score import LocalMachines
 from denoscope.studies.memorization_time import MemorizationTime
 from denoscope.studies.molrg_network import MolrgNetwork
 from denoscope.studies.molrg_recovery import MolrgRecovery
+from denoscope.studies.multistage import StagedTraining
 from denoscope.studies.noise_intervals import NoiseIntervals
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.random_feature_training import RandomFeatureTraining
@@ -181,6 +183,21 @@ def noise_intervals(given: Sequence[str]) -> Sweeps:
     return {"digits": grid(NoiseIntervals, **axes, pairs=6, times=24)}
 
 
+def multistage(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"width": 4, "steps": 32, "snapshots": 3, "samples": 70}
+    few |= {"solver_steps": 3, "held": 80, "batch_size": 16}
+    arms = ["unified", "experts", "multistage", "published"]
+    sizes = grid(StagedTraining, n=[16, 256], arm=arms, seed=[0, 1], **few)
+    again = grid(StagedTraining, n=256, arm="multistage", policy="uniform", seed=[0, 1], **few)
+    return {"digits": [*sizes, *again, *grid(StagedTraining, n=256, lr=[1e-2], seed=[0, 1], **few)]}
+
+
+def capacity_by_noise(given: Sequence[str]) -> Sweeps:
+    few: dict[str, Any] = {"net": "mlp", "reference": 16, "steps": 60, "samples": 80}
+    few |= {"solver_steps": 4, "held": 80, "batch_size": 32, "n": 256}
+    return {"digits": grid(CapacityByNoise, width=[2, 4, 16], seed=[0, 1, 2], **few)}
+
+
 def local_score(given: Sequence[str]) -> Sweeps:
     few: dict[str, Any] = {"n": 6, "width": 4, "steps": 30, "samples": 8, "solver_steps": 3}
     few |= {"calibrated": 2, "held": 20}
@@ -233,6 +250,8 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "random_feature_training": random_feature_training,
     "dynamical_regimes": dynamical_regimes,
     "local_score": local_score,
+    "capacity_by_noise": capacity_by_noise,
+    "multistage": multistage,
     "noise_intervals": noise_intervals,
     "dimension_scaling": dimension_scaling,
     "trajectories": trajectories,

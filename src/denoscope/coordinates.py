@@ -263,6 +263,19 @@ SWITCHED = {
     "generalizing": "generalizing inside the band, memorizing outside",
 }
 """Two networks as one denoiser, switched by noise level."""
+ARMS = {
+    "unified": "unified network",
+    "experts": "separate experts",
+    "multistage": "one encoder, several decoders",
+    "published": "the same, published widths",
+}
+"""How networks share what they learn between stages of noise levels."""
+VISITED = {
+    "density": "by density",
+    "uniform": "uniformly",
+    "gradient": "by gradient",
+    "decrease": "by decrease of the loss",
+}
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -298,6 +311,12 @@ COORDINATES: dict[str, Coordinate] = {
     ),
     "machine": Coordinate("closed form", values=MACHINES),
     "net": Coordinate("network"),
+    "arm": Coordinate("network", values=ARMS),
+    "policy": Coordinate("stages visited", values=VISITED),
+    "stage": Coordinate("stage of noise levels", "stage {}"),
+    "lr": Coordinate("learning rate", "learning rate {:g}", "log"),
+    "spent": Coordinate("operations (unified: 1)", "{:.2g}", "log"),
+    "elapsed": Coordinate("seconds (unified: 1)", "{:.2g}", "log"),
     "loss": Coordinate("loss", values=LOSSES),
     "features": Coordinate("features per dimension, p/d", "p/d = {:g}", "log"),
     "noises": Coordinate("noises per point (0: averaged exactly)", "{} noises per point"),

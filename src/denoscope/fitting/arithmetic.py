@@ -28,5 +28,8 @@ def expected_operations(net: MultiStage | Experts, shares: Sequence[float]) -> f
     row, also where a blend asks two decoders.
     """
     each = [operations(net.alone(k), net.shape) for k in range(len(net.widths))]
-    encoder = (sum(each) - operations(net, net.shape)) / max(len(each) - 1, 1)
-    return sum(s * n for s, n in zip(shares, each, strict=True)) - (sum(shares) - 1) * encoder
+    found = sum(share * count for share, count in zip(shares, each, strict=True))
+    if abs(sum(shares) - 1) < 1e-9:
+        return found
+    encoder = (sum(each) - operations(net, net.shape)) / (len(each) - 1)
+    return found - (sum(shares) - 1) * encoder

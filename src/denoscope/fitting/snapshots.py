@@ -9,6 +9,7 @@ snapshot; decay 0 keeps the weights themselves.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from denoscope.fitting.batches import Draws
 from denoscope.fitting.loop import Progress, training
+from denoscope.fitting.loss import Loss, denoising_loss
 from denoscope.networks import Averaged, Fleet
 from denoscope.networks.archive import read_tensors, write_tensors
 
@@ -65,12 +67,12 @@ class Snapshots:
             return False
         return True
 
-    def members(self, step: int, like: Fleet) -> list[nn.Module]:
-        """Copies of all members at ``step`` as ordinary denoisers, in the fleet ``like``, which
-        takes the weights of that step.
+    def members(self, step: int, like: nn.Module) -> list[nn.Module]:
+        """Copies of all members at ``step`` as ordinary denoisers, in ``like``, a fleet or one
+        network, which takes the weights of that step.
         """
         like.load_state_dict(self.weights[step])
-        return like.members()
+        return like.members() if isinstance(like, Fleet) else [copy.deepcopy(like)]
 
     @staticmethod
     def _file(folder: Path, step: int) -> Path:
@@ -81,11 +83,12 @@ class Snapshots:
 class Training:
     """A training at a constant rate whose weights are kept at ``steps``, the last of which ends it.
 
-    ``untrained`` makes the fleet on a device, ``data`` is what it is trained on; ``folder`` holds
-    the checkpoint and the snapshots, ``tell`` takes the fraction done.
+    ``untrained`` makes the fleet, or the one network, on a device, ``data`` is what it is trained
+    on, by the ``loss`` that is made; ``folder`` holds the checkpoint and the snapshots, ``tell``
+    takes the fraction done.
     """
 
-    untrained: Callable[[str], Fleet]
+    untrained: Callable[[str], nn.Module]
     data: Draws
     steps: Sequence[int]
     lr: float
@@ -94,6 +97,7 @@ class Training:
     device: str = "cpu"
     folder: Path | None = None
     tell: Callable[[float], None] = lambda fraction: None
+    loss: Callable[[], Loss] = lambda: denoising_loss
 
     def denoisers(self) -> Iterator[tuple[dict[int, nn.Module], str]]:
         """Each member's denoisers by step, and why its training stopped, if it did.
@@ -101,11 +105,11 @@ class Training:
         A killed training goes on from its checkpoint and has the same snapshots, bit for bit.
         """
         snapshots, stopped = self._train()
-        fleet = self.untrained("cpu")
+        like = self.untrained("cpu")
         found = {
-            step: snapshots.members(step, fleet) for step in self.steps if step in snapshots.weights
+            step: snapshots.members(step, like) for step in self.steps if step in snapshots.weights
         }
-        for index in range(len(fleet.members())):
+        for index in range(like.size if isinstance(like, Fleet) else 1):
             course = {step: members[index] for step, members in found.items()}
             yield (
                 {k: net.requires_grad_(False) for k, net in course.items()},
@@ -132,11 +136,11 @@ class Training:
         return snapshots, stopped
 
     def _begun(self) -> tuple[Averaged, Iterator[Progress]]:
-        """The averaged fleet and its training from the checkpoint on: the progress by step."""
-        fleet = self.untrained(self.device)
-        averaged = Averaged(fleet, self.ema)
+        """The averaged network and its training from the checkpoint on: the progress by step."""
+        net = self.untrained(self.device)
+        averaged = Averaged(net, self.ema)
         run = training(
-            fleet,
+            net,
             self.data,
             steps=self.steps[-1],
             lr=self.lr,
@@ -145,5 +149,6 @@ class Training:
             ema=averaged,
             checkpoint=None if self.folder is None else self.folder / CHECKPOINT,
             report=0.0,
+            loss=self.loss(),
         )
         return averaged, run

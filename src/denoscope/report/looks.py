@@ -106,6 +106,13 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "image": "memorizer",
         "memorizing": "memorizer",
         "generalizing": "network",
+        "unified": "gaussian",
+        "experts": "train",
+        "multistage": "network",
+        "published": "truth",
+        "density": "network",
+        "gradient": "gaussian",
+        "decrease": "truth",
     }
 )
 """Values of other coordinates, each with the role whose look it takes."""

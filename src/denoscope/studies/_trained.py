@@ -24,6 +24,7 @@ from denoscope.fitting.recipe import (
     learned,
 )
 from denoscope.fitting.snapshots import Training
+from denoscope.metrics.divergence import frechet, frechet_floor
 from denoscope.metrics.pool_descriptors import PoolDescriptors
 from denoscope.networks import Fleet, best_size
 from denoscope.networks import load as load_network
@@ -211,6 +212,20 @@ class Trained(Learned, Imaged):
         """Samples in the range of the images, as they are when they are saved."""
         return samples.clamp(*self.where().images().data.aminmax())
 
+    def quality(self, samples: Tensor) -> float:
+        """The Fréchet distance of samples (S, c, h, w) to held-out images over its floor, that of
+        as many real ones.
+        """
+        where = self.where()
+        found = frechet(samples.flatten(1), where.unseen().flatten(1)).value
+        return found / _floor(where.whole(), len(samples))
+
+    def unfloored(self) -> str:
+        """Why samples cannot be compared with as many real images, or nothing."""
+        real = len(self.where().pool_rows())
+        few = f"--samples {self.samples}: there are {real} real images to compare with"
+        return few if self.samples > real else ""
+
     @property
     def seen_by(self) -> PoolDescriptors:
         """What tells images apart, made of the pool once per process."""
@@ -271,6 +286,11 @@ class Trained(Learned, Imaged):
     def sampled(self, net: nn.Module) -> Model:
         """A trained network with its samples, as :meth:`learned` gives them."""
         return net, generate(Fleet([net]), self.noise(), self.recipe().sigmas())[0], ""
+
+
+@lru_cache(maxsize=2)
+def _floor(whole: Split, count: int) -> float:
+    return frechet_floor(whole.pool().flatten(1), whole.unseen().flatten(1), count).value
 
 
 @lru_cache(maxsize=2)

@@ -18,19 +18,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from denoscope.data.splits import Split
 from denoscope.estimate import Estimate, Resampled
 from denoscope.fitting.recipe import at_least
 from denoscope.fitting.snapshots import snapshot_steps
 from denoscope.metrics.copying import excess
 from denoscope.metrics.crossings import as_size, crossing, joint, less, slope, together
 from denoscope.metrics.crossings import spread as range_of
-from denoscope.metrics.divergence import frechet, frechet_floor
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, Expected, above, below, within
 from denoscope.report.plots import Plot, figure
@@ -100,10 +97,7 @@ class MemorizationTime(Trained):
         at_least(self, {"snapshots": 2, "first": 1, "per_image": 1})
 
     def infeasible(self) -> str:
-        real = len(self.where().pool_rows())
-        if self.samples > real:
-            return f"--samples {self.samples}: there are {real} real images to compare with"
-        return super().infeasible()
+        return self.unfloored() or super().infeasible()
 
     def moments(self) -> list[int]:
         """The steps at which the training is looked at."""
@@ -149,7 +143,7 @@ class MemorizationTime(Trained):
         gen, train, test = (x.flatten(1) for x in (made, split.train(), split.unseen()))
         yield Reading("copies", {}, subject.copies().double().mean().item())
         yield Reading("excess", {}, excess(gen, train, test).value)
-        yield Reading("quality", {}, frechet(gen, test).value / _floor(split.whole(), self.samples))
+        yield Reading("quality", {}, self.quality(made))
         for level in LEVELS.tolist():
             for images in ("train", "test"):
                 found = subject.errors(D, images, [level], POINTS).mean().item()
@@ -182,12 +176,6 @@ class MemorizationTime(Trained):
             "quality",
         ]
         yield table("Times, and the end of training", every, ["width", "n"], names)
-
-
-@lru_cache(maxsize=2)
-def _floor(whole: Split, count: int) -> float:
-    """The Fréchet distance of so many real images to the held-out ones."""
-    return frechet_floor(whole.pool().flatten(1), whole.unseen().flatten(1), count).value
 
 
 @dataclass(frozen=True, eq=False)
