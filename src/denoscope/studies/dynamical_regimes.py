@@ -25,12 +25,12 @@ from torch import Tensor
 
 from denoscope.data.sources import MIXTURE, truth
 from denoscope.distributions import Empirical
-from denoscope.estimate import Estimate, exact, mean, share
+from denoscope.estimate import Estimate, exact, mean, paired_shares, share
 from denoscope.fitting.recipe import at_least
 from denoscope.levels import karras
 from denoscope.metrics.crossings import as_size, together
 from denoscope.random import Seeds
-from denoscope.readings import Quantity, Reading, Readings, expanded, stored
+from denoscope.readings import Quantity, Reading, Readings, estimated, expanded, stored
 from denoscope.report.claims import Claim, above, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
@@ -39,6 +39,7 @@ from denoscope.store import Row, Value
 from denoscope.studies._decided import Scale, classes_of, decided, expected, predicted
 from denoscope.studies._followed import FAR, banded, followed
 from denoscope.studies._paths import Known, walked
+from denoscope.studies._probed import called
 from denoscope.studies._subject import Subject
 from denoscope.studies._trained import Model, Trained
 from denoscope.study import Result, Work, axis, option
@@ -54,9 +55,9 @@ STEP = 4
 """From one training set to the next larger one."""
 
 BANDED = {
-    "memorizing": "Memory at middle noise alone makes more copies than at the least or the most"
+    "memorizing": "memory at middle noise alone makes more copies than at the least or the most"
     " noise alone (share of noises, less that of each outer band)",
-    "generalizing": "A generalizing network at middle noise alone prevents more copies than at the"
+    "generalizing": "a generalizing network at middle noise alone prevents more copies than at the"
     " least or the most noise alone (share of noises, less that of each outer band)",
 }
 
@@ -86,7 +87,13 @@ QUANTITIES = {
 class DynamicalRegimes(Trained):
     """Networks of nested training sets, beside the memorizers of these."""
 
-    references: ClassVar[tuple[str, ...]] = ("biroli2024", "dodson2026", "yoon2023", "karras2022")
+    references: ClassVar[tuple[str, ...]] = (
+        "biroli2024",
+        "dodson2026",
+        "yoon2023",
+        "donner2012",
+        "karras2022",
+    )
     heading: ClassVar[str] = "When a path decides"
     quantities: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     places: ClassVar[tuple[str, ...]] = ("data", "seed")
@@ -199,11 +206,15 @@ class DynamicalRegimes(Trained):
 
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
-        """Training seeds averaged; closed forms are the same for all of them."""
-        every = super().found(rows)
+        """Training seeds averaged, closed forms once; copies stay by seed, each 0 or 1."""
+        plain = super().found(rows)
+        sets = plain.along("data")
+        every = plain.named(data=lambda at: called(at["data"], sets))
         fixed = Readings([r for r in every if isinstance(r.value, Estimate)], QUANTITIES)
         units = Readings([r for r in every if not isinstance(r.value, Estimate)], QUANTITIES)
-        return units.over("seed") + once(fixed)
+        copied = units.of("copied", "whole")
+        rest = Readings([r for r in units if r.name not in ("copied", "whole")], QUANTITIES)
+        return copied + rest.over("seed") + once(fixed)
 
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
@@ -223,7 +234,8 @@ class DynamicalRegimes(Trained):
         keys = ("data", "n", "source", "who")
         names = ["speciation", "collapse", "fixed", "agreed", "left", "sigma_left", "kept"]
         yield table("Times", found + crossed(found) + leaving(found), keys, names)
-        yield table("Copies of one network", found, ["data", "switched"], ["whole", "control", "s"])
+        copied = found.of("whole", "control").over("seed")
+        yield table("Copies of one network", copied, ["data", "switched"], ["whole", "control"])
 
 
 def once(some: Readings) -> Readings:
@@ -310,33 +322,43 @@ def following(found: Readings) -> Iterator[Told]:
 def copying(found: Readings) -> Iterator[Told]:
     """At which noise copies are made, and prevented."""
     whole, control = found.of("whole"), found.of("control")
-    memory, other = (whole.of(switched=kind) for kind in ("memorizing", "generalizing"))
-    sure = Claim(
+    for data, copied in found.of("copied").by("data"):
+        for kind, says in BANDED.items():
+            some = copied.of(switched=kind)
+            yield Claim(
+                f"{data}: {says}",
+                outer(some, kind),
+                above(0),
+                published="memorization is most pronounced at medium noise",
+                control=memorizing(whole.of(data=data), control),
+                beside={"Every band": some, "Held-out images": control.of(data=data)},
+                note="The middle band is chosen on every second noise and read on the others.",
+            )
+    yield memorizing(whole, control)
+
+
+def memorizing(whole: Readings, control: Readings) -> Claim:
+    """Whether there is memory to be switched on and off."""
+    few, many = (whole.of(switched=kind) for kind in BANDED)
+    return Claim(
         "The network of the fewest images copies them, that of the most does not (difference)",
-        memory.against(other, apart="switched", name="more"),
+        few.against(many, estimated(paired_shares), "more", apart="switched"),
         above(0.5),
         beside={"Each": whole, "Held-out images": control},
     )
-    for kind, says in BANDED.items():
-        some = found.of("copied", switched=kind)
-        yield Claim(
-            says,
-            outer(some, 1 if kind == "memorizing" else -1),
-            above(0),
-            published="memorization is most pronounced at medium noise",
-            control=sure,
-            beside={"Every band": some, "Held-out images": control},
-            note="The middle band is chosen on every second noise and read on the others.",
-        )
-    yield sure
 
 
-def outer(copied: Readings, sign: int) -> Readings:
+def outer(copied: Readings, kind: str) -> Readings:
     """Copies that the most telling middle band makes (or prevents) beyond each outer one."""
     ends = [copied.along("band")[i] for i in (0, -1)] if copied else []
+    sign = 1 if kind == "memorizing" else -1
     best = copied.of(band=lambda band: band not in ends).largest("band", sign)
+
+    def beyond(end: Any, middle: Any) -> Any:
+        return estimated(paired_shares)(*((middle, end) if sign > 0 else (end, middle)))
+
     half = copied.of(band=ends).map(lambda units: units[1::2])
-    return half.against(best, lambda end, middle: sign * (middle - 1.0 * end), "more", apart="band")
+    return half.against(best, beyond, "more", apart="band")
 
 
 # What is drawn
@@ -414,11 +436,12 @@ def curves(found: Readings) -> Iterator[Told]:
 
 def switches(found: Readings) -> Told:
     """Copies against the band in which networks are switched."""
+    copied = found.of("copied").over("seed")
     return figure(
         "dynamical_regimes_bands",
         "**Two networks as one denoiser**: copies of the few images where one network is asked"
         " inside a band of noise levels, two octaves wide, and the other at all others.",
-        Plot(found.of("copied"), "band", "switched", panel="data", limits=(-0.02, 1.02)),
+        Plot(copied, "band", "switched", panel="data", limits=(-0.02, 1.02)),
     )
 
 
