@@ -18,6 +18,7 @@ import denoscope
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import formulas
 import tutorials
 
 ROOT = Path(__file__).parent.parent
@@ -70,4 +71,5 @@ def _page(source: str) -> str:
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     name = page.file.src_uri
     source = SOURCES.get(name, f"docs/{name}")
-    return re.sub(r"(?<=\]\()([^)\s]+)", lambda found: _placed(found[1], source), text)
+    placed = re.sub(r"(?<=\]\()([^)\s]+)", lambda found: _placed(found[1], source), text)
+    return formulas.set_in(placed)
