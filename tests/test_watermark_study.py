@@ -22,7 +22,7 @@ from denoscope.distributions import Gaussian
 from denoscope.levels import karras
 from denoscope.readings import Readings, expanded
 from denoscope.store import Row
-from denoscope.studies._detected import by_chance, chances, named, perturbed
+from denoscope.studies._detected import by_chance, chances, marked_twice, named, perturbed
 from denoscope.studies._marked import (
     KEYS,
     LOWEST,
@@ -152,6 +152,17 @@ def test_an_image_is_given_the_key_that_it_carries(here: Bearer) -> None:
     assert found.of("named").one.mean() >= 0.9  # another key may be near one's own
     assert not found.of("misnamed").one.any()
     assert len(strong.keys) == KEYS
+
+
+def test_an_image_with_two_keys_is_given_to_neither(here: Bearer) -> None:
+    """Both are found in what is marked twice, where neither mark is clipped."""
+    second = here.keys.roll(KEYS // 2, 0)[:40]
+    z = here.x + 60 * (here.own + second)
+    assert float(torch.stack([here.p(z), here.p(z, second)]).max()) < 1e-5
+    found = read(named(here, z, "remark"))
+    assert not found.of("named").one.any()
+    assert not found.of("misnamed").one.any()
+    assert (marked_twice(here) - here.stored).abs().amax((1, 2, 3)).min() > 0.1
 
 
 def test_images_are_attacked_in_turn(here: Bearer) -> None:

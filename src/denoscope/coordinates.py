@@ -253,7 +253,7 @@ ATTACKS = {
     "wrong": "inversion by a wrong model",
     "regenerate": "noise at 0.1T, sampled down",
     "regenerate_more": "noise at 0.3T, sampled down",
-    "remark": "a second mark, of another owner",
+    "remark": "a second mark, of another key",
     "subtract": "mean of marked images of one key taken off",
     "forge": "that mean put on clean images, one key for all",
     "forge_own": "that mean put on clean images, a key for each",

@@ -35,10 +35,8 @@ from denoscope.studies._marked import (
     EASY,
     KEYS,
     LEVELS,
-    SECOND,
     Bearer,
     more_found,
-    own_keys,
     told,
 )
 from denoscope.types import Denoiser
@@ -113,9 +111,9 @@ def accused(bearer: Bearer, z: Tensor, keys: Tensor) -> Tensor:
 
 
 def marked_twice(bearer: Bearer) -> Tensor:
-    """Marked images with a second key's mark of the same strength."""
+    """Marked images with the mark of another of all keys, of the same strength."""
     second = replace(bearer, x=bearer.z)
-    return as_stored(second.toward(own_keys(bearer.space, len(bearer.x), SECOND)))
+    return as_stored(second.toward(bearer.keys.roll(KEYS // 2, 0)[: len(bearer.x)]))
 
 
 def perturbed(images: Tensor, names: Sequence[str] = PERTURBED) -> Tensor:
@@ -214,6 +212,12 @@ def identified(main: Readings) -> Iterator[Told]:
     yield Claim(
         f"Images are given their own of {KEYS} keys (share; family-wise {FAMILY:.0%})",
         named.of(attack="none"),
-        beside={"After JPEG": named.of(attack="jpeg"), "Marked twice": named.of(attack="remark")},
+        beside={"After JPEG": named.of(attack="jpeg")},
+    )
+    yield Claim(
+        "An image marked with two keys is given to neither, where exactly one must be found (share"
+        " given one)",
+        named.of(attack="remark").against(main.of("misnamed", attack="remark"), np.add),
+        beside={"Found by its first key, p ≤ 0.01": main.of("attacked", attack="remark", p=EASY)},
     )
     yield Claim("Unmarked images are given none (share given any)", main.of("blamed"), below(0.05))

@@ -35,13 +35,13 @@ KEYS = 1000
 """Among which an image's own is identified; image i of any set carries key i."""
 LOWEST = 0.25
 """Of the frequencies of a DCT, both axes together, that spread spectrum leaves out."""
-OWN, CHANCE, SECOND = range(3)
-"""Places of keys below a seed: of images, of pairs by chance, of second marks."""
+OWN, CHANCE = range(2)
+"""Places of keys below a seed: of images, and of pairs by chance."""
 
 
-def own_keys(space: Carrier, count: int, place: int = OWN) -> Tensor:
+def own_keys(space: Carrier, count: int) -> Tensor:
     """The unit directions (count, *shape) of keys 0, 1, ..."""
-    return key_directions(space, (secret(0, place, i) for i in range(count)))
+    return key_directions(space, (secret(0, OWN, i) for i in range(count)))
 
 
 @dataclass(frozen=True, eq=False)
