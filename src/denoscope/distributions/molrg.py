@@ -29,9 +29,9 @@ class MoLRG(Mixture):
     ``bases``: K tensors (n, d_k) with orthonormal columns, or one (K, n, d); the subspaces need not
     be orthogonal to each other. ``weights`` sum to 1, equal where None; ``means`` (K, n), 0 by
     default; ``variances`` K tensors (d_k,) or one (K, d), 1 by default; ``noise``: standard
-    deviation of the ambient noise e, an entry. O(n sum d_k) a point. Columns that are not
-    orthonormal, weights that do not sum to 1, or shapes that do not fit, are a ValueError. Source:
-    Wang et al. 2024, lemma 1.
+    deviation of the ambient noise e, per entry. O(n sum d_k) per point. Columns that are
+    not orthonormal, weights that do not sum to 1, or shapes that do not fit, are a ValueError.
+    Source: Wang et al. 2024, lemma 1.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class MoLRG(Mixture):
         """Draws with their labels: ``counts`` in all, labels by the weights, or counts[k] of every
         component k, in order.
 
-        ``perturbation``: standard deviation an entry of normal e_i added to the points, which this
+        ``perturbation``: standard deviation per entry of normal e_i added to the points, which this
         law does not know of (its own ``noise`` it does). A count below 1, or not one per component,
         is a ValueError.
         """

@@ -53,7 +53,7 @@ def departures(
 
     The bases may be the truth's or any others, K tensors (n, d_k) or one (K, n, d). ``draws``
     noises per point, the same at every level: what varies over them is the noise, the points being
-    given. ``weights``: pi of the soft weights. O(draws N n sum d_k) a level.
+    given. ``weights``: pi of the soft weights. O(draws N n sum d_k) per level.
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2 for an interval, got {draws}")

@@ -35,7 +35,7 @@ def held_out(
 
 
 def surprise(folds: Sequence[SpectrumFold], c: np.ndarray) -> np.ndarray:
-    """``1/2 [Tr (Sigma_0 + c)^-1 M + ln |Sigma_0 + c|]`` a dimension, M the moment of held-out
+    """``1/2 [Tr (Sigma_0 + c)^-1 M + ln |Sigma_0 + c|]`` per dimension, M the moment of held-out
     images: the divergence true||model up to a constant.
     """
     c = np.asarray(c)[..., None]

@@ -98,7 +98,7 @@ class DimensionScaling(Reported):
     )
     sigma: float = option(0.2, "noise level of the comparison; the subspaces have unit variance")
     level: float = option(0.05, "the relative excess risk that must be reached")
-    noise: float = option(0.01, "ambient noise of the data, standard deviation an entry")
+    noise: float = option(0.01, "ambient noise of the data, standard deviation per entry")
     draws: int = option(4, "random mixtures and training sets a cell")
     largest: int = option(65536, "the largest training set tried")
     probes: int = option(256, "fresh noisy points at which a denoiser is compared with the truth")

@@ -162,8 +162,8 @@ def expected_kl(d: int, n: ArrayLike, direction: Direction = "model||true") -> A
 
 @numeric
 def expected_kl_limit(phi: ArrayLike, direction: Direction = "model||true") -> Any:
-    """:func:`expected_kl` a dimension for many of them at phi = d/n: ``1/2 [1 + (1/phi - 1) ln(1 -
-    phi)]`` = phi/4 + phi^2/12 + ...
+    """:func:`expected_kl` per dimension for many of them at phi = d/n:
+    ``1/2 [1 + (1/phi - 1) ln(1 - phi)]`` = phi/4 + phi^2/12 + ...
 
     and, true||model, ``1/2 [1/(1 - phi) - 2 - (1/phi - 1) ln(1 - phi)]``, also phi/4 first. phi's
     shape; +inf beyond phi = 1 (there 1/2 and +inf).
