@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / ".ci"))
 
 import licences
+import wheel_check
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,15 @@ def test_all_that_is_needed_to_run_is_permissive(capsys: pytest.CaptureFixture[s
     assert licences.main() == 0
     assert {"torch", "numpy", "sympy"} <= set(licences.closure(licences.needed("denoscope")))
     assert "torch" in capsys.readouterr().out
+
+
+def test_a_python_that_is_found_is_of_its_version() -> None:
+    found = dict(wheel_check.pythons())
+    assert set(found) == set(wheel_check.VERSIONS)
+    for version, python in found.items():
+        if python is not None:
+            said = subprocess.run([python, "--version"], capture_output=True, text=True).stdout
+            assert said.startswith(f"Python {version}.")
 
 
 def test_one_that_is_not_is_named(
