@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def steps_ratio(
 
 def scaled(ratio: Resampled, costs: np.ndarray) -> Resampled:
     """The same log2 ratio in another unit: of runs whose steps cost ``costs`` (runs,) as much."""
-    return less(ratio, together([1.0], [-np.log2(costs)]).at()[0])
+    found = less(ratio, together([1.0], [-np.log2(costs)]).at()[0])
+    return replace(found, method=ratio.method)
 
 
 def least_at(steps: Sequence[int], losses: np.ndarray, step: float) -> np.ndarray:
