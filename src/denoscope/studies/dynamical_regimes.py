@@ -218,10 +218,12 @@ class DynamicalRegimes(Trained):
 
     @classmethod
     def story(cls, found: Readings) -> Iterator[Told]:
-        yield collapsing(found)
+        most, fewer = collapsing(found)
+        yield most
         yield speciating(found, "the true denoiser and of the memorizer", "truth", "memorizer")
         yield when(found)
         yield from copying(found)
+        yield fewer
         yield speciating(found, "the network", "network")
         yield from following(found)
         yield "At which noise copies are made"
@@ -266,19 +268,21 @@ def crossed(found: Readings, less: float = 0.0, name: str = "agreed") -> Reading
     return agree.across("sigma", crossing, name).dropped("choice")
 
 
-def collapsing(found: Readings) -> Told:
+def collapsing(found: Readings) -> tuple[Claim, Claim]:
     """Where the image is decided."""
-    mine = found.of("fixed", who="memorizer")
+    mine, theory = found.of("fixed", who="memorizer"), found.of("collapse", source="theory")
+    late = mine.against(theory, apart="source", name="late")
+    fewer = late.of(n=late.along("n")[:-1])
     beside = {"Memorizers": mine, "Networks": found.of("fixed", who="network")}
-    theory = found.of("collapse", source="theory")
-    return Claim(
-        "A memorizer's path fixes its training image at the collapse time t_C of theory (mean time"
-        " of its last change, less t_C)",
-        mine.against(theory, apart="source", name="late"),
+    most = Claim(
+        "A memorizer of the most images fixes its training image at the collapse time t_C of theory"
+        " (mean time of its last change, less t_C)",
+        late.last("n"),
         within(-SPREAD, SPREAD),
         published=f"0.33 ± {SPREAD:g} (standard deviation over paths) to 1.7 ± 0.46 on image sets",
         beside={**beside, "Theory": theory, "Data alone": found.of("collapse", source="data")},
     )
+    return most, Claim("Memorizers of fewer images do as well", fewer, within(-SPREAD, SPREAD))
 
 
 def speciating(found: Readings, words: str, *who: str) -> Told:
@@ -460,6 +464,7 @@ def parting(found: Readings) -> Iterator[Told]:
             found.of("left"),
             "n",
             "who",
+            "source",
             panel="data",
             theory=found.of("collapse", source="theory"),
             y="t",
