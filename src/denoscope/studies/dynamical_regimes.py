@@ -207,7 +207,7 @@ class DynamicalRegimes(Trained):
     @classmethod
     def found(cls, rows: Sequence[Row]) -> Readings:
         """Training seeds averaged, closed forms once; copies stay by seed, each 0 or 1."""
-        plain = super().found(rows)
+        plain = super().found(sorted(rows, key=lambda row: row.fields["data"] == MIXTURE))
         sets = plain.along("data")
         every = plain.named(data=lambda at: called(at["data"], sets))
         fixed = Readings([r for r in every if isinstance(r.value, Estimate)], QUANTITIES)
