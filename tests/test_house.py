@@ -25,7 +25,7 @@ RANKS: dict[float, str] = {
     1.5: "levels readings",
     2: "distributions networks",
     2.5: "data",
-    3: "sampling geometry describe guidance",
+    3: "sampling geometry describe guidance smoothing",
     4: "fitting metrics",
     4.5: "report",
     5: "apply monitor laws",

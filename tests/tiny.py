@@ -31,6 +31,7 @@ from denoscope.studies.multistage import StagedTraining
 from denoscope.studies.noise_intervals import NoiseIntervals
 from denoscope.studies.phase_transition import PhaseTransition
 from denoscope.studies.random_feature_training import RandomFeatureTraining
+from denoscope.studies.remedies import Remedies
 from denoscope.studies.reproducibility import Reproducibility
 from denoscope.studies.score_gap import ScoreGap
 from denoscope.studies.trajectories import Trajectories
@@ -168,6 +169,14 @@ def memorization_time(given: Sequence[str]) -> Sweeps:
     return {"digits": grid(MemorizationTime, **axes, **few)}
 
 
+def remedies(given: Sequence[str]) -> Sweeps:
+    """One strength of each remedy, on networks that copy before they end."""
+    few: dict[str, Any] = {"n": 8, "steps": 150, "samples": 40, "solver_steps": 4, "snapshots": 3}
+    few |= {"first": 30, "held": 80, "batch_size": 16, "lr": 1e-2, "ema": 0.9, "width": 32}
+    words = ["none", "all", "decay:1", "dropout:0.3", "width:4", "shift:1", "mirror", "rare:0.1"]
+    return {"digits": grid(Remedies, remedy=words, subset=[0, 1], **few)}
+
+
 def random_feature_training(given: Sequence[str]) -> Sweeps:
     axes: dict[str, Any] = {"features": [1, 2, 4, 8], "per_d": [2, 3], "noises": [0, 1]}
     return {"all": grid(RandomFeatureTraining, **axes, d=12, draws=3)}
@@ -247,6 +256,7 @@ STUDIES: Mapping[str, Callable[[Sequence[str]], Sweeps]] = {
     "linear_vs_network": linear_vs_network,
     "gaussian_emergence": gaussian_emergence,
     "memorization_time": memorization_time,
+    "remedies": remedies,
     "random_feature_training": random_feature_training,
     "dynamical_regimes": dynamical_regimes,
     "local_score": local_score,

@@ -276,6 +276,24 @@ VISITED = {
     "gradient": "by gradient",
     "decrease": "by decrease of the loss",
 }
+FAMILIES = {
+    "none": "no remedy",
+    "all": "all images",
+    "linear": "linear model, stopped",
+    "decay": "weight decay",
+    "dropout": "dropout",
+    "width": "narrower network",
+    "shift": "shifted images",
+    "mirror": "mirrored images",
+    "rare": "fewer draws in a band of σ",
+    "early": "stopped early",
+    "monitor": "monitor's checkpoint",
+    "blur": "score averaged over noise",
+    "mix": "mixed with the Gaussian",
+    "stop": "sampler stopped early",
+}
+"""What is done against copying."""
+APPLIED = {"training": "in training", "afterwards": "after training"}
 LOSSES = {"train": "training loss", "test": "loss on new points"}
 RULES = {"norm": "0.99 of the norm", "energy": "0.99 of the energy"}
 ESTIMATORS = {
@@ -352,6 +370,9 @@ COORDINATES: dict[str, Coordinate] = {
     "choice": Coordinate("settled on", values=CHOICES),
     "method": Coordinate("method", values=METHODS),
     "assignment": Coordinate("weights", values=ASSIGNMENTS),
+    "family": Coordinate("remedy", values=FAMILIES),
+    "dose": Coordinate("strength", "strength {:g}", "log"),
+    "applied": Coordinate("applied", values=APPLIED),
     "remedy": Coordinate("regularisation", values=REMEDIES),
     "divergence": Coordinate("divergence", values=DIVERGENCES),
     "abar": Coordinate("noise level ᾱ", "ᾱ = {:g}"),

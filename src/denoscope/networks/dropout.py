@@ -66,16 +66,19 @@ def dropping(layers: Sequence[Dropout], noise: Tensor, step: int, fleet: bool) -
     """Lets ``layers`` drop: what a network, or each member of a fleet, drops is a function of the
     ``step`` and of the ``noise`` (b, *shape), or (m, b, *shape), that it is given there.
     """
-    if layers:
-        bits = noise.float().reshape(*noise.shape[:fleet], -1).contiguous().view(torch.int32)
-        key = bits.sum(-1, dtype=torch.int64) + step * _APART
     for place, layer in enumerate(layers):
-        layer.key = _mixed(key) + place * _APART
+        layer.key = _mixed(_bits(noise, fleet) + step * _APART) + place * _APART
     try:
         yield
     finally:
         for layer in layers:
             layer.key = None
+
+
+def _bits(noise: Tensor, fleet: bool) -> Tensor:
+    """The sum of the bit patterns of the noise of a network, or of each member, int64."""
+    rows = noise.float().reshape(*noise.shape[:fleet], -1).contiguous()
+    return rows.view(torch.int32).sum(-1, dtype=torch.int64)
 
 
 def _mixed(x: Tensor) -> Tensor:

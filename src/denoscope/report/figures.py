@@ -143,6 +143,8 @@ def _series(axes: Axes, series: Series) -> None:
             axes.fill_between(x, low, high, color=series.tone, alpha=0.16, linewidth=0, zorder=2)
         else:
             axes.vlines(x, low, high, color=series.tone, linewidth=1.0, zorder=2.5)
+    if series.left is not None and series.right is not None:
+        axes.hlines(y, series.left, series.right, color=series.tone, linewidth=1.0, zorder=2.5)
     axes.plot(
         x,
         y,

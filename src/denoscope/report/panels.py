@@ -23,7 +23,7 @@ class Series:
     ``label`` names the colour and ``kind`` the line style: where kinds are given the legend
     explains the two separately (three widths and two quantities take five entries, not six).
     ``marker`` is the mark of a role (see :data:`~denoscope.report.looks.LOOKS`); without one the
-    tone has its own.
+    tone has its own. ``left`` and ``right`` are bars along x.
     """
 
     x: ArrayLike
@@ -36,6 +36,8 @@ class Series:
     spread: Literal["band", "bars"] = "band"
     kind: str = ""
     marker: str = ""
+    left: ArrayLike | None = None
+    right: ArrayLike | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -371,7 +371,20 @@ def _named(coordinate: str, values: Sequence[Any]) -> tuple[str, list[str]]:
     return "", [name_of(coordinate, value) for value in values]
 
 
-Panelled = Plot | Histogram | Distribution
+class Panelled(Protocol):
+    """What is drawn as panels: :class:`Plot`, :class:`Histogram`, :class:`Distribution`, or
+    :class:`~denoscope.report.frontiers.Frontier`.
+    """
+
+    @property
+    def readings(self) -> Readings: ...
+
+    @property
+    def axis(self) -> str: ...
+
+    def panels(self) -> list[Panel]: ...
+
+
 _DRAW: dict[str, Any] = {"size": curves, "log": error_curves, "linear": linear_curves}
 
 

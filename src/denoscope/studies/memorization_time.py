@@ -15,7 +15,6 @@ but one draw of a hundred.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -25,13 +24,13 @@ import numpy as np
 from denoscope.estimate import Estimate, Resampled
 from denoscope.fitting.recipe import at_least
 from denoscope.fitting.snapshots import snapshot_steps
-from denoscope.metrics.copying import excess
 from denoscope.metrics.crossings import as_size, crossing, joint, less, slope, together
 from denoscope.metrics.crossings import spread as range_of
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, Expected, above, below, within
 from denoscope.report.plots import Plot, figure
 from denoscope.report.story import Told, table
+from denoscope.studies._judged import JUDGED, judged
 from denoscope.studies._subject import Subject
 from denoscope.studies._trained import Trained
 from denoscope.study import Result, Work, axis, option
@@ -48,13 +47,9 @@ MOST = 0.99
 _TRAINING = 0.8  # of a job's time, for the progress bar
 
 QUANTITIES = {
-    "copies": Quantity("copies", "share", tip="samples that are copies by the 1/3 rule"),
-    "excess": Quantity("excess copies", "share", tip="beyond those of held-out images"),
+    **JUDGED,
     "error": Quantity("squared error", "per pixel", form=".3g"),
     "gap": Quantity("held-out error", "over training error", form=".3g"),
-    "quality": Quantity(
-        "Fréchet distance", "over its floor", form=".3g", tip="floor: as many real images"
-    ),
     "tau_gen": Quantity("good samples", "step", form=".3g", tip="by Fréchet distance"),
     "tau_split": Quantity("errors split", "step", form=".3g"),
     "tau_mem": Quantity("copying", "step", form=".3g", tip="half of the samples, beyond held-out"),
@@ -135,15 +130,7 @@ class MemorizationTime(Trained):
     def looked(self, D: Denoiser) -> Iterator[Reading]:
         """One moment of a training: copies, quality and errors."""
         subject = Subject(D, self.where(), self.samples, self.solver_steps)
-        made, split = subject.samples(), self.where()
-        if not made.isfinite().all():
-            yield Reading("copies", {}, math.nan)
-            return
-        subject = replace(subject, generated=made)
-        gen, train, test = (x.flatten(1) for x in (made, split.train(), split.unseen()))
-        yield Reading("copies", {}, subject.copies().double().mean().item())
-        yield Reading("excess", {}, excess(gen, train, test).value)
-        yield Reading("quality", {}, self.quality(made))
+        yield from judged(self, replace(subject, generated=subject.samples()))
         for level in LEVELS.tolist():
             for images in ("train", "test"):
                 found = subject.errors(D, images, [level], POINTS).mean().item()
