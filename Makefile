@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum |
 JOBS ?= 2
 DEMO_STORE ?= runs/phase_transition
 
-.PHONY: demo test lint site tutorials wheel-check licences install clean
+.PHONY: bench demo gallery test lint site tutorials wheel-check licences install clean
 
 demo: install
 	$(BIN)/denoscope run phase_transition --store $(DEMO_STORE)
@@ -38,6 +38,14 @@ wheel-check: install
 # The licences of all that is needed to run, by what the packages say.
 licences: install
 	$(BIN)/python .ci/licences.py
+
+# Each figure of the article and of the slides by one command, ours beside the original, as docs/gallery.md.
+gallery: install
+	$(BIN)/python .ci/gallery.py --run runs/gallery
+
+# Every benchmark that has a rival, as a table in benchmarks/README.md; QUICK=1 takes smaller sizes.
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/table.py $(if $(QUICK),--quick)
 
 install: $(STAMP)
 

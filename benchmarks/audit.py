@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from nearest import clock, growth
+from rivals import missing, versus
 from torch import Tensor
 
 from denoscope.audit.evidence.by_descriptor import descriptor_evidence
@@ -128,7 +129,8 @@ def against_cdist(gen: Tensor, train: Tensor, rounds: int) -> None:
         "denoscope": lambda: neighbors(gen, train, 2),
         "cdist + topk": lambda: whole(gen, train, 2),
     }
-    ratio = turns(f"two nearest training rows of {len(gen)} samples", rivals, rounds)
+    what = f"two nearest training rows of {len(gen)} samples"
+    ratio = turns(what, rivals, "torch cdist and topk", rounds)
     print(f"  {ratio:.2f} times our time, {met(ratio >= CDIST)} (at least {CDIST:g})")
     for rows in (gen, train):
         print(
@@ -141,14 +143,15 @@ def against_prdc(rows: Tensor, rounds: int) -> None:
     try:
         from prdc.prdc import compute_nearest_neighbour_distances
     except ImportError:
-        print("prdc is not installed: pip install prdc")
+        missing("distance to the 5th neighbour", "prdc", "pip install prdc")
         return
     theirs = rows.numpy()
     rivals = {
         "denoscope": lambda: radii(rows, 5),
         "prdc": lambda: compute_nearest_neighbour_distances(theirs, 5),
     }
-    ratio = turns(f"distance to the 5th neighbour within {len(rows)} rows", rivals, rounds)
+    what = f"distance to the 5th neighbour within {len(rows)} rows"
+    ratio = turns(what, rivals, "prdc", rounds)
     print(f"  {ratio:.2f} times our time, {met(ratio >= PRDC)} (at least {PRDC:g})")
 
 
@@ -156,7 +159,7 @@ def met(kept: bool) -> str:
     return "target met" if kept else "TARGET MISSED"
 
 
-def turns(what: str, rivals: dict[str, Callable[[], object]], rounds: int) -> float:
+def turns(what: str, rivals: dict[str, Callable[[], object]], rival: str, rounds: int) -> float:
     """The fastest of some rounds each, taken in turns; the second over the first."""
     times, used = {name: [] for name in rivals}, {name: [] for name in rivals}
     for _ in range(rounds):
@@ -168,6 +171,7 @@ def turns(what: str, rivals: dict[str, Callable[[], object]], rounds: int) -> fl
     for name in rivals:
         print(f"  {name:14s} {min(times[name]):8.2f} s   {min(used[name]):8.2f} processor seconds")
     ours, other = (min(values) for values in times.values())
+    versus(what, ours, rival, other)
     return other / ours
 
 

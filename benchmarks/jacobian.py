@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from rivals import versus
 from torch import Tensor
 
 from denoscope.data import read_images
@@ -137,6 +138,8 @@ def measure(D: Preconditioned, x: Tensor, sigma: Tensor, chunk: int) -> list[str
         seconds["dense"] = min(
             seconds["dense"], timed(lambda point=point, level=level: dense(D, point, level))[1]
         )
+    what = f"rank of a Jacobian of {x[0].numel()} pixels, sigma {float(sigma[0]):g}, a point"
+    versus(what, seconds["energy"], "torch jacrev and svdvals", seconds["rival"])
     memory = peaks(D, x[0], sigma[0], chunk)
     return [
         line(

@@ -16,6 +16,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
+from rivals import versus
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -76,6 +77,10 @@ def main() -> None:
             seconds[name].append(time.process_time() - started)
     time_ratio = median(a / b for a, b in zip(seconds["routed"], seconds["sorted"]))
     memory = {name: peak(work) for name, work in (("routed", routed), ("sorted", beforehand))}
+    medians = {name: median(values) for name, values in seconds.items()}
+    versus(
+        "a pass routed by stage", medians["routed"], "torch, rows sorted by hand", medians["sorted"]
+    )
     print(f"rows of the stages: {ends}")
     print(f"seconds a pass: {', '.join(f'{k} {median(v):.4f}' for k, v in seconds.items())}")
     print(f"peak MiB: {', '.join(f'{k} {v / 2**20:.1f}' for k, v in memory.items())}")

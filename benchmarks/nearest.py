@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from rivals import missing, versus
 from torch import Tensor
 
 from denoscope.nearest import bytes_of, neighbors
@@ -118,7 +119,7 @@ def main() -> None:
         faiss.omp_set_num_threads(options.threads)
         rivals["faiss"] = lambda: found.update(faiss=flat(query, bank, options.k))
     except ImportError:
-        print("faiss is not installed: pip install -c constraints.txt faiss-cpu")
+        missing("exact nearest rows", "faiss", "pip install -c constraints.txt faiss-cpu")
     times = {name: [] for name in rivals}
     for _ in range(options.rounds):
         for name, call in rivals.items():
@@ -135,10 +136,10 @@ def main() -> None:
         )
     for name in list(rivals)[1:]:
         same = (found[name][1] == found["denoscope"][1]).float().mean()
-        print(
-            f"denoscope / {name}: {best['denoscope'] / best[name]:.2f}   same neighbours "
-            f"in {100 * float(same):.3f} % of places"
-        )
+        print(f"{name}: same neighbours in {100 * float(same):.3f} % of places")
+        what = f"{options.k} nearest of {options.bank} rows, {options.queries} queries"
+        rival = {"plain": "torch matmul and topk"}.get(name, name)
+        versus(what, best["denoscope"], rival, best[name])
     bound = bytes_of(options.max_memory)
     print(
         f"extra memory {memory / 2**20:.0f} MiB of {bound / 2**20:.0f} MiB allowed: "

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rivals import versus
+
 from denoscope import grid, run
 from denoscope.execute import processes
 from denoscope.studies.phase_transition import PhaseTransition
@@ -85,6 +87,8 @@ def main() -> None:
         )
     ratios = [turn["planned"] / min(turn["fleets"], turn["alone"]) for turn in turns]
     print(f"planned / better rival: {statistics.median(ratios):.2f}")
+    planned, fleets, alone = (statistics.median(turn[name] for turn in turns) for name in rivals)
+    versus("a planned sweep", planned, "the better of fleets and single cells", min(fleets, alone))
 
 
 if __name__ == "__main__":

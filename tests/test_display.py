@@ -53,6 +53,12 @@ SOME = Readings(
     {"glc": Quantity("GLc", "share")},
 )
 SECRET = bytes(range(32))
+
+
+def shrunk(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    return x / (1 + sigma.reshape(-1, *[1] * (x.ndim - 1)) ** 2)
+
+
 SHOWN = {
     "Estimate(0.3 [0.0667, 0.652], 95 % Clopper-Pearson, n=10)": proportion(3, 10),
     "Estimate(not available (no rows))": unavailable("no rows"),
@@ -67,7 +73,7 @@ SHOWN = {
     "FromNetwork(MLP of 1 × 8 × 8)": from_network(
         MLP((1, 8, 8), 8), "eps", VP.linear(10), shape=(1, 8, 8)
     ),
-    "FromDenoiser(abs)": from_denoiser(abs),
+    "FromDenoiser(shrunk)": from_denoiser(shrunk),
     "Reading(glc at n=8, who=network: 10 numbers)": SOME[0],
     "Readings(7: glc; n=8 … 512)": SOME,
     "Readings(0)": Readings(),
