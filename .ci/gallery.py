@@ -208,9 +208,8 @@ def take(folder: Path) -> None:
         claims = json.loads((store / "claims.json").read_text())
         claims = [each for each in claims if each["claim"].startswith(tuple(asked[study]))]
         rows = json.loads((store / "table.json").read_text())
-        about = {"cells": len(rows), "seconds": round(sum(row["seconds"] for row in rows))}
         KEPT.mkdir(exist_ok=True)
-        text = json.dumps({**about, "claims": claims}, indent=1, ensure_ascii=False)
+        text = json.dumps({"cells": len(rows), "claims": claims}, indent=1, ensure_ascii=False)
         (KEPT / f"{study}.json").write_text(f"{text}\n")
         figure = store / "figures" / f"{drawn.get(study, '')}.png"
         if figure.is_file():
@@ -257,8 +256,7 @@ def section(original: Original) -> Iterator[str]:
     if found is None:
         yield f"* Ours: `{command(original.study)}`. Not testable here: it was not run."
         return
-    took = f"{found['cells']} cells, {found['seconds'] / 60:.1f} core minutes"
-    yield f"* Ours: `{command(original.study)}`, {took}."
+    yield f"* Ours: `{command(original.study)}`, {found['cells']} cells."
     yield ""
     yield "| claim | published | ours | verdict |"
     yield "| --- | --- | --- | --- |"

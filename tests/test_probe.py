@@ -195,7 +195,10 @@ def test_images_are_prepared_as_the_network_saw_them(
         (["--model", "STORE", "--data", "digits"], "is a stored cell, which knows its images"),
         (["--model", "STORE", "--studies", "jacobian"], "did you mean jacobian_rank"),
         (["--model", "BAD", "--data", "digits"], "not a readable safetensors file"),
-        (["--model", "NET", "--data", "digits", "--out", "NET"], "is a file where a folder is needed"),
+        (
+            ["--model", "NET", "--data", "digits", "--out", "NET"],
+            "is a file where a folder is needed",
+        ),
         ([], "--model"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -40,8 +40,9 @@ class Source:
     def of(cls, fields: Mapping[str, Any], data: str) -> Source:
         """The set ``data``, read as a stored cell with these fields read its images."""
         names = ("skip_bad", "resize", "range", "prepare")
-        given = {name: fields[name] for name in names if name in fields}
-        return cls(data, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        given: dict[str, Any] = {name: fields[name] for name in names if name in fields}
+        found = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        return replace(cls(data), **found)
 
     def preparation(self) -> Preparation:
         """How files become images; a word that is not known is a ValueError."""
