@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from denoscope import grid
 from denoscope.cli import main
@@ -24,7 +23,6 @@ from denoscope.studies.capacity_by_noise import (
     QUANTITIES,
     CapacityByNoise,
     needed,
-    within,
 )
 from denoscope.study import swept
 
@@ -60,19 +58,6 @@ def test_a_cell_alone_is_that_of_its_job() -> None:
         np.testing.assert_allclose(array, together[narrow].arrays[name], rtol=1e-4)
     assert any("rank" in name for name in together[wide].arrays)
     assert not any("regime" in name for name in together[wide].arrays)
-
-
-def _constant(value: float) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda x, sigma: torch.full_like(x, value)
-
-
-def test_a_swap_asks_each_network_at_its_levels() -> None:
-    x, sigma = torch.zeros(4, 1, 2, 2), torch.tensor([0.1, 0.5, 1.9, 2.0])
-    found = within(_constant(1.0), _constant(-1.0), 0.5, 2.0, x, sigma)
-    assert found[:, 0, 0, 0].tolist() == [-1, 1, 1, -1]
-    for level, wanted in ((0.1, -1), (0.7, 1)):
-        one = within(_constant(1.0), _constant(-1.0), 0.5, 2.0, x, torch.tensor(level))
-        assert one.unique().tolist() == [wanted]
 
 
 def test_parameters_that_a_power_law_needs() -> None:

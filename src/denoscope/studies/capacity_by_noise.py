@@ -28,7 +28,7 @@ from denoscope.geometry.distances import denoising_errors
 from denoscope.geometry.ranks import numerical_rank
 from denoscope.metrics.copying import excess
 from denoscope.metrics.crossings import crossing, together
-from denoscope.networks import MultiStage, best_size
+from denoscope.networks import MultiStage, best_size, switched
 from denoscope.readings import Quantity, Reading, Readings, stored
 from denoscope.report.claims import Claim, above, below
 from denoscope.report.plots import Plot, figure
@@ -36,7 +36,7 @@ from denoscope.report.story import Told, crosstab, table
 from denoscope.studies._subject import Subject
 from denoscope.studies._trained import Trained
 from denoscope.study import Result, Work, alike, axis, option
-from denoscope.types import Denoiser, pad
+from denoscope.types import Denoiser
 
 LEVELS = np.geomspace(0.02, 20.0, 13)
 STAGES = ("low", "intermediate", "high")
@@ -173,7 +173,7 @@ class CapacityByNoise(Trained):
         denoisers: list[tuple[dict[str, str], Denoiser]] = [({}, D)]
         if self.width < self.reference:
             for regime, low, high in zip(STAGES, ends, ends[1:]):
-                denoisers.append(({"regime": regime}, partial(within, D, reference, low, high)))
+                denoisers.append(({"regime": regime}, switched(D, reference, low, high)))
         for at, some in denoisers:
             yield at, Subject(some, self.where(), self.samples, self.solver_steps).samples()
 
@@ -218,16 +218,6 @@ class CapacityByNoise(Trained):
         yield "Numbers"
         yield crosstab("Cost of a width", cost, "sigma", "width")
         yield table("Samples", found, ["n", "width", "regime"], ["quality", "glc", "parameters"])
-
-
-def within(
-    D: Denoiser, reference: Denoiser, low: float, high: float, x: Tensor, sigma: Tensor
-) -> Tensor:
-    """``D`` at low <= sigma < high, the reference elsewhere."""
-    inside = (sigma >= low) & (sigma < high)
-    if bool(inside.all()) or not bool(inside.any()):
-        return (D if bool(inside.all()) else reference)(x, sigma)
-    return D(x, sigma).where(pad(inside, x), reference(x, sigma))
 
 
 def _told(work: Work, index: int, count: int, fraction: float) -> None:
@@ -312,6 +302,6 @@ def drawn(cost: Readings, swapped: Readings, every: Readings) -> Iterator[Told]:
     yield figure(
         "capacity_by_noise_swaps",
         "**Samples of the widest network with a narrower one in its place in one stage**: the "
-        " Fréchet distance over its own.",
+        "Fréchet distance over its own.",
         Plot(swapped, "width", panel="regime", levels={"its own": 1.0}),
     )
