@@ -63,7 +63,7 @@ def measured(name: str, words: Sequence[str]) -> list[dict[str, Any]]:
 def cells(row: dict[str, Any]) -> list[str]:
     """A row as the table has it."""
     rival = f"{row['rival']} {row.get('version', '')}".strip()
-    start = [f"[{row['script']}]({row['script']}.py)", row["what"]]
+    start = [f"`{row['script']}.py`", row["what"]]
     if "missing" in row:
         return [*start, "", rival, "", f"not measured: {row['missing']}"]
     ours, theirs = (f"{_short(row[name])} {row['unit']}" for name in ("ours", "theirs"))

@@ -341,11 +341,11 @@ def pending(cells: Sequence[S], store: Store) -> list[list[S]]:
     return sorted(jobs, key=lambda job: -sum(cell.cost() for cell in job))
 
 
-def _planned(cells: Sequence[S], store: Store, say: Callable[[str], None]) -> list[list[S]]:
+def _planned(cells: Sequence[S], store: Store) -> list[list[S]]:
     """:func:`pending`, with the plan written down beside what other commands on the store still
     have to do; done jobs lose their scratch.
     """
-    with store.claim("plan", wait=True, say=say):
+    with store.claim("plan", wait=True):
         jobs = pending(cells, store)
         names = {_job_name(job) for job in jobs}
         others = []
@@ -398,7 +398,7 @@ def run(
     """
     store = store if isinstance(store, Store) else Store(store)
     waits = False
-    while jobs := _planned(cells, store, say):
+    while jobs := _planned(cells, store):
         taken = [job for job in jobs if not store.free(_job_name(job))]
         if len(taken) == len(jobs):  # another process on this store is doing all that is left
             if not waits:

@@ -61,12 +61,13 @@ class Cache:
         *,
         batch: int = 0,
         progress: Progress = lambda done, total: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Tensor:
         """The features (n, k) of images (n, c, h, w), float32, memory-mapped where they are many.
 
         ``content`` is the images' content hash; ``batch`` images are described at once (0: by their
-        size); ``progress(done, total)`` counts images. A folder that cannot be written, or is full,
-        is an OSError of one line.
+        size); ``progress(done, total)`` counts images, ``say`` is told if another process is waited
+        for. A folder that cannot be written, or is full, is an OSError of one line.
         """
         at_once = batch or max(
             1, min(_AT_ONCE[descriptor.costly], _SMALL // (4 * prod(shape_of(images)[1:])))
@@ -80,7 +81,7 @@ class Cache:
         found = self._read(place, about)
         if found is not None:
             return found
-        with _one_line(self.folder), Store(self.folder).claim(place.name, wait=True):
+        with _one_line(self.folder), Store(self.folder).claim(place.name, wait=True, say=say):
             found = self._read(place, about)  # another process may have made them meanwhile
             return _computed(blocks, place, about) if found is None else found
 

@@ -135,9 +135,11 @@ def _view(
         def described(x: Pictures, content: str) -> Tensor:
             done_before = (*roles.values(), *extra.values(), *turned.values())
             before = sum(map(len, done_before))
-            return cache.features(
-                x, content, descriptor, progress=lambda done, all_: told(before + done, all_)
-            )
+
+            def counted(done: int, all_: int) -> None:
+                told(before + done, all_)
+
+            return cache.features(x, content, descriptor, progress=counted, say=say)
 
         for role, one in images.items():
             roles[role] = described(one, contents[role])
