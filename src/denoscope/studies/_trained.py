@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from functools import lru_cache
@@ -32,6 +32,7 @@ from denoscope.networks.precondition import Preconditioned
 from denoscope.random import Seeds, derive
 from denoscope.studies._reported import Reported
 from denoscope.study import Result, Work, alike, option
+from denoscope.types import Denoiser
 
 MEASURING = 0.8
 """Seconds of one core to measure a network, about."""
@@ -48,12 +49,6 @@ class Swept:
     subset: int = 0
     net: str = "film"
     kind: str = "edm"
-    weight_decay: float = 0.0
-    dropout: float = 0.0
-    mirror: bool = False
-    shift: int = 0
-    band: tuple[float, float] = (1.0, 1.0)
-    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +93,7 @@ class Learned(Swept, Reported):
 
     def recipe(self) -> Recipe:
         """How the network is trained and sampled."""
-        given = {field.name: getattr(self, field.name) for field in fields_of(Recipe)}
+        given = {f.name: getattr(self, f.name, f.default) for f in fields_of(Recipe)}
         return Recipe(**{**given, "width": self.wide()})
 
     def wide(self) -> int:
@@ -277,6 +272,22 @@ class Trained(Learned, Imaged):
             work.folder,
             lambda fraction: work.tell(part * fraction),
         )
+
+    @classmethod
+    def asked_along(
+        cls,
+        cells: Sequence[Any],
+        work: Work,
+        part: float,
+        ask: Callable[[Any, Mapping[int, Denoiser]], Result],
+    ) -> Iterator[tuple[Self, Result]]:
+        """Trains the cells as one fleet, that part of the job's time, and asks each of its
+        snapshots, by step; a training that stopped says why.
+        """
+        trained = cls.course(cells, work, part).denoisers()
+        for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
+            work.tell(part + (1 - part) * index / len(cells))
+            yield item, Result({"stopped": stopped}) if stopped else ask(item, course)
 
     @classmethod
     def teacher(cls, cells: Sequence[Any], work: Work) -> Fleet | None:

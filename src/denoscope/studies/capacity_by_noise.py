@@ -244,7 +244,7 @@ def needed(error: Readings, counts: Readings) -> Readings:
         runs = np.stack([some.of(width=w).one for w in widths])
         value = np.array([least(run) for run in runs.T])
         found.append(Reading("needed", {"sigma": sigma}, value))
-    return error._like(found)
+    return Readings(found, QUANTITIES)
 
 
 def narrow(cost: Readings, swapped: Readings, note: str) -> Iterator[Told]:
@@ -283,7 +283,7 @@ def followed(every: Readings) -> Iterator[Told]:
         runs = zip(*(np.stack(values).T for values in pairs))
         found = [Reading("along", {}, np.array([spearmanr(*run)[0] for run in runs]))]
     says = "The parameters that a level needs rise and fall with the Jacobian's rank (correlation)"
-    yield Claim(says, every._like(found), above(0.5))
+    yield Claim(says, Readings(found, QUANTITIES), above(0.5))
 
 
 def drawn(cost: Readings, swapped: Readings, every: Readings) -> Iterator[Told]:

@@ -119,15 +119,15 @@ class GaussianEmergence(Probed):
         if cells[0].model:
             yield from super().batch(cells, work)
             return
-        trained = cls.course(cells, work, _TRAINING).denoisers()
-        for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
-            work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
-            seen = {step: item.subject(D) for step, D in course.items()}
-            yield item, Result({"stopped": stopped}) if stopped else item.followed(seen)
+        yield from cls.asked_along(cells, work, _TRAINING, cls.snapshot_readings)
 
     def measure(self, subject: Subject) -> Result:
         """A network at the end of a training that nobody looked at: step 0."""
         return self.followed({0: subject})
+
+    def snapshot_readings(self, course: Mapping[int, Denoiser]) -> Result:
+        """Those of the snapshots of a training, by step."""
+        return self.followed({step: self.subject(D) for step, D in course.items()})
 
     def followed(self, course: Mapping[int, Subject]) -> Result:
         """Every reading of a network along its training, by step."""

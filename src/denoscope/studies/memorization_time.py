@@ -107,10 +107,7 @@ class MemorizationTime(Trained):
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet and measures all snapshots."""
-        trained = cls.course(cells, work, _TRAINING).denoisers()
-        for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
-            work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
-            yield item, Result({"stopped": stopped}) if stopped else item.followed(course)
+        return cls.asked_along(cells, work, _TRAINING, cls.followed)
 
     def followed(self, course: Mapping[int, Denoiser]) -> Result:
         """Every reading of a network along its training, by step: one number per run."""

@@ -301,7 +301,8 @@ def best_rates(large: Readings) -> dict[str, float]:
 
 def at_rates(some: Readings, rate: Mapping[str, float]) -> Readings:
     """Each arm at its rate."""
-    return some._like(r for r in some if rate.get(r.at["arm"]) == r.at["lr"]).dropped("lr")
+    kept = [r for r in some if rate.get(r.at["arm"]) == r.at["lr"]]
+    return Readings(kept, QUANTITIES).dropped("lr")
 
 
 def compared(density: Readings) -> Readings:
@@ -311,7 +312,7 @@ def compared(density: Readings) -> Readings:
     loss = density.of("loss").without("stage")
     unified, others = loss.of(arm="unified"), [a for a in loss.along("arm") if a != "unified"]
     if not unified or len(unified[0].value) < 2:
-        return density._like(())
+        return Readings((), QUANTITIES)
     (steps0, losses0), found = _curve(unified), []
     cost0 = density.of("operations", arm="unified").one
     for arm in others:
@@ -328,7 +329,7 @@ def compared(density: Readings) -> Readings:
             "timed": least_at(steps, losses, steps0[-1] / pace.mean()) / losses0[-1],
         }
         found += [Reading(name, {"arm": arm}, value) for name, value in made.items()]
-    return density._like(found)
+    return Readings(found, QUANTITIES)
 
 
 def _curve(some: Readings) -> tuple[list[int], np.ndarray]:

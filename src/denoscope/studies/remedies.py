@@ -184,10 +184,7 @@ class Remedies(Trained):
     @classmethod
     def batch(cls, cells: Sequence[Any], work: Work = Work()) -> Iterator[tuple[Self, Result]]:  # noqa: B008
         """Trains the cells as one fleet and measures each."""
-        trained = cls.course(cells, work, _TRAINING).denoisers()
-        for index, (item, (course, stopped)) in enumerate(zip(cells, trained)):
-            work.tell(_TRAINING + (1 - _TRAINING) * index / len(cells))
-            yield item, Result({"stopped": stopped}) if stopped else item.asked(course)
+        return cls.asked_along(cells, work, _TRAINING, cls.asked)
 
     def asked(self, course: Mapping[int, Denoiser]) -> Result:
         """Every reading of a network, one number a run."""
